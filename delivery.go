@@ -1,0 +1,118 @@
+package relay
+
+import (
+	"errors"
+	"time"
+)
+
+// Subscriber is one receiver of messages with its settings: a row of
+// relay.subscription, the default destination, or a row's own destination.
+type Subscriber struct {
+	// Name is the subscription's name, SubscriptionDirect or SubscriptionDefault.
+	Name   string
+	Target Target
+	// Trusted says that the operator set the target, which then may be a private address.
+	Trusted bool
+	// Timeout bounds one attempt from dial to the last byte read. Zero: the destination's default.
+	Timeout time.Duration
+	// Concurrency bounds the attempts under way on the circuit. Zero: the destination's default.
+	Concurrency int
+	// MaxAttempts ends the delivery as dead. Zero: the variable's value.
+	MaxAttempts int
+	// Backoff holds the intervals between attempts, the last repeating. Empty: the variable's value.
+	Backoff []time.Duration
+	// Secrets sign each HTTP attempt, newest first. Empty: unsigned.
+	Secrets []string
+	// Headers are sent along with every message of this subscriber.
+	Headers map[string]string
+}
+
+// Circuit names what this subscriber's deliveries share: health and concurrency. A
+// subscription has its own; direct and default share by origin or broker.
+func (s *Subscriber) Circuit() string {
+	if s.Name == SubscriptionDirect || s.Name == SubscriptionDefault {
+		return s.Target.Circuit()
+	}
+	return s.Name
+}
+
+// Delivery is one message for one subscriber and instance, at one attempt.
+type Delivery struct {
+	Message    *Message
+	Subscriber *Subscriber
+	// Instance tells apart the copies of one subscriber; PlainInstance where there is one.
+	Instance string
+	// Attempt counts from 1 and includes the attempt this value stands for.
+	Attempt int
+	// Headers are the row's headers, already judged by ParseHeaders.
+	Headers map[string]string
+	// Source is the row's source or the relay's.
+	Source string
+}
+
+// Class is the class of an outcome: what an answer, or its absence, means. The table of
+// answers stands in the package notify, where each destination maps its own codes.
+type Class int
+
+// The classes. The zero value is no outcome.
+const (
+	ClassNone         Class = iota
+	ClassHandled            // the consumer said that it has done its work (HTTP 2xx)
+	ClassDelivered          // confirmed by the broker and routed to a queue
+	ClassAwaitingAck        // accepted; the consumer reports later
+	ClassPushFailed         // did not reach the destination; counts an attempt
+	ClassHandleFailed       // the destination answered that its logic failed; counts an attempt
+	ClassDead               // no further attempt makes sense (410, relay-retry: false, metadata address)
+	ClassUnknown            // may have arrived; goes again with the same id and counts no attempt
+	ClassParked             // not attempted; Reason says why, and the delivery waits in the table
+	ClassRejected           // this destination can never send the message; not attempted
+)
+
+// Accepted reports whether the destination took the message.
+func (c Class) Accepted() bool {
+	return c == ClassHandled || c == ClassDelivered || c == ClassAwaitingAck
+}
+
+// Attempted reports whether an attempt was made that counts.
+func (c Class) Attempted() bool {
+	switch c {
+	case ClassHandled, ClassDelivered, ClassAwaitingAck, ClassPushFailed, ClassHandleFailed, ClassDead:
+		return true
+	}
+	return false
+}
+
+// MaxResponse is how much of an answer relay.attempt keeps, in bytes.
+const MaxResponse = 4 << 10
+
+// Outcome is how one attempt ended.
+type Outcome struct {
+	Class  Class
+	Reason Reason // for ClassParked
+	// Code is the HTTP status or the AMQP reply code. Zero: none.
+	Code int
+	// Error says in words what went wrong; no secret, no payload. Empty on success.
+	Error string
+	// Response is the beginning of the answer's body, at most MaxResponse bytes.
+	Response []byte
+	// Push says that a dead outcome is the destination's failure to be reached rather
+	// than its answer; it decides which status an attempt of ClassDead records.
+	Push bool
+	// RetryAfter is the destination's own word on when to come again. Zero: none.
+	RetryAfter time.Duration
+	Started    time.Time
+	Duration   time.Duration
+}
+
+// ErrRejected marks a message that cannot be sent at all: no route, a malformed target, a
+// bad header, too large. Its text is the reason that the row shows.
+var ErrRejected = errors.New("rejected")
+
+// Rejection is an error that marks ErrRejected and carries the reason alone as its text.
+type Rejection string
+
+// Error returns the reason.
+func (r Rejection) Error() string { return string(r) }
+
+// Is reports that a Rejection is ErrRejected.
+func (r Rejection) Is(target error) bool { return target == ErrRejected }

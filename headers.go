@@ -1,0 +1,90 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// reservedPrefixes begin the header names that the relay itself sets.
+var reservedPrefixes = []string{"webhook-", "ce-", "cloudevents_", "cloudevents:", "relay-"}
+
+// reservedNames are headers that the relay, or HTTP's own framing (RFC 9110, RFC 9112),
+// decides. AMQP messages obey the same list, so that a row means the same wherever it goes.
+var reservedNames = map[string]bool{
+	"content-type": true, "content-length": true, "content-encoding": true,
+	"transfer-encoding": true, "connection": true, "keep-alive": true,
+	"proxy-connection": true, "proxy-authorization": true, "te": true, "trailer": true,
+	"upgrade": true, "host": true, "expect": true, "user-agent": true,
+}
+
+// ParseHeaders reads a row's headers, an object of strings, and judges each name and
+// value. Its error is a Rejection: the message cannot be sent as it is.
+func ParseHeaders(raw []byte) (map[string]string, error) {
+	if len(raw) == 0 || string(raw) == "{}" {
+		return nil, nil
+	}
+	if trimmed := bytes.TrimSpace(raw); len(trimmed) == 0 || trimmed[0] != '{' {
+		return nil, Rejection("headers: not an object of strings")
+	}
+	var loose map[string]any
+	if err := json.Unmarshal(raw, &loose); err != nil {
+		return nil, Rejection("headers: not an object of strings")
+	}
+	seen := make(map[string]bool, len(loose))
+	headers := make(map[string]string, len(loose))
+	for name, v := range loose {
+		value, ok := v.(string)
+		if !ok {
+			return nil, Rejection(fmt.Sprintf("header %q: its value is not a string", name))
+		}
+		if err := checkHeader(name, value); err != nil {
+			return nil, err
+		}
+		folded := strings.ToLower(name)
+		if seen[folded] {
+			return nil, Rejection(fmt.Sprintf("header %q: given twice, in different case", folded))
+		}
+		seen[folded] = true
+		headers[name] = value
+	}
+	return headers, nil
+}
+
+func checkHeader(name, value string) error {
+	if name == "" {
+		return Rejection("headers: an empty name")
+	}
+	for i := range len(name) {
+		if !isToken(name[i]) {
+			return Rejection(fmt.Sprintf("header %q: the name is not a token of RFC 9110", name))
+		}
+	}
+	folded := strings.ToLower(name)
+	reserved := reservedNames[folded]
+	for _, p := range reservedPrefixes {
+		reserved = reserved || strings.HasPrefix(folded, p)
+	}
+	if reserved {
+		return Rejection(fmt.Sprintf("header %q: the name is reserved", name))
+	}
+	if strings.ContainsAny(value, "\r\n\x00") {
+		return Rejection(fmt.Sprintf("header %q: the value holds CR, LF or NUL", name))
+	}
+	for i := range len(value) {
+		if c := value[i]; c < 0x20 && c != '\t' || c == 0x7f {
+			return Rejection(fmt.Sprintf("header %q: the value holds a control character", name))
+		}
+	}
+	return nil
+}
+
+// isToken reports whether c may stand in a header's name (RFC 9110, section 5.6.2).
+func isToken(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return true
+	}
+	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}

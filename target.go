@@ -1,0 +1,157 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// TargetKind tells the technologies of a target apart.
+type TargetKind int
+
+// The kinds of target. The zero value is no target.
+const (
+	TargetNone TargetKind = iota
+	TargetHTTP
+	TargetExchange     // amqp:<exchange>/<routing key>
+	TargetQueue        // amqp:/<queue>
+	TargetSubscription // a subscription's name, in outbox.destination only
+)
+
+// MaxShortString is the largest length in bytes of an AMQP 0-9-1 short string:
+// routing keys, types, exchange and queue names.
+const MaxShortString = 255
+
+// Target is a parsed destination: where a message goes, without a message's own values.
+type Target struct {
+	Kind TargetKind
+	// Raw is the text it was parsed from, as stored in relay.delivery.target.
+	Raw string
+	// URL is set for TargetHTTP alone.
+	URL *url.URL
+	// Exchange and RoutingKey are set for TargetExchange; an empty RoutingKey means the
+	// topic, and {topic} and {key} in it are replaced per message.
+	Exchange   string
+	RoutingKey string
+	// Queue is set for TargetQueue.
+	Queue string
+	// Subscription is set for TargetSubscription.
+	Subscription string
+}
+
+// ParseTarget reads a target in the forms of the contract:
+//
+//	http://… or https://…          POST
+//	amqp:<exchange>/<routing key>  a named exchange
+//	amqp:/<queue>                  the default exchange and one queue
+//
+// Anything else that is a plain name is taken for a subscription's. The error says
+// what is wrong without repeating a password that may stand in the text.
+func ParseTarget(s string) (Target, error) {
+	switch {
+	case s == "":
+		return Target{}, errors.New("empty target")
+	case strings.ContainsAny(s, "\r\n\x00"):
+		return Target{}, errors.New("target holds a control character")
+	case hasScheme(s, "http://"), hasScheme(s, "https://"):
+		return parseHTTPTarget(s)
+	case strings.HasPrefix(s, "amqp:"):
+		return parseAMQPTarget(s)
+	case strings.ContainsAny(s, ":/ \t"):
+		return Target{}, errors.New("target is none of http://…, https://…, amqp:<exchange>/<routing key>, amqp:/<queue>, a subscription's name")
+	case len(s) > MaxShortString:
+		return Target{}, fmt.Errorf("subscription name of %d bytes, at most %d are allowed", len(s), MaxShortString)
+	}
+	return Target{Kind: TargetSubscription, Raw: s, Subscription: s}, nil
+}
+
+func hasScheme(s, scheme string) bool {
+	return len(s) >= len(scheme) && strings.EqualFold(s[:len(scheme)], scheme)
+}
+
+func parseHTTPTarget(s string) (Target, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		// url.Error repeats the whole text, user and password too.
+		var ue *url.Error
+		if errors.As(err, &ue) {
+			err = ue.Err
+		}
+		return Target{}, fmt.Errorf("malformed URL: %w", err)
+	}
+	if u.Hostname() == "" {
+		return Target{}, errors.New("malformed URL: no host")
+	}
+	if u.Fragment != "" {
+		return Target{}, errors.New("malformed URL: a fragment is never sent")
+	}
+	if p := u.Port(); p != "" {
+		if _, err := net.LookupPort("tcp", p); err != nil {
+			return Target{}, fmt.Errorf("malformed URL: bad port %q", p)
+		}
+	}
+	return Target{Kind: TargetHTTP, Raw: s, URL: u}, nil
+}
+
+func parseAMQPTarget(s string) (Target, error) {
+	exchange, rest, found := strings.Cut(strings.TrimPrefix(s, "amqp:"), "/")
+	if !found {
+		return Target{}, errors.New("malformed AMQP target: no slash; write amqp:<exchange>/<routing key> or amqp:/<queue>")
+	}
+	if len(exchange) > MaxShortString || len(rest) > MaxShortString {
+		return Target{}, fmt.Errorf("malformed AMQP target: a name is longer than %d bytes", MaxShortString)
+	}
+	if exchange != "" {
+		return Target{Kind: TargetExchange, Raw: s, Exchange: exchange, RoutingKey: rest}, nil
+	}
+	if rest == "" {
+		return Target{}, errors.New("malformed AMQP target: neither exchange nor queue")
+	}
+	return Target{Kind: TargetQueue, Raw: s, Queue: rest}, nil
+}
+
+// RoutingKeyFor returns the AMQP routing key of m at this target: the queue's name, or
+// the routing key with {topic} and {key} replaced, or the topic where none is given.
+func (t Target) RoutingKeyFor(m *Message) string {
+	if t.Kind == TargetQueue {
+		return t.Queue
+	}
+	if t.RoutingKey == "" {
+		return m.Topic
+	}
+	if !strings.Contains(t.RoutingKey, "{") {
+		return t.RoutingKey
+	}
+	return strings.NewReplacer("{topic}", m.Topic, "{key}", m.Key).Replace(t.RoutingKey)
+}
+
+// CircuitBroker is the circuit that all AMQP targets of one relay share.
+const CircuitBroker = "amqp"
+
+// Circuit names what deliveries to this target share: health and concurrency. For HTTP
+// it is the origin (RFC 6454: scheme, host, port), for AMQP the broker.
+func (t Target) Circuit() string {
+	if t.Kind != TargetHTTP {
+		return CircuitBroker
+	}
+	port := t.URL.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(t.URL.Scheme)]
+	}
+	return strings.ToLower(t.URL.Scheme) + "://" + net.JoinHostPort(strings.ToLower(t.URL.Hostname()), port)
+}
+
+// Redacted returns the target without user, password and query, fit for logs and errors.
+func (t Target) Redacted() string {
+	if t.Kind != TargetHTTP {
+		return t.Raw
+	}
+	u := *t.URL
+	u.User = nil
+	if u.RawQuery != "" {
+		u.RawQuery = "…"
+	}
+	return u.String()
+}
