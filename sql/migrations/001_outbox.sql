@@ -1,0 +1,173 @@
+-- The outbox, its deliveries and attempts, and the leases by which relays share the work.
+
+create type relay.message_status as enum ('pending', 'open', 'done', 'dead', 'rejected', 'cancelled');
+
+create type relay.delivery_status as enum (
+  'waiting', 'push_failed', 'handle_failed', 'awaiting_ack', 'delivered', 'handled', 'dead', 'cancelled');
+
+-- A version 7 UUID (RFC 9562): 48 bits of milliseconds before 74 random ones. Written as
+-- one expression so that the planner can inline it into an INSERT.
+create function relay.new_id() returns uuid
+language sql volatile parallel safe as $$
+  select encode(
+    set_bit(set_bit(
+      overlay(uuid_send(gen_random_uuid())
+        placing substring(int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
+        from 1 for 6),
+      52, 1), 53, 1),
+    'hex')::uuid
+$$;
+
+create table relay.outbox (
+  id           uuid primary key default relay.new_id(),
+  seq          bigint generated always as identity (cache 1),
+  topic        text not null,
+  key          text,
+  payload      text,
+  body         bytea,
+  content_type text not null default 'application/json',
+  headers      jsonb not null default '{}',
+  source       text,
+  destination  text,
+  deliver_at   timestamptz,
+  created_at   timestamptz not null default now(),
+  shard        smallint not null generated always as ((coalesce(hashtext(key), uuid_hash(id)) & 63)::smallint) stored,
+  status       relay.message_status not null default 'pending',
+  outstanding  integer not null default 0,
+  finished_at  timestamptz,
+  last_error   text,
+  constraint outbox_topic_length check (octet_length(topic) between 1 and 255),
+  constraint outbox_key_length check (octet_length(key) between 1 and 1024),
+  constraint outbox_content_type_length check (octet_length(content_type) between 1 and 255),
+  constraint outbox_payload_or_body check (payload is null or body is null),
+  constraint outbox_payload_json check (
+    case when payload is null then true
+         when content_type = 'application/json'
+           or lower(btrim(split_part(content_type, ';', 1))) = 'application/json' then payload::json is not null
+         else true end)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+
+comment on table relay.outbox is
+  'Messages. Applications INSERT here, in the transaction of their business rows, and nowhere else.';
+
+-- What a sweep reads. Delayed messages stand apart, so that a million of them cost no scan.
+create index outbox_pending on relay.outbox (shard, seq)
+  where status = 'pending' and key is null and deliver_at is null;
+create index outbox_pending_key on relay.outbox (shard, key, seq)
+  where status = 'pending' and key is not null and deliver_at is null;
+create index outbox_delayed on relay.outbox (shard, deliver_at)
+  where status = 'pending' and deliver_at is not null;
+-- What a person looks for.
+create index outbox_unfinished on relay.outbox (status, id)
+  where status in ('open', 'dead', 'rejected');
+-- What retention removes.
+create index outbox_created on relay.outbox using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+
+-- One row per message, subscriber and instance. There is no foreign key: its check would
+-- cost every delivery a row lock, and retention removes both together.
+create table relay.delivery (
+  message_id      uuid not null,
+  subscription    text not null,
+  instance        text not null default '',
+  target          text not null,
+  status          relay.delivery_status not null,
+  reason          text,
+  attempts        integer not null default 0,
+  handle_attempts integer not null default 0,
+  next_attempt_at timestamptz,
+  response_code   integer,
+  last_error      text,
+  delivered_at    timestamptz,
+  handled_at      timestamptz,
+  updated_at      timestamptz not null default now(),
+  due_at          timestamptz not null,
+  circuit         text not null,
+  shard           smallint not null,
+  seq             bigint not null,
+  key             text,
+  primary key (message_id, subscription, instance)
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+
+comment on column relay.delivery.due_at is
+  'from when RELAY_GIVE_UP_AFTER counts: deliver_at or created_at, or when a person asked for it again';
+comment on column relay.delivery.circuit is
+  'the destination whose health and concurrency this delivery shares: origin, broker, or subscription';
+
+create index delivery_key on relay.delivery (subscription, instance, key, seq)
+  where key is not null and status in ('waiting', 'push_failed', 'handle_failed');
+create index delivery_due on relay.delivery (shard, next_attempt_at)
+  where next_attempt_at is not null;
+-- What waits for its destination rather than for a time.
+create index delivery_parked on relay.delivery (circuit, seq)
+  where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed');
+create index delivery_dead on relay.delivery (subscription, updated_at)
+  where status = 'dead';
+
+-- Every failed attempt and the last one.
+create table relay.attempt (
+  message_id    uuid not null,
+  subscription  text not null,
+  instance      text not null,
+  attempt       integer not null,
+  started_at    timestamptz not null,
+  duration      interval not null,
+  outcome       text not null,
+  response_code integer,
+  error         text,
+  response      bytea
+) with (autovacuum_vacuum_insert_scale_factor = 0.05);
+
+create index attempt_message on relay.attempt (message_id);
+
+-- Relays that run now. A row is a sign of life, removed at a clean stop.
+create table relay.instance (
+  id         uuid primary key,
+  name       text not null,
+  version    text not null,
+  started_at timestamptz not null default now(),
+  seen_at    timestamptz not null default now()
+);
+
+-- One row per shard: who may send and write its messages, and until when.
+create table relay.lease (
+  shard      smallint primary key check (shard between 0 and 63),
+  owner      uuid,
+  epoch      bigint not null default 0,
+  expires_at timestamptz not null default '-infinity'
+) with (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+
+insert into relay.lease (shard) select generate_series(0, 63);
+
+-- The same INSERT in one line.
+create function relay.publish(
+  topic        text,
+  payload      text,
+  key          text default null,
+  deliver_at   timestamptz default null,
+  delay        interval default null,
+  destination  text default null,
+  headers      jsonb default '{}',
+  body         bytea default null,
+  content_type text default 'application/json',
+  source       text default null,
+  id           uuid default null
+) returns uuid
+language plpgsql volatile
+set search_path = pg_catalog
+as $$
+declare
+  message_id uuid := coalesce(publish.id, relay.new_id());
+begin
+  if publish.deliver_at is not null and publish.delay is not null then
+    raise exception 'relay.publish: give deliver_at or delay, not both' using errcode = 'invalid_parameter_value';
+  end if;
+  insert into relay.outbox (id, topic, key, payload, body, content_type, headers, source, destination, deliver_at)
+  values (message_id, publish.topic, publish.key, publish.payload, publish.body,
+    coalesce(publish.content_type, 'application/json'), coalesce(publish.headers, '{}'),
+    publish.source, publish.destination,
+    coalesce(publish.deliver_at, clock_timestamp() + publish.delay));
+  return message_id;
+end
+$$;
+
+comment on function relay.publish is 'Inserts one message into relay.outbox and returns its id.';
