@@ -1,0 +1,325 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"relay"
+)
+
+const (
+	// brokerWindow is how many publishes may await their confirm: the rate of a broker
+	// levels off between 200 and 1,000.
+	brokerWindow = 1000
+	// housekeeping is how often waiting items are looked at.
+	housekeeping = 100 * time.Millisecond
+	// forgetAfter is how long an idle, healthy destination is remembered.
+	forgetAfter = 10 * time.Minute
+)
+
+// DispatcherConfig names the destinations and bounds.
+type DispatcherConfig struct {
+	HTTP Destination
+	// AMQP may be nil: no broker is configured.
+	AMQP Destination
+	// Concurrency bounds the attempts under way to one HTTP destination
+	// (RELAY_HTTP_CONCURRENCY).
+	Concurrency int
+	// Timeout bounds one attempt whatever the destination does with its own deadline.
+	Timeout time.Duration
+	// Retry returns when a delivery that failed for the n-th time goes again; the probes of
+	// an open circuit keep to it.
+	Retry   func(d *relay.Delivery, attempts int) time.Duration
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
+// Dispatcher makes the attempts: each destination has a lane with a queue, a bound on what
+// is under way, and a circuit. A dead or slow destination holds nothing but its own lane,
+// and that for a second at most.
+type Dispatcher struct {
+	config  DispatcherConfig
+	base    context.Context // of every attempt; ends when the grace of a stop is over
+	cancel  context.CancelFunc
+	wake    chan struct{}
+	workers sync.WaitGroup
+
+	mu      sync.Mutex
+	lanes   map[string]*lane
+	stopped bool
+}
+
+// NewDispatcher returns a dispatcher that makes attempts until Stop.
+func NewDispatcher(config DispatcherConfig) *Dispatcher {
+	base, cancel := context.WithCancel(context.Background())
+	return &Dispatcher{
+		config: config, base: base, cancel: cancel,
+		wake: make(chan struct{}, 1), lanes: make(map[string]*lane),
+	}
+}
+
+// Dispatch queues a delivery and calls done exactly once, from any goroutine, when its
+// attempt has ended or when it is clear that none starts soon (relay.ClassParked). due says
+// that it comes from the table because its time has come, and may probe an open circuit.
+// After Stop it answers parked with no reason.
+func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(relay.Outcome)) {
+	now := time.Now()
+	l := d.lane(delivery.Subscriber, now)
+	if l == nil {
+		done(relay.Outcome{Class: relay.ClassParked})
+		return
+	}
+	it := item{delivery: delivery, done: done, since: now}
+	l.mu.Lock()
+	switch {
+	case !l.circuit.admits(due, now):
+		l.mu.Unlock()
+		done(parked(relay.ReasonCircuitOpen))
+	case l.active < l.limit:
+		l.active++
+		l.circuit.begin()
+		l.mu.Unlock()
+		d.workers.Go(func() { d.work(l, it) })
+	case l.overdue():
+		l.mu.Unlock()
+		done(parked(relay.ReasonFull))
+	default:
+		l.push(it)
+		l.mu.Unlock()
+	}
+}
+
+func parked(reason relay.Reason) relay.Outcome {
+	return relay.Outcome{Class: relay.ClassParked, Reason: reason}
+}
+
+// Room reports how many deliveries of a circuit would start soon: zero while it is open,
+// one if it is open and needs a probe. Wake says when it is worth asking again.
+func (d *Dispatcher) Room(name string) int {
+	d.mu.Lock()
+	l := d.lanes[name]
+	d.mu.Unlock()
+	if l == nil {
+		return d.limit(name)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.starved = true
+	return l.room(time.Now())
+}
+
+// Wake receives a value when a destination that was asked for room has run empty, or its
+// circuit has closed.
+func (d *Dispatcher) Wake() <-chan struct{} { return d.wake }
+
+// Up closes a circuit at once: the destination itself says that it can be reached again.
+func (d *Dispatcher) Up(name string) {
+	d.mu.Lock()
+	l := d.lanes[name]
+	d.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	changed := l.circuit.close()
+	l.mu.Unlock()
+	if changed {
+		d.report(name, false, relay.Outcome{})
+	}
+	d.ring()
+}
+
+// Open lists the circuits that are open.
+func (d *Dispatcher) Open() (names []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, l := range d.lanes {
+		l.mu.Lock()
+		if l.circuit.open {
+			names = append(names, name)
+		}
+		l.mu.Unlock()
+	}
+	return names
+}
+
+// Run returns what waited too long to the table, until ctx ends.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	tick := time.NewTicker(housekeeping)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			d.expire(now)
+		}
+	}
+}
+
+// Stop starts no further attempt, waits for those under way until ctx ends, then cancels
+// them and waits for their outcomes. Afterwards every done has been called.
+func (d *Dispatcher) Stop(ctx context.Context) {
+	d.mu.Lock()
+	d.stopped = true
+	lanes := d.lanes
+	d.mu.Unlock()
+	for _, l := range lanes {
+		l.mu.Lock()
+		var waiting []item
+		for l.queued() > 0 {
+			waiting = append(waiting, l.pop())
+		}
+		l.mu.Unlock()
+		for _, it := range waiting {
+			it.done(relay.Outcome{Class: relay.ClassParked})
+		}
+	}
+	ended := make(chan struct{})
+	go func() { d.workers.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		d.cancel()
+		<-ended
+	}
+	d.cancel()
+}
+
+// work makes attempts for a lane until its queue is empty.
+func (d *Dispatcher) work(l *lane, it item) {
+	for {
+		outcome := d.attempt(it.delivery)
+		it.done(outcome)
+		var more bool
+		if it, more = d.next(l, it.delivery, outcome); !more {
+			return
+		}
+	}
+}
+
+// next notes how an attempt ended and takes the lane's next item, or gives up the place.
+func (d *Dispatcher) next(l *lane, last *relay.Delivery, o relay.Outcome) (item, bool) {
+	now := time.Now()
+	l.mu.Lock()
+	l.learn(o.Duration)
+	l.used = now
+	changed := l.circuit.end(last.Message.ID, o, d.config.Retry(last, last.Attempt), now)
+	open := l.circuit.open
+	var it item
+	more := l.queued() > 0 && l.circuit.admits(false, now)
+	if more {
+		it = l.pop()
+	} else {
+		l.active--
+	}
+	hungry := l.starved && l.queued() < l.limit/2+1
+	if hungry {
+		l.starved = false
+	}
+	l.mu.Unlock()
+	if changed {
+		d.report(l.name, open, o)
+	}
+	if hungry || changed && !open {
+		d.ring()
+	}
+	return it, more
+}
+
+// attempt asks the destination, bounded in time. A panic is that delivery's failure.
+func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
+	started := time.Now()
+	timeout := d.config.Timeout
+	if t := delivery.Subscriber.Timeout; t > 0 {
+		timeout = t
+	}
+	ctx, cancel := context.WithTimeout(d.base, timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			d.config.Log.Error("a destination panicked", "message", delivery.Message.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			o = relay.Outcome{Class: relay.ClassPushFailed, Error: "the relay failed on this message; its log has the details"}
+		}
+		o.Started, o.Duration = started, time.Since(started)
+		d.config.Metrics.attempt(delivery, o)
+	}()
+	destination := d.config.HTTP
+	if delivery.Subscriber.Target.Kind != relay.TargetHTTP {
+		destination = d.config.AMQP
+	}
+	return destination.Deliver(ctx, delivery)
+}
+
+// lane returns the subscriber's lane, making it if need be, or nil after Stop.
+func (d *Dispatcher) lane(s *relay.Subscriber, now time.Time) *lane {
+	name := s.Circuit()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return nil
+	}
+	l := d.lanes[name]
+	if l == nil {
+		l = &lane{name: name, limit: d.limit(name), used: now}
+		if s.Concurrency > 0 {
+			l.limit = s.Concurrency
+		}
+		d.lanes[name] = l
+	}
+	return l
+}
+
+func (d *Dispatcher) limit(name string) int {
+	if name == relay.CircuitBroker {
+		return brokerWindow
+	}
+	return d.config.Concurrency
+}
+
+// expire parks what waited too long and forgets destinations that are no longer used.
+func (d *Dispatcher) expire(now time.Time) {
+	d.mu.Lock()
+	lanes := make([]*lane, 0, len(d.lanes))
+	for name, l := range d.lanes {
+		l.mu.Lock()
+		if l.active == 0 && l.queued() == 0 && !l.circuit.open && now.Sub(l.used) > forgetAfter {
+			delete(d.lanes, name)
+		}
+		l.mu.Unlock()
+		lanes = append(lanes, l)
+	}
+	d.mu.Unlock()
+	for _, l := range lanes {
+		l.mu.Lock()
+		reason := relay.ReasonFull
+		if !l.circuit.admits(false, now) {
+			reason = relay.ReasonCircuitOpen
+		}
+		waited := l.expired(now)
+		l.mu.Unlock()
+		for _, it := range waited {
+			it.done(parked(reason))
+		}
+	}
+}
+
+func (d *Dispatcher) ring() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (d *Dispatcher) report(name string, open bool, o relay.Outcome) {
+	d.config.Metrics.circuit(open)
+	if open {
+		d.config.Log.Warn("destination is down: its messages wait in the table and one at a time probes it", "destination", name, "error", o.Error)
+		return
+	}
+	d.config.Log.Info("destination is up again", "destination", name)
+}

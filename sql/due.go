@@ -1,0 +1,202 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"relay"
+)
+
+// Position is a place in the order of sweeping: the shards ascending, within each the keys,
+// within each the sequence. The zero value is the beginning.
+type Position struct {
+	Shard int16
+	Key   string // empty while messages without a key are swept
+	Seq   int64
+}
+
+// Pending is a pending message that a sweep found.
+type Pending struct {
+	relay.Ring
+	At Position
+}
+
+// Each shard is one walk along its part of the index, which stops at the limit.
+const (
+	sweepKeyless = `
+select x.id, '', x.shard, x.seq
+from unnest($1::smallint[]) as s(shard)
+cross join lateral (
+	select o.id, o.shard, o.seq from relay.outbox o
+	where o.status = 'pending' and o.key is null and o.deliver_at is null and o.shard = s.shard
+		and o.seq > case when s.shard = $2::smallint then $3::bigint else 0 end
+	order by o.seq limit $4
+) x
+limit $4`
+
+	sweepKeyed = `
+select x.id, x.key, x.shard, x.seq
+from unnest($1::smallint[]) as s(shard)
+cross join lateral (
+	select o.id, o.key, o.shard, o.seq from relay.outbox o
+	where o.status = 'pending' and o.key is not null and o.deliver_at is null and o.shard = s.shard
+		and (o.key, o.seq) > (case when s.shard = $2::smallint then $5::text else '' end, case when s.shard = $2 then $3::bigint else 0 end)
+	order by o.key, o.seq limit $4
+) x
+limit $4`
+)
+
+// SweepPending finds pending messages of the shards that are not delayed, those with a key
+// or those without, after a position, at most limit of them, in order.
+func (s *Store) SweepPending(ctx context.Context, keyed bool, shards []int16, after Position, limit int) ([]Pending, error) {
+	statement := sweepKeyless
+	arguments := []any{shardsFrom(shards, after.Shard), after.Shard, after.Seq, limit}
+	if keyed {
+		statement = sweepKeyed
+		arguments = append(arguments, after.Key)
+	}
+	rows, err := s.pool.Query(ctx, statement, arguments...)
+	if err != nil {
+		return nil, fmt.Errorf("sweep: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Pending, err error) {
+		err = row.Scan((*[16]byte)(&p.ID), &p.Key, &p.At.Shard, &p.At.Seq)
+		p.At.Key = p.Key
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sweep: %w", err)
+	}
+	return found, nil
+}
+
+// shardsFrom returns the shards from first on; the argument is in ascending order.
+func shardsFrom(shards []int16, first int16) []int16 {
+	out := make([]int16, 0, len(shards))
+	for _, shard := range shards {
+		if shard >= first {
+			out = append(out, shard)
+		}
+	}
+	return out
+}
+
+const dueMessages = `
+select x.id, x.key from unnest($1::smallint[]) as s(shard)
+cross join lateral (
+	select o.id, coalesce(o.key, '') as key, o.deliver_at from relay.outbox o
+	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard and o.deliver_at <= clock_timestamp()
+	order by o.deliver_at limit $2
+) x
+order by x.deliver_at limit $2`
+
+// DueMessages finds delayed messages whose time has come, the longest due first.
+func (s *Store) DueMessages(ctx context.Context, shards []int16, limit int) ([]relay.Ring, error) {
+	rows, err := s.pool.Query(ctx, dueMessages, shards, limit)
+	if err != nil {
+		return nil, fmt.Errorf("find due messages: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r relay.Ring, err error) {
+		err = row.Scan((*[16]byte)(&r.ID), &r.Key)
+		return r, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find due messages: %w", err)
+	}
+	return found, nil
+}
+
+const dueDeliveries = `
+select x.message_id, x.subscription, x.instance from unnest($1::smallint[]) as s(shard)
+cross join lateral (
+	select d.message_id, d.subscription, d.instance, d.next_attempt_at from relay.delivery d
+	where d.next_attempt_at is not null and d.shard = s.shard and d.next_attempt_at <= clock_timestamp()
+	order by d.next_attempt_at limit $2
+) x
+order by x.next_attempt_at limit $2`
+
+// DueDeliveries finds deliveries whose next attempt is due, the longest due first.
+func (s *Store) DueDeliveries(ctx context.Context, shards []int16, limit int) ([]DeliveryID, error) {
+	rows, err := s.pool.Query(ctx, dueDeliveries, shards, limit)
+	return collectDeliveryIDs("find due deliveries", rows, err)
+}
+
+// NextDue returns how long it is until the next delayed message or retry of the shards is
+// due, by the database's clock: zero or less if one is due now. It returns false if there
+// is none.
+func (s *Store) NextDue(ctx context.Context, shards []int16) (time.Duration, bool, error) {
+	const statement = `
+	select (extract(epoch from min(x.at) - clock_timestamp()) * 1000000)::bigint
+	from unnest($1::smallint[]) as s(shard)
+	cross join lateral (
+		(select o.deliver_at as at from relay.outbox o
+		where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard order by o.deliver_at limit 1)
+		union all
+		(select d.next_attempt_at from relay.delivery d
+		where d.next_attempt_at is not null and d.shard = s.shard order by d.next_attempt_at limit 1)
+	) x
+	where x.at < 'infinity'`
+	var us *int64
+	if err := s.pool.QueryRow(ctx, statement, shards).Scan(&us); err != nil {
+		return 0, false, fmt.Errorf("find the next due time: %w", err)
+	}
+	if us == nil {
+		return 0, false, nil
+	}
+	return time.Duration(*us) * time.Microsecond, true, nil
+}
+
+// ParkedDeliveries finds deliveries that wait for their circuit rather than for a time, in
+// order of insertion, after a sequence, at most limit of them.
+func (s *Store) ParkedDeliveries(ctx context.Context, circuit string, shards []int16, after int64, limit int) ([]DeliveryID, error) {
+	const statement = `
+	select d.message_id, d.subscription, d.instance from relay.delivery d
+	where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
+		and d.circuit = $1 and d.seq > $3 and d.shard = any ($2) and d.reason is distinct from 'key_blocked'
+	order by d.seq limit $4`
+	rows, err := s.pool.Query(ctx, statement, circuit, shards, after, limit)
+	return collectDeliveryIDs("find parked deliveries", rows, err)
+}
+
+// ParkedCircuits lists the circuits for which deliveries are parked, by a skip scan.
+func (s *Store) ParkedCircuits(ctx context.Context) ([]string, error) {
+	const statement = `
+	with recursive c as (
+		(select circuit from relay.delivery
+		where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed')
+		order by circuit limit 1)
+		union all
+		select (select d.circuit from relay.delivery d
+			where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
+				and d.circuit > c.circuit
+			order by d.circuit limit 1)
+		from c where c.circuit is not null
+	)
+	select circuit from c where circuit is not null`
+	rows, err := s.pool.Query(ctx, statement)
+	if err != nil {
+		return nil, fmt.Errorf("list parked circuits: %w", err)
+	}
+	circuits, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list parked circuits: %w", err)
+	}
+	return circuits, nil
+}
+
+func collectDeliveryIDs(operation string, rows pgx.Rows, err error) ([]DeliveryID, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d DeliveryID, err error) {
+		err = row.Scan((*[16]byte)(&d.Message), &d.Subscription, &d.Instance)
+		return d, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	return found, nil
+}

@@ -1,0 +1,237 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"relay"
+)
+
+// Lease names this relay as the owner of shards, each under the epoch in which it got them.
+type Lease struct {
+	Owner  relay.ID
+	Epochs map[int16]int64
+}
+
+func (l Lease) arrays() (shards []int16, epochs []int64) {
+	shards = make([]int16, 0, len(l.Epochs))
+	epochs = make([]int64, 0, len(l.Epochs))
+	for shard, epoch := range l.Epochs {
+		shards = append(shards, shard)
+		epochs = append(epochs, epoch)
+	}
+	return shards, epochs
+}
+
+// Change is what one outcome writes: the new state of one delivery and, if an attempt was
+// made, its record.
+type Change struct {
+	Delivery DeliveryID
+	Target   string
+	Circuit  string
+	// Taking says that the message was pending: its row is taken up by this change, together
+	// with the changes of all its other deliveries. Otherwise the message was open.
+	Taking bool
+	// MessageStatus, Outstanding and MessageError are the message's new state, meant for
+	// Taking alone: who takes up knows every delivery. A rejected message has no delivery:
+	// its change has an empty Delivery.Subscription.
+	MessageStatus relay.MessageStatus
+	Outstanding   int
+
+	Status         relay.DeliveryStatus
+	Reason         relay.Reason
+	Attempts       int
+	HandleAttempts int
+	// NextAttempt is the delay until the next attempt, counted by the database's clock.
+	// Negative: no time is set.
+	NextAttempt  time.Duration
+	ResponseCode int    // zero: none
+	Error        string // empty: none
+	Attempt      *Attempt
+}
+
+// Attempt is one row of relay.attempt.
+type Attempt struct {
+	Number   int
+	Started  time.Time
+	Duration time.Duration
+	Outcome  relay.DeliveryStatus
+	Response []byte
+}
+
+// The rows of $-arrays, in the order of changeArrays.arguments.
+const changeRows = `unnest(
+		$4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::int[], $11::text[], $12::text[],
+		$13::int[], $14::int[], $15::bigint[], $16::int[], $17::text[],
+		$18::int[], $19::timestamptz[], $20::bigint[], $21::text[], $22::bytea[])
+	as w(id, subscription, instance, target, circuit, message_status, outstanding, status, reason,
+		attempts, handle_attempts, next_us, code, error,
+		attempt, started_at, duration_us, outcome, response)`
+
+// The lease rows are locked FOR SHARE: a takeover has to wait for this statement or this
+// statement finds the lease gone. A join that merely reads them is no fence. Messages are
+// locked SKIP LOCKED, so that one held by somebody's session does not stall the others,
+// nor a takeover.
+const ownShards = `own as materialized (
+	select l.shard from unnest($2::smallint[], $3::bigint[]) as e(shard, epoch)
+	cross join lateral (
+		select shard from relay.lease x
+		where x.shard = e.shard and x.owner = $1 and x.epoch = e.epoch for share
+	) l
+)`
+
+const takeUp = `
+with ` + ownShards + `,
+locked as materialized (
+	select w.*, o.key, o.seq, o.shard, o.due_at
+	from ` + changeRows + `
+	cross join lateral (
+		select x.key, x.seq, x.shard, coalesce(x.deliver_at, x.created_at) as due_at
+		from relay.outbox x
+		where x.id = w.id and x.status = 'pending' and x.shard = any (array(select shard from own))
+		for update skip locked
+	) o
+),
+message as (
+	update relay.outbox o set
+		status = l.message_status::relay.message_status,
+		outstanding = l.outstanding,
+		finished_at = case when l.message_status <> 'open' then clock_timestamp() end,
+		last_error = nullif(l.error, '')
+	from locked l where o.id = l.id
+),
+attempt as (
+	insert into relay.attempt (message_id, subscription, instance, attempt, started_at, duration, outcome, response_code, error, response)
+	select id, subscription, instance, attempt, started_at, duration_us * interval '1 microsecond', outcome, nullif(code, 0), nullif(error, ''), response
+	from locked where attempt > 0
+),
+delivery as (
+	insert into relay.delivery as d (message_id, subscription, instance, target, circuit, status, reason,
+		attempts, handle_attempts, next_attempt_at, response_code, last_error,
+		delivered_at, handled_at, due_at, shard, seq, key)
+	select id, subscription, instance, target, circuit, status::relay.delivery_status, nullif(reason, ''),
+		attempts, handle_attempts,
+		case when next_us >= 0 then clock_timestamp() + next_us * interval '1 microsecond' end,
+		nullif(code, 0), nullif(error, ''),
+		case when status in ('delivered', 'handled', 'awaiting_ack') then clock_timestamp() end,
+		case when status = 'handled' then clock_timestamp() end,
+		due_at, shard, seq, key
+	from locked where subscription <> ''
+	on conflict (message_id, subscription, instance) do update set
+		target = excluded.target, circuit = excluded.circuit, status = excluded.status, reason = excluded.reason,
+		attempts = excluded.attempts, handle_attempts = excluded.handle_attempts,
+		next_attempt_at = excluded.next_attempt_at, response_code = excluded.response_code,
+		last_error = excluded.last_error, delivered_at = excluded.delivered_at, handled_at = excluded.handled_at,
+		updated_at = clock_timestamp(), due_at = clock_timestamp()
+)
+select id from locked`
+
+const writeOpen = `
+with ` + ownShards + `,
+locked as materialized (
+	select w.*, o.shard
+	from ` + changeRows + `
+	cross join lateral (
+		select x.shard from relay.outbox x
+		where x.id = w.id and x.status = 'open' and x.shard = any (array(select shard from own))
+		for update skip locked
+	) o
+),
+delivery as (
+	update relay.delivery d set
+		status = l.status::relay.delivery_status, reason = nullif(l.reason, ''),
+		attempts = l.attempts, handle_attempts = l.handle_attempts,
+		next_attempt_at = case when l.next_us >= 0 then clock_timestamp() + l.next_us * interval '1 microsecond' end,
+		response_code = case when l.attempt > 0 then nullif(l.code, 0) else d.response_code end,
+		last_error = case when l.attempt > 0 or l.error <> '' then nullif(l.error, '') else d.last_error end,
+		delivered_at = case when l.status in ('delivered', 'handled', 'awaiting_ack') then clock_timestamp() end,
+		handled_at = case when l.status = 'handled' then clock_timestamp() end,
+		updated_at = clock_timestamp()
+	from locked l
+	where d.message_id = l.id and d.subscription = l.subscription and d.instance = l.instance
+		and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
+	returning d.message_id, d.status, d.last_error
+),
+attempt as (
+	insert into relay.attempt (message_id, subscription, instance, attempt, started_at, duration, outcome, response_code, error, response)
+	select id, subscription, instance, attempt, started_at, duration_us * interval '1 microsecond', outcome, nullif(code, 0), nullif(error, ''), response
+	from locked where attempt > 0
+),
+ended as (
+	select message_id as id,
+		count(*) filter (where status in ('delivered', 'handled', 'dead', 'cancelled')) as n,
+		bool_or(status = 'dead') as dead,
+		bool_or(status in ('delivered', 'handled')) as good,
+		max(last_error) as error
+	from delivery group by message_id
+),
+message as (
+	update relay.outbox o set
+		outstanding = o.outstanding - e.n,
+		status = case
+			when o.outstanding - e.n > 0 then 'open'
+			when e.dead or was.dead then 'dead'
+			when e.good or was.good then 'done'
+			else 'cancelled' end::relay.message_status,
+		finished_at = case when o.outstanding - e.n <= 0 then clock_timestamp() end,
+		last_error = coalesce(e.error, case when o.outstanding - e.n > 0 or e.dead or was.dead then o.last_error end)
+	from ended e
+	cross join lateral (
+		select bool_or(y.status = 'dead') as dead, bool_or(y.status in ('delivered', 'handled')) as good
+		from relay.delivery y where y.message_id = e.id
+	) was
+	where o.id = e.id
+)
+select id from locked`
+
+// WriteTaken writes the changes of messages that were pending, all deliveries of each, in
+// one statement, and returns the messages that were written. One that was not is locked by
+// somebody, gone, no longer pending, or no longer this relay's.
+func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
+	return s.write(ctx, "take up messages", takeUp, lease, changes)
+}
+
+// WriteOpen writes the changes of deliveries of open messages, counts down what is
+// outstanding, and ends the messages with none left. It returns the messages whose rows
+// could be had, as WriteTaken does. At most one change may name the same delivery.
+func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
+	return s.write(ctx, "write outcomes", writeOpen, lease, changes)
+}
+
+func (s *Store) write(ctx context.Context, operation, statement string, lease Lease, changes []Change) ([]relay.ID, error) {
+	rows, err := s.pool.Query(ctx, statement, arguments(lease, changes)...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	written, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (relay.ID, error) {
+		var id [16]byte
+		err := row.Scan(&id)
+		return relay.ID(id), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	return written, nil
+}
+
+// StillThere returns those of the messages that exist and have not ended, in any order: the
+// ones whose outcome has to be written again because somebody held their row.
+func (s *Store) StillThere(ctx context.Context, ids []relay.ID) ([]relay.ID, error) {
+	const statement = `
+	select x.id from unnest($1::uuid[]) as w(id)
+	cross join lateral (
+		select o.id from relay.outbox o where o.id = w.id and o.status in ('pending', 'open') limit 1
+	) x`
+	rows, err := s.pool.Query(ctx, statement, uuids(ids))
+	if err != nil {
+		return nil, fmt.Errorf("look for messages: %w", err)
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (relay.ID, error) {
+		var id [16]byte
+		err := row.Scan(&id)
+		return relay.ID(id), err
+	})
+}

@@ -1,0 +1,209 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"relay"
+)
+
+// Verdict says what became of one row that was asked for.
+type Verdict int
+
+// The verdicts. The zero value is a row that SQL cannot see, yet or any more.
+const (
+	Unseen   Verdict = iota
+	Ended            // it is not pending (or not unfinished) any more: forget it
+	NotDue           // it is for later: the due timer has it
+	TooLarge         // its size is over the limit; the body was not read
+	NoRoom           // its body did not fit into the budget and was not read
+	Readable         // it is here
+)
+
+// Limits bounds one read. Sizes are judged in SQL, before a body is transferred.
+type Limits struct {
+	MaxPayload int64 // bytes of one body
+	Budget     int64 // bytes of all bodies of this read; the first readable row is always read
+}
+
+// MessageRow is one row of relay.outbox as asked for by id.
+type MessageRow struct {
+	Verdict Verdict
+	Message relay.Message // complete if Readable, without body and headers otherwise
+	Size    int64         // bytes of the body
+}
+
+// messageColumns are read in this order by scanMessage.
+const messageColumns = `
+	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type, coalesce(x.source, ''),
+	coalesce(x.destination, ''), x.deliver_at, x.created_at, x.size`
+
+// fields are the columns of one outbox row that reads need, with the size of its body. A
+// body's length is known without reading it from its TOAST table.
+const outboxFields = `
+	o.id, o.seq, o.shard, o.topic, o.key, o.content_type, o.source, o.destination, o.deliver_at, o.created_at,
+	o.status, o.headers, o.payload, o.body,
+	coalesce(octet_length(o.payload), octet_length(o.body), 0)::bigint as size`
+
+// Each id is one probe of the primary key, whatever the statistics say. The running total
+// of sizes decides which bodies come along.
+const readMessages = `
+select x.ord, x.verdict,` + messageColumns + `,
+	case when x.verdict = 5 then x.headers end,
+	case when x.verdict = 5 then x.payload end,
+	case when x.verdict = 5 then x.body end
+from (
+	select s.*, case
+		when s.status <> 'pending' then 1
+		when s.deliver_at > clock_timestamp() then 2
+		when s.size > $2 then 3
+		when s.total > $3 and s.total > s.size then 4
+		else 5 end as verdict
+	from (
+		select r.*, sum(case when r.status = 'pending' and r.size <= $2 then r.size else 0 end) over (order by r.ord) as total
+		from (
+			select w.ord, f.*
+			from unnest($1::uuid[]) with ordinality as w(id, ord)
+			cross join lateral (
+				select ` + outboxFields + ` from relay.outbox o where o.id = w.id limit 1
+			) f
+		) r
+	) s
+) x`
+
+// ReadMessages reads pending messages by id. The result has one row for each id, in their
+// order; an id without a row is Unseen.
+func (s *Store) ReadMessages(ctx context.Context, ids []relay.ID, limits Limits) ([]MessageRow, error) {
+	out := make([]MessageRow, len(ids))
+	rows, err := s.pool.Query(ctx, readMessages, uuids(ids), limits.MaxPayload, limits.Budget)
+	if err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var ord int64
+		var row MessageRow
+		if err := scanMessage(rows, &row, &ord); err != nil {
+			return nil, fmt.Errorf("read messages: %w", err)
+		}
+		out[ord-1] = row
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	return out, nil
+}
+
+func scanMessage(rows pgx.Rows, row *MessageRow, first ...any) error {
+	var payload, body []byte
+	var deliverAt *time.Time
+	m := &row.Message
+	dest := append(first, &row.Verdict, (*[16]byte)(&m.ID), &m.Seq, &m.Shard, &m.Topic, &m.Key, &m.ContentType,
+		&m.Source, &m.Destination, &deliverAt, &m.CreatedAt, &row.Size, &m.Headers, &payload, &body)
+	if err := rows.Scan(dest...); err != nil {
+		return err
+	}
+	if deliverAt != nil {
+		m.DeliverAt = *deliverAt
+	}
+	m.Body = payload
+	if body != nil {
+		m.Body = body
+	}
+	return nil
+}
+
+// DeliveryID names one delivery: the primary key of relay.delivery.
+type DeliveryID struct {
+	Message      relay.ID
+	Subscription string
+	Instance     string
+}
+
+// DeliveryRow is one unfinished delivery with its message.
+type DeliveryRow struct {
+	MessageRow
+	Delivery       DeliveryID
+	Target         string
+	Circuit        string
+	Status         relay.DeliveryStatus
+	Attempts       int
+	HandleAttempts int
+	DueAt          time.Time
+}
+
+const readDeliveries = `
+select x.ord, x.target, x.circuit, x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, x.verdict,` + messageColumns + `,
+	case when x.verdict = 5 then x.headers end,
+	case when x.verdict = 5 then x.payload end,
+	case when x.verdict = 5 then x.body end
+from (
+	select s.*, case
+		when s.status <> 'open' or s.delivery_status not in ('waiting', 'push_failed', 'handle_failed') then 1
+		when s.next_attempt_at > clock_timestamp() then 2
+		when s.size > $4 then 3
+		when s.total > $5 and s.total > s.size then 4
+		else 5 end as verdict
+	from (
+		select r.*, sum(case when r.size <= $4 then r.size else 0 end) over (order by r.ord) as total
+		from (
+			select w.ord, f.*, d.target, d.circuit, d.status as delivery_status, d.attempts, d.handle_attempts, d.due_at, d.next_attempt_at
+			from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as w(id, subscription, instance, ord)
+			cross join lateral (
+				select * from relay.delivery y
+				where y.message_id = w.id and y.subscription = w.subscription and y.instance = w.instance limit 1
+			) d
+			cross join lateral (
+				select ` + outboxFields + ` from relay.outbox o where o.id = w.id limit 1
+			) f
+		) r
+	) s
+) x`
+
+// ReadDeliveries reads unfinished deliveries of open messages by their primary keys. The
+// result has one row for each, in their order; one without a row is Unseen.
+func (s *Store) ReadDeliveries(ctx context.Context, ids []DeliveryID, limits Limits) ([]DeliveryRow, error) {
+	out := make([]DeliveryRow, len(ids))
+	messages, subscriptions, instances := splitDeliveryIDs(ids)
+	rows, err := s.pool.Query(ctx, readDeliveries, messages, subscriptions, instances, limits.MaxPayload, limits.Budget)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var ord int64
+		var row DeliveryRow
+		err := scanMessage(rows, &row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt)
+		if err != nil {
+			return nil, fmt.Errorf("read deliveries: %w", err)
+		}
+		row.Delivery = ids[ord-1]
+		out[ord-1] = row
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	return out, nil
+}
+
+func splitDeliveryIDs(ids []DeliveryID) (messages [][16]byte, subscriptions, instances []string) {
+	messages = make([][16]byte, len(ids))
+	subscriptions = make([]string, len(ids))
+	instances = make([]string, len(ids))
+	for i, id := range ids {
+		messages[i], subscriptions[i], instances[i] = id.Message, id.Subscription, id.Instance
+	}
+	return messages, subscriptions, instances
+}
+
+// uuids gives the ids the type that the driver encodes in binary.
+func uuids(ids []relay.ID) [][16]byte {
+	out := make([][16]byte, len(ids))
+	for i, id := range ids {
+		out[i] = id
+	}
+	return out
+}
