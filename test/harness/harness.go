@@ -1,0 +1,58 @@
+// Package harness gives tests real servers: a fresh database in a PostgreSQL server that
+// the packages' test process shares, a fresh virtual host on a RabbitMQ node likewise, or
+// servers of a test's own. It builds the product's binary and waits for the outside world.
+//
+// Each test process, that is each package under go test ./..., starts its own servers on
+// first use, on free ports, so packages may run at once. A package that uses a shared
+// server calls Main from its TestMain; without it the servers still end with the process,
+// only less politely. A missing server fails the test with the command that installs it.
+package harness
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+)
+
+// stops ends what the whole test process shares, the last started first.
+var stops struct {
+	sync.Mutex
+	functions []func() error
+}
+
+// atExit has Main call stop after the tests.
+func atExit(stop func() error) {
+	stops.Lock()
+	defer stops.Unlock()
+	stops.functions = append(stops.functions, stop)
+}
+
+// Main runs the tests, stops the servers that they shared, and exits. Call it from
+// TestMain.
+func Main(m *testing.M) {
+	code := m.Run()
+	stops.Lock()
+	for i := len(stops.functions) - 1; i >= 0; i-- {
+		if err := stops.functions[i](); err != nil {
+			fmt.Fprintln(os.Stderr, "harness:", err)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
+
+// Eventually polls ok until it returns true, and fails the test when that takes longer
+// than within. what completes the sentence 'not within 5s: …'.
+func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	const interval = 5 * time.Millisecond
+	deadline := time.Now().Add(within)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+		time.Sleep(interval)
+	}
+}
