@@ -1,0 +1,162 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"relay"
+)
+
+// Limits and defaults of the AMQP destination.
+const (
+	defaultAMQPWindow  = 1000
+	defaultAMQPTimeout = 10 * time.Second
+	// noConnectionWait is how long a delivery waits for the connection to come back
+	// before it counts as failed: long enough for a connection that was just cut.
+	noConnectionWait = 500 * time.Millisecond
+)
+
+// AMQPConfig says how to reach the broker and how hard to press it.
+type AMQPConfig struct {
+	// URL is an amqp:// or amqps:// URI (RELAY_AMQP_URL), with user, password and vhost as
+	// https://www.rabbitmq.com/docs/uri-spec has it. It never appears in a log or an error.
+	URL string
+	// Window is how many publishes may await their confirm on the shared channel. Zero: 1000.
+	Window int
+	// Timeout bounds one attempt of a subscriber that sets none. Zero: 10 seconds.
+	Timeout time.Duration
+	// Log takes changes of the connection. Nil: nothing is logged.
+	Log *slog.Logger
+	// OnUp is called when the broker takes messages (again): a connection was made, or
+	// the broker has unblocked it. It must return at once. Nil: nobody is told.
+	OnUp func()
+}
+
+// AMQP delivers messages to RabbitMQ over AMQP 0-9-1 with publisher confirms. It is a
+// Destination: all deliveries share one connection and one channel, and the pipeline
+// fills because many goroutines call Deliver at once. Run must be running.
+type AMQP struct {
+	cfg AMQPConfig
+
+	mu      sync.Mutex
+	conn    *amqpConnection // nil: none
+	down    string          // why conn is nil
+	changed chan struct{}   // closed and replaced when conn is replaced
+}
+
+// NewAMQP checks the URL and returns a destination that is not connected yet: Run
+// connects it. The error never repeats the URL, which holds a password.
+func NewAMQP(cfg AMQPConfig) (*AMQP, error) {
+	if err := checkAMQPURL(cfg.URL); err != nil {
+		return nil, err
+	}
+	if cfg.Window <= 0 {
+		cfg.Window = defaultAMQPWindow
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultAMQPTimeout
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.OnUp == nil {
+		cfg.OnUp = func() {}
+	}
+	return &AMQP{cfg: cfg, down: "not connected yet", changed: make(chan struct{})}, nil
+}
+
+// Deliver publishes one message and waits for the broker's confirm. The classes:
+//
+//	confirmed and routed to a queue          delivered
+//	returned as unroutable (312)             push failed
+//	nacked on a live channel                 push failed
+//	closes the channel it is alone on        push failed, with the broker's code
+//	connection lost, or no confirm in time   unknown: it may have been stored
+//	no connection                            push failed
+//	blocked by an alarm of the broker        parked: it was not sent
+//	cannot be put into AMQP's frames         rejected: it was not sent
+func (a *AMQP) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
+	started := time.Now()
+	out := a.deliver(ctx, d)
+	out.Started, out.Duration = started, max(time.Since(started), 1)
+	return out
+}
+
+func (a *AMQP) deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
+	m, err := newAMQPMessage(d)
+	if err != nil {
+		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
+	}
+	timeout := a.cfg.Timeout
+	if d.Subscriber.Timeout > 0 {
+		timeout = d.Subscriber.Timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		c, err := a.connection(ctx)
+		if err != nil {
+			return relay.Outcome{Class: relay.ClassPushFailed, Error: err.Error()}
+		}
+		out, again := c.deliver(ctx, m)
+		if !again {
+			return out
+		}
+	}
+}
+
+// connection returns the live connection. Where there is none it waits for a moment, so
+// that messages survive a cut without a failed attempt.
+func (a *AMQP) connection(ctx context.Context) (*amqpConnection, error) {
+	c, down, changed := a.current()
+	if c != nil {
+		return c, nil
+	}
+	patience := time.NewTimer(noConnectionWait)
+	defer patience.Stop()
+	for c == nil {
+		select {
+		case <-changed:
+		case <-patience.C:
+			return nil, errors.New("no connection to the broker: " + down)
+		case <-ctx.Done():
+			return nil, errors.New("no connection to the broker: " + down)
+		}
+		c, down, changed = a.current()
+	}
+	return c, nil
+}
+
+// current returns the connection, or nil with the reason and what to wait for.
+func (a *AMQP) current() (c *amqpConnection, down string, changed <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn != nil && a.conn.isGone() {
+		return nil, "it was just lost", a.changed
+	}
+	return a.conn, a.down, a.changed
+}
+
+// set replaces the connection; nil says that there is none, and down why.
+func (a *AMQP) set(c *amqpConnection, down string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.conn, a.down = c, down
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// State tells whether the broker takes messages, and in words how the connection is.
+func (a *AMQP) State() (up bool, text string) {
+	c, down, _ := a.current()
+	if c == nil {
+		return false, "no connection to the broker: " + down
+	}
+	if reason, blocked := c.blockedBy(); blocked {
+		return false, "blocked by the broker: " + reason
+	}
+	return true, "connected"
+}

@@ -1,0 +1,196 @@
+package notify
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// amqpChannel is a channel in confirm mode on which many deliveries publish at once. One
+// goroutine writes, so that a delivery whose time is over can leave while a write hangs.
+//
+// Returns: the broker sends basic.return before the ack of the same message, and the
+// library puts it into a buffered channel, in whose reader it would wait if that were
+// full. It never is: it has room for as many as the window has slots, and a slot is given
+// back only after the returns have been collected.
+type amqpChannel struct {
+	conn    *amqpConnection
+	ch      *amqp.Channel
+	queue   chan *amqpFlight
+	window  chan struct{} // a slot per publish that awaits its confirm
+	returns chan amqp.Return
+	closed  chan struct{} // closed after the channel, when err has been set
+	err     *amqp.Error   // nil: closed without a word
+
+	mu      sync.Mutex
+	flights map[amqpFlightKey]*amqpFlight
+}
+
+// amqpFlightKey is all that a returned message tells about itself. Two deliveries that
+// agree in it take turns, or a return could be taken for the wrong one's.
+type amqpFlightKey struct{ exchange, routingKey, id string }
+
+// amqpFlight is one message on its way through a channel.
+type amqpFlight struct {
+	message *amqpMessage
+	key     amqpFlightKey
+	// taken is won by the writer, who then publishes, or by the delivery, who leaves.
+	taken     atomic.Bool
+	published chan struct{} // closed by the writer, when confirm and err have been set
+	confirm   *amqp.DeferredConfirmation
+	err       error
+	// Guarded by the channel's mu:
+	returned *amqpReply
+	ended    chan struct{} // nil: nobody waits for this flight's end
+}
+
+// amqpReply is what the broker said about a message.
+type amqpReply struct {
+	code int
+	text string
+}
+
+// openChannel opens a channel for so many unconfirmed publishes.
+func (c *amqpConnection) openChannel(window int) (*amqpChannel, error) {
+	ch, err := c.conn.Channel()
+	if err != nil {
+		return nil, err
+	}
+	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
+	p := &amqpChannel{
+		conn: c, ch: ch,
+		queue:   make(chan *amqpFlight, window),
+		window:  make(chan struct{}, window),
+		returns: ch.NotifyReturn(make(chan amqp.Return, window)),
+		closed:  make(chan struct{}),
+		flights: make(map[amqpFlightKey]*amqpFlight),
+	}
+	if err := ch.Confirm(false); err != nil {
+		return nil, err
+	}
+	if !c.spawn(func() { p.watch(closes) }) || !c.spawn(p.write) {
+		return nil, errAMQPGone
+	}
+	return p, nil
+}
+
+// watch learns why the channel closed. A missing exchange makes all topology doubtful.
+func (p *amqpChannel) watch(closes <-chan *amqp.Error) {
+	p.err = <-closes
+	if p.err != nil && p.err.Code == amqp.NotFound {
+		p.conn.topology.forgetAll()
+	}
+	close(p.closed)
+}
+
+// write publishes what is queued, as far as the window reaches. A slot stands ready
+// before a flight is taken: what waits in the queue can still leave.
+func (p *amqpChannel) write() {
+	for {
+		select {
+		case p.window <- struct{}{}:
+		case <-p.closed:
+			return
+		}
+		f := p.next()
+		if f == nil {
+			return
+		}
+		f.confirm, f.err = p.publish(f.message)
+		close(f.published)
+	}
+}
+
+// next takes the next flight that has not left. Nil: the channel was closed.
+func (p *amqpChannel) next() *amqpFlight {
+	for {
+		select {
+		case f := <-p.queue:
+			if f.taken.CompareAndSwap(false, true) {
+				return f
+			}
+		case <-p.closed:
+			return nil
+		}
+	}
+}
+
+// publish hands the message to the library, mandatory. Any other error than a closed
+// channel or a shut gate may have left half a message on the socket, which is given up.
+func (p *amqpChannel) publish(m *amqpMessage) (*amqp.DeferredConfirmation, error) {
+	if _, blocked := p.conn.blockedBy(); blocked {
+		return nil, errAMQPBlocked
+	}
+	confirm, err := p.ch.PublishWithDeferredConfirm(m.target.Exchange, m.routingKey, true, false, m.publishing)
+	switch {
+	case err == amqp.ErrClosed, err == nil && confirm == nil:
+		return nil, errAMQPChannelClosed
+	case err != nil:
+		p.conn.socket.Close()
+		return nil, err
+	}
+	return confirm, nil
+}
+
+// register makes the flight known, so that a return can find it. A flight with the same
+// key, be it another subscriber's or an earlier attempt's, is waited for.
+func (p *amqpChannel) register(ctx context.Context, m *amqpMessage) (*amqpFlight, error) {
+	f := &amqpFlight{
+		message:   m,
+		key:       amqpFlightKey{m.target.Exchange, m.routingKey, m.publishing.MessageId},
+		published: make(chan struct{}),
+	}
+	for {
+		p.mu.Lock()
+		earlier := p.flights[f.key]
+		if earlier == nil {
+			p.flights[f.key] = f
+			p.mu.Unlock()
+			return f, nil
+		}
+		if earlier.ended == nil {
+			earlier.ended = make(chan struct{})
+		}
+		ended := earlier.ended
+		p.mu.Unlock()
+		select {
+		case <-p.closed:
+			return nil, errAMQPChannelClosed
+		default:
+		}
+		if err := p.conn.await(ctx, ended); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// remove ends a flight and returns what the broker said when it returned the message.
+func (p *amqpChannel) remove(f *amqpFlight) *amqpReply {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.collectReturns()
+	delete(p.flights, f.key)
+	if f.ended != nil {
+		close(f.ended)
+	}
+	return f.returned
+}
+
+// collectReturns gives each returned message to its flight. The caller holds mu.
+func (p *amqpChannel) collectReturns() {
+	for {
+		select {
+		case r, open := <-p.returns:
+			if !open {
+				return
+			}
+			if f := p.flights[amqpFlightKey{r.Exchange, r.RoutingKey, r.MessageId}]; f != nil {
+				f.returned = &amqpReply{code: int(r.ReplyCode), text: r.ReplyText}
+			}
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// Times of one connection.
+const (
+	amqpDialTimeout  = 10 * time.Second // from dial to the end of the handshake
+	amqpHeartbeat    = 10 * time.Second // unless the URL says otherwise
+	amqpWriteTimeout = 10 * time.Second // of one write to the socket
+	amqpCloseTimeout = 2 * time.Second
+)
+
+// Why a message was not sent, apart from what the broker says.
+var (
+	errAMQPGone          = errors.New("the connection to the broker was lost")
+	errAMQPBlocked       = errors.New("the broker has blocked publishers")
+	errAMQPChannelClosed = errors.New("the channel was closed")
+)
+
+// checkAMQPURL refuses what the library could not dial. The parsers' own errors quote
+// pieces of the URL, and with them of the password.
+func checkAMQPURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil {
+		return errors.New("malformed AMQP URL: write amqp://user:password@host:5672/vhost, with special characters percent-encoded")
+	}
+	if u.Scheme != "amqp" && u.Scheme != "amqps" {
+		return errors.New("malformed AMQP URL: it must begin with amqp:// or amqps://")
+	}
+	if u.Hostname() == "" {
+		return errors.New("malformed AMQP URL: no host")
+	}
+	if _, err := amqp.ParseURI(text); err != nil {
+		return errors.New("malformed AMQP URL: bad port, vhost or parameter")
+	}
+	return nil
+}
+
+// amqpErrorText is the text of err without the library's decoration: the broker's code
+// and words where the broker spoke.
+func amqpErrorText(err error) string {
+	var e *amqp.Error
+	switch {
+	case !errors.As(err, &e):
+		return err.Error()
+	case e.Server:
+		return fmt.Sprintf("%d %s", e.Code, e.Reason)
+	}
+	return e.Reason
+}
+
+// amqpConnection is one connection from dial to close, with what is known through it.
+type amqpConnection struct {
+	conn     *amqp.Connection
+	socket   *amqpSocket
+	closes   chan *amqp.Error
+	blocks   chan amqp.Blocking
+	gone     chan struct{} // closed when the connection is given up
+	gate     atomic.Pointer[amqpGate]
+	window   int
+	frame    int // the largest frame, in bytes
+	topology *amqpTopology
+
+	mu         sync.Mutex
+	shared     *amqpCall[*amqpChannel] // nil until first used
+	alone      *amqpCall[*amqpChannel] // nil until first used; only the holder of turn publishes
+	quarantine map[string]bool         // exchanges whose last message closed its channel
+
+	turn chan struct{} // held by the one that publishes alone
+
+	lifeMu     sync.Mutex
+	ended      bool
+	goroutines sync.WaitGroup
+}
+
+// amqpGate is passed by publishes as long as it is not shut.
+type amqpGate struct {
+	shut   chan struct{}
+	reason string // set before shut is closed
+}
+
+// connect dials the broker and shakes hands, for at most amqpDialTimeout or until ctx ends.
+func (a *AMQP) connect(ctx context.Context) (*amqpConnection, error) {
+	socket := &amqpSocket{}
+	conn, err := amqp.DialConfig(a.cfg.URL, amqp.Config{
+		Heartbeat:  amqpHeartbeat,
+		Properties: amqp.Table{"product": "relay", "connection_name": "relay"},
+		Dial:       func(network, addr string) (net.Conn, error) { return socket.dial(ctx, network, addr) },
+	})
+	if err != nil {
+		socket.Close() // the library leaves it open after some failures
+		return nil, err
+	}
+	socket.established()
+	c := &amqpConnection{
+		conn: conn, socket: socket, window: a.cfg.Window,
+		closes:     conn.NotifyClose(make(chan *amqp.Error, 1)),
+		blocks:     conn.NotifyBlocked(make(chan amqp.Blocking, 16)),
+		gone:       make(chan struct{}),
+		frame:      defaultAMQPFrame,
+		quarantine: make(map[string]bool),
+		turn:       make(chan struct{}, 1),
+	}
+	if agreed := conn.Config.FrameSize; agreed > 0 {
+		c.frame = min(agreed, defaultAMQPFrame)
+	}
+	c.topology = newAMQPTopology(c)
+	c.gate.Store(&amqpGate{shut: make(chan struct{})})
+	return c, nil
+}
+
+// close ends the connection and waits for its goroutines. A plain Close would wait for
+// ever on a broker that has stopped reading, and so would a publish inside a write: the
+// socket is closed under both when the time is over.
+func (c *amqpConnection) close() {
+	c.lifeMu.Lock()
+	c.ended = true
+	c.lifeMu.Unlock()
+	close(c.gone)
+	if c.conn.IsClosed() {
+		c.socket.Close()
+	}
+	force := time.AfterFunc(amqpCloseTimeout, func() { c.socket.Close() })
+	defer force.Stop()
+	// Its error is of no use: the connection is closed whatever it says.
+	_ = c.conn.CloseDeadline(time.Now().Add(amqpCloseTimeout))
+	c.goroutines.Wait()
+}
+
+// spawn runs f in a goroutine that close waits for. It reports false, and runs nothing,
+// once the connection is being closed.
+func (c *amqpConnection) spawn(f func()) bool {
+	c.lifeMu.Lock()
+	defer c.lifeMu.Unlock()
+	if c.ended {
+		return false
+	}
+	c.goroutines.Go(f)
+	return true
+}
+
+// isGone reports whether nothing can go over this connection any more.
+func (c *amqpConnection) isGone() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return c.conn.IsClosed()
+	}
+}
+
+// setBlocked shuts the gate when the broker raises an alarm, and opens it after.
+func (c *amqpConnection) setBlocked(blocked bool, reason string) {
+	_, already := c.blockedBy()
+	switch {
+	case blocked && !already:
+		gate := c.gate.Load()
+		gate.reason = reason
+		close(gate.shut)
+	case !blocked && already:
+		c.gate.Store(&amqpGate{shut: make(chan struct{})})
+	}
+}
+
+// blockedBy tells whether the broker refuses publishes now, and its reason.
+func (c *amqpConnection) blockedBy() (reason string, blocked bool) {
+	gate := c.gate.Load()
+	select {
+	case <-gate.shut:
+		return gate.reason, true
+	default:
+		return "", false
+	}
+}
+
+// await waits for done, but not beyond the end of ctx, of the connection, or of the
+// broker's patience.
+func (c *amqpConnection) await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	default:
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.gate.Load().shut:
+		return errAMQPBlocked
+	case <-c.gone:
+		return errAMQPGone
+	}
+}
+
+// sharedChannel returns the channel that all messages above suspicion go through.
+func (c *amqpConnection) sharedChannel(ctx context.Context) (*amqpChannel, error) {
+	return c.openIn(ctx, &c.shared, c.window)
+}
+
+// openIn returns the slot's channel, a new one if the slot is empty or its channel closed.
+func (c *amqpConnection) openIn(ctx context.Context, slot **amqpCall[*amqpChannel], window int) (*amqpChannel, error) {
+	c.mu.Lock()
+	call := *slot
+	if call == nil || call.over() && (call.err != nil || call.value.ch.IsClosed()) {
+		call = startAMQPCall(c, func() (*amqpChannel, error) { return c.openChannel(window) })
+		*slot = call
+	}
+	c.mu.Unlock()
+	return call.wait(ctx, c)
+}
+
+func (c *amqpConnection) isQuarantined(exchange string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.quarantine[exchange]
+}
+
+func (c *amqpConnection) setQuarantined(exchange string, quarantined bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if quarantined {
+		c.quarantine[exchange] = true
+		return
+	}
+	delete(c.quarantine, exchange)
+}

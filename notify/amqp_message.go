@@ -1,0 +1,132 @@
+package notify
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"relay"
+)
+
+// Limits of what AMQP 0-9-1 and RabbitMQ can carry, in bytes.
+const (
+	// defaultAMQPFrame is RabbitMQ's frame_max. A connection may have agreed on less.
+	defaultAMQPFrame = 131072
+	// maxAMQPBody is the largest max_message_size that RabbitMQ can be configured for.
+	maxAMQPBody = 512 << 20
+	// amqpFixedHeader is what a content header needs besides strings: class, weight, body
+	// size, flags, delivery mode, timestamp, the length of the table.
+	amqpFixedHeader = 2 + 2 + 8 + 2 + 1 + 8 + 4
+)
+
+// actingHeaders are names by which a row could make the broker or a consumer's framework
+// act: RabbitMQ copies a message to the routing keys in CC and BCC, and closes the
+// channel if they are no arrays. They are left out, in any case and spelling.
+var actingHeaders = map[string]bool{
+	"cc": true, "bcc": true,
+	"user_id": true, "user-id": true, "reply_to": true, "reply-to": true,
+}
+
+// amqpMessage is one delivery in the form in which it is published.
+type amqpMessage struct {
+	target     relay.Target
+	routingKey string
+	publishing amqp.Publishing
+	headerSize int // of the content header frame's payload, in bytes
+}
+
+// newAMQPMessage puts the delivery into AMQP's terms. The error is a relay.Rejection where
+// they cannot express it: the library would write half a frame and break the connection.
+func newAMQPMessage(d *relay.Delivery) (*amqpMessage, error) {
+	msg, target := d.Message, d.Subscriber.Target
+	if target.Kind != relay.TargetExchange && target.Kind != relay.TargetQueue {
+		return nil, relay.Rejection("not an AMQP target: " + target.Redacted())
+	}
+	m := &amqpMessage{
+		target:     target,
+		routingKey: target.RoutingKeyFor(msg),
+		publishing: amqp.Publishing{
+			Headers:      amqpHeaders(d),
+			ContentType:  msg.ContentType,
+			DeliveryMode: amqp.Persistent,
+			MessageId:    msg.ID.String(),
+			// The message's time, not the attempt's: every attempt is the same message.
+			Timestamp: msg.CreatedAt,
+			Type:      msg.Topic,
+			AppId:     d.Source,
+			Body:      msg.Body,
+		},
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// amqpHeaders returns the header table: the subscriber's headers, the row's, then the
+// relay's own, which no other may replace. The CloudEvents attributes are named as the
+// CloudEvents AMQP binding 1.0 says, with the prefix that JMS can express too.
+func amqpHeaders(d *relay.Delivery) amqp.Table {
+	table := make(amqp.Table, len(d.Subscriber.Headers)+len(d.Headers)+8)
+	for _, headers := range []map[string]string{d.Subscriber.Headers, d.Headers} {
+		for name, value := range headers {
+			if !actingHeaders[strings.ToLower(name)] {
+				table[name] = value
+			}
+		}
+	}
+	table["cloudEvents_specversion"] = "1.0"
+	table["cloudEvents_id"] = d.Message.ID.String()
+	table["cloudEvents_source"] = d.Source
+	table["cloudEvents_type"] = d.Message.Topic
+	table["cloudEvents_time"] = d.Message.CreatedAt.UTC().Format(time.RFC3339Nano)
+	table["relay-attempt"] = int32(d.Attempt)
+	if d.Message.Key != "" {
+		table["cloudEvents_subject"] = d.Message.Key
+		table["relay-key"] = d.Message.Key
+	}
+	return table
+}
+
+// check compares every length with what its field can hold.
+func (m *amqpMessage) check() error {
+	p := &m.publishing
+	size := amqpFixedHeader
+	for _, short := range []struct{ what, value string }{
+		{"routing key", m.routingKey},
+		{"exchange", m.target.Exchange},
+		{"content type", p.ContentType},
+		{"message id", p.MessageId},
+		{"type (topic)", p.Type},
+		{"app id (source)", p.AppId},
+	} {
+		if len(short.value) > relay.MaxShortString {
+			return relay.Rejection(fmt.Sprintf("%s of %d bytes, AMQP allows %d", short.what, len(short.value), relay.MaxShortString))
+		}
+		size += 1 + len(short.value)
+	}
+	for name, value := range p.Headers {
+		if len(name) > relay.MaxShortString {
+			return relay.Rejection(fmt.Sprintf("header name of %d bytes, AMQP allows %d", len(name), relay.MaxShortString))
+		}
+		text, _ := value.(string) // the attempt's number takes what an empty string does
+		size += 1 + len(name) + 1 + 4 + len(text)
+	}
+	m.headerSize = size
+	if len(p.Body) > maxAMQPBody {
+		return relay.Rejection(fmt.Sprintf("body of %d bytes, RabbitMQ allows %d at most", len(p.Body), maxAMQPBody))
+	}
+	return m.checkHeaderSize(defaultAMQPFrame)
+}
+
+// checkHeaderSize compares the content header, which is one frame, with the largest frame.
+// A part is left free: the broker adds headers of its own (x-delivery-count, x-death), and
+// a header that then outgrows the frame breaks the consumer's connection.
+func (m *amqpMessage) checkHeaderSize(frame int) error {
+	if limit := frame - frame/32; m.headerSize > limit {
+		return relay.Rejection(fmt.Sprintf("headers and properties of %d bytes, AMQP allows %d here", m.headerSize, limit))
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// The pauses between attempts to connect.
+const (
+	minReconnectPause = 100 * time.Millisecond
+	maxReconnectPause = 5 * time.Second
+	// steadyConnection is how long a connection must have lasted for the pauses to
+	// begin again from the smallest.
+	steadyConnection = 10 * time.Second
+)
+
+// Run keeps a connection to the broker until ctx ends, and tries for ever where it cannot
+// be had: the library's own recovery gives up after five attempts. It returns nil when
+// everything is closed; deliveries still waiting for a confirm then end as unknown.
+func (a *AMQP) Run(ctx context.Context) error {
+	defer a.set(nil, "the relay has stopped")
+	report := amqpReport{log: a.cfg.Log}
+	for failures := 0; ; failures++ {
+		c, err := a.connect(ctx)
+		if err == nil {
+			connected := time.Now()
+			report.connected()
+			err = a.attend(ctx, c)
+			if time.Since(connected) > steadyConnection {
+				failures = 0
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		a.set(nil, amqpErrorText(err))
+		report.failed(amqpErrorText(err))
+		if !pause(ctx, reconnectPause(failures)) {
+			return nil
+		}
+	}
+}
+
+// attend hands the connection to the deliveries and follows its state until it is lost or
+// ctx ends; it returns when the connection and its goroutines are gone.
+func (a *AMQP) attend(ctx context.Context, c *amqpConnection) error {
+	defer c.close()
+	a.set(c, "")
+	a.cfg.OnUp()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-c.closes:
+			if err == nil {
+				return errAMQPGone
+			}
+			return err
+		case b, open := <-c.blocks:
+			if !open {
+				c.blocks = nil // the error follows on c.closes
+				continue
+			}
+			c.setBlocked(b.Active, b.Reason)
+			if b.Active {
+				a.cfg.Log.Warn("the broker has blocked publishers", "reason", b.Reason)
+				continue
+			}
+			a.cfg.Log.Info("the broker takes messages again")
+			a.cfg.OnUp()
+		}
+	}
+}
+
+// reconnectPause doubles with each failure up to its limit; half of it is jitter, so that
+// many relays do not fall upon a broker that has just come back.
+func reconnectPause(failures int) time.Duration {
+	d := min(minReconnectPause<<min(failures, 10), maxReconnectPause)
+	return d/2 + rand.N(d/2)
+}
+
+// pause waits and reports whether ctx still holds.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// amqpReport logs changes of the connection: the same failure again is counted, not printed.
+type amqpReport struct {
+	log   *slog.Logger
+	text  string // the failure that was logged last
+	count int    // failures since the last connection
+}
+
+func (r *amqpReport) connected() {
+	r.log.Info("connected to the broker", "failures", r.count)
+	r.text, r.count = "", 0
+}
+
+func (r *amqpReport) failed(text string) {
+	r.count++
+	if text == r.text {
+		return
+	}
+	r.text = text
+	r.log.Warn("no connection to the broker; trying again", "error", text, "failures", r.count)
+}
