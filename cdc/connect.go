@@ -1,0 +1,116 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+)
+
+const (
+	connectTimeout = 10 * time.Second
+	closeTimeout   = 2 * time.Second
+)
+
+// adopt makes a connection independent of what the role or the database has set: one that
+// waits for news must not be ended for idling, nor slot creation for waiting, and the
+// decoder reads one form of time stamps.
+func adopt(cfg *pgconn.Config) {
+	params := maps.Clone(cfg.RuntimeParams)
+	if params == nil {
+		params = make(map[string]string)
+	}
+	params["application_name"] = "relay"
+	params["DateStyle"] = "ISO, MDY"
+	params["TimeZone"] = "UTC"
+	params["statement_timeout"] = "0"
+	params["lock_timeout"] = "0"
+	params["idle_session_timeout"] = "0"
+	params["idle_in_transaction_session_timeout"] = "0"
+	cfg.RuntimeParams = params
+	cfg.BuildContextWatcherHandler = watchReads
+}
+
+// connectSQL opens an ordinary connection to the database of base. The caller closes it
+// with closeSQL.
+func connectSQL(ctx context.Context, base *pgx.ConnConfig) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	cfg := base.Copy()
+	adopt(&cfg.Config)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	keepAlive(conn.PgConn().Conn())
+	return conn, nil
+}
+
+// connectReplication opens a connection that speaks the replication protocol. The caller
+// closes it with closeReplication.
+func connectReplication(ctx context.Context, base *pgx.ConnConfig) (*pgconn.PgConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	cfg := base.Config.Copy()
+	adopt(cfg)
+	cfg.RuntimeParams["replication"] = "database"
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect for replication: %w", err)
+	}
+	keepAlive(conn.Conn())
+	return conn, nil
+}
+
+func closeSQL(conn *pgx.Conn) {
+	closeReplication(conn.PgConn())
+}
+
+// closeReplication closes the connection, or waits until a cancelled one has been closed
+// in the background, so that nothing of ours is left on the server.
+func closeReplication(conn *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	// An error here says only that the server was gone already.
+	_ = conn.Close(ctx)
+	select {
+	case <-conn.CleanupDone():
+	case <-ctx.Done():
+	}
+}
+
+// keepAlive lets the kernel find out within half a minute that the peer is gone.
+func keepAlive(conn net.Conn) {
+	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = wrapped.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		// A failure leaves our own deadlines, which also find it.
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
+		})
+	}
+}
+
+// readWatcher ends a read when its context ends and leaves writes alone. pgconn's own
+// handler sets both deadlines, which cuts status updates on the same socket.
+type readWatcher struct{ conn net.Conn }
+
+func watchReads(conn *pgconn.PgConn) ctxwatch.Handler {
+	return readWatcher{conn: conn.Conn()}
+}
+
+// HandleCancel ends the read under way. It implements ctxwatch.Handler.
+func (w readWatcher) HandleCancel(context.Context) {
+	_ = w.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// HandleUnwatchAfterCancel lets reads wait again. It implements ctxwatch.Handler.
+func (w readWatcher) HandleUnwatchAfterCancel() {
+	_ = w.conn.SetReadDeadline(time.Time{})
+}

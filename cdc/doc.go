@@ -1,0 +1,2 @@
+// Package cdc is the doorbell.
+package cdc

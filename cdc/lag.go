@@ -1,0 +1,121 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Lag tells apart what a slot has not been told yet from what it holds back.
+type Lag struct {
+	// Confirmed is the WAL behind the confirmed position, in bytes: the relay's own lag.
+	Confirmed int64
+	// Restart is the WAL that the server must keep for the slot, in bytes. Somebody
+	// else's open transaction makes it grow although the relay is caught up.
+	Restart int64
+	// Room is how much more WAL may be written before the slot is lost, in bytes. -1:
+	// there is no limit (max_slot_wal_keep_size).
+	Room int64
+}
+
+const selectLag = `
+select greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn), 0), 0)::bigint,
+       greatest(coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0), 0)::bigint,
+       coalesce(safe_wal_size, -1)
+from pg_replication_slots where slot_name = $1
+`
+
+// ErrNoSlot says that there is no slot of the name asked for.
+var ErrNoSlot = errors.New("no such slot")
+
+// ReadLag measures the lag of a slot. It returns ErrNoSlot if there is none.
+func ReadLag(ctx context.Context, db *pgx.Conn, slot string) (Lag, error) {
+	var lag Lag
+	err := db.QueryRow(ctx, selectLag, slot).Scan(&lag.Confirmed, &lag.Restart, &lag.Room)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNoSlot
+	}
+	if err != nil {
+		return lag, fmt.Errorf("measure the lag of slot %q: %w", slot, err)
+	}
+	return lag, nil
+}
+
+// measured notes the lag for state and metrics.
+func (s *Stream) measured(lag Lag) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.ConfirmedLag, s.state.RestartLag = lag.Confirmed, lag.Restart
+	s.metrics.confirmedLag.Set(float64(lag.Confirmed))
+	s.metrics.restartLag.Set(float64(lag.Restart))
+}
+
+// Holder is somebody who keeps the server from removing WAL.
+type Holder struct {
+	// Name says who in words: a transaction with its process, role and application, a
+	// prepared transaction, or another slot.
+	Name string
+	// Mend is the command that ends it.
+	Mend string
+	// Since is when it began to hold. Zero: the role may not see it.
+	Since time.Time
+	// Bytes is the WAL that another slot keeps. Zero for transactions.
+	Bytes int64
+}
+
+// Prepared transactions hold no lock by a process, so they come from a view of their own.
+const selectHolders = `
+(select coalesce(x.gid, ''), coalesce(l.pid, 0),
+        coalesce(a.usename || ', ' || a.application_name, x.owner, 'unknown'),
+        l.transactionid::text, coalesce(x.prepared, a.xact_start), '' as slot, 0::bigint as bytes
+ from pg_locks l
+ left join pg_prepared_xacts x on x.transaction = l.transactionid
+ left join pg_stat_activity a on a.pid = l.pid
+ where l.locktype = 'transactionid' and l.granted and l.mode = 'ExclusiveLock' and l.pid is distinct from pg_backend_pid()
+ order by age(l.transactionid) desc limit 3)
+union all
+(select '', 0, '', '', null, o.slot_name,
+        greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), o.restart_lsn), 0)::bigint
+ from pg_replication_slots o
+ where o.slot_name <> $1 and o.restart_lsn < (select restart_lsn from pg_replication_slots where slot_name = $1)
+ order by o.restart_lsn limit 3)
+`
+
+// Holders names who holds WAL back: the oldest open and prepared transactions, then the
+// slots that lag behind the one given; at most three of each. The role sees since when a
+// transaction runs only if it is its own or the role has pg_read_all_stats.
+func Holders(ctx context.Context, db *pgx.Conn, slot string) ([]Holder, error) {
+	rows, err := db.Query(ctx, selectHolders, slot)
+	if err != nil {
+		return nil, fmt.Errorf("look who holds WAL: %w", err)
+	}
+	holders, err := pgx.CollectRows(rows, scanHolder)
+	if err != nil {
+		return nil, fmt.Errorf("look who holds WAL: %w", err)
+	}
+	return holders, nil
+}
+
+func scanHolder(row pgx.CollectableRow) (Holder, error) {
+	var gid, who, xid, slot string
+	var pid int32
+	var since *time.Time
+	var h Holder
+	if err := row.Scan(&gid, &pid, &who, &xid, &since, &slot, &h.Bytes); err != nil {
+		return h, err
+	}
+	if since != nil {
+		h.Since = *since
+	}
+	if slot != "" {
+		h.Name = fmt.Sprintf("slot %q", slot)
+		h.Mend = fmt.Sprintf("let its consumer go on, or select pg_drop_replication_slot(%s)", literal(slot))
+		return h, nil
+	}
+	t := transactionTrouble(gid, pid, who, xid)
+	h.Name, h.Mend = t.why, t.mend
+	return h, nil
+}

@@ -1,0 +1,105 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQLSTATEs that mean something of their own here (PostgreSQL manual, appendix A).
+const (
+	codeNoPrivilege      = "42501"
+	codeUndefinedObject  = "42704" // of a slot and of a publication alike
+	codeTooManySenders   = "53300"
+	codeTooManySlots     = "53400"
+	codeNotInState       = "55000"
+	codeInUse            = "55006"
+	codeAdminShutdown    = "57P01"
+	codeCrashShutdown    = "57P02"
+	codeCannotConnectNow = "57P03"
+	codeUnsupportedParam = "08P01"
+	codeReadOnly         = "25006"
+	codeDuplicateObject  = "42710"
+)
+
+// trouble is a reason for having no stream that a person can do something about.
+type trouble struct {
+	why  string // what is the matter
+	mend string // the command that mends it
+}
+
+// Error returns both in one line.
+func (t *trouble) Error() string { return t.why + "; to mend it: " + t.mend }
+
+// errStopping says that the server is shutting down and waits for us to leave.
+var errStopping = errors.New("the server is shutting down")
+
+// errSilent says that the server did not answer although asked to, so that the connection
+// is half open.
+var errSilent = errors.New("the server has fallen silent on the replication connection")
+
+// sqlstate returns the SQLSTATE of err, or "" if it is not the server's.
+func sqlstate(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// explain says in one line why there is no stream and, where there is one, which command
+// mends it. It holds no secret: pgconn's errors name host, user and database alone.
+func explain(err error) string {
+	var known *trouble
+	if errors.As(err, &known) {
+		return known.Error()
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the server closed the replication connection"
+	case errors.Is(err, context.DeadlineExceeded):
+		return oneLine(fmt.Errorf("timed out: %w", err))
+	}
+	return oneLine(err)
+}
+
+// oneLine returns the error's text on one line: pgconn lists several hosts on several.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// explainConnect turns what a replication connection was refused for into trouble.
+func explainConnect(err error, role string, senders string) error {
+	switch sqlstate(err) {
+	case codeNoPrivilege:
+		return &trouble{
+			why:  fmt.Sprintf("role %q has no replication right", role),
+			mend: fmt.Sprintf("alter role %s replication", quote(role)),
+		}
+	case codeTooManySenders:
+		return &trouble{
+			why:  fmt.Sprintf("no WAL sender or connection is free (max_wal_senders is %s)", senders),
+			mend: "alter system set max_wal_senders = " + twice(senders) + ", then restart the server",
+		}
+	case codeUnsupportedParam:
+		return &trouble{
+			why:  "the address leads to a connection pooler, which cannot carry replication",
+			mend: "set RELAY_DATABASE_URL to the server itself",
+		}
+	}
+	return err
+}
+
+// twice proposes a larger value for a setting that turned out too small.
+func twice(setting string) string {
+	n, err := strconv.Atoi(setting)
+	if err != nil || n < 5 {
+		return "10"
+	}
+	return strconv.Itoa(2 * n)
+}

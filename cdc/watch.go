@@ -1,0 +1,158 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+)
+
+// marker is the heartbeat that is under way.
+type marker struct {
+	out bool          // sent, and not yet come back
+	at  time.Time     // before it was sent
+	end pglogrepl.LSN // where it ends in the WAL
+}
+
+// watcher beats and watches over an ordinary connection while a session streams. It
+// notices what the stream cannot show: a catalogue that has changed, which makes it
+// silent without an error, and a server that is about to go.
+type watcher struct {
+	stream *Stream
+	db     *pgx.Conn
+	want   publication // as the session found it
+	said   string      // the last trouble of its own
+}
+
+// errCatalogue says that publication or table are no longer what the session began with.
+var errCatalogue = errors.New("the catalogue has changed")
+
+// run returns a verdict that ends the session, or nil when ctx ends. Troubles of its own
+// connection are no verdict: the stream does well without.
+func (w *watcher) run(ctx context.Context) error {
+	for {
+		err := w.beat(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errCatalogue), errors.Is(err, errStopping):
+			return err
+		case err != nil:
+			w.say(oneLine(err))
+		default:
+			w.said = ""
+		}
+		w.rest(ctx)
+	}
+}
+
+func (w *watcher) say(trouble string) {
+	w.stream.metrics.heartbeatFailures.Inc()
+	if trouble != w.said {
+		w.stream.cfg.Log.Warn("heartbeat failed", "why", trouble)
+		w.said = trouble
+	}
+}
+
+// rest waits for the next beat. It reads from the connection meanwhile: a server that is
+// shutting down ends ordinary connections first, and waits for the walsenders.
+func (w *watcher) rest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, w.stream.cfg.HeartbeatEvery)
+	defer cancel()
+	if !w.db.IsClosed() {
+		// It ends by the time-out, or with the connection; the next beat sees which.
+		_, _ = w.db.WaitForNotification(ctx)
+		return
+	}
+	select {
+	case <-time.After(min(w.stream.cfg.HeartbeatEvery, time.Second)):
+	case <-ctx.Done():
+	}
+}
+
+// beat is one step: look at the catalogue, measure the lag, send a heartbeat.
+func (w *watcher) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	if err := w.checkCatalogue(ctx); err != nil {
+		return err
+	}
+	lag, err := ReadLag(ctx, w.db, w.stream.cfg.Slot)
+	if err != nil {
+		return err
+	}
+	w.stream.measured(lag)
+	return w.emit(ctx)
+}
+
+// connect connects anew if the connection was lost. A server that lets nobody in while it
+// still streams is shutting down.
+func (w *watcher) connect(ctx context.Context) error {
+	if !w.db.IsClosed() {
+		return nil
+	}
+	db, err := connectSQL(ctx, w.stream.cfg.Conn)
+	switch {
+	case sqlstate(err) == codeCannotConnectNow:
+		return errStopping
+	case err != nil:
+		return fmt.Errorf("connect for the heartbeat: %w", err)
+	}
+	w.db = db
+	return nil
+}
+
+func (w *watcher) checkCatalogue(ctx context.Context) error {
+	now, err := readPublication(ctx, w.db, w.stream.cfg.Publication)
+	switch {
+	case err != nil:
+		return err
+	case now.oid == 0:
+		return fmt.Errorf("%w: the publication was dropped", errCatalogue)
+	case now.oid != w.want.oid:
+		return fmt.Errorf("%w: the publication was made anew", errCatalogue)
+	case now.table != w.want.table:
+		return fmt.Errorf("%w: relay.outbox was dropped or made anew", errCatalogue)
+	case now.flaw() != "":
+		return fmt.Errorf("%w: publication: %s", errCatalogue, now.flaw())
+	}
+	return nil
+}
+
+// emit writes a small logical message into the WAL. It lets the slot of an idle database
+// advance, and marks a point: when the stream has passed it, every row that was visible
+// before has been rung. The stream passes it by position, so it need not carry messages.
+func (w *watcher) emit(ctx context.Context) error {
+	s := w.stream
+	s.mu.Lock()
+	out := s.marker.out
+	s.mu.Unlock()
+	if out {
+		return nil
+	}
+	at := time.Now()
+	var text string
+	err := w.db.QueryRow(ctx, "select pg_logical_emit_message(false, 'relay', 'heartbeat')::text").Scan(&text)
+	if err != nil {
+		return fmt.Errorf("send a heartbeat: %w", err)
+	}
+	end, err := pglogrepl.ParseLSN(text)
+	if err != nil {
+		return fmt.Errorf("read the heartbeat's position: %w", err)
+	}
+	s.metrics.heartbeats.Inc()
+	s.mu.Lock()
+	s.marker = marker{out: true, at: at, end: end}
+	told := s.state.Confirmed
+	s.mu.Unlock()
+	s.confirmed(told) // the stream may have been faster
+	return nil
+}
+
+func (w *watcher) close() { closeSQL(w.db) }
