@@ -1,0 +1,157 @@
+package notify
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"relay"
+)
+
+// Defaults of HTTPConfig's zero values.
+const (
+	defaultHTTPTimeout     = 10 * time.Second
+	defaultHTTPConcurrency = 64
+)
+
+// HTTPConfig configures the HTTP destination. The zero value works: it sends unsigned
+// messages, and those of rows to public addresses only.
+type HTTPConfig struct {
+	// Timeout bounds one attempt from the look-up of the name to the last byte read,
+	// unless the subscriber has a bound of its own (RELAY_HTTP_TIMEOUT). Zero: 10 s.
+	Timeout time.Duration
+	// Concurrency is how many idle connections are kept to one origin; as many as
+	// attempts are under way there, or most would open a new one
+	// (RELAY_HTTP_CONCURRENCY). Zero: 64.
+	Concurrency int
+	// Secrets sign for every subscriber that has none, newest first (RELAY_HTTP_SECRET).
+	Secrets []string
+	// Egress opens addresses to rows with a destination of their own
+	// (RELAY_EGRESS_ALLOW). Nil: public addresses only.
+	Egress *Egress
+	// RootCAs judge the certificates of endpoints. Nil: the system's.
+	RootCAs *x509.CertPool
+	// Resolver looks up the names of endpoints. Nil: the system's.
+	Resolver *net.Resolver
+	// Log receives the warning that messages are unsigned. Nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// HTTP delivers messages by POST: CloudEvents 1.0 in binary mode, signed as Standard
+// Webhooks 1.0.0 has it. Proxies named by the environment are ignored, redirects are not
+// followed. It is safe for concurrent use; NewHTTP makes one.
+type HTTP struct {
+	cfg         HTTPConfig
+	keys        [][]byte
+	log         *slog.Logger
+	unsigned    sync.Once
+	connections connections
+}
+
+// NewHTTP returns a destination for cfg. Its error says what is wrong with the secrets
+// without repeating one.
+func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
+	keys, err := signingKeys(cfg.Secrets)
+	if err != nil {
+		return nil, fmt.Errorf("http destination: %w", err)
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultHTTPTimeout
+	}
+	if cfg.Concurrency <= 0 {
+		cfg.Concurrency = defaultHTTPConcurrency
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &HTTP{cfg: cfg, keys: keys, log: cfg.Log, connections: newConnections(cfg)}, nil
+}
+
+// Close closes the idle connections. Call it when the last Deliver has returned.
+func (h *HTTP) Close() {
+	h.connections.close()
+}
+
+// Deliver makes one attempt. The status line alone decides the class: an endpoint that
+// said 2xx has done its work, whatever becomes of the rest of its answer. Time-outs and
+// broken connections are push_failed and count, although the message may have arrived;
+// its id is the same next time. Only where ctx itself ends, because the relay stops, is
+// the outcome unknown and no attempt counted, or push_failed if no connection had been
+// obtained and so no byte can have been sent.
+func (h *HTTP) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
+	started := time.Now()
+	out := h.attempt(ctx, d, started)
+	out.Started = started
+	out.Duration = max(time.Since(started), 1)
+	return out
+}
+
+func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) relay.Outcome {
+	target := d.Subscriber.Target
+	if target.Kind != relay.TargetHTTP {
+		return relay.Outcome{Class: relay.ClassRejected, Error: "the target is no http or https URL"}
+	}
+	keys, err := h.keysFor(d.Subscriber)
+	if err != nil {
+		return relay.Outcome{Class: relay.ClassPushFailed, Error: err.Error()}
+	}
+	header, err := requestHeader(d, keys, now)
+	if err != nil {
+		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
+	}
+	timeout := h.cfg.Timeout
+	if d.Subscriber.Timeout > 0 {
+		timeout = d.Subscriber.Timeout
+	}
+	attempt, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	p := &progress{}
+	resp, err := h.post(p.watch(attempt), d, header)
+	if err != nil {
+		return failure{target: target, parent: ctx, attempt: attempt, timeout: timeout, progress: p, err: err}.outcome()
+	}
+	return readAnswer(resp, target, now)
+}
+
+// keysFor returns the keys that sign for the subscriber. A bad secret is an error: sending
+// unsigned what should be signed would only teach the receiver not to check.
+func (h *HTTP) keysFor(s *relay.Subscriber) ([][]byte, error) {
+	if len(s.Secrets) > 0 {
+		keys, err := signingKeys(s.Secrets)
+		if err != nil {
+			return nil, fmt.Errorf("cannot sign for subscription %q: %w", s.Name, err)
+		}
+		return keys, nil
+	}
+	if len(h.keys) == 0 {
+		h.unsigned.Do(func() {
+			h.log.Warn("messages are sent unsigned: neither the subscription nor RELAY_HTTP_SECRET has a secret",
+				"subscription", s.Name)
+		})
+	}
+	return h.keys, nil
+}
+
+// post sends the request and returns when the answer's header has come. An empty body is
+// no body, so that Content-Length is 0 rather than unknown.
+func (h *HTTP) post(ctx context.Context, d *relay.Delivery, header http.Header) (*http.Response, error) {
+	target := d.Subscriber.Target
+	plain := &http.Request{Method: http.MethodPost, URL: target.URL, Host: target.URL.Host, Header: header}
+	req, err := retryablehttp.FromRequest(plain.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if len(d.Message.Body) > 0 {
+		if err := req.SetBody(d.Message.Body); err != nil {
+			return nil, err
+		}
+	}
+	return h.connections.client(target, d.Subscriber.Trusted).Do(req)
+}

@@ -1,0 +1,156 @@
+package notify
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"relay"
+)
+
+const (
+	// maxPools bounds the origins whose connections are kept; rows may name any number.
+	maxPools = 256
+	// idleTimeout is shorter than the minute or more after which most servers and load
+	// balancers close, so that as a rule it is this side that closes first.
+	idleTimeout = 30 * time.Second
+	// connectTimeout ends dials and handshakes that outlive their attempt: net/http goes on
+	// with them for the sake of the next request.
+	connectTimeout = 30 * time.Second
+	// maxAnswerHeader bounds the header of an answer, in bytes.
+	maxAnswerHeader = 64 << 10
+)
+
+// connections holds a pool of connections per origin and trust. Pools are apart because
+// go-retryablehttp closes the idle connections of its pool after every failed request,
+// and because a connection dialled for the operator's target must not serve a row's.
+type connections struct {
+	cfg   HTTPConfig
+	mu    sync.Mutex
+	pools map[poolKey]*pool
+	uses  uint64
+}
+
+type poolKey struct {
+	origin  string
+	trusted bool
+}
+
+type pool struct {
+	client   *retryablehttp.Client
+	lastUsed uint64 // of connections.uses
+}
+
+func newConnections(cfg HTTPConfig) connections {
+	return connections{cfg: cfg, pools: make(map[poolKey]*pool)}
+}
+
+// client returns the client for the target's origin. Beyond maxPools it lets go of the
+// pool that was used longest ago, whose connections close as they fall idle.
+func (c *connections) client(target relay.Target, trusted bool) *retryablehttp.Client {
+	key := poolKey{origin: target.Circuit(), trusted: trusted}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pools[key]
+	if p == nil {
+		if len(c.pools) >= maxPools {
+			c.evict()
+		}
+		p = &pool{client: c.newClient(trusted)}
+		c.pools[key] = p
+	}
+	c.uses++
+	p.lastUsed = c.uses
+	return p.client
+}
+
+func (c *connections) evict() {
+	var oldest poolKey
+	least := c.uses + 1
+	for key, p := range c.pools {
+		if p.lastUsed < least {
+			oldest, least = key, p.lastUsed
+		}
+	}
+	c.pools[oldest].client.HTTPClient.CloseIdleConnections()
+	delete(c.pools, oldest)
+}
+
+func (c *connections) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, p := range c.pools {
+		p.client.HTTPClient.CloseIdleConnections()
+		delete(c.pools, key)
+	}
+}
+
+// newClient returns a client that retries at most once, at once, and only as mayRetry
+// says: waiting and every other retry belong to the table, where they can be seen.
+func (c *connections) newClient(trusted bool) *retryablehttp.Client {
+	plain := &http.Client{Transport: noRedirects{c.newTransport(trusted)}}
+	return &retryablehttp.Client{
+		HTTPClient:   plain,
+		RetryMax:     1,
+		CheckRetry:   mayRetry,
+		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return 0 },
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+		// The other idle connections are likely to be as dead as the one that failed.
+		PrepareRetry: func(*http.Request) error { plain.CloseIdleConnections(); return nil },
+	}
+}
+
+func (c *connections) newTransport(trusted bool) *http.Transport {
+	return &http.Transport{
+		DialContext:            c.dialer(trusted),
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.cfg.RootCAs},
+		TLSHandshakeTimeout:    connectTimeout,
+		MaxIdleConnsPerHost:    c.cfg.Concurrency,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		DisableCompression:     true, // an answer is kept as it comes, and never blown up
+		ForceAttemptHTTP2:      true,
+		// Without pings a connection that leads nowhere any more would be used for minutes.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+	}
+}
+
+// dialer returns a dial function that judges each address at the last moment, after the
+// name has been resolved and before a packet is sent.
+func (c *connections) dialer(trusted bool) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		d := net.Dialer{Timeout: connectTimeout, Resolver: c.cfg.Resolver}
+		d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+			addr, err := netip.ParseAddrPort(resolved)
+			if err != nil {
+				return err
+			}
+			return c.cfg.Egress.check(host, addr.Addr(), trusted)
+		}
+		return d.DialContext(ctx, network, address)
+	}
+}
+
+// noRedirects hides where a redirect leads. http.Client's own switch would still make an
+// error of an answer whose Location is malformed.
+type noRedirects struct{ *http.Transport }
+
+// RoundTrip makes one exchange.
+func (t noRedirects) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(req)
+	if err == nil {
+		resp.Header.Del("Location")
+	}
+	return resp, err
+}

@@ -1,0 +1,51 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// progress is how far an attempt has come. Goroutines of net/http write it.
+type progress struct {
+	connected atomic.Bool // there was a connection: bytes may have been sent
+	idle      atomic.Bool // it had been lying idle
+	answered  atomic.Bool // the first byte of an answer came
+}
+
+type progressKey struct{}
+
+// watch returns ctx with hooks that record how far the request comes, and with p itself
+// for mayRetry.
+func (p *progress) watch(ctx context.Context) context.Context {
+	ctx = context.WithValue(ctx, progressKey{}, p)
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			p.idle.Store(info.Reused && info.WasIdle)
+			p.connected.Store(true)
+		},
+		GotFirstResponseByte: func() { p.answered.Store(true) },
+	})
+}
+
+// mayRetry allows the one quick retry: the peer closed a connection that had been lying
+// idle before a byte of an answer came, as it does when its idle time-out crosses the
+// request on the wire. net/http repeats by itself only what it has not begun to write.
+func mayRetry(ctx context.Context, _ *http.Response, err error) (bool, error) {
+	p, ok := ctx.Value(progressKey{}).(*progress)
+	retry := ok && err != nil && ctx.Err() == nil && p.idle.Load() && !p.answered.Load() && closedByPeer(err)
+	return retry, nil
+}
+
+// closedByPeer reports whether err says that the other side closed or reset the
+// connection. net/http does not export its error for an idle one.
+func closedByPeer(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		strings.Contains(err.Error(), "server closed idle connection")
+}

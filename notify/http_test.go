@@ -1,0 +1,368 @@
+package notify_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"relay"
+	"relay/notify"
+)
+
+// testSecret is 32 bytes of base64.
+const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwZzY2MDAwMDA="
+
+func newHTTP(t testing.TB, cfg notify.HTTPConfig) *notify.HTTP {
+	t.Helper()
+	h, err := notify.NewHTTP(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+// operatorsTarget is a subscriber whose target the operator set.
+func operatorsTarget(t testing.TB, target string) *relay.Subscriber {
+	t.Helper()
+	parsed, err := relay.ParseTarget(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &relay.Subscriber{Name: relay.SubscriptionDefault, Target: parsed, Trusted: true}
+}
+
+// rowsTarget is a subscriber whose target stands in a row.
+func rowsTarget(t testing.TB, target string) *relay.Subscriber {
+	t.Helper()
+	s := operatorsTarget(t, target)
+	s.Name, s.Trusted = relay.SubscriptionDirect, false
+	return s
+}
+
+// serve starts an HTTP server on loopback.
+func serve(t testing.TB, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+// listen returns a listener on loopback that handles each connection in a goroutine; all
+// have ended, their connections closed, when the test ends.
+func listen(t testing.TB, handle func(net.Conn)) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var open []net.Conn
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			open = append(open, c)
+			mu.Unlock()
+			wg.Go(func() { handle(c) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		mu.Lock()
+		for _, c := range open {
+			c.Close()
+		}
+		mu.Unlock()
+		wg.Wait()
+	})
+	return l
+}
+
+// refusing returns an address of loopback where nothing listens.
+func refusing(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return l.Addr().String()
+}
+
+// silence reads and never writes.
+func silence(c net.Conn) {
+	_, _ = io.Copy(io.Discard, c)
+}
+
+// inboxHandler keeps every request as a receivedMessage.
+type inboxHandler struct {
+	mu       sync.Mutex
+	messages map[string]receivedMessage
+}
+
+func (in *inboxHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		http.Error(w, "body", http.StatusBadRequest)
+		return
+	}
+	attempt, _ := strconv.Atoi(r.Header.Get("relay-attempt"))
+	at, _ := time.Parse(time.RFC3339, r.Header.Get("ce-time"))
+	m := receivedMessage{
+		ID: r.Header.Get("webhook-id"), Topic: unescape(r.Header.Get("ce-type")), Key: unescape(r.Header.Get("ce-subject")),
+		Source: unescape(r.Header.Get("ce-source")), Time: at, ContentType: r.Header.Get("Content-Type"),
+		Attempt: attempt, Headers: make(map[string]string), Body: body,
+	}
+	for name, values := range r.Header {
+		m.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	in.mu.Lock()
+	in.messages[m.ID] = m
+	in.mu.Unlock()
+}
+
+func unescape(s string) string {
+	decoded, err := url.PathUnescape(s)
+	if err != nil {
+		return "undecodable " + s
+	}
+	return decoded
+}
+
+// received looks only once: the message is kept before the answer is sent.
+func (in *inboxHandler) received(t *testing.T, id relay.ID) receivedMessage {
+	t.Helper()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	m, ok := in.messages[id.String()]
+	if !ok {
+		t.Fatalf("message %v did not arrive", id)
+	}
+	return m
+}
+
+func TestHTTPConformance(t *testing.T) {
+	t.Parallel()
+	testDestination(t, func(t *testing.T) conformanceCase {
+		const userinfo = "conformance-user:conformance-password@"
+		in := &inboxHandler{messages: make(map[string]receivedMessage)}
+		accepting := serve(t, in.ServeHTTP)
+		failing := serve(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+		silent := listen(t, silence)
+		h := newHTTP(t, notify.HTTPConfig{Secrets: []string{testSecret}})
+		at := func(address string) endpoint {
+			return endpoint{h, operatorsTarget(t, "http://"+userinfo+address+"/hook?token=conformance-query")}
+		}
+		return conformanceCase{
+			accepting:   at(accepting.Listener.Addr().String()),
+			received:    in.received,
+			accepted:    relay.ClassHandled,
+			failing:     at(failing.Listener.Addr().String()),
+			failed:      relay.ClassHandleFailed,
+			unreachable: at(refusing(t)),
+			silent:      at(silent.Addr().String()),
+			secrets:     []string{"conformance-user", "conformance-password", "conformance-query", testSecret},
+		}
+	})
+}
+
+func TestHTTPAnswerClasses(t *testing.T) {
+	t.Parallel()
+	soon := time.Now().Add(10 * time.Minute).UTC().Format(http.TimeFormat)
+	later := time.Now().Add(48 * time.Hour).UTC().Format(http.TimeFormat)
+	rows := []struct {
+		code          int
+		header, value string
+		class         relay.Class
+		retryAfter    time.Duration
+	}{
+		{200, "", "", relay.ClassHandled, 0},
+		{201, "", "", relay.ClassHandled, 0},
+		{202, "", "", relay.ClassHandled, 0},
+		{204, "", "", relay.ClassHandled, 0},
+		{299, "Relay-Retry", "false", relay.ClassHandled, 0},
+		{301, "Location", "/elsewhere", relay.ClassHandleFailed, 0},
+		{302, "Location", "http://[malformed", relay.ClassHandleFailed, 0},
+		{303, "", "", relay.ClassHandleFailed, 0},
+		{304, "", "", relay.ClassHandleFailed, 0},
+		{307, "Location", "/elsewhere", relay.ClassHandleFailed, 0},
+		{308, "Location", "/elsewhere", relay.ClassHandleFailed, 0},
+		{400, "", "", relay.ClassHandleFailed, 0},
+		{401, "Www-Authenticate", "Basic", relay.ClassHandleFailed, 0},
+		{404, "", "", relay.ClassHandleFailed, 0},
+		{408, "", "", relay.ClassHandleFailed, 0},
+		{410, "", "", relay.ClassDead, 0},
+		{413, "", "", relay.ClassHandleFailed, 0},
+		{422, "Relay-Retry", "true", relay.ClassHandleFailed, 0},
+		{422, "Relay-Retry", "False", relay.ClassDead, 0},
+		{429, "", "", relay.ClassPushFailed, 0},
+		{429, "Retry-After", "7", relay.ClassPushFailed, 7 * time.Second},
+		{429, "Retry-After", "99999999999999999999", relay.ClassPushFailed, time.Hour},
+		{429, "Retry-After", "soon", relay.ClassPushFailed, 0},
+		{500, "Retry-After", "7", relay.ClassHandleFailed, 0},
+		{500, "Relay-Retry", "false", relay.ClassDead, 0},
+		{501, "", "", relay.ClassHandleFailed, 0},
+		{502, "", "", relay.ClassPushFailed, 0},
+		{503, "Retry-After", soon, relay.ClassPushFailed, 10 * time.Minute},
+		{503, "Retry-After", later, relay.ClassPushFailed, time.Hour},
+		{503, "Relay-Retry", "false", relay.ClassDead, 0},
+		{504, "", "", relay.ClassPushFailed, 0},
+		{599, "", "", relay.ClassHandleFailed, 0},
+		{999, "", "", relay.ClassHandleFailed, 0},
+	}
+	h := newHTTP(t, notify.HTTPConfig{})
+	for _, row := range rows {
+		t.Run(fmt.Sprintf("%d %s %s", row.code, row.header, row.value), func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int32
+			srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				if row.header != "" {
+					w.Header().Set(row.header, row.value)
+				}
+				w.WriteHeader(row.code)
+				_, _ = io.WriteString(w, "because")
+			})
+			out := h.Deliver(t.Context(), newDelivery(operatorsTarget(t, srv.URL+"/hook"), []byte("{}")))
+			if out.Class != row.class || out.Code != row.code || out.Push {
+				t.Errorf("outcome %+v, want class %d", out, row.class)
+			}
+			if diff := row.retryAfter - out.RetryAfter; diff < 0 || diff > 5*time.Second {
+				t.Errorf("retry after %v, want %v", out.RetryAfter, row.retryAfter)
+			}
+			if bodyless := row.code == 204 || row.code == 304; !bodyless && string(out.Response) != "because" {
+				t.Errorf("response %q", out.Response)
+			}
+			if !out.Class.Accepted() && !strings.HasPrefix(out.Error, fmt.Sprintf("POST %s/hook: answered %d", srv.URL, row.code)) {
+				t.Errorf("error %q", out.Error)
+			}
+			if n := requests.Load(); n != 1 {
+				t.Errorf("%d requests, want 1", n)
+			}
+		})
+	}
+}
+
+func TestHTTPKeepsTheBeginningOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	answer := bytes.Repeat([]byte("0123456789"), 1000)
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write(answer)
+	})
+	h := newHTTP(t, notify.HTTPConfig{})
+	out := h.Deliver(t.Context(), newDelivery(operatorsTarget(t, srv.URL), nil))
+	if !bytes.Equal(out.Response, answer[:relay.MaxResponse]) {
+		t.Errorf("response of %d bytes, want the first %d", len(out.Response), relay.MaxResponse)
+	}
+}
+
+func TestHTTPRejectsWhatNoRequestCanCarry(t *testing.T) {
+	t.Parallel()
+	h := newHTTP(t, notify.HTTPConfig{})
+	d := newDelivery(operatorsTarget(t, "http://127.0.0.1:1/"), nil)
+	d.Message.ContentType = "text/plain\r\nx-smuggled: 1"
+	if out := h.Deliver(t.Context(), d); out.Class != relay.ClassRejected || out.Error == "" {
+		t.Errorf("content type with CR LF: %+v", out)
+	}
+	d = newDelivery(operatorsTarget(t, "amqp:/orders"), nil)
+	if out := h.Deliver(t.Context(), d); out.Class != relay.ClassRejected || out.Error == "" {
+		t.Errorf("target of another technology: %+v", out)
+	}
+}
+
+// The answer's body must be drained, or every message would open a connection.
+func TestHTTPReusesConnections(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int32
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write(bytes.Repeat([]byte("x"), 20<<10))
+	}))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	h := newHTTP(t, notify.HTTPConfig{Concurrency: 4})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				if out := h.Deliver(t.Context(), newDelivery(operatorsTarget(t, srv.URL), []byte("{}"))); out.Class != relay.ClassHandled {
+					t.Errorf("outcome %+v", out)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := opened.Load(); n > 8 {
+		t.Errorf("%d connections for 200 messages by 4 workers", n)
+	}
+}
+
+// Rows may name any number of origins; the connections kept must not grow with them.
+func TestHTTPKeepsConnectionsToABoundedNumberOfOrigins(t *testing.T) {
+	t.Parallel()
+	var open atomic.Int32
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	srv.Listener.Close()
+	srv.Listener = l
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	h := newHTTP(t, notify.HTTPConfig{})
+	port := l.Addr().(*net.TCPAddr).Port
+	for i := range 300 {
+		target := fmt.Sprintf("http://127.0.%d.%d:%d/", 1+i/200, 1+i%200, port)
+		if out := h.Deliver(t.Context(), newDelivery(operatorsTarget(t, target), nil)); out.Class != relay.ClassHandled {
+			t.Fatalf("%s: %+v", target, out)
+		}
+	}
+	eventually(t, func() bool { return open.Load() <= 256 })
+	h.Close()
+	eventually(t, func() bool { return open.Load() == 0 })
+}
+
+// eventually polls for what happens at the other end of a socket.
+func eventually(t *testing.T, done func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(5 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatal("did not come about within 5 s")
+		}
+	}
+}
