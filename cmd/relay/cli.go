@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+
+	"github.com/alecthomas/kong"
+)
+
+// CLI is the command line: one field per command, in the order of the help. Each command
+// is a struct in a file of its own with a method Run(ctx context.Context, app *App) error,
+// of which it may leave out either.
+type CLI struct {
+	Version VersionCmd `cmd:"" help:"Print the version of this program."`
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+// Error returns what is wrong with the command line and where to read what is right.
+func (e usageError) Error() string { return e.error.Error() + " (see relay --help)" }
+
+// execute parses the command line and runs its command. Asking for help is a success.
+func execute(ctx context.Context, app *App, args []string) error {
+	helped := false
+	parser, err := kong.New(&CLI{},
+		kong.Name("relay"),
+		kong.Description("Delivers the rows of PostgreSQL's transactional outbox to HTTP endpoints and RabbitMQ. Configured by environment variables; README lists them."),
+		kong.Writers(app.Stdout, app.Stderr),
+		kong.Exit(func(int) { helped = true }), // kong exits for --help alone, and goes on if it cannot
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(app),
+	)
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case helped:
+		return nil
+	case err != nil:
+		return usageError{err}
+	}
+	return command.Run()
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+)
+
+// Config holds every variable of the environment, already judged. Its tags are the one
+// place where a variable is described: env names it with its default, allow says what a
+// value may be, desc what it does, and unset what stands for a default that is computed.
+// The table in README and the errors at the start are made from them.
+type Config struct {
+	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set."`
+
+	Source string `env:"RELAY_SOURCE" unset:"the database's name" allow:"1 to 255 bytes without control characters" desc:"Sending service of the messages that name none (CloudEvents source)."`
+
+	Capture Capture `env:"RELAY_CAPTURE,default=stream" allow:"stream, notify or poll" desc:"How the relay hears of new rows: logical replication, a NOTIFY trigger, or by sweeps alone."`
+
+	Slot string `env:"RELAY_SLOT,default=relay" allow:"1 to 63 lower-case letters, digits and underscores" desc:"Name of the replication slot. Slots are shared by all databases of a server: a second relay there needs another name."`
+
+	Publication string `env:"RELAY_PUBLICATION,default=relay" allow:"1 to 63 lower-case letters, digits and underscores" desc:"Name of the publication."`
+
+	AMQPURL Secret `env:"RELAY_AMQP_URL" unset:"no broker" allow:"an amqp:// or amqps:// URL, such as amqp://relay:secret@rabbitmq:5672/vhost" desc:"The RabbitMQ broker of amqp: targets."`
+
+	// DefaultDestination has the kind relay.TargetNone when there is none. envconfig would
+	// walk into an unset struct as into a group of variables, hence decodeunset.
+	DefaultDestination Destination `env:"RELAY_DEFAULT_DESTINATION,decodeunset" unset:"none" allow:"http://…, https://…, amqp:<exchange>/<routing key> or amqp:/<queue>" desc:"Where a message goes that has no destination and matches no subscription."`
+
+	// HTTPSecrets are in the text form of Standard Webhooks, newest first.
+	HTTPSecrets Secrets `env:"RELAY_HTTP_SECRET" unset:"requests are not signed" allow:"whsec_ and the base64 of 24 to 64 bytes; several separated by commas or spaces, newest first" desc:"Signs HTTP requests as Standard Webhooks says, with each secret."`
+
+	// HTTPTimeout bounds one attempt, from dial to the last byte read.
+	HTTPTimeout time.Duration `env:"RELAY_HTTP_TIMEOUT,default=10s" allow:"a duration above 0, such as 10s" desc:"Time for one HTTP attempt, from dial to the last byte of the answer."`
+
+	HTTPConcurrency int `env:"RELAY_HTTP_CONCURRENCY,default=64" allow:"a whole number from 1" desc:"Requests under way at once, per destination."`
+
+	// EgressAllow is for notify.ParseEgress, which has accepted it.
+	EgressAllow string `env:"RELAY_EGRESS_ALLOW" unset:"public addresses only" allow:"CIDRs, IP addresses, host names, and the words private and loopback, separated by commas or spaces" desc:"Where a URL in a row may lead besides public addresses. Targets set by the operator may be private anyway."`
+
+	// Backoff has at least one interval, each above zero; the last repeats.
+	Backoff Backoff `env:"RELAY_BACKOFF,default=5s,30s,2m,10m,30m,1h,3h,6h" allow:"durations above 0 separated by commas" desc:"Intervals between attempts, with jitter. The last repeats."`
+
+	// MaxAttempts is at least 1.
+	MaxAttempts int `env:"RELAY_MAX_ATTEMPTS,default=20" allow:"a whole number from 1" desc:"Attempts after which a delivery is dead."`
+
+	GiveUpAfter time.Duration `env:"RELAY_GIVE_UP_AFTER,default=168h" allow:"a duration above 0, such as 168h" desc:"Time after a message was due at which a waiting delivery is dead, however few attempts it had."`
+
+	Reconcile Groups `env:"RELAY_RECONCILE,default=0-63 every 5s limit 500" allow:"<shards> every <delay> [limit <rows>] or <shards> cron <five or six fields> [limit <rows>], separated by semicolons, each shard of 0 to 63 once" desc:"When the reconciler sweeps which shards, and how many rows one statement takes. Unless it is set, a relay without a stream sweeps every 500ms."`
+
+	// ReconcileSet says that RELAY_RECONCILE was set, so that Reconcile holds without a stream too.
+	ReconcileSet bool
+
+	InFlight int `env:"RELAY_IN_FLIGHT,default=10000" allow:"a whole number from 1" desc:"Messages in memory at once. What is above waits in the table."`
+
+	InFlightBytes Bytes `env:"RELAY_IN_FLIGHT_BYTES,default=64MiB" allow:"a size above 0, such as 64MiB or 500kB" desc:"Bytes of payload in memory at once."`
+
+	// MaxPayload is at most InFlightBytes.
+	MaxPayload Bytes `env:"RELAY_MAX_PAYLOAD,default=1MiB" allow:"a size above 0 and at most RELAY_IN_FLIGHT_BYTES, such as 1MiB" desc:"Largest payload that is sent. Larger messages are rejected."`
+
+	// Retention of zero keeps all.
+	Retention time.Duration `env:"RELAY_RETENTION,default=168h" allow:"a duration, such as 168h; 0 keeps all" desc:"Age at which done and cancelled messages are removed. Dead and rejected ones stay until a person acts."`
+
+	LeaseTTL time.Duration `env:"RELAY_LEASE_TTL,default=10s" allow:"a duration above 0, such as 10s" desc:"Time after which the shards of a relay that fell silent pass to another."`
+
+	ShutdownGrace time.Duration `env:"RELAY_SHUTDOWN_GRACE,default=20s" allow:"a duration above 0, such as 20s" desc:"Time that deliveries under way have to end after SIGTERM."`
+
+	AdminAddr Address `env:"RELAY_ADMIN_ADDR,default=127.0.0.1:8470" allow:"host:port, :port or off" desc:"Address of the message centre and its API."`
+
+	AdminToken Secret `env:"RELAY_ADMIN_TOKEN" unset:"none" allow:"printable ASCII without spaces; required unless RELAY_ADMIN_ADDR is a loopback address or off" desc:"Token with which a person may see and change everything."`
+
+	ViewerToken Secret `env:"RELAY_VIEWER_TOKEN" unset:"none" allow:"printable ASCII without spaces, not the same as RELAY_ADMIN_TOKEN" desc:"Token with which a person may see, but not change."`
+
+	MetricsAddr Address `env:"RELAY_METRICS_ADDR,default=:9464" allow:"host:port, :port or off" desc:"Address of /metrics, /healthz and /readyz."`
+
+	// AckURL has no slash at its end. It is set exactly when AckAddr is.
+	AckURL string `env:"RELAY_ACK_URL" unset:"none" allow:"an http:// or https:// URL without user, query and fragment, together with RELAY_ACK_ADDR" desc:"Address of RELAY_ACK_ADDR as HTTP consumers reach it. They acknowledge below it."`
+
+	AckAddr Address `env:"RELAY_ACK_ADDR,default=off" allow:"host:port, :port or off, together with RELAY_ACK_URL" desc:"Address at which acknowledgements of HTTP consumers are taken."`
+
+	LogLevel slog.Level `env:"RELAY_LOG_LEVEL,default=info" allow:"debug, info, warn or error" desc:"Least level that is logged."`
+
+	LogFormat LogFormat `env:"RELAY_LOG_FORMAT,default=text" allow:"text or json" desc:"Form of the log on standard error."`
+}
+
+// ReadConfig reads the configuration from the variables of env; one that is empty counts
+// as not set. The error is one line that names the variable, its value with secrets
+// hidden, and what is allowed.
+func ReadConfig(env map[string]string) (Config, error) {
+	src := newSource(env)
+	var c Config
+	err := envconfig.ProcessWith(context.Background(), &envconfig.Config{Target: &c, Lookuper: src})
+	if src.err != nil {
+		return Config{}, src.err
+	}
+	if err != nil {
+		var why reason
+		errors.As(err, &why)
+		return Config{}, src.fault(src.last, why)
+	}
+	_, c.ReconcileSet = src.Lookup("RELAY_RECONCILE")
+	if name, why := c.check(); name != "" {
+		return Config{}, src.fault(name, why)
+	}
+	return c, nil
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"relay"
+	"relay/notify"
+)
+
+// check judges what a decoder cannot: bounds, and variables that depend on each other. It
+// also fills in the source and cuts the slash at the end of the acknowledgement URL. It
+// returns the first variable at fault and why, or nothing.
+func (c *Config) check() (name string, why reason) {
+	for _, step := range []func() (string, reason){
+		c.checkDatabase, c.checkBroker, c.checkNames, c.checkBounds, c.checkEgress, c.checkTokens, c.checkAck,
+	} {
+		if name, why = step(); name != "" {
+			return name, why
+		}
+	}
+	return "", ""
+}
+
+func (c *Config) checkDatabase() (string, reason) {
+	scheme, _, isURL := strings.Cut(string(c.DatabaseURL), "://")
+	if isURL && scheme != "postgres" && scheme != "postgresql" && !strings.Contains(scheme, "=") {
+		return databaseName, "" // pgx would take it for keywords and values
+	}
+	pool, err := pgxpool.ParseConfig(string(c.DatabaseURL))
+	if err != nil {
+		return databaseName, databaseReason(string(c.DatabaseURL), err)
+	}
+	if c.Source == "" {
+		c.Source = pool.ConnConfig.Database
+	}
+	if c.Source == "" {
+		c.Source = pool.ConnConfig.User // the server's own rule for a missing database
+	}
+	return "", ""
+}
+
+// databaseReason returns the innermost words of a refused connection string, such as that
+// a certificate cannot be read, where its parts are known to be no secret.
+func databaseReason(value string, err error) reason {
+	u, parseErr := url.Parse(value)
+	if parseErr != nil || !printableURL(value, u) {
+		return ""
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return reason(strings.ReplaceAll(inner.Error(), "\n", " "))
+	}
+	return ""
+}
+
+func (c *Config) checkBroker() (string, reason) {
+	if c.AMQPURL != "" {
+		if _, err := amqp.ParseURI(string(c.AMQPURL)); err != nil {
+			return "RELAY_AMQP_URL", ""
+		}
+	}
+	kind := c.DefaultDestination.Kind
+	if c.AMQPURL == "" && (kind == relay.TargetExchange || kind == relay.TargetQueue) {
+		return "RELAY_DEFAULT_DESTINATION", "it needs RELAY_AMQP_URL, which is not set"
+	}
+	return "", ""
+}
+
+func (c *Config) checkNames() (string, reason) {
+	switch {
+	case len(c.Source) > relay.MaxShortString:
+		return "RELAY_SOURCE", "longer than 255 bytes"
+	case strings.ContainsFunc(c.Source, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return "RELAY_SOURCE", "it holds a control character"
+	case !isSlotName(c.Slot):
+		return "RELAY_SLOT", ""
+	case !isSlotName(c.Publication):
+		return "RELAY_PUBLICATION", ""
+	}
+	return "", ""
+}
+
+// isSlotName tells by PostgreSQL's rule for replication slots, which publications obey
+// here too, so that their name needs no quotes anywhere.
+func isSlotName(s string) bool {
+	return s != "" && len(s) <= 63 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+}
+
+func (c *Config) checkBounds() (string, reason) {
+	bounds := []struct {
+		name string
+		ok   bool
+	}{
+		{"RELAY_HTTP_TIMEOUT", c.HTTPTimeout > 0},
+		{"RELAY_HTTP_CONCURRENCY", c.HTTPConcurrency > 0},
+		{"RELAY_MAX_ATTEMPTS", c.MaxAttempts > 0},
+		{"RELAY_GIVE_UP_AFTER", c.GiveUpAfter > 0},
+		{"RELAY_IN_FLIGHT", c.InFlight > 0},
+		{"RELAY_IN_FLIGHT_BYTES", c.InFlightBytes > 0},
+		{"RELAY_MAX_PAYLOAD", c.MaxPayload > 0},
+		{"RELAY_RETENTION", c.Retention >= 0},
+		{"RELAY_LEASE_TTL", c.LeaseTTL > 0},
+		{"RELAY_SHUTDOWN_GRACE", c.ShutdownGrace > 0},
+	}
+	for _, b := range bounds {
+		if !b.ok {
+			return b.name, "out of range"
+		}
+	}
+	if c.MaxPayload > c.InFlightBytes {
+		return "RELAY_MAX_PAYLOAD", "larger than RELAY_IN_FLIGHT_BYTES, so that such a message would never fit"
+	}
+	return "", ""
+}
+
+func (c *Config) checkEgress() (string, reason) {
+	if _, err := notify.ParseEgress(c.EgressAllow); err != nil {
+		return "RELAY_EGRESS_ALLOW", reason(err.Error())
+	}
+	return "", ""
+}
+
+func (c *Config) checkTokens() (string, reason) {
+	switch {
+	case !isToken(c.AdminToken):
+		return "RELAY_ADMIN_TOKEN", ""
+	case !isToken(c.ViewerToken):
+		return "RELAY_VIEWER_TOKEN", ""
+	case c.ViewerToken != "" && c.ViewerToken == c.AdminToken:
+		return "RELAY_VIEWER_TOKEN", "the same as RELAY_ADMIN_TOKEN"
+	case c.AdminToken == "" && c.AdminAddr != "" && !c.AdminAddr.Loopback():
+		return "RELAY_ADMIN_TOKEN", reason(fmt.Sprintf("RELAY_ADMIN_ADDR %s is not a loopback address", quote(string(c.AdminAddr))))
+	}
+	return "", ""
+}
+
+// isToken reports whether a token can stand in a header. An empty one is no token, and fine.
+func isToken(s Secret) bool {
+	return !strings.ContainsFunc(string(s), func(r rune) bool { return r <= 0x20 || r >= 0x7f })
+}
+
+func (c *Config) checkAck() (string, reason) {
+	if c.AckURL == "" {
+		if c.AckAddr != "" {
+			return "RELAY_ACK_URL", "RELAY_ACK_ADDR, which is set, needs it"
+		}
+		return "", ""
+	}
+	u, err := url.Parse(c.AckURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		u.User != nil || strings.ContainsAny(c.AckURL, "?#") {
+		return "RELAY_ACK_URL", ""
+	}
+	if c.AckAddr == "" {
+		return "RELAY_ACK_ADDR", "RELAY_ACK_URL, which is set, needs it"
+	}
+	c.AckURL = strings.TrimRight(c.AckURL, "/")
+	return "", ""
+}

@@ -1,0 +1,49 @@
+// Command relay delivers the rows of PostgreSQL's transactional outbox relay.outbox to
+// HTTP endpoints and RabbitMQ. It is configured by environment variables; see Config.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Exit codes besides 0, which stands for success alone. A command that a signal ended
+// exits with 128 and the signal's number, as shells have it.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	ctx, stop := untilSignal(context.Background(), stopSignals(), os.Exit)
+	app := &App{Stdout: os.Stdout, Stderr: os.Stderr, Env: environment(os.Environ())}
+	code := realMain(ctx, app, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// realMain runs one command and returns the exit code. An error is one line on standard error.
+func realMain(ctx context.Context, app *App, args []string) int {
+	err := execute(ctx, app, args)
+	if err == nil {
+		return 0
+	}
+	code := exitFailure
+	var stopped stopSignal
+	if errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &stopped) {
+		err, code = stopped, stopped.exitCode()
+	}
+	if errors.As(err, new(usageError)) {
+		code = exitUsage
+	}
+	printError(app.Stderr, err)
+	return code
+}
+
+func printError(w io.Writer, err error) {
+	fmt.Fprintln(w, "relay:", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+}

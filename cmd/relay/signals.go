@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// stopSignals returns the channel on which the process hears that it should stop.
+func stopSignals() <-chan os.Signal {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	return signals
+}
+
+// untilSignal returns a context that ends with the first of signals, its cause being a
+// stopSignal. The second one calls exit at once. The caller calls stop when its work is
+// done, whether or not a signal came.
+func untilSignal(parent context.Context, signals <-chan os.Signal, exit func(code int)) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case sig := <-signals:
+			cancel(stopSignal{sig})
+		case <-done:
+			return
+		}
+		select {
+		case sig := <-signals:
+			exit(stopSignal{sig}.exitCode())
+		case <-done:
+		}
+	}()
+	return ctx, func() { close(done); cancel(nil) }
+}
+
+// stopSignal is why a context ended: somebody sent the process a signal.
+type stopSignal struct{ os.Signal }
+
+// Error names the signal.
+func (s stopSignal) Error() string {
+	if s.Signal == syscall.SIGTERM {
+		return "stopped by SIGTERM"
+	}
+	return "stopped by SIGINT"
+}
+
+func (s stopSignal) exitCode() int {
+	n, _ := s.Signal.(syscall.Signal)
+	return 128 + int(n)
+}
