@@ -84,63 +84,69 @@ func shardsFrom(shards []int16, first int16) []int16 {
 	return out
 }
 
-const dueMessages = `
-select x.id, x.key from unnest($1::smallint[]) as s(shard)
-cross join lateral (
-	select o.id, coalesce(o.key, '') as key, o.deliver_at from relay.outbox o
-	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard and o.deliver_at <= clock_timestamp()
-	order by o.deliver_at limit $2
-) x
-order by x.deliver_at limit $2`
+// Due is a message or delivery to be registered: a message has no subscription in its ID.
+type Due struct {
+	ID  DeliveryID
+	Key string
+	At  time.Time // when it was or is due; zero where there is no time
+	Seq int64
+}
 
-// DueMessages finds delayed messages whose time has come, the longest due first.
-func (s *Store) DueMessages(ctx context.Context, shards []int16, limit int) ([]relay.Ring, error) {
-	rows, err := s.pool.Query(ctx, dueMessages, shards, limit)
-	if err != nil {
-		return nil, fmt.Errorf("find due messages: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r relay.Ring, err error) {
-		err = row.Scan((*[16]byte)(&r.ID), &r.Key)
-		return r, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("find due messages: %w", err)
-	}
-	return found, nil
+const dueMessages = `
+select x.id, '', '', x.key, x.deliver_at, x.seq from unnest($1::smallint[]) as s(shard)
+cross join lateral (
+	select o.id, coalesce(o.key, '') as key, o.deliver_at, o.seq from relay.outbox o
+	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard
+		and o.deliver_at >= $2 and o.deliver_at <= clock_timestamp()
+	order by o.deliver_at limit $3
+) x
+order by x.deliver_at limit $3`
+
+// DueMessages finds delayed messages that became due at or after a time, which may be zero,
+// the longest due first, at most limit of them.
+func (s *Store) DueMessages(ctx context.Context, shards []int16, from time.Time, limit int) ([]Due, error) {
+	rows, err := s.pool.Query(ctx, dueMessages, shards, from, limit)
+	return collectDue("find due messages", rows, err)
 }
 
 const dueDeliveries = `
-select x.message_id, x.subscription, x.instance from unnest($1::smallint[]) as s(shard)
+select x.message_id, x.subscription, x.instance, x.key, x.next_attempt_at, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
-	select d.message_id, d.subscription, d.instance, d.next_attempt_at from relay.delivery d
-	where d.next_attempt_at is not null and d.shard = s.shard and d.next_attempt_at <= clock_timestamp()
-	order by d.next_attempt_at limit $2
+	select d.message_id, d.subscription, d.instance, coalesce(d.key, '') as key, d.next_attempt_at, d.seq
+	from relay.delivery d
+	where d.next_attempt_at is not null and d.shard = s.shard
+		and d.next_attempt_at >= $2 and d.next_attempt_at <= clock_timestamp()
+	order by d.next_attempt_at limit $3
 ) x
-order by x.next_attempt_at limit $2`
+order by x.next_attempt_at limit $3`
 
-// DueDeliveries finds deliveries whose next attempt is due, the longest due first.
-func (s *Store) DueDeliveries(ctx context.Context, shards []int16, limit int) ([]DeliveryID, error) {
-	rows, err := s.pool.Query(ctx, dueDeliveries, shards, limit)
-	return collectDeliveryIDs("find due deliveries", rows, err)
+// DueDeliveries finds deliveries whose next attempt became due at or after a time, which
+// may be zero, the longest due first, at most limit of them.
+func (s *Store) DueDeliveries(ctx context.Context, shards []int16, from time.Time, limit int) ([]Due, error) {
+	rows, err := s.pool.Query(ctx, dueDeliveries, shards, from, limit)
+	return collectDue("find due deliveries", rows, err)
 }
 
+const nextDue = `
+select (extract(epoch from min(x.at) - clock_timestamp()) * 1000000)::bigint
+from unnest($1::smallint[]) as s(shard)
+cross join lateral (
+	(select o.deliver_at as at from relay.outbox o
+	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard
+		and o.deliver_at > clock_timestamp() order by o.deliver_at limit 1)
+	union all
+	(select d.next_attempt_at from relay.delivery d
+	where d.next_attempt_at is not null and d.shard = s.shard
+		and d.next_attempt_at > clock_timestamp() order by d.next_attempt_at limit 1)
+) x
+where x.at < 'infinity'`
+
 // NextDue returns how long it is until the next delayed message or retry of the shards is
-// due, by the database's clock: zero or less if one is due now. It returns false if there
-// is none.
+// due, by the database's clock. It returns false if there is none. What is due already is
+// not counted: DueMessages and DueDeliveries find it.
 func (s *Store) NextDue(ctx context.Context, shards []int16) (time.Duration, bool, error) {
-	const statement = `
-	select (extract(epoch from min(x.at) - clock_timestamp()) * 1000000)::bigint
-	from unnest($1::smallint[]) as s(shard)
-	cross join lateral (
-		(select o.deliver_at as at from relay.outbox o
-		where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard order by o.deliver_at limit 1)
-		union all
-		(select d.next_attempt_at from relay.delivery d
-		where d.next_attempt_at is not null and d.shard = s.shard order by d.next_attempt_at limit 1)
-	) x
-	where x.at < 'infinity'`
 	var us *int64
-	if err := s.pool.QueryRow(ctx, statement, shards).Scan(&us); err != nil {
+	if err := s.pool.QueryRow(ctx, nextDue, shards).Scan(&us); err != nil {
 		return 0, false, fmt.Errorf("find the next due time: %w", err)
 	}
 	if us == nil {
@@ -149,34 +155,36 @@ func (s *Store) NextDue(ctx context.Context, shards []int16) (time.Duration, boo
 	return time.Duration(*us) * time.Microsecond, true, nil
 }
 
+const parkedDeliveries = `
+select d.message_id, d.subscription, d.instance, coalesce(d.key, ''), null::timestamptz, d.seq from relay.delivery d
+where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
+	and d.circuit = $1 and d.seq > $3 and d.shard = any ($2) and d.reason is distinct from 'key_blocked'
+order by d.seq limit $4`
+
 // ParkedDeliveries finds deliveries that wait for their circuit rather than for a time, in
 // order of insertion, after a sequence, at most limit of them.
-func (s *Store) ParkedDeliveries(ctx context.Context, circuit string, shards []int16, after int64, limit int) ([]DeliveryID, error) {
-	const statement = `
-	select d.message_id, d.subscription, d.instance from relay.delivery d
-	where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
-		and d.circuit = $1 and d.seq > $3 and d.shard = any ($2) and d.reason is distinct from 'key_blocked'
-	order by d.seq limit $4`
-	rows, err := s.pool.Query(ctx, statement, circuit, shards, after, limit)
-	return collectDeliveryIDs("find parked deliveries", rows, err)
+func (s *Store) ParkedDeliveries(ctx context.Context, circuit string, shards []int16, after int64, limit int) ([]Due, error) {
+	rows, err := s.pool.Query(ctx, parkedDeliveries, circuit, shards, after, limit)
+	return collectDue("find parked deliveries", rows, err)
 }
+
+const parkedCircuits = `
+with recursive c as (
+	(select circuit from relay.delivery
+	where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed')
+	order by circuit limit 1)
+	union all
+	select (select d.circuit from relay.delivery d
+		where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
+			and d.circuit > c.circuit
+		order by d.circuit limit 1)
+	from c where c.circuit is not null
+)
+select circuit from c where circuit is not null`
 
 // ParkedCircuits lists the circuits for which deliveries are parked, by a skip scan.
 func (s *Store) ParkedCircuits(ctx context.Context) ([]string, error) {
-	const statement = `
-	with recursive c as (
-		(select circuit from relay.delivery
-		where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed')
-		order by circuit limit 1)
-		union all
-		select (select d.circuit from relay.delivery d
-			where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
-				and d.circuit > c.circuit
-			order by d.circuit limit 1)
-		from c where c.circuit is not null
-	)
-	select circuit from c where circuit is not null`
-	rows, err := s.pool.Query(ctx, statement)
+	rows, err := s.pool.Query(ctx, parkedCircuits)
 	if err != nil {
 		return nil, fmt.Errorf("list parked circuits: %w", err)
 	}
@@ -187,12 +195,16 @@ func (s *Store) ParkedCircuits(ctx context.Context) ([]string, error) {
 	return circuits, nil
 }
 
-func collectDeliveryIDs(operation string, rows pgx.Rows, err error) ([]DeliveryID, error) {
+func collectDue(operation string, rows pgx.Rows, err error) ([]Due, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", operation, err)
 	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d DeliveryID, err error) {
-		err = row.Scan((*[16]byte)(&d.Message), &d.Subscription, &d.Instance)
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Due, err error) {
+		var at *time.Time
+		err = row.Scan((*[16]byte)(&d.ID.Message), &d.ID.Subscription, &d.ID.Instance, &d.Key, &at, &d.Seq)
+		if at != nil {
+			d.At = *at
+		}
 		return d, err
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package sql
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,24 +9,19 @@ import (
 	"relay"
 )
 
-// Register says that a relay runs. It is repeated by Renew; name and version are for people.
-func (s *Store) Register(ctx context.Context, id relay.ID, name, version string) error {
-	const statement = `
-	insert into relay.instance (id, name, version) values ($1, $2, $3)
-	on conflict (id) do update set seen_at = clock_timestamp()`
-	if _, err := s.pool.Exec(ctx, statement, [16]byte(id), name, version); err != nil {
-		return fmt.Errorf("register the relay: %w", err)
-	}
-	return nil
+// Instance is one running relay: a sign of life for the others. Name and Version are for people.
+type Instance struct {
+	ID            relay.ID
+	Name, Version string
 }
 
-// Renew extends the leases of owner to ttl from now, takes free or expired shards up to
+// Renew says that a relay lives, extends its leases to ttl from now, takes free or expired shards up to
 // this relay's even share, and returns what it owns afterwards with the number of relays
 // alive. All times are the database's clock.
-func (s *Store) Renew(ctx context.Context, owner relay.ID, ttl time.Duration) (lease Lease, relays int, err error) {
-	lease = Lease{Owner: owner, Epochs: make(map[int16]int64)}
+func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration) (lease Lease, relays int, err error) {
+	lease = Lease{Owner: me.ID, Epochs: make(map[int16]int64)}
 	err = s.inTx(ctx, "renew leases", func(tx pgx.Tx) error {
-		if relays, err = alive(ctx, tx, owner, ttl); err != nil {
+		if relays, err = alive(ctx, tx, me, ttl); err != nil {
 			return err
 		}
 		if err := renewOwned(ctx, tx, &lease, ttl); err != nil {
@@ -40,16 +34,17 @@ func (s *Store) Renew(ctx context.Context, owner relay.ID, ttl time.Duration) (l
 }
 
 // alive marks this relay as seen, forgets the long dead, and counts the living.
-func alive(ctx context.Context, tx pgx.Tx, owner relay.ID, ttl time.Duration) (relays int, err error) {
+func alive(ctx context.Context, tx pgx.Tx, me Instance, ttl time.Duration) (relays int, err error) {
 	const statement = `
 	with seen as (
-		update relay.instance set seen_at = clock_timestamp() where id = $1 returning id
+		insert into relay.instance (id, name, version) values ($1, $3, $4)
+		on conflict (id) do update set seen_at = clock_timestamp()
 	), gone as (
 		delete from relay.instance where seen_at < clock_timestamp() - $2 * interval '10 microseconds' and id <> $1
 	)
 	select 1 + count(*) from relay.instance
 	where id <> $1 and seen_at > clock_timestamp() - $2 * interval '1 microsecond'`
-	err = tx.QueryRow(ctx, statement, [16]byte(owner), ttl.Microseconds()).Scan(&relays)
+	err = tx.QueryRow(ctx, statement, [16]byte(me.ID), ttl.Microseconds(), me.Name, me.Version).Scan(&relays)
 	return relays, err
 }
 

@@ -129,16 +129,21 @@ delivery as (
 )
 select id from locked`
 
+// The messages are locked by a statement of their own: what two subscribers of one message
+// wrote at the same moment is then seen by the second one's snapshot, which decides how the
+// message ends.
+const lockOpen = `
+with ` + ownShards + `
+select o.id from unnest($4::uuid[]) as w(id)
+cross join lateral (
+	select x.id from relay.outbox x
+	where x.id = w.id and x.status = 'open' and x.shard = any (array(select shard from own))
+	for update skip locked
+) o`
+
 const writeOpen = `
-with ` + ownShards + `,
-locked as materialized (
-	select w.*, o.shard
-	from ` + changeRows + `
-	cross join lateral (
-		select x.shard from relay.outbox x
-		where x.id = w.id and x.status = 'open' and x.shard = any (array(select shard from own))
-		for update skip locked
-	) o
+with locked as materialized (
+	select w.* from ` + changeRows + `
 ),
 delivery as (
 	update relay.delivery d set
@@ -185,36 +190,50 @@ message as (
 	) was
 	where o.id = e.id
 )
-select id from locked`
+-- The lease is checked by lockOpen; a statement has to name each of its parameters.
+select $1::uuid, $2::smallint[], $3::bigint[]`
 
 // WriteTaken writes the changes of messages that were pending, all deliveries of each, in
 // one statement, and returns the messages that were written. One that was not is locked by
 // somebody, gone, no longer pending, or no longer this relay's.
 func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
-	return s.write(ctx, "take up messages", takeUp, lease, changes)
+	rows, err := s.pool.Query(ctx, takeUp, arguments(lease, changes)...)
+	return collectIDs("take up messages", rows, err)
 }
 
 // WriteOpen writes the changes of deliveries of open messages, counts down what is
 // outstanding, and ends the messages with none left. It returns the messages whose rows
 // could be had, as WriteTaken does. At most one change may name the same delivery.
-func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
-	return s.write(ctx, "write outcomes", writeOpen, lease, changes)
+func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
+	err = s.inTx(ctx, "write outcomes", func(tx pgx.Tx) error {
+		shards, epochs := lease.arrays()
+		ids := make([]relay.ID, len(changes))
+		for i := range changes {
+			ids[i] = changes[i].Delivery.Message
+		}
+		rows, err := tx.Query(ctx, lockOpen, [16]byte(lease.Owner), shards, epochs, uuids(ids))
+		if written, err = collectIDs("lock messages", rows, err); err != nil || len(written) == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, writeOpen, arguments(lease, only(changes, written))...)
+		return err
+	})
+	return written, err
 }
 
-func (s *Store) write(ctx context.Context, operation, statement string, lease Lease, changes []Change) ([]relay.ID, error) {
-	rows, err := s.pool.Query(ctx, statement, arguments(lease, changes)...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", operation, err)
+// only returns the changes of the given messages.
+func only(changes []Change, messages []relay.ID) []Change {
+	wanted := make(map[relay.ID]bool, len(messages))
+	for _, id := range messages {
+		wanted[id] = true
 	}
-	written, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (relay.ID, error) {
-		var id [16]byte
-		err := row.Scan(&id)
-		return relay.ID(id), err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", operation, err)
+	out := make([]Change, 0, len(changes))
+	for _, c := range changes {
+		if wanted[c.Delivery.Message] {
+			out = append(out, c)
+		}
 	}
-	return written, nil
+	return out
 }
 
 // StillThere returns those of the messages that exist and have not ended, in any order: the
@@ -226,12 +245,19 @@ func (s *Store) StillThere(ctx context.Context, ids []relay.ID) ([]relay.ID, err
 		select o.id from relay.outbox o where o.id = w.id and o.status in ('pending', 'open') limit 1
 	) x`
 	rows, err := s.pool.Query(ctx, statement, uuids(ids))
+	return collectIDs("look for messages", rows, err)
+}
+
+func collectIDs(operation string, rows pgx.Rows, err error) ([]relay.ID, error) {
 	if err != nil {
-		return nil, fmt.Errorf("look for messages: %w", err)
+		return nil, fmt.Errorf("%s: %w", operation, err)
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (relay.ID, error) {
-		var id [16]byte
-		err := row.Scan(&id)
-		return relay.ID(id), err
+	ids, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (id relay.ID, err error) {
+		err = row.Scan((*[16]byte)(&id))
+		return id, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", operation, err)
+	}
+	return ids, nil
 }

@@ -59,6 +59,10 @@ func SessionSettings() map[string]string {
 		"idle_in_transaction_session_timeout": "60000",
 		"lock_timeout":                        "10000",
 		"TimeZone":                            "UTC",
+		// Every statement of the store is a walk along an index, or knows the rows by their
+		// keys. The one plan that can be wrong is reading a whole table, and stale
+		// statistics make it look cheap.
+		"enable_seqscan": "off",
 	}
 }
 

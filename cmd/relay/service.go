@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"relay"
+	"relay/cdc"
+	"relay/notify"
+	"relay/reconcile"
+	"relay/sql"
+)
+
+// poolConnections is how many database connections a relay uses besides the stream's:
+// readers, writers, sweeps, timers and leases, each of which waits for one at a time.
+const poolConnections = 10
+
+// service is one running relay: everything that `relay run` wires together.
+type service struct {
+	config     Config
+	log        *slog.Logger
+	registry   *prometheus.Registry
+	store      *sql.Store
+	router     *notify.Router
+	http       *notify.HTTP
+	amqp       *notify.AMQP // nil: no broker is configured
+	dispatcher *notify.Dispatcher
+	engine     *reconcile.Engine
+	stream     *cdc.Stream   // nil: RELAY_CAPTURE is not stream
+	listener   *cdc.Listener // nil: RELAY_CAPTURE is not notify
+}
+
+// openStore connects to the database and keeps trying while it cannot be reached; what
+// waiting cannot mend, such as a wrong password, is an error at once.
+func openStore(ctx context.Context, config Config, log *slog.Logger) (*sql.Store, error) {
+	said := ""
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		store, err := sql.Open(ctx, string(config.DatabaseURL), poolConnections)
+		if err == nil || ctx.Err() != nil || !worthWaiting(err) {
+			return store, err
+		}
+		if err.Error() != said {
+			said = err.Error()
+			log.Warn("the database cannot be reached yet; the relay keeps trying", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// worthWaiting reports whether an error of connecting may pass by itself.
+func worthWaiting(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code[:2] {
+		case "57", "53", "08": // starting up or shutting down, out of connections, lost
+			return true
+		}
+		return false
+	}
+	var connect *pgconn.ConnectError
+	return errors.As(err, &connect)
+}
+
+// newService wires a relay to a database that is migrated. The caller runs it once.
+func newService(ctx context.Context, config Config, store *sql.Store, registry *prometheus.Registry, log *slog.Logger) (*service, error) {
+	s := &service{config: config, log: log, registry: registry, store: store}
+	if s.config.Source == "" {
+		database, err := store.Database(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.config.Source = database.Name
+	}
+	if err := s.wireDestinations(); err != nil {
+		return nil, err
+	}
+	s.wireEngine()
+	return s, s.wireDoorbell()
+}
+
+func (s *service) wireDestinations() (err error) {
+	c := s.config
+	s.router, err = notify.NewRouter(notify.RouterConfig{
+		Default: c.DefaultDestination.Raw, Source: c.Source, Broker: c.AMQPURL != "", Timeout: c.HTTPTimeout,
+	})
+	if err != nil {
+		return fmt.Errorf("RELAY_DEFAULT_DESTINATION: %w", err)
+	}
+	egress, err := notify.ParseEgress(c.EgressAllow)
+	if err != nil {
+		return fmt.Errorf("RELAY_EGRESS_ALLOW: %w", err)
+	}
+	s.http, err = notify.NewHTTP(notify.HTTPConfig{
+		Timeout: c.HTTPTimeout, Concurrency: c.HTTPConcurrency, Secrets: c.HTTPSecrets, Egress: egress, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	dispatch := notify.DispatcherConfig{
+		HTTP: s.http, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout,
+		Retry: s.policy().Interval, Log: s.log, Metrics: notify.NewMetrics(s.registry),
+	}
+	if c.AMQPURL != "" {
+		s.amqp, err = notify.NewAMQP(notify.AMQPConfig{
+			URL: string(c.AMQPURL), Log: s.log, OnUp: func() { s.dispatcher.Up(relay.CircuitBroker) },
+		})
+		if err != nil {
+			return fmt.Errorf("RELAY_AMQP_URL: %w", err)
+		}
+		dispatch.AMQP = s.amqp
+	}
+	s.dispatcher = notify.NewDispatcher(dispatch)
+	return nil
+}
+
+func (s *service) policy() reconcile.Policy {
+	return reconcile.Policy{
+		Backoff: s.config.Backoff, MaxAttempts: s.config.MaxAttempts, GiveUpAfter: s.config.GiveUpAfter,
+	}
+}
+
+func (s *service) wireEngine() {
+	c := s.config
+	host, _ := os.Hostname()
+	s.engine = reconcile.New(reconcile.Config{
+		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(),
+		Groups: c.Reconcile, Streaming: s.ringing, InFlight: c.InFlight,
+		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
+		Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
+		Name: host, Version: version(), Log: s.log, Metrics: reconcile.NewMetrics(s.registry),
+	})
+}
+
+func (s *service) wireDoorbell() error {
+	conn, err := pgx.ParseConfig(string(s.config.DatabaseURL))
+	if err != nil {
+		return errors.New("RELAY_DATABASE_URL: it is not one that libpq understands")
+	}
+	switch s.config.Capture {
+	case CaptureStream:
+		s.stream = cdc.New(cdc.Config{
+			Conn: conn, Slot: s.config.Slot, Publication: s.config.Publication, Log: s.log, Registerer: s.registry,
+		}, s.engine)
+	case CaptureNotify:
+		s.listener = cdc.NewListener(cdc.ListenerConfig{Conn: conn, Log: s.log, Registerer: s.registry}, s.engine)
+	}
+	return nil
+}
+
+// ringing reports whether sweeps may keep to their groups' intervals: a doorbell works, or
+// the operator set the intervals.
+func (s *service) ringing() bool {
+	return s.config.ReconcileSet || s.stream != nil && s.stream.Streaming() || s.listener != nil && s.listener.Listening()
+}
+
+// run works until ctx ends, then stops in order: the doorbell, intake, attempts under way,
+// outcomes, leases; the broker's connection and the servers go last.
+func (s *service) run(ctx context.Context) error {
+	last, stopLast := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLast()
+	outer, last := errgroup.WithContext(last)
+	outer.Go(func() error { return s.dispatcher.Run(last) })
+	if s.amqp != nil {
+		outer.Go(func() error { return s.amqp.Run(last) })
+	}
+	inner, ctx := errgroup.WithContext(ctx)
+	inner.Go(func() error { return s.engine.Run(ctx) })
+	switch {
+	case s.stream != nil:
+		inner.Go(func() error { return s.stream.Run(ctx) })
+	case s.listener != nil:
+		inner.Go(func() error { return s.listener.Run(ctx) })
+	}
+	err := inner.Wait()
+	stopLast()
+	err = errors.Join(err, outer.Wait())
+	s.http.Close()
+	return err
+}

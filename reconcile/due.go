@@ -1,0 +1,134 @@
+package reconcile
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"relay/sql"
+)
+
+const (
+	// dueBatch is the most due rows that one statement finds.
+	dueBatch = 500
+	// dueEvery is how often the due times are looked at when nothing is known to be due.
+	dueEvery = time.Second
+	// dueGap keeps two looks apart, so that what is due together is found together.
+	dueGap = 5 * time.Millisecond
+)
+
+// alarm holds the earliest time at which something is known to be due.
+type alarm struct {
+	mu   sync.Mutex
+	at   time.Time // zero: nothing known
+	wake chan struct{}
+}
+
+func newAlarm() *alarm { return &alarm{wake: make(chan struct{}, 1)} }
+
+// hint says that something is due at t.
+func (a *alarm) hint(t time.Time) {
+	a.mu.Lock()
+	sooner := a.at.IsZero() || t.Before(a.at)
+	if sooner {
+		a.at = t
+	}
+	a.mu.Unlock()
+	if sooner {
+		poke(a.wake)
+	}
+}
+
+// now says that something may be due.
+func (a *alarm) now() { a.hint(time.Now()) }
+
+// wait returns how long it is until the alarm goes off, or until latest if that is sooner.
+func (a *alarm) wait(latest time.Time) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.at.IsZero() && a.at.Before(latest) {
+		latest = a.at
+	}
+	return time.Until(latest)
+}
+
+// clear forgets a time that has come.
+func (a *alarm) clear() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.at.After(time.Now()) {
+		a.at = time.Time{}
+	}
+}
+
+// watchDue registers delayed messages and retries when their time comes, until ctx ends.
+func (e *Engine) watchDue(ctx context.Context) error {
+	for {
+		latest := time.Now().Add(dueEvery)
+		for wait := dueGap; wait > 0; wait = e.due.wait(latest) {
+			if !pause(ctx, wait, e.due.wake) {
+				return nil
+			}
+		}
+		e.due.clear()
+		err := e.RegisterDue(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.trouble.note("find what is due", err)
+	}
+}
+
+// RegisterDue makes one pass over what is due: it registers delayed messages and retries
+// whose time has come, and sets the alarm for the next.
+func (e *Engine) RegisterDue(ctx context.Context) error {
+	if err := e.writer.waitHealthy(ctx); err != nil {
+		return nil
+	}
+	shards := e.lease.Load().shards
+	if err := e.registerDue(ctx, shards, e.config.Store.DueMessages); err != nil {
+		return err
+	}
+	if err := e.registerDue(ctx, shards, e.config.Store.DueDeliveries); err != nil {
+		return err
+	}
+	next, some, err := e.config.Store.NextDue(ctx, shards)
+	if err == nil && some {
+		e.due.hint(time.Now().Add(next))
+	}
+	return err
+}
+
+type findDue func(ctx context.Context, shards []int16, from time.Time, limit int) ([]sql.Due, error)
+
+// registerDue walks along the due times until it has seen everything that is due. What is
+// in flight stays due in the table until its outcome is written, so that the walk needs a
+// position of its own.
+func (e *Engine) registerDue(ctx context.Context, shards []int16, find findDue) error {
+	var from time.Time
+	for limit := dueBatch; ; {
+		found, err := find(ctx, shards, from, limit)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		if err := e.config.Store.EnsureFlushed(ctx); err != nil {
+			return err
+		}
+		entries := make([]entry, len(found))
+		for i, due := range found {
+			entries[i] = entry{id: due.ID, key: due.Key}
+		}
+		e.registry.add(entries)
+		if len(found) < limit {
+			return nil
+		}
+		last := found[len(found)-1].At
+		if last.Equal(from) {
+			limit *= 2 // more rows than a batch share one moment
+		}
+		from = last
+		if e.registry.sweepRoom() == 0 {
+			return nil // the rest is found by the next pass
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"relay"
+	"relay/sql"
+)
+
+// router finds the subscribers of a message. Errors are relay.Rejections.
+type router interface {
+	Route(m *relay.Message) ([]*relay.Delivery, error)
+	Resume(m *relay.Message, subscription, instance, target string, attempts int) (*relay.Delivery, error)
+}
+
+// dispatcher makes attempts. done is called exactly once for each dispatch.
+type dispatcher interface {
+	Dispatch(d *relay.Delivery, due bool, done func(relay.Outcome))
+	Room(circuit string) int
+	Wake() <-chan struct{}
+	Stop(ctx context.Context)
+}
+
+// Config is what an engine needs.
+type Config struct {
+	Store      *sql.Store
+	Router     router
+	Dispatcher dispatcher
+	Policy     Policy
+	// Groups divides the shards among sweeps (RELAY_RECONCILE).
+	Groups []Group
+	// Streaming reports whether a doorbell works; without one sweeps run every 500 ms.
+	Streaming func() bool
+	// InFlight bounds the registry in messages, InFlightBytes in bytes of their bodies,
+	// MaxPayload one body in bytes.
+	InFlight      int
+	InFlightBytes int64
+	MaxPayload    int64
+	// Retention is how long ended messages are kept. Zero: for ever.
+	Retention time.Duration
+	// LeaseTTL is how long a lease lasts without being renewed.
+	LeaseTTL time.Duration
+	// Grace bounds the wait for attempts under way when the engine stops.
+	Grace time.Duration
+	// Name and Version tell people which relay this is.
+	Name, Version string
+	Log           *slog.Logger
+	Metrics       *Metrics
+}
+
+// Engine brings every row of the shards it owns to an end. It is made by New, run once by
+// Run, and told of rows by Ring.
+type Engine struct {
+	config   Config
+	id       relay.ID
+	registry *registry
+	writer   *writer
+	due      *alarm
+	backlog  *backlog
+	lease    atomic.Pointer[ownership]
+	sweepNow []chan struct{} // one for each group
+	trouble  troubles
+}
+
+// New returns an engine that does nothing before Run.
+func New(config Config) *Engine {
+	e := &Engine{
+		config:   config,
+		id:       relay.NewID(),
+		registry: newRegistry(config.InFlight, config.InFlightBytes),
+		due:      newAlarm(),
+		backlog:  newBacklog(),
+		trouble:  troubles{log: config.Log},
+	}
+	e.writer = newWriter(e)
+	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
+	for range config.Groups {
+		e.sweepNow = append(e.sweepNow, make(chan struct{}, 1))
+	}
+	return e
+}
+
+// Ring registers the rows of one committed transaction, or leaves them to the table when
+// the registry is full. It returns at once. Rows of other relays' shards are dropped.
+func (e *Engine) Ring(rings []relay.Ring) {
+	own := e.lease.Load()
+	now := time.Now()
+	entries := make([]entry, 0, len(rings))
+	for _, ring := range rings {
+		switch {
+		case !own.holds(relay.ShardOf(ring.ID, ring.Key)):
+		case ring.DeliverAt.After(now):
+			e.due.hint(ring.DeliverAt)
+		default:
+			entries = append(entries, messageEntry(ring, true))
+		}
+	}
+	e.registry.add(entries)
+	e.config.Metrics.rung.Add(float64(len(rings)))
+}
+
+// Missed says that rows may have been committed that nobody rang for: all groups sweep.
+func (e *Engine) Missed() {
+	for _, c := range e.sweepNow {
+		poke(c)
+	}
+}
+
+// poke sends without waiting to a channel that holds one value.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// readers is how many reads run at once, so that one batch is read while another is routed.
+const readers = 2
+
+// Run works until ctx ends: it takes leases, reads, sends, sweeps and writes. Then it takes
+// nothing more in, waits for the attempts under way as long as Grace allows, writes their
+// outcomes and gives up its leases. It returns an error only if the last outcomes could not
+// be written; their messages are sent again by the next owner.
+func (e *Engine) Run(ctx context.Context) error {
+	// Outcomes are written after intake has ended, on a context of their own.
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWriting()
+	var writers sync.WaitGroup
+	e.writer.start(writing, &writers)
+
+	intake, ctx := errgroup.WithContext(ctx)
+	for range readers {
+		intake.Go(func() error { return e.read(ctx) })
+	}
+	intake.Go(func() error { return e.keepLeases(ctx) })
+	intake.Go(func() error { return e.watchDue(ctx) })
+	intake.Go(func() error { return e.refill(ctx) })
+	intake.Go(func() error { return e.tidy(ctx) })
+	for i := range e.config.Groups {
+		intake.Go(func() error { return e.sweep(ctx, i) })
+	}
+	err := intake.Wait()
+
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Grace)
+	defer cancel()
+	renewing, stopRenewing := context.WithCancel(grace)
+	var renewal sync.WaitGroup
+	renewal.Go(func() { e.keepLeases(renewing) })
+	e.config.Dispatcher.Stop(grace)
+	unwritten := e.writer.finish(grace)
+	stopRenewing()
+	renewal.Wait()
+	stopWriting()
+	writers.Wait()
+	return errors.Join(err, unwritten, e.release())
+}
+
+// Status is what an engine says about itself.
+type Status struct {
+	Shards   int   // owned
+	Relays   int   // alive on this database, this one included
+	InFlight int   // messages and deliveries
+	Bytes    int64 // of their bodies
+	Trouble  string
+}
+
+// Status returns the present state.
+func (e *Engine) Status() Status {
+	own := e.lease.Load()
+	n, bytes := e.registry.size()
+	return Status{Shards: len(own.lease.Epochs), Relays: own.relays, InFlight: n, Bytes: bytes, Trouble: e.trouble.last()}
+}
+
+// pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-wake:
+	}
+	return true
+}

@@ -1,0 +1,44 @@
+package reconcile
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics counts what the engine does.
+type Metrics struct {
+	rung     prometheus.Counter
+	swept    prometheus.Counter
+	written  *prometheus.CounterVec
+	latency  prometheus.Histogram
+	inFlight prometheus.Gauge
+	bytes    prometheus.Gauge
+	shards   prometheus.Gauge
+	removed  prometheus.Counter
+}
+
+// NewMetrics registers the metrics of the package; a nil registerer keeps them unseen.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	m := &Metrics{
+		rung:  counter("relay_reconcile_rung_messages_total", "Rows that the doorbell announced."),
+		swept: counter("relay_reconcile_swept_messages_total", "Rows that a sweep found and nobody had announced."),
+		written: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "relay_reconcile_outcomes_total", Help: "Delivery outcomes written, by status.",
+		}, []string{"status"}),
+		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "relay_reconcile_delivery_latency_seconds", Help: "Time from when a message was due to its acceptance at the first attempt.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600},
+		}),
+		inFlight: gauge("relay_reconcile_in_flight_messages", "Messages and deliveries in flight."),
+		bytes:    gauge("relay_reconcile_in_flight_bytes", "Bytes of the bodies in flight."),
+		shards:   gauge("relay_reconcile_owned_shards", "Shards that this relay owns."),
+		removed:  counter("relay_reconcile_removed_messages_total", "Messages removed because their retention was over."),
+	}
+	if r != nil {
+		r.MustRegister(m.rung, m.swept, m.written, m.latency, m.inFlight, m.bytes, m.shards, m.removed)
+	}
+	return m
+}

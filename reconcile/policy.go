@@ -1,0 +1,144 @@
+package reconcile
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"relay"
+	"relay/sql"
+)
+
+// Policy says when a failed delivery goes again and when it is given up.
+type Policy struct {
+	// Backoff holds the intervals after the first, second, … failed attempt; the last
+	// repeats (RELAY_BACKOFF). It must not be empty.
+	Backoff []time.Duration
+	// MaxAttempts is the number of attempts after which a delivery is dead
+	// (RELAY_MAX_ATTEMPTS). It must be positive.
+	MaxAttempts int
+	// GiveUpAfter ends a delivery as dead so long after it was due (RELAY_GIVE_UP_AFTER).
+	// Zero: never.
+	GiveUpAfter time.Duration
+}
+
+// Interval returns the time until the next attempt after so many: the interval that the
+// subscriber or the policy gives, spread by 10 % to either side so that what failed
+// together does not come again together.
+func (p Policy) Interval(d *relay.Delivery, attempts int) time.Duration {
+	intervals := p.Backoff
+	if len(d.Subscriber.Backoff) > 0 {
+		intervals = d.Subscriber.Backoff
+	}
+	interval := intervals[min(max(attempts, 1), len(intervals))-1]
+	return time.Duration(float64(interval) * (0.9 + 0.2*rand.Float64()))
+}
+
+// unknownAfter is when a message whose outcome is unknown goes again. It counts no attempt.
+const unknownAfter = time.Second
+
+// state is what a delivery had behind it before an attempt.
+type state struct {
+	taking         bool // the message was pending
+	status         relay.DeliveryStatus
+	attempts       int
+	handleAttempts int
+	due            time.Time
+}
+
+// overdue reports whether the delivery has been due for too long.
+func (p Policy) overdue(s state, now time.Time) bool {
+	return p.GiveUpAfter > 0 && now.Sub(s.due) > p.GiveUpAfter
+}
+
+// change turns an outcome into what is written.
+func (p Policy) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
+	c := sql.Change{
+		Delivery: sql.DeliveryID{Message: d.Message.ID, Subscription: d.Subscriber.Name, Instance: d.Instance},
+		Target:   d.Subscriber.Target.Raw, Circuit: d.Subscriber.Circuit(), Taking: s.taking,
+		Attempts: s.attempts, HandleAttempts: s.handleAttempts,
+		NextAttempt: -1, ResponseCode: o.Code, Error: o.Error,
+	}
+	switch o.Class {
+	case relay.ClassHandled:
+		c.Status = relay.DeliveryHandled
+	case relay.ClassDelivered:
+		c.Status = relay.DeliveryDelivered
+	case relay.ClassAwaitingAck:
+		c.Status = relay.DeliveryAwaitingAck
+	case relay.ClassPushFailed:
+		p.fail(&c, d, s, o, relay.DeliveryPushFailed)
+	case relay.ClassHandleFailed:
+		c.HandleAttempts++
+		p.fail(&c, d, s, o, relay.DeliveryHandleFailed)
+	case relay.ClassDead, relay.ClassRejected:
+		c.Status = relay.DeliveryDead
+	case relay.ClassUnknown:
+		c.Status, c.NextAttempt = relay.DeliveryPushFailed, unknownAfter
+	default:
+		c.Status, c.Reason = waitingStatus(s), o.Reason
+	}
+	if o.Class.Attempted() {
+		c.Attempts = d.Attempt
+		c.Attempt = &sql.Attempt{
+			Number: d.Attempt, Started: o.Started, Duration: o.Duration,
+			Outcome: attemptOutcome(o), Response: o.Response,
+		}
+	}
+	return c
+}
+
+// fail decides between another attempt and the end.
+func (p Policy) fail(c *sql.Change, d *relay.Delivery, s state, o relay.Outcome, status relay.DeliveryStatus) {
+	most := p.MaxAttempts
+	if d.Subscriber.MaxAttempts > 0 {
+		most = d.Subscriber.MaxAttempts
+	}
+	switch {
+	case d.Attempt >= most:
+		c.Status = relay.DeliveryDead
+	case p.overdue(s, time.Now()):
+		c.Status = relay.DeliveryDead
+		c.Error = p.gaveUp(o.Error)
+	default:
+		c.Status = status
+		c.NextAttempt = max(p.Interval(d, d.Attempt), o.RetryAfter)
+	}
+}
+
+// gaveUp is the error of a delivery that ends because nobody can wait any longer.
+func (p Policy) gaveUp(last string) string {
+	text := fmt.Sprintf("given up: due for more than %s (RELAY_GIVE_UP_AFTER)", p.GiveUpAfter)
+	if last != "" {
+		text += "; last: " + last
+	}
+	return text
+}
+
+// waitingStatus is the status of a delivery that was not attempted: what failed before
+// still shows how.
+func waitingStatus(s state) relay.DeliveryStatus {
+	if s.status == "" {
+		return relay.DeliveryWaiting
+	}
+	return s.status
+}
+
+// attemptOutcome is the word that relay.attempt keeps.
+func attemptOutcome(o relay.Outcome) relay.DeliveryStatus {
+	switch o.Class {
+	case relay.ClassHandled:
+		return relay.DeliveryHandled
+	case relay.ClassDelivered:
+		return relay.DeliveryDelivered
+	case relay.ClassAwaitingAck:
+		return relay.DeliveryAwaitingAck
+	case relay.ClassHandleFailed:
+		return relay.DeliveryHandleFailed
+	case relay.ClassDead:
+		if !o.Push {
+			return relay.DeliveryHandleFailed
+		}
+	}
+	return relay.DeliveryPushFailed
+}

@@ -1,0 +1,183 @@
+package reconcile
+
+import (
+	"sync"
+	"time"
+
+	"relay"
+	"relay/sql"
+)
+
+// entry is one thing in flight: a message until its outcome is written or, for an open
+// message, one of its deliveries.
+type entry struct {
+	id  sql.DeliveryID // a message has no subscription
+	key string
+	// rung says that the stream itself showed the row, which is therefore durable.
+	rung  bool
+	looks int   // how often it was looked for in vain
+	bytes int64 // of its body, once read
+	since time.Time
+}
+
+func (e *entry) isMessage() bool { return e.id.Subscription == "" }
+
+// registry holds what is in flight, bounded in messages and in bytes. What does not fit is
+// left to the table.
+type registry struct {
+	max      int
+	maxBytes int64
+
+	mu      sync.Mutex
+	entries map[sql.DeliveryID]*entry
+	bytes   int64
+	left    bool // something was left to the table since it was last asked
+	todo    []*entry
+	ready   chan struct{}
+}
+
+func newRegistry(maxEntries int, maxBytes int64) *registry {
+	return &registry{
+		max: maxEntries, maxBytes: maxBytes,
+		entries: make(map[sql.DeliveryID]*entry), ready: make(chan struct{}, 1),
+	}
+}
+
+// add registers things to be read, and returns how many were new. A second ring for the
+// same thing is dropped; what exceeds the bound is left to the table.
+func (r *registry) add(things []entry) (added int) {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range things {
+		if r.entries[things[i].id] != nil {
+			continue
+		}
+		if len(r.entries) >= r.max {
+			r.left = true
+			continue
+		}
+		e := things[i]
+		e.since = now
+		r.entries[e.id] = &e
+		r.todo = append(r.todo, &e)
+		added++
+	}
+	if added > 0 {
+		r.signal()
+	}
+	return added
+}
+
+// again puts entries that are still registered back to be read.
+func (r *registry) again(entries ...*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.todo = append(r.todo, entries...)
+	r.signal()
+}
+
+// take returns at most n entries to be read.
+func (r *registry) take(n int) []*entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n = min(n, len(r.todo))
+	out := make([]*entry, n)
+	copy(out, r.todo)
+	r.todo = r.todo[n:]
+	if len(r.todo) == 0 {
+		r.todo = nil
+	} else {
+		r.signal()
+	}
+	return out
+}
+
+// signal wakes one reader.
+func (r *registry) signal() {
+	select {
+	case r.ready <- struct{}{}:
+	default:
+	}
+}
+
+// reserve grants up to want bytes of what is free, none if nothing is.
+func (r *registry) reserve(want int64) (granted int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	granted = max(0, min(want, r.maxBytes-r.bytes))
+	r.bytes += granted
+	return granted
+}
+
+// settle replaces a reservation by what the entries really hold.
+func (r *registry) settle(granted int64, entries []*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bytes -= granted
+	for _, e := range entries {
+		r.bytes += e.bytes
+	}
+}
+
+// leave unregisters entries whose rows stay as they are in the table, for a sweep to find.
+func (r *registry) leave(entries ...*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = true
+	for _, e := range entries {
+		r.drop(e)
+	}
+}
+
+// remove unregisters entries whose outcome is written, or that nobody needs any more.
+func (r *registry) remove(entries ...*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range entries {
+		r.drop(e)
+	}
+}
+
+// drop takes an entry out and gives its bytes back. The caller holds the mutex.
+func (r *registry) drop(e *entry) {
+	if r.entries[e.id] == e {
+		delete(r.entries, e.id)
+		r.bytes -= e.bytes
+	}
+}
+
+// sweepRoom is how many rows a sweep may register: half the registry, and nothing while
+// bodies fill more than half of the bytes.
+func (r *registry) sweepRoom() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bytes > r.maxBytes/2 {
+		return 0
+	}
+	return max(0, r.max/2-len(r.entries))
+}
+
+// tookLeft reports whether something was left to the table since the last call.
+func (r *registry) tookLeft() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	left := r.left
+	r.left = false
+	return left
+}
+
+// size returns what is in flight.
+func (r *registry) size() (entries int, bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.entries), r.bytes
+}
+
+// deliveryEntry is the entry of an open message's delivery.
+func deliveryEntry(id sql.DeliveryID) entry { return entry{id: id} }
+
+// messageEntry is the entry of a pending message.
+func messageEntry(ring relay.Ring, rung bool) entry {
+	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, rung: rung}
+}

@@ -1,0 +1,90 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"relay/sql"
+)
+
+const (
+	// pollEvery is how often sweeps run while no doorbell works, unless they run more often
+	// by themselves.
+	pollEvery = 500 * time.Millisecond
+	// roomEvery is how often a sweep looks whether the registry has room again.
+	roomEvery = 10 * time.Millisecond
+)
+
+// sweep runs the sweeps of one group until ctx ends.
+func (e *Engine) sweep(ctx context.Context, group int) error {
+	g := e.config.Groups[group]
+	for {
+		now := time.Now()
+		wait := g.Next(now).Sub(now)
+		if !e.config.Streaming() || e.registry.tookLeft() {
+			wait = min(wait, pollEvery)
+		}
+		if !pause(ctx, wait, e.sweepNow[group]) {
+			return nil
+		}
+		err := e.SweepGroup(ctx, g)
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.trouble.note("sweep", err)
+	}
+}
+
+// SweepGroup makes one pass over the pending messages of a group's shards that this relay
+// owns: what nobody rang for, or what was left to the table, is registered. A limit bounds
+// one statement; a full batch is followed at once by the next, as far as the registry has
+// room. It returns when the pass is over, with the first error.
+func (e *Engine) SweepGroup(ctx context.Context, g Group) error {
+	for _, keyed := range []bool{false, true} {
+		if err := e.sweepIndex(ctx, g, keyed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) sweepIndex(ctx context.Context, g Group, keyed bool) error {
+	var at sql.Position
+	for {
+		room := e.registry.sweepRoom()
+		for room == 0 {
+			if !pause(ctx, roomEvery, nil) {
+				return nil
+			}
+			room = e.registry.sweepRoom()
+		}
+		if err := e.writer.waitHealthy(ctx); err != nil {
+			return nil
+		}
+		limit := min(g.Limit, room)
+		found, err := e.config.Store.SweepPending(ctx, keyed, e.lease.Load().among(g.Shards), at, limit)
+		if err != nil {
+			return err
+		}
+		if err := e.registerFound(ctx, found); err != nil || len(found) < limit {
+			return err
+		}
+		at = found[len(found)-1].At
+	}
+}
+
+// registerFound registers what a sweep found, once it is durable.
+func (e *Engine) registerFound(ctx context.Context, found []sql.Pending) error {
+	if len(found) == 0 {
+		return nil
+	}
+	if err := e.config.Store.EnsureFlushed(ctx); err != nil {
+		return err
+	}
+	entries := make([]entry, len(found))
+	for i := range found {
+		entries[i] = messageEntry(found[i].Ring, false)
+	}
+	e.config.Metrics.swept.Add(float64(e.registry.add(entries)))
+	return nil
+}

@@ -1,0 +1,65 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// tidyEvery is how often old messages are removed and overdue ones given up.
+	tidyEvery = 10 * time.Second
+	// tidyBatch is the most messages that one statement removes.
+	tidyBatch = 500
+)
+
+// tidy removes what has been kept long enough and gives up what nobody can wait for, until
+// ctx ends.
+func (e *Engine) tidy(ctx context.Context) error {
+	for pause(ctx, tidyEvery, nil) {
+		e.trouble.note("remove old messages", ignoreEnd(ctx, e.Retain(ctx)))
+		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.GiveUp(ctx)))
+		n, bytes := e.registry.size()
+		e.config.Metrics.inFlight.Set(float64(n))
+		e.config.Metrics.bytes.Set(float64(bytes))
+	}
+	return nil
+}
+
+// ignoreEnd drops an error that is only the end of ctx.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Retain removes the messages whose retention is over, in small batches.
+func (e *Engine) Retain(ctx context.Context) error {
+	if e.config.Retention == 0 {
+		return nil
+	}
+	for {
+		n, err := e.config.Store.Retain(ctx, e.config.Retention, tidyBatch)
+		e.config.Metrics.removed.Add(float64(n))
+		if err != nil || n < tidyBatch {
+			return err
+		}
+	}
+}
+
+// GiveUp registers the deliveries that have been due for too long; reading them ends them.
+func (e *Engine) GiveUp(ctx context.Context) error {
+	if e.config.Policy.GiveUpAfter == 0 {
+		return nil
+	}
+	overdue, err := e.config.Store.Overdue(ctx, e.lease.Load().shards, e.config.Policy.GiveUpAfter, tidyBatch)
+	if err != nil || len(overdue) == 0 {
+		return err
+	}
+	entries := make([]entry, len(overdue))
+	for i, d := range overdue {
+		entries[i] = entry{id: d.ID, key: d.Key}
+	}
+	e.registry.add(entries)
+	return nil
+}

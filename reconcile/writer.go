@@ -1,0 +1,287 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"relay"
+	"relay/sql"
+)
+
+const (
+	// writeBatch is the most flights that one statement writes.
+	writeBatch = 500
+	// writeGather is how long outcomes wait for company, so that those of one moment share
+	// a commit.
+	writeGather = time.Millisecond
+	// writers is how many statements run at once: one is built while another commits.
+	writers = 2
+	// lockedAgain is when an outcome is written again whose row somebody else held.
+	lockedAgain = 100 * time.Millisecond
+)
+
+// written is one flight's outcomes.
+type written struct {
+	entry   *entry
+	changes []sql.Change
+}
+
+// writer collects outcomes and writes them in batches. An entry stays registered until its
+// outcome stands in the table.
+type writer struct {
+	engine *Engine
+	ready  chan struct{}
+	idle   chan struct{} // receives when the last outcome was written
+
+	mu      sync.Mutex
+	queue   []*written
+	pending int  // put and not settled yet, whether queued, being written, or waiting for a lock
+	failing bool // the last write failed
+	healthy chan struct{}
+}
+
+func newWriter(e *Engine) *writer {
+	healthy := make(chan struct{})
+	close(healthy)
+	return &writer{engine: e, ready: make(chan struct{}, 1), idle: make(chan struct{}, 1), healthy: healthy}
+}
+
+// put queues one flight's outcomes.
+func (w *writer) put(en *entry, changes []sql.Change) {
+	w.mu.Lock()
+	w.pending++
+	w.queue = append(w.queue, &written{entry: en, changes: changes})
+	w.mu.Unlock()
+	poke(w.ready)
+}
+
+func (w *writer) again(items []*written) {
+	w.mu.Lock()
+	w.queue = append(w.queue, items...)
+	w.mu.Unlock()
+	poke(w.ready)
+}
+
+func (w *writer) take() []*written {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(writeBatch, len(w.queue))
+	batch := slices.Clone(w.queue[:n])
+	w.queue = w.queue[n:]
+	if len(w.queue) == 0 {
+		w.queue = nil
+	} else {
+		poke(w.ready)
+	}
+	return batch
+}
+
+// settled notes that so many flights need no writing any more.
+func (w *writer) settled(n int) {
+	w.mu.Lock()
+	w.pending -= n
+	empty := w.pending == 0
+	w.mu.Unlock()
+	if empty {
+		poke(w.idle)
+	}
+}
+
+// start runs the writers until ctx ends.
+func (w *writer) start(ctx context.Context, group *sync.WaitGroup) {
+	for range writers {
+		group.Go(func() { w.run(ctx) })
+	}
+}
+
+func (w *writer) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.ready:
+		}
+		if w.queued() < writeBatch && !pause(ctx, writeGather, nil) {
+			return
+		}
+		if batch := w.take(); len(batch) > 0 {
+			w.write(ctx, batch)
+		}
+	}
+}
+
+func (w *writer) queued() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue)
+}
+
+// finish waits until every outcome is written, or until ctx ends.
+func (w *writer) finish(ctx context.Context) error {
+	for {
+		w.mu.Lock()
+		pending := w.pending
+		w.mu.Unlock()
+		if pending == 0 {
+			return nil
+		}
+		select {
+		case <-w.idle:
+		case <-ctx.Done():
+			return fmt.Errorf("the outcomes of %d messages could not be written in time; they may be sent again", pending)
+		}
+	}
+}
+
+// waitHealthy waits while outcomes cannot be written: nothing is sent whose outcome would
+// be lost.
+func (w *writer) waitHealthy(ctx context.Context) error {
+	w.mu.Lock()
+	healthy := w.healthy
+	w.mu.Unlock()
+	select {
+	case <-healthy:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// report remembers whether writing works.
+func (w *writer) report(err error) {
+	w.mu.Lock()
+	switch {
+	case err != nil && !w.failing:
+		w.failing, w.healthy = true, make(chan struct{})
+	case err == nil && w.failing:
+		w.failing = false
+		close(w.healthy)
+	}
+	w.mu.Unlock()
+	w.engine.trouble.note("write outcomes", err)
+}
+
+// write writes one batch: messages taken up in one statement, deliveries of open ones in
+// another. What failed altogether is tried again until ctx ends.
+func (w *writer) write(ctx context.Context, batch []*written) {
+	var taken, open []*written
+	for _, item := range batch {
+		if item.changes[0].Taking {
+			taken = append(taken, item)
+		} else {
+			open = append(open, item)
+		}
+	}
+	store := w.engine.config.Store
+	w.writeWith(ctx, taken, store.WriteTaken)
+	w.writeWith(ctx, open, store.WriteOpen)
+}
+
+type writeFunc func(context.Context, sql.Lease, []sql.Change) ([]relay.ID, error)
+
+func (w *writer) writeWith(ctx context.Context, items []*written, write writeFunc) {
+	if len(items) == 0 {
+		return
+	}
+	changes := make([]sql.Change, 0, len(items))
+	for _, item := range items {
+		changes = append(changes, item.changes...)
+	}
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		ids, err := write(ctx, w.engine.lease.Load().lease, changes)
+		if err == nil {
+			w.report(nil)
+			w.settle(ctx, items, ids)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		w.report(err)
+		if !pause(ctx, wait, nil) {
+			return
+		}
+	}
+}
+
+// settle unregisters what was written and decides what to do with the rest.
+func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
+	hit := make(map[relay.ID]bool, len(ids))
+	for _, id := range ids {
+		hit[id] = true
+	}
+	done := make([]*entry, 0, len(items))
+	var missed []*written
+	for _, item := range items {
+		if !hit[item.changes[0].Delivery.Message] {
+			missed = append(missed, item)
+			continue
+		}
+		done = append(done, item.entry)
+		w.announce(item.changes)
+	}
+	w.engine.registry.remove(done...)
+	w.settled(len(done))
+	if len(missed) > 0 {
+		w.lookAgain(ctx, missed)
+	}
+}
+
+// announce tells whoever waits for it what the written changes mean.
+func (w *writer) announce(changes []sql.Change) {
+	for i := range changes {
+		c := &changes[i]
+		w.engine.config.Metrics.written.WithLabelValues(outcomeLabel(c)).Inc()
+		switch {
+		case c.NextAttempt >= 0:
+			w.engine.due.hint(time.Now().Add(c.NextAttempt))
+		case c.Status == relay.DeliveryWaiting, c.Reason != relay.ReasonNone:
+			w.engine.backlog.add(c.Circuit)
+		}
+	}
+}
+
+func outcomeLabel(c *sql.Change) string {
+	if c.MessageStatus == relay.MessageRejected {
+		return string(relay.MessageRejected)
+	}
+	return string(c.Status)
+}
+
+// lookAgain sorts out the flights whose rows were not written. A row that is there and
+// unfinished was held by somebody: its outcome is written later, and no new attempt is
+// made. One that is gone or ended, or whose shard is another relay's, is forgotten.
+func (w *writer) lookAgain(ctx context.Context, missed []*written) {
+	ids := make([]relay.ID, len(missed))
+	for i, item := range missed {
+		ids[i] = item.changes[0].Delivery.Message
+	}
+	there, err := w.engine.config.Store.StillThere(ctx, ids)
+	w.engine.trouble.note("look for unwritten messages", err)
+	if err != nil {
+		there = ids
+	}
+	unfinished := make(map[relay.ID]bool, len(there))
+	for _, id := range there {
+		unfinished[id] = true
+	}
+	own := w.engine.lease.Load()
+	var later []*written
+	var forgotten []*entry
+	for _, item := range missed {
+		id := item.changes[0].Delivery.Message
+		if unfinished[id] && own.holds(relay.ShardOf(id, item.entry.key)) {
+			later = append(later, item)
+			continue
+		}
+		forgotten = append(forgotten, item.entry)
+	}
+	w.engine.registry.remove(forgotten...)
+	w.settled(len(forgotten))
+	if len(later) > 0 {
+		time.AfterFunc(lockedAgain, func() { w.again(later) })
+	}
+}

@@ -1,0 +1,142 @@
+package sql
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"relay"
+)
+
+// hotStatement is a statement whose plan must not depend on statistics.
+type hotStatement struct {
+	name      string
+	sql       string
+	arguments []any
+}
+
+func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
+	var deliveries []DeliveryID
+	var taken, open []Change
+	for _, id := range ids {
+		d := DeliveryID{Message: id, Subscription: "direct", Instance: "http://127.0.0.1:1/"}
+		c := Change{Delivery: d, Taking: true, MessageStatus: relay.MessageDone, Status: relay.DeliveryHandled, NextAttempt: -1,
+			Attempt: &Attempt{Number: 1, Outcome: relay.DeliveryHandled}}
+		deliveries, taken = append(deliveries, d), append(taken, c)
+		c.Taking = false
+		open = append(open, c)
+	}
+	messages, subscriptions, instances := splitDeliveryIDs(deliveries)
+	shards, epochs := lease.arrays()
+	return []hotStatement{
+		{"read messages", readMessages, []any{uuids(ids), int64(1000), int64(100000)}},
+		{"read deliveries", readDeliveries, []any{messages, subscriptions, instances, int64(1000), int64(100000)}},
+		{"take up", takeUp, arguments(lease, taken)},
+		{"lock open", lockOpen, []any{[16]byte(lease.Owner), shards, epochs, uuids(ids)}},
+		{"write open", writeOpen, arguments(lease, open)},
+		{"sweep", sweepKeyless, []any{shards, int16(0), int64(0), 500}},
+		{"sweep keys", sweepKeyed, []any{shards, int16(0), int64(0), 500, ""}},
+		{"due messages", dueMessages, []any{shards, time.Unix(0, 0), 500}},
+		{"due deliveries", dueDeliveries, []any{shards, time.Unix(0, 0), 500}},
+		{"next due", nextDue, []any{shards}},
+		{"parked", parkedDeliveries, []any{"amqp", shards, int64(0), 500}},
+		{"parked circuits", parkedCircuits, nil},
+	}
+}
+
+// fill makes a table of ended messages with some pending and some open ones at its end.
+const fillPlans = `
+insert into relay.outbox (topic, key, status) select 't', case when n % 2 = 0 then 'k' || n % 100 end, 'done' from generate_series(1, 30000) n;
+insert into relay.delivery (message_id, subscription, instance, target, status, circuit, shard, seq, due_at, next_attempt_at)
+	select id, 'direct', 'http://127.0.0.1:1/', 'x', 'handled', 'c', shard, seq, now(), null from relay.outbox;
+insert into relay.outbox (topic, key) select 't', case when n % 2 = 0 then 'k' || n % 100 end from generate_series(1, 500) n;`
+
+func TestPlansOfHotStatementsUseIndexes(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]string{
+		"never analysed":      fillPlans,
+		"analysed":            fillPlans + `analyze relay.outbox; analyze relay.delivery;`,
+		"analysed when empty": `analyze relay.outbox; analyze relay.delivery;` + fillPlans,
+		"analysed when all was pending": fillPlans + `update relay.outbox set status = 'pending'; update relay.delivery set status = 'waiting', next_attempt_at = now();
+			analyze relay.outbox; analyze relay.delivery;
+			update relay.outbox set status = 'done'; update relay.delivery set status = 'handled', next_attempt_at = null;`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, db := open(t)
+			lease := own(t, s)
+			config, err := pgx.ParseConfig(db.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.RuntimeParams = SessionSettings()
+			conn, err := pgx.ConnectConfig(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(t.Context())
+			const still = `alter table relay.outbox set (autovacuum_enabled = off); alter table relay.delivery set (autovacuum_enabled = off);`
+			if _, err := conn.Exec(t.Context(), still+prepare); err != nil {
+				t.Fatal(err)
+			}
+			rows, err := conn.Query(t.Context(), "select id from relay.outbox order by seq desc limit 500")
+			ids, err := collectIDs("read ids", rows, err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, hot := range hotStatements(ids, lease) {
+				for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+					plan := explain(t, conn, mode, hot)
+					if scan := seqScan.FindString(plan); scan != "" {
+						t.Errorf("%s (%s): %s\n%s", hot.name, mode, scan, plan)
+					}
+				}
+			}
+		})
+	}
+}
+
+var seqScan = regexp.MustCompile(`Seq Scan on (outbox|delivery|attempt)\b`)
+
+// explain returns the plan of a statement as a prepared one has it.
+func explain(t *testing.T, conn *pgx.Conn, mode string, hot hotStatement) string {
+	t.Helper()
+	description, err := conn.Prepare(t.Context(), hot.name, hot.sql)
+	if err != nil {
+		t.Fatalf("%s: %v", hot.name, err)
+	}
+	var literals []string
+	for i, argument := range hot.arguments {
+		text, err := conn.TypeMap().Encode(description.ParamOIDs[i], pgtype.TextFormatCode, argument, nil)
+		if err != nil {
+			t.Fatalf("%s: argument %d: %v", hot.name, i+1, err)
+		}
+		literals = append(literals, "'"+strings.ReplaceAll(string(text), "'", "''")+"'")
+	}
+	call := "explain execute hot"
+	if len(literals) > 0 {
+		call += "(" + strings.Join(literals, ", ") + ")"
+	}
+	for _, statement := range []string{"set plan_cache_mode = " + mode, "deallocate all", "prepare hot as " + hot.sql} {
+		if _, err := conn.Exec(t.Context(), statement, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatalf("%s: %v", hot.name, err)
+		}
+	}
+	rows, err := conn.Query(t.Context(), call, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatalf("%s: %v", hot.name, err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", hot.name, err)
+	}
+	if err := conn.DeallocateAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(strings.Join(lines, "\n"))
+}
