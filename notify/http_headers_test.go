@@ -1,0 +1,191 @@
+package notify_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/binding"
+	"github.com/cloudevents/sdk-go/v2/event"
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"relay"
+	"relay/notify"
+)
+
+const otherSecret = "whsec_b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQtb2xkLW9sZC0="
+
+// capture delivers d to a server that keeps the request, and returns its header and body.
+func capture(t *testing.T, cfg notify.HTTPConfig, d *relay.Delivery) (http.Header, []byte) {
+	t.Helper()
+	var header http.Header
+	var body []byte
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		header = r.Header
+		body, _ = io.ReadAll(r.Body)
+		if r.Method != http.MethodPost || r.ContentLength != int64(len(body)) {
+			http.Error(w, "method or length", http.StatusBadRequest)
+		}
+	})
+	d.Subscriber.Target = operatorsTarget(t, srv.URL+"/hook?a=b").Target
+	if out := newHTTP(t, cfg).Deliver(t.Context(), d); out.Class != relay.ClassHandled {
+		t.Fatalf("outcome %+v", out)
+	}
+	return header, body
+}
+
+func TestSignatureVerifiesWithTheStandardLibrary(t *testing.T) {
+	t.Parallel()
+	bodies := [][]byte{[]byte(`{ "n": 1.0 }`), {}, {0, 1, 2, 0xff}, bytes.Repeat([]byte("x"), 1<<20)}
+	for _, body := range bodies {
+		for _, secrets := range [][]string{{testSecret}, {otherSecret, testSecret}} {
+			header, got := capture(t, notify.HTTPConfig{Secrets: secrets}, newDelivery(&relay.Subscriber{Trusted: true}, body))
+			for _, secret := range secrets {
+				verifier, err := standardwebhooks.NewWebhook(secret)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := verifier.Verify(got, header); err != nil {
+					t.Errorf("%d bytes, %d secrets: %v", len(body), len(secrets), err)
+				}
+				if len(body) > 0 && verifier.Verify(append(bytes.Clone(got), 'x'), header) == nil {
+					t.Error("a changed body verifies")
+				}
+			}
+			if n := len(strings.Fields(header.Get("webhook-signature"))); n != len(secrets) {
+				t.Errorf("%d signatures for %d secrets", n, len(secrets))
+			}
+		}
+	}
+}
+
+func TestSubscribersOwnSecretsReplaceTheDefault(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(&relay.Subscriber{Trusted: true, Secrets: []string{otherSecret}}, []byte("{}"))
+	header, body := capture(t, notify.HTTPConfig{Secrets: []string{testSecret}}, d)
+	own, _ := standardwebhooks.NewWebhook(otherSecret)
+	if err := own.Verify(body, header); err != nil {
+		t.Error(err)
+	}
+	common, _ := standardwebhooks.NewWebhook(testSecret)
+	if common.Verify(body, header) == nil {
+		t.Error("the common secret signs too")
+	}
+}
+
+func TestBadSecrets(t *testing.T) {
+	t.Parallel()
+	if _, err := notify.NewHTTP(notify.HTTPConfig{Secrets: []string{"hunter2"}}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("NewHTTP: %v", err)
+	}
+	s := operatorsTarget(t, "http://127.0.0.1:1/")
+	s.Name, s.Secrets = "billing", []string{"hunter2"}
+	out := newHTTP(t, notify.HTTPConfig{}).Deliver(t.Context(), newDelivery(s, nil))
+	if out.Class != relay.ClassPushFailed || !strings.Contains(out.Error, `"billing"`) || strings.Contains(out.Error, "hunter2") {
+		t.Errorf("a subscription's bad secret: %+v", out)
+	}
+}
+
+func TestUnsignedMessagesAreWarnedOfOnce(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	h := newHTTP(t, notify.HTTPConfig{Log: slog.New(slog.NewTextHandler(&logged, nil))})
+	srv := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, found := r.Header["Webhook-Signature"]; found || r.Header.Get("webhook-id") == "" || r.Header.Get("webhook-timestamp") == "" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	for range 3 {
+		if out := h.Deliver(t.Context(), newDelivery(operatorsTarget(t, srv.URL), nil)); out.Class != relay.ClassHandled {
+			t.Errorf("outcome %+v", out)
+		}
+	}
+	if n := strings.Count(logged.String(), "level=WARN"); n != 1 || strings.Count(logged.String(), "\n") != 1 {
+		t.Errorf("%d warnings, want 1:\n%s", n, logged.String())
+	}
+}
+
+func TestHeadersInOrderOfAuthority(t *testing.T) {
+	t.Parallel()
+	s := &relay.Subscriber{Trusted: true, Headers: map[string]string{
+		"authorization": "Bearer operator", "x-both": "subscriber", "webhook-id": "forged", "Ce-Subject": "forged", "webhook-signature": "forged",
+	}}
+	d := newDelivery(s, []byte("{}"))
+	d.Headers = map[string]string{"x-both": "row", "X-Row": "größe", "ce-type": "forged"}
+	d.Attempt = 12
+	header, _ := capture(t, notify.HTTPConfig{}, d)
+	want := map[string]string{
+		"Authorization": "Bearer operator", "X-Both": "row", "X-Row": "größe", "Webhook-Id": d.Message.ID.String(),
+		"Ce-Type": "order.created", "Relay-Attempt": "12", "User-Agent": "relay", "Content-Type": "application/json",
+	}
+	for name, value := range want {
+		if got := header[name]; len(got) != 1 || got[0] != value {
+			t.Errorf("%s: %q, want %q alone", name, got, value)
+		}
+	}
+	for _, name := range []string{"Ce-Subject", "Webhook-Signature", "Accept-Encoding"} {
+		if got, found := header[name]; found {
+			t.Errorf("%s: %q, want none", name, got)
+		}
+	}
+}
+
+// The official SDK leaves the percent-encoding to its user; all else it parses itself.
+func TestCloudEventsParseWithTheOfficialSDK(t *testing.T) {
+	t.Parallel()
+	texts := []string{
+		"order.created", "with space", `"quoted"`, "100%", "%20", "größe", "注文", "😀 emoji", "a/b?c=d#e", "tab\tinside",
+		"slash\\back", strings.Repeat("ü", 120),
+	}
+	for _, text := range texts {
+		d := newDelivery(&relay.Subscriber{Trusted: true}, []byte(`{"n": 12345678901234567890}`))
+		d.Message.Topic, d.Message.Key, d.Source = text, text, text
+		header, body := capture(t, notify.HTTPConfig{}, d)
+		e := parseEvent(t, header, body)
+		if err := e.Validate(); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		for what, got := range map[string]string{"type": e.Type(), "subject": e.Subject(), "source": e.Source()} {
+			if decoded, err := url.PathUnescape(got); err != nil || decoded != text {
+				t.Errorf("%s %q arrives as %q, decoded %q, %v", what, text, got, decoded, err)
+			}
+		}
+		if e.ID() != d.Message.ID.String() || e.SpecVersion() != "1.0" || e.DataContentType() != "application/json" ||
+			!e.Time().Equal(d.Message.CreatedAt) || !bytes.Equal(e.Data(), d.Message.Body) {
+			t.Errorf("%q: event %v", text, e)
+		}
+	}
+}
+
+func TestCloudEventTime(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(&relay.Subscriber{Trusted: true}, nil)
+	d.Message.CreatedAt = time.Date(2026, 3, 1, 13, 0, 0, 123456000, time.FixedZone("CET", 3600))
+	header, _ := capture(t, notify.HTTPConfig{}, d)
+	if got := header.Get("ce-time"); got != "2026-03-01T12:00:00.123456Z" {
+		t.Errorf("ce-time %q", got)
+	}
+	sent, err := time.Parse(time.RFC3339, header.Get("ce-time"))
+	if err != nil || !sent.Equal(d.Message.CreatedAt) {
+		t.Errorf("ce-time %v, %v", sent, err)
+	}
+}
+
+func parseEvent(t *testing.T, header http.Header, body []byte) *event.Event {
+	t.Helper()
+	m := cehttp.NewMessage(header, io.NopCloser(bytes.NewReader(body)))
+	if m.ReadEncoding() != binding.EncodingBinary {
+		t.Fatalf("encoding %v, want binary", m.ReadEncoding())
+	}
+	e, err := binding.ToEvent(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
