@@ -1,0 +1,128 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// DefaultProbeTimeout bounds one round of probes where NewHealth is given no bound: below
+// the second after which Kubernetes gives up on a probe unless told otherwise.
+const DefaultProbeTimeout = 900 * time.Millisecond
+
+// Probe is one thing that /readyz looks at.
+type Probe struct {
+	// Name begins the probe's line in the answer.
+	Name string
+	// Decides says that the relay is not ready while the probe fails. Others only inform:
+	// a dead broker must not fail a rollout.
+	Decides bool
+	// Check returns a few words on the state, which may be empty, or why it is bad. Both
+	// are shown to whoever can reach the address, so neither may hold a secret. It should
+	// return when ctx ends; what it returns later is thrown away.
+	Check func(ctx context.Context) (state string, err error)
+}
+
+// Health answers /readyz from a list of probes.
+type Health struct {
+	probes  []Probe
+	timeout time.Duration
+	rounds  singleflight.Group
+}
+
+// NewHealth returns a Health that asks probes, all at once and together for no longer
+// than timeout. A timeout of zero means DefaultProbeTimeout.
+func NewHealth(timeout time.Duration, probes ...Probe) *Health {
+	if timeout <= 0 {
+		timeout = DefaultProbeTimeout
+	}
+	return &Health{probes: probes, timeout: timeout}
+}
+
+// finding is what one probe found.
+type finding struct {
+	probe Probe
+	state string
+	err   error
+}
+
+// ServeHTTP answers 200 if every deciding probe is well, else 503, with a line of text
+// for the whole and one for each probe. Requests at the same time share one round, so
+// that many of them cost the database no more than one.
+func (h *Health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	shared, _, _ := h.rounds.Do("", func() (any, error) { return h.round(), nil })
+	findings := shared.([]finding)
+	code, verdict := http.StatusOK, "ready"
+	var lines strings.Builder
+	for _, f := range findings {
+		lines.WriteString(f.line())
+		if f.err != nil && f.probe.Decides {
+			code, verdict = http.StatusServiceUnavailable, "not ready"
+		}
+	}
+	answer(w, code, verdict+"\n"+lines.String())
+}
+
+// round asks every probe and returns their findings in the order of the probes.
+func (h *Health) round() []finding {
+	ctx, cancel := context.WithTimeout(context.Background(), h.timeout)
+	defer cancel()
+	findings := make([]finding, len(h.probes))
+	var all sync.WaitGroup
+	for i, p := range h.probes {
+		all.Go(func() { findings[i] = ask(ctx, p) })
+	}
+	all.Wait()
+	return findings
+}
+
+// ask returns by the end of ctx, even if the probe does not.
+func ask(ctx context.Context, p Probe) finding {
+	found := make(chan finding, 1)
+	go func() {
+		f := finding{probe: p}
+		defer func() {
+			if broken := recover(); broken != nil {
+				f.err = fmt.Errorf("the probe panicked: %v", broken)
+			}
+			found <- f
+		}()
+		f.state, f.err = p.Check(ctx)
+	}()
+	select {
+	case f := <-found:
+		return f
+	case <-ctx.Done():
+		return finding{probe: p, err: errors.New("no answer in time")}
+	}
+}
+
+// line returns the finding as one line of text.
+func (f finding) line() string {
+	words := []string{f.probe.Name + ": ok"}
+	if f.err != nil {
+		words = []string{f.probe.Name + ": failed", f.err.Error()}
+	} else if f.state != "" {
+		words = append(words, f.state)
+	}
+	text := strings.Join(words, ": ")
+	if f.err != nil && !f.probe.Decides {
+		text += " (does not decide readiness)"
+	}
+	return strings.Join(strings.Fields(text), " ") + "\n"
+}
+
+// answer writes plain text that nobody should keep.
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	// A reader that has gone away is nobody to tell.
+	_, _ = w.Write([]byte(text))
+}
