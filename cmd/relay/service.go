@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,8 +36,7 @@ type service struct {
 	amqp       *notify.AMQP // nil: no broker is configured
 	dispatcher *notify.Dispatcher
 	engine     *reconcile.Engine
-	stream     *cdc.Stream   // nil: RELAY_CAPTURE is not stream
-	listener   *cdc.Listener // nil: RELAY_CAPTURE is not notify
+	stream     *cdc.Stream // nil: RELAY_CAPTURE is not stream
 }
 
 // openStore connects to the database and keeps trying while it cannot be reached; what
@@ -74,21 +74,20 @@ func worthWaiting(err error) bool {
 	return errors.As(err, &connect)
 }
 
-// newService wires a relay to a database that is migrated. The caller runs it once.
-func newService(ctx context.Context, config Config, store *sql.Store, registry *prometheus.Registry, log *slog.Logger) (*service, error) {
-	s := &service{config: config, log: log, registry: registry, store: store}
+// wire builds everything on a database that is migrated.
+func (s *service) wire(ctx context.Context) error {
 	if s.config.Source == "" {
-		database, err := store.Database(ctx)
+		database, err := s.store.Database(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.config.Source = database.Name
 	}
 	if err := s.wireDestinations(); err != nil {
-		return nil, err
+		return err
 	}
 	s.wireEngine()
-	return s, s.wireDoorbell()
+	return s.wireDoorbell()
 }
 
 func (s *service) wireDestinations() (err error) {
@@ -154,8 +153,6 @@ func (s *service) wireDoorbell() error {
 		s.stream = cdc.New(cdc.Config{
 			Conn: conn, Slot: s.config.Slot, Publication: s.config.Publication, Log: s.log, Registerer: s.registry,
 		}, s.engine)
-	case CaptureNotify:
-		s.listener = cdc.NewListener(cdc.ListenerConfig{Conn: conn, Log: s.log, Registerer: s.registry}, s.engine)
 	}
 	return nil
 }
@@ -163,7 +160,32 @@ func (s *service) wireDoorbell() error {
 // ringing reports whether sweeps may keep to their groups' intervals: a doorbell works, or
 // the operator set the intervals.
 func (s *service) ringing() bool {
-	return s.config.ReconcileSet || s.stream != nil && s.stream.Streaming() || s.listener != nil && s.listener.Listening()
+	return s.config.ReconcileSet || s.stream != nil && s.stream.Streaming()
+}
+
+// limitMemory makes the garbage collector keep to what the configuration bounds, unless
+// GOMEMLIMIT says otherwise: bodies in flight, copies of them on their way, and the rest.
+func limitMemory(config Config) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(2*int64(config.InFlightBytes) + 64<<20)
+	}
+}
+
+// serve connects, migrates, wires and runs a relay until ctx ends.
+func serve(ctx context.Context, config Config, registry *prometheus.Registry, log *slog.Logger, migrate bool) error {
+	store, err := openStore(ctx, config, log)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	s := &service{config: config, log: log, registry: registry, store: store}
+	if err := s.prepare(ctx, migrate); err != nil {
+		return err
+	}
+	if err := s.wire(ctx); err != nil {
+		return err
+	}
+	return s.run(ctx)
 }
 
 // run works until ctx ends, then stops in order: the doorbell, intake, attempts under way,
@@ -178,11 +200,8 @@ func (s *service) run(ctx context.Context) error {
 	}
 	inner, ctx := errgroup.WithContext(ctx)
 	inner.Go(func() error { return s.engine.Run(ctx) })
-	switch {
-	case s.stream != nil:
+	if s.stream != nil {
 		inner.Go(func() error { return s.stream.Run(ctx) })
-	case s.listener != nil:
-		inner.Go(func() error { return s.listener.Run(ctx) })
 	}
 	err := inner.Wait()
 	stopLast()
