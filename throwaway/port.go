@@ -1,7 +1,6 @@
 package throwaway
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -73,7 +72,7 @@ func takePorts(n int) ([]*port, error) {
 		p, err := takePort()
 		if err != nil {
 			releaseAll(ports)
-			return nil, errors.Join(err)
+			return nil, err
 		}
 		ports = append(ports, p)
 	}

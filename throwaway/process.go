@@ -96,8 +96,7 @@ func (p *process) until(ctx context.Context, ready func() bool) error {
 	return nil
 }
 
-// end sends the signal, to the whole session if group is set, and waits until the process
-// has ended.
+// end sends the signal and waits until the process has ended.
 func (p *process) end(signal syscall.Signal, within time.Duration) error {
 	if err := syscall.Kill(p.pid, signal); err != nil && p.running() {
 		return fmt.Errorf("signal %s: %w", p.name, err)

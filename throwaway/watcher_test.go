@@ -19,51 +19,46 @@ const roleVariable = "THROWAWAY_TEST_ROLE"
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "postgres":
-		holdPostgres()
-	default:
-		os.Exit(m.Run())
+		p, err := throwaway.StartPostgres(context.Background(), throwaway.PostgresConfig{})
+		waitToBeKilled(p, err)
+	case "rabbitmq":
+		r, err := throwaway.StartRabbit(context.Background(), throwaway.RabbitConfig{})
+		waitToBeKilled(r, err)
 	}
+	os.Exit(m.Run())
 }
 
-// holdPostgres starts a server, says where it is, and waits to be killed.
-func holdPostgres() {
-	p, err := throwaway.StartPostgres(context.Background(), throwaway.PostgresConfig{Name: "relay-test-held"})
+// waitToBeKilled says where the server is.
+func waitToBeKilled(server interface{ Dir() string }, err error) {
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	fmt.Println("held", p.Dir(), pidOf(p.Dir()+"/data/postmaster.pid"))
+	fmt.Println("held", server.Dir())
 	select {}
 }
 
-func pidOf(path string) (pid int) {
-	b, err := os.ReadFile(path)
-	if err == nil {
-		_, err = fmt.Sscan(string(b), &pid)
-	}
-	if err != nil {
-		panic(err)
-	}
-	return pid
-}
-
-func TestPostgresEndsWithAKilledProcess(t *testing.T) {
+func TestServersEndWithAKilledProcess(t *testing.T) {
 	t.Parallel()
-	holder, words := hold(t, "postgres")
-	var pid int
-	_, err := fmt.Sscan(words[2], &pid)
-	check(t, err)
-	check(t, holder.Process.Kill())
-	holder.Wait()
-	eventually(t, 15*time.Second, "the server ends", func() bool { return !alive(pid) })
-	eventually(t, 15*time.Second, "its folder is deleted", func() bool {
-		_, err := os.Stat(words[1])
-		return os.IsNotExist(err)
-	})
+	for _, role := range []string{"postgres", "rabbitmq"} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			holder, dir := hold(t, role)
+			if len(processesOf(t, dir)) == 0 {
+				t.Fatal("the server has no process")
+			}
+			check(t, holder.Process.Kill())
+			holder.Wait()
+			eventually(t, 20*time.Second, "the server and its folder are gone", func() bool {
+				_, err := os.Stat(dir)
+				return os.IsNotExist(err) && len(processesOf(t, dir)) == 0
+			})
+		})
+	}
 }
 
-// hold starts this test binary in the given part and returns the words it answers with.
-func hold(t *testing.T, role string) (*exec.Cmd, []string) {
+// hold starts this test binary in the given part and returns the server's folder.
+func hold(t *testing.T, role string) (holder *exec.Cmd, dir string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
@@ -73,9 +68,9 @@ func hold(t *testing.T, role string) (*exec.Cmd, []string) {
 	t.Cleanup(func() { cmd.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	check(t, err)
-	words := strings.Fields(line)
-	if len(words) < 3 || words[0] != "held" {
+	dir, found := strings.CutPrefix(strings.TrimSpace(line), "held ")
+	if !found {
 		t.Fatalf("the holder says: %s", line)
 	}
-	return cmd, words
+	return cmd, dir
 }

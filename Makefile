@@ -1,0 +1,36 @@
+# The two commands are demo and test. Each installs what it needs and the machine lacks.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: demo test lint build fuzz help
+
+# Arguments of the demo, as in: make demo ARGS='--for 10s'
+ARGS ?=
+# How long each fuzz target runs.
+FUZZTIME ?= 15s
+# The limit of each package's tests.
+TIMEOUT ?= 10m
+
+demo: ## run the relay with everything it needs, nothing left behind (ARGS='--for 10s')
+	@scripts/install-demo
+	go run ./cmd/relay demo $(ARGS)
+
+test: ## install what the tests need, check the code, run all tests
+	@scripts/install-test
+	@$(MAKE) --no-print-directory lint
+	go test -race -shuffle=on -timeout $(TIMEOUT) ./...
+
+lint: ## gofmt, go vet, staticcheck, go.mod
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w: $$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+
+build: ## build bin/relay
+	go build -trimpath -o bin/relay ./cmd/relay
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@scripts/fuzz $(FUZZTIME)
+
+help: ## list the targets
+	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
