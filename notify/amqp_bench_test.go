@@ -1,0 +1,94 @@
+package notify_test
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"relay"
+	"relay/notify"
+	"relay/test/harness"
+)
+
+const (
+	benchMessages = 20_000
+	benchWindow   = 1000
+	benchRounds   = 5
+)
+
+// BenchmarkAMQPPipeline compares 1000 goroutines in Deliver with the library alone,
+// pipelined by one goroutine, in turns on one broker: 1 KB persistent mandatory messages
+// with the same properties to a quorum queue. Run it with -benchtime=1x.
+func BenchmarkAMQPPipeline(b *testing.B) {
+	url := harness.AMQPURL(b)
+	ch := brokerChannel(b, url)
+	must(b, ch.Confirm(false))
+	_, err := ch.QueueDeclare("bench", true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
+	must(b, err)
+	a := startAMQP(b, notify.AMQPConfig{URL: url, Window: benchWindow})
+	s := subscriberOf(b, "amqp:/bench")
+	body := bytes.Repeat([]byte("x"), 1024)
+	// One of each to warm up; its message also tells the properties.
+	benchDeliver(b, a, s, body)
+	like := take(b, ch, "bench")
+	benchBare(b, ch, like)
+	var bare, delivered time.Duration
+	for b.Loop() {
+		bare, delivered = 0, 0
+		for range benchRounds {
+			bare += benchBare(b, ch, like)
+			delivered += benchDeliver(b, a, s, body)
+		}
+	}
+	rate := func(d time.Duration) float64 { return benchRounds * benchMessages / d.Seconds() }
+	b.ReportMetric(rate(bare), "bare/s")
+	b.ReportMetric(rate(delivered), "delivered/s")
+	b.ReportMetric(rate(delivered)/rate(bare), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+func benchDeliver(b *testing.B, a *notify.AMQP, s *relay.Subscriber, body []byte) time.Duration {
+	began := time.Now()
+	var wg sync.WaitGroup
+	for range benchWindow {
+		wg.Go(func() {
+			for range benchMessages / benchWindow {
+				d := newDelivery(s, body)
+				d.Message.Key = "order-1"
+				if out := a.Deliver(b.Context(), d); out.Class != relay.ClassDelivered {
+					b.Errorf("class %d: %s", out.Class, out.Error)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(began)
+}
+
+// benchBare publishes as fast as the library can, window messages ahead of their confirms.
+func benchBare(b *testing.B, ch *amqp.Channel, like amqp.Delivery) time.Duration {
+	began := time.Now()
+	confirms := make(chan *amqp.DeferredConfirmation, benchWindow)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for confirm := range confirms {
+			if !confirm.Wait() {
+				b.Error("not confirmed")
+			}
+		}
+	})
+	for range benchMessages {
+		confirm, err := ch.PublishWithDeferredConfirm("", "bench", true, false, amqp.Publishing{
+			Headers: like.Headers, ContentType: like.ContentType, DeliveryMode: amqp.Persistent,
+			MessageId: relay.NewID().String(), Timestamp: like.Timestamp, Type: like.Type, AppId: like.AppId, Body: like.Body,
+		})
+		must(b, err)
+		confirms <- confirm
+	}
+	close(confirms)
+	wg.Wait()
+	return time.Since(began)
+}
