@@ -46,9 +46,7 @@ func ReadLag(ctx context.Context, db *pgx.Conn, slot string) (Lag, error) {
 
 // measured notes the lag for state and metrics.
 func (s *Stream) measured(lag Lag) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state.ConfirmedLag, s.state.RestartLag = lag.Confirmed, lag.Restart
+	s.board.update(func(st *State) { st.ConfirmedLag, st.RestartLag = lag.Confirmed, lag.Restart })
 	s.metrics.confirmedLag.Set(float64(lag.Confirmed))
 	s.metrics.restartLag.Set(float64(lag.Restart))
 }

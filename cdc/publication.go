@@ -81,7 +81,10 @@ func (s *Stream) ensurePublication(ctx context.Context, db *pgx.Conn) (p publica
 	if err != nil {
 		return p, false, err
 	}
-	flaw := p.flaw()
+	var flaw string
+	if p.oid != 0 {
+		flaw = p.flaw()
+	}
 	switch {
 	case p.table == 0:
 		return p, false, &trouble{why: "table relay.outbox does not exist", mend: "relay migrate"}
@@ -116,6 +119,11 @@ func (s *Stream) explainPublication(err error, flaw string) error {
 			why:  fmt.Sprintf("publication %s differs (%s) and belongs to another role", name, flaw),
 			mend: fmt.Sprintf("alter publication %s owner to %s", name, quote(s.cfg.Conn.User)),
 		}
+	case codeLockTimeout:
+		return &trouble{
+			why:  fmt.Sprintf("publication %s cannot be made or repaired while relay.outbox is locked", name),
+			mend: "end the transaction that locks it (select * from pg_locks where relation = 'relay.outbox'::regclass)",
+		}
 	case codeReadOnly:
 		return &trouble{
 			why:  fmt.Sprintf("publication %s cannot be made or repaired: the database is read only", name),
@@ -126,7 +134,7 @@ func (s *Stream) explainPublication(err error, flaw string) error {
 }
 
 func (s *Stream) makePublication(ctx context.Context, db *pgx.Conn) error {
-	_, err := db.Exec(ctx, s.createPublication())
+	err := s.alterPublication(ctx, db, s.createPublication())
 	if err != nil && sqlstate(err) != codeDuplicateObject { // another relay was faster
 		return fmt.Errorf("create publication %q: %w", s.cfg.Publication, err)
 	}
@@ -139,8 +147,8 @@ func (s *Stream) createPublication() string {
 		" for table relay.outbox (id, key, deliver_at) with (publish = 'insert')"
 }
 
-// repairPublication sets everything that matters, in one transaction. One for all tables
-// cannot be altered and is made anew.
+// repairPublication sets everything that matters. A publication for all tables cannot be
+// altered and is made anew.
 func (s *Stream) repairPublication(ctx context.Context, db *pgx.Conn, recreate bool) error {
 	name := quote(s.cfg.Publication)
 	statements := []string{
@@ -150,18 +158,23 @@ func (s *Stream) repairPublication(ctx context.Context, db *pgx.Conn, recreate b
 	if recreate {
 		statements = []string{"drop publication " + name, s.createPublication()}
 	}
-	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		for _, statement := range statements {
+	if err := s.alterPublication(ctx, db, statements...); err != nil {
+		return fmt.Errorf("repair publication %q: %w", s.cfg.Publication, err)
+	}
+	return nil
+}
+
+// alterPublication runs the statements in one transaction. They lock the table; where
+// somebody else has locked it, it says so soon, and the next attempt tries again.
+func (s *Stream) alterPublication(ctx context.Context, db *pgx.Conn, statements ...string) error {
+	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		for _, statement := range append([]string{"set local lock_timeout = '5s'"}, statements...) {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("repair publication %q: %w", s.cfg.Publication, err)
-	}
-	return nil
 }
 
 // quote returns name as an SQL identifier. The replication commands follow the same rule.

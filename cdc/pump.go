@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,15 +35,17 @@ type pump struct {
 	batch   []relay.Ring
 	missed  bool // the transaction under way has rows that the stream does not identify
 	stream  *Stream
+	watcher *watcher
 	bell    *bell
 }
 
-func newPump(conn *pgconn.PgConn, s *Stream) *pump {
+func newPump(conn *pgconn.PgConn, s *Stream, w *watcher) *pump {
 	return &pump{
 		conn:    conn,
 		decoder: newDecoder(),
 		pos:     position{toldAt: time.Now(), idle: s.cfg.SilentAfter / (unheededLimit + 1)},
 		stream:  s,
+		watcher: w,
 		bell:    &bell{sink: s.sink, rings: make(chan []relay.Ring), rung: make(chan struct{})},
 	}
 }
@@ -91,7 +94,7 @@ func (p *pump) listen(ctx context.Context) error {
 	defer cancel()
 	for !p.pos.due().Before(due) {
 		msg, err := p.conn.ReceiveMessage(tick)
-		if err != nil && tick.Err() != nil && pgconn.Timeout(err) {
+		if err != nil && tick.Err() != nil && interrupted(err) {
 			return nil
 		}
 		if err != nil {
@@ -103,6 +106,11 @@ func (p *pump) listen(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// interrupted reports whether a read ended by its context, and the connection is sound.
+func interrupted(err error) bool {
+	return pgconn.Timeout(err) || errors.Is(err, context.Canceled)
 }
 
 func (p *pump) handle(ctx context.Context, msg pgproto3.BackendMessage) error {
@@ -163,7 +171,8 @@ func (p *pump) take(ctx context.Context, e event) error {
 		}
 		if p.missed {
 			p.missed = false
-			p.stream.unreadable()
+			p.stream.board.warn("rows came without an id, since the publication lacked it then; they are swept instead")
+			p.stream.sink.Missed()
 		}
 		p.pos.commit(e.end)
 		p.stream.metrics.transactions.Inc()
@@ -201,7 +210,8 @@ func (p *pump) tell(ctx context.Context, ask bool) error {
 		return fmt.Errorf("confirm %s: %w", p.pos.safe, err)
 	}
 	p.stream.metrics.statuses.Inc()
-	p.stream.confirmed(p.pos.told)
+	p.stream.board.update(func(st *State) { st.Confirmed = p.pos.told })
+	p.watcher.passed(p.pos.told)
 	return nil
 }
 

@@ -100,7 +100,7 @@ func (s *Stream) stream(ctx context.Context, repl *pgconn.PgConn, w *watcher) er
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.started(cancel)
 	s.sink.Missed()
-	p := newPump(repl, s)
+	p := newPump(repl, s, w)
 	var group sync.WaitGroup
 	group.Go(p.bell.run)
 	group.Go(func() {
@@ -168,8 +168,6 @@ func (s *Stream) judge(err error, streaming bool, told pglogrepl.LSN) error {
 		s.stuck = stuckness{at: told}
 	}
 	s.stuck.times++
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.stuck.times >= stuckLimit && s.mayDoubt() {
 		s.stuck = stuckness{}
 		s.replace = "the server cannot get past its position: " + oneLine(err)

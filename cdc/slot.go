@@ -158,7 +158,7 @@ func (s *Stream) makeSlot(ctx context.Context, db *pgx.Conn, repl *pgconn.PgConn
 				<-made
 				return err
 			}
-			s.say(waiting.Error())
+			s.board.say(waiting.Error())
 		}
 	}
 }

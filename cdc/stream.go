@@ -3,7 +3,6 @@ package cdc
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -81,12 +80,11 @@ type Stream struct {
 	server  server // as the session under way found it
 	stuck   stuckness
 
-	mu     sync.Mutex // guards what follows
-	state  State
-	said   string // the last trouble, which is not printed again
-	marker marker
-	cancel context.CancelCauseFunc // ends the session under way; nil: none is streaming
-	doubts time.Time               // of the last rebuilding on a suspicion
+	board board
+
+	mu      sync.Mutex              // guards what follows
+	cancel  context.CancelCauseFunc // ends the session under way; nil: none is streaming
+	doubted time.Time               // when a suspicion last cost the slot
 }
 
 // New returns a Stream that rings for s. It does not connect; Run does.
@@ -96,7 +94,7 @@ func New(cfg Config, s sink) *Stream {
 		cfg:     cfg,
 		sink:    s,
 		metrics: newStreamMetrics(cfg.Registerer),
-		state:   State{Why: "not started", ConfirmedLag: -1, RestartLag: -1},
+		board:   newBoard(cfg.Log.With("doorbell", "stream")),
 	}
 }
 
@@ -105,41 +103,70 @@ func New(cfg Config, s sink) *Stream {
 // position, closes its connections and returns nil. It never returns for another reason,
 // since a missing stream costs latency and not messages.
 func (s *Stream) Run(ctx context.Context) error {
-	var pause backoff
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := s.session(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		s.failed(err)
-		if time.Since(began) > pauseReset {
-			pause = backoff{}
-		}
-		pause.wait(ctx)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state.Why = "stopped"
+	supervise(ctx, s.session, func(err error) {
+		s.metrics.failures.Inc()
+		s.board.failed(err)
+	})
+	s.board.stopped()
 	return nil
 }
 
-// Pauses between attempts: doubling, with jitter, so that several relays do not come at
-// the same moment. An attempt that lasted longer than pauseReset begins again at the first.
-const (
-	pauseFirst = 100 * time.Millisecond
-	pauseMax   = 5 * time.Second
-	pauseReset = 10 * time.Second
-)
+// State returns how the stream stands.
+func (s *Stream) State() State { return s.board.read() }
 
-// backoff counts attempts in vain. The zero value is ready for use.
-type backoff struct{ pause time.Duration }
+// Streaming reports whether commits are heard as they happen; else whoever waits for rows
+// must poll.
+func (s *Stream) Streaming() bool { return s.State().Streaming }
 
-func (b *backoff) wait(ctx context.Context) {
-	b.pause = min(max(2*b.pause, pauseFirst), pauseMax)
-	jittered := b.pause/2 + rand.N(b.pause/2)
-	select {
-	case <-time.After(jittered):
-	case <-ctx.Done():
+// rebuildEvery bounds how often a mere suspicion costs a slot.
+const rebuildEvery = 5 * time.Minute
+
+// suspicion ends a session and costs the slot.
+type suspicion struct{ why string }
+
+// Error says what was observed.
+func (e *suspicion) Error() string { return "the stream is rebuilt: " + e.why }
+
+// Rebuild replaces the slot, because the stream is suspected to be blind: rows were
+// committed that it did not show, for the reason given. It reports false, and does
+// nothing, when there is no stream or the last such suspicion is younger than 5 minutes.
+func (s *Stream) Rebuild(why string) bool {
+	s.mu.Lock()
+	cancel := s.cancel
+	s.mu.Unlock()
+	if cancel == nil || !s.mayDoubt() {
+		return false
 	}
+	cancel(&suspicion{why: why})
+	return true
+}
+
+// mayDoubt reports whether a suspicion may cost the slot now, and notes that it does.
+func (s *Stream) mayDoubt() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.doubted) < rebuildEvery {
+		return false
+	}
+	s.doubted = time.Now()
+	return true
+}
+
+// started notes that the stream is on; cancel ends it.
+func (s *Stream) started(cancel context.CancelCauseFunc) {
+	s.board.up()
+	s.metrics.up.Set(1)
+	s.metrics.sessions.Inc()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancel = cancel
+}
+
+// ended notes that the stream is off.
+func (s *Stream) ended() {
+	s.board.down()
+	s.metrics.up.Set(0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancel = nil
 }

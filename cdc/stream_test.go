@@ -110,12 +110,14 @@ func TestLargeTransactionComesInParts(t *testing.T) {
 func TestStopConfirmsTheLastPosition(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	for i := range 10 {
+	for i := range 5 {
 		r := b.streaming()
-		key := strconv.Itoa(i)
-		b.insert(key)
-		b.heard(key)
-		r.stop() // at once, before a status was due
+		first, second := fmt.Sprintf("%d", i), fmt.Sprintf("%d again", i)
+		b.insert(first)
+		b.heard(first)
+		b.insert(second)
+		b.heard(first + "," + second)
+		r.stop() // before another status was due
 		if st := r.State(); st.Streaming || st.Why != "stopped" {
 			t.Errorf("state after the stop: %s", st)
 		}

@@ -13,18 +13,16 @@ import (
 
 // SQLSTATEs that mean something of their own here (PostgreSQL manual, appendix A).
 const (
+	codeUnsupported      = "08P01"
+	codeReadOnly         = "25006"
 	codeNoPrivilege      = "42501"
 	codeUndefinedObject  = "42704" // of a slot and of a publication alike
-	codeTooManySenders   = "53300"
-	codeTooManySlots     = "53400"
-	codeNotInState       = "55000"
-	codeInUse            = "55006"
-	codeAdminShutdown    = "57P01"
-	codeCrashShutdown    = "57P02"
-	codeCannotConnectNow = "57P03"
-	codeUnsupportedParam = "08P01"
-	codeReadOnly         = "25006"
 	codeDuplicateObject  = "42710"
+	codeTooMany          = "53300" // connections or WAL senders
+	codeTooManySlots     = "53400"
+	codeInUse            = "55006"
+	codeLockTimeout      = "55P03"
+	codeCannotConnectNow = "57P03"
 )
 
 // trouble is a reason for having no stream that a person can do something about.
@@ -81,12 +79,12 @@ func explainConnect(err error, role string, senders string) error {
 			why:  fmt.Sprintf("role %q has no replication right", role),
 			mend: fmt.Sprintf("alter role %s replication", quote(role)),
 		}
-	case codeTooManySenders:
+	case codeTooMany:
 		return &trouble{
 			why:  fmt.Sprintf("no WAL sender or connection is free (max_wal_senders is %s)", senders),
 			mend: "alter system set max_wal_senders = " + twice(senders) + ", then restart the server",
 		}
-	case codeUnsupportedParam:
+	case codeUnsupported:
 		return &trouble{
 			why:  "the address leads to a connection pooler, which cannot carry replication",
 			mend: "set RELAY_DATABASE_URL to the server itself",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -25,6 +26,9 @@ type watcher struct {
 	db     *pgx.Conn
 	want   publication // as the session found it
 	said   string      // the last trouble of its own
+
+	mu     sync.Mutex
+	marker marker
 }
 
 // errCatalogue says that publication or table are no longer what the session began with.
@@ -129,12 +133,8 @@ func (w *watcher) checkCatalogue(ctx context.Context) error {
 // advance, and marks a point: when the stream has passed it, every row that was visible
 // before has been rung. The stream passes it by position, so it need not carry messages.
 func (w *watcher) emit(ctx context.Context) error {
-	s := w.stream
-	s.mu.Lock()
-	out := s.marker.out
-	s.mu.Unlock()
-	if out {
-		return nil
+	if w.marked() {
+		return nil // the last one is still under way
 	}
 	at := time.Now()
 	var text string
@@ -146,13 +146,30 @@ func (w *watcher) emit(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the heartbeat's position: %w", err)
 	}
-	s.metrics.heartbeats.Inc()
-	s.mu.Lock()
-	s.marker = marker{out: true, at: at, end: end}
-	told := s.state.Confirmed
-	s.mu.Unlock()
-	s.confirmed(told) // the stream may have been faster
+	w.stream.metrics.heartbeats.Inc()
+	w.mu.Lock()
+	w.marker = marker{out: true, at: at, end: end}
+	w.mu.Unlock()
+	w.passed(w.stream.State().Confirmed) // the stream may have been faster
 	return nil
+}
+
+// marked reports whether a heartbeat is under way.
+func (w *watcher) marked() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.marker.out
+}
+
+// passed notes that the stream has got to position, and thereby perhaps past a heartbeat.
+func (w *watcher) passed(position pglogrepl.LSN) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.marker.out || position < w.marker.end {
+		return
+	}
+	w.marker.out = false
+	w.stream.board.update(func(st *State) { st.HeardAt = w.marker.at })
 }
 
 func (w *watcher) close() { closeSQL(w.db) }

@@ -1,0 +1,151 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"relay"
+)
+
+// Channel is the channel of NOTIFY on which rows are rung. The payload holds message ids
+// with commas between; an empty one, or one that cannot be read, asks for a sweep.
+const Channel = "relay_outbox"
+
+// ListenerConfig says where a Listener listens.
+type ListenerConfig struct {
+	// Conn leads to the database itself, not to a pooler that shares connections; required.
+	// It is copied. The role needs no right but CONNECT.
+	Conn *pgx.ConnConfig
+	// SilentAfter is how long the connection may stay silent before the server is asked
+	// whether it is there, and how long it may take to answer. Zero: 10 seconds.
+	SilentAfter time.Duration
+	// Log receives what a person should know. Nil: nothing is logged.
+	Log *slog.Logger
+	// Registerer receives the metrics relay_cdc_…. Nil: they are counted for nobody.
+	Registerer prometheus.Registerer
+}
+
+// Listener is the doorbell over LISTEN and NOTIFY. It hears the trigger that EnsureTrigger
+// makes, and any other relay that rings on Channel. Its rings carry ids alone. Unlike the
+// stream it may show a row that a crash of the server still takes back.
+type Listener struct {
+	cfg     ListenerConfig
+	sink    sink
+	metrics *listenerMetrics
+	board   board
+}
+
+// NewListener returns a Listener that rings for s. It does not connect; Run does.
+func NewListener(cfg ListenerConfig, s sink) *Listener {
+	cfg.Conn = cfg.Conn.Copy()
+	if cfg.SilentAfter <= 0 {
+		cfg.SilentAfter = 10 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Listener{
+		cfg:     cfg,
+		sink:    s,
+		metrics: newListenerMetrics(cfg.Registerer),
+		board:   newBoard(cfg.Log.With("doorbell", "notify")),
+	}
+}
+
+// Run listens until ctx ends, again and again with growing pauses, and returns nil.
+func (l *Listener) Run(ctx context.Context) error {
+	supervise(ctx, l.session, func(err error) {
+		l.metrics.failures.Inc()
+		l.board.failed(err)
+	})
+	l.board.stopped()
+	return nil
+}
+
+// State returns how the listener stands. Positions and lags are unknown to it.
+func (l *Listener) State() State { return l.board.read() }
+
+// Streaming reports whether notifications are heard as they happen.
+func (l *Listener) Streaming() bool { return l.State().Streaming }
+
+// session is one life of the connection. First LISTEN, then the sweep that finds what was
+// committed before.
+func (l *Listener) session(ctx context.Context) error {
+	conn, err := connectSQL(ctx, l.cfg.Conn)
+	if err != nil {
+		return err
+	}
+	defer closeSQL(conn)
+	if _, err := conn.Exec(ctx, "listen "+Channel); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	l.board.up()
+	l.metrics.up.Set(1)
+	l.sink.Missed()
+	err = l.listen(ctx, conn)
+	l.metrics.up.Set(0)
+	l.board.down()
+	return err
+}
+
+func (l *Listener) listen(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		n, err := l.next(ctx, conn)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("listen: %w", err)
+		case n != nil:
+			l.ring(n.Payload)
+		}
+	}
+}
+
+// next returns the next notification, or nil if there was none for a while and the server
+// still answers.
+func (l *Listener) next(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	quiet, cancel := context.WithTimeout(ctx, l.cfg.SilentAfter)
+	defer cancel()
+	n, err := conn.WaitForNotification(quiet)
+	if err == nil || !pgconn.Timeout(err) || ctx.Err() != nil {
+		return n, err
+	}
+	answer, cancel := context.WithTimeout(ctx, l.cfg.SilentAfter)
+	defer cancel()
+	return nil, conn.Ping(answer)
+}
+
+func (l *Listener) ring(payload string) {
+	l.metrics.notifications.Inc()
+	rings, ok := parsePayload(payload)
+	if !ok {
+		l.sink.Missed()
+		return
+	}
+	l.metrics.rings.Add(float64(len(rings)))
+	l.sink.Ring(rings)
+}
+
+// parsePayload reads ids with commas between. False: it holds none, or what is no id.
+func parsePayload(payload string) ([]relay.Ring, bool) {
+	if payload == "" {
+		return nil, false
+	}
+	rings := make([]relay.Ring, 0, strings.Count(payload, ",")+1)
+	for text := range strings.SplitSeq(payload, ",") {
+		id, err := relay.ParseID(text)
+		if err != nil {
+			return nil, false
+		}
+		rings = append(rings, relay.Ring{ID: id})
+	}
+	return rings, true
+}

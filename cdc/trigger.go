@@ -1,0 +1,99 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The trigger rings once per INSERT statement. A payload must stay below 8000 bytes: 200
+// ids of 36 bytes and their commas take 7,399. Statements of more than 1,000 rows ask for a
+// sweep instead. The function needs no right of whoever inserts: a transition table is
+// read without a check, and pg_notify is everybody's.
+const makeRing = `
+create or replace function relay.ring() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if (select count(*) from (select from inserted limit 1001) few) > 1000 then
+    perform pg_notify('relay_outbox', '');
+  else
+    perform pg_notify('relay_outbox', string_agg(part.id::text, ','))
+    from (select id, (row_number() over () - 1) / 200 as n from inserted) part
+    group by part.n
+    order by part.n;
+  end if;
+  return null;
+end
+$$
+`
+
+const makeTrigger = `
+create trigger outbox_ring after insert on relay.outbox
+referencing new table as inserted for each statement execute function relay.ring()
+`
+
+const hasTrigger = `
+select exists (select from pg_trigger
+               where tgrelid = to_regclass('relay.outbox') and tgname = 'outbox_ring')
+`
+
+// Making a trigger locks the table against writers, and waits for those under way while
+// later ones queue up behind it. So it gives up early and is tried again by the caller;
+// where the trigger is as it should be, no lock is taken at all.
+const triggerLockTimeout = "set local lock_timeout = '2s'"
+
+// Two relays that start together would both write the same catalogue rows.
+const triggerLock = "select pg_advisory_xact_lock(hashtext('relay trigger'))"
+
+// EnsureTrigger makes the trigger that rings on Channel at each INSERT into relay.outbox,
+// unless it is there. It is for RELAY_CAPTURE=notify only: with it PostgreSQL refuses
+// PREPARE TRANSACTION to whoever has inserted. The role must own the table. An error with
+// SQLSTATE 55P03 says that the table was locked, and to try again.
+func EnsureTrigger(ctx context.Context, db *pgx.Conn) error {
+	err := changeTrigger(ctx, db, func(tx pgx.Tx, there bool) error {
+		if _, err := tx.Exec(ctx, makeRing); err != nil || there {
+			return err
+		}
+		_, err := tx.Exec(ctx, makeTrigger)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make the trigger on relay.outbox: %w", err)
+	}
+	return nil
+}
+
+// DropTrigger removes what EnsureTrigger made. Where there is nothing it takes no lock, so
+// that every start without RELAY_CAPTURE=notify may call it.
+func DropTrigger(ctx context.Context, db *pgx.Conn) error {
+	err := changeTrigger(ctx, db, func(tx pgx.Tx, there bool) error {
+		if !there {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, "drop trigger outbox_ring on relay.outbox"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "drop function if exists relay.ring()")
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("drop the trigger on relay.outbox: %w", err)
+	}
+	return nil
+}
+
+func changeTrigger(ctx context.Context, db *pgx.Conn, change func(tx pgx.Tx, there bool) error) error {
+	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		for _, statement := range []string{triggerLockTimeout, triggerLock} {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		var there bool
+		if err := tx.QueryRow(ctx, hasTrigger).Scan(&there); err != nil {
+			return err
+		}
+		return change(tx, there)
+	})
+}
