@@ -77,22 +77,6 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Database is what the server says about itself.
-type Database struct {
-	Name    string
-	Version int // server_version_num
-}
-
-// Database asks for the name of the database and the server's version.
-func (s *Store) Database(ctx context.Context) (Database, error) {
-	var d Database
-	err := s.pool.QueryRow(ctx, "select current_database(), current_setting('server_version_num')::int").Scan(&d.Name, &d.Version)
-	if err != nil {
-		return d, fmt.Errorf("ask the database's name: %w", err)
-	}
-	return d, nil
-}
-
 // NotMigrated reports whether err means that the schema relay or a table of it is missing.
 func NotMigrated(err error) bool {
 	var pg *pgconn.PgError

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // RunCmd is `relay run`.
@@ -19,10 +16,8 @@ func (c RunCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	limitMemory(config)
-	return serve(ctx, config, registry, log, !c.NoMigrate)
+	return serve(ctx, config, log, !c.NoMigrate)
 }
 
 // prepare brings the schema to this program's version, or checks that it is there.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"relay"
+	"relay/admin"
 	"relay/cdc"
 	"relay/notify"
 	"relay/reconcile"
@@ -24,6 +25,12 @@ import (
 // poolConnections is how many database connections a relay uses besides the stream's:
 // readers, writers, sweeps, timers and leases, each of which waits for one at a time.
 const poolConnections = 10
+
+// doorbell says that rows were committed.
+type doorbell interface {
+	Run(ctx context.Context) error
+	State() cdc.State
+}
 
 // service is one running relay: everything that `relay run` wires together.
 type service struct {
@@ -36,7 +43,8 @@ type service struct {
 	amqp       *notify.AMQP // nil: no broker is configured
 	dispatcher *notify.Dispatcher
 	engine     *reconcile.Engine
-	stream     *cdc.Stream // nil: RELAY_CAPTURE is not stream
+	doorbell   doorbell      // nil: RELAY_CAPTURE is poll
+	wired      chan struct{} // closed when all of the above is built
 }
 
 // openStore connects to the database and keeps trying while it cannot be reached; what
@@ -75,14 +83,7 @@ func worthWaiting(err error) bool {
 }
 
 // wire builds everything on a database that is migrated.
-func (s *service) wire(ctx context.Context) error {
-	if s.config.Source == "" {
-		database, err := s.store.Database(ctx)
-		if err != nil {
-			return err
-		}
-		s.config.Source = database.Name
-	}
+func (s *service) wire() error {
 	if err := s.wireDestinations(); err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (s *service) wireDoorbell() error {
 	}
 	switch s.config.Capture {
 	case CaptureStream:
-		s.stream = cdc.New(cdc.Config{
+		s.doorbell = cdc.New(cdc.Config{
 			Conn: conn, Slot: s.config.Slot, Publication: s.config.Publication, Log: s.log, Registerer: s.registry,
 		}, s.engine)
 	}
@@ -160,7 +161,7 @@ func (s *service) wireDoorbell() error {
 // ringing reports whether sweeps may keep to their groups' intervals: a doorbell works, or
 // the operator set the intervals.
 func (s *service) ringing() bool {
-	return s.config.ReconcileSet || s.stream != nil && s.stream.Streaming()
+	return s.config.ReconcileSet || s.doorbell != nil && s.doorbell.State().Streaming
 }
 
 // limitMemory makes the garbage collector keep to what the configuration bounds, unless
@@ -171,25 +172,39 @@ func limitMemory(config Config) {
 	}
 }
 
-// serve connects, migrates, wires and runs a relay until ctx ends.
-func serve(ctx context.Context, config Config, registry *prometheus.Registry, log *slog.Logger, migrate bool) error {
-	store, err := openStore(ctx, config, log)
-	if err != nil {
+// serve connects, migrates, wires and runs a relay until ctx ends. Health and metrics are
+// served from the beginning to the very end.
+func serve(ctx context.Context, config Config, log *slog.Logger, migrate bool) error {
+	s := &service{config: config, log: log, registry: admin.NewRegistry(version()), wired: make(chan struct{})}
+	last, stopLast := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLast()
+	endpoints, last := errgroup.WithContext(last)
+	if err := s.serveEndpoints(last, endpoints); err != nil {
 		return err
 	}
-	defer store.Close()
-	s := &service{config: config, log: log, registry: registry, store: store}
+	err := s.work(ctx, migrate)
+	stopLast()
+	return errors.Join(err, endpoints.Wait())
+}
+
+// work is the relay's life between opening and closing the database.
+func (s *service) work(ctx context.Context, migrate bool) (err error) {
+	if s.store, err = openStore(ctx, s.config, s.log); err != nil {
+		return err
+	}
+	defer s.store.Close()
 	if err := s.prepare(ctx, migrate); err != nil {
 		return err
 	}
-	if err := s.wire(ctx); err != nil {
+	if err := s.wire(); err != nil {
 		return err
 	}
+	close(s.wired)
 	return s.run(ctx)
 }
 
 // run works until ctx ends, then stops in order: the doorbell, intake, attempts under way,
-// outcomes, leases; the broker's connection and the servers go last.
+// outcomes, leases; the broker's connection goes last.
 func (s *service) run(ctx context.Context) error {
 	last, stopLast := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLast()
@@ -200,8 +215,8 @@ func (s *service) run(ctx context.Context) error {
 	}
 	inner, ctx := errgroup.WithContext(ctx)
 	inner.Go(func() error { return s.engine.Run(ctx) })
-	if s.stream != nil {
-		inner.Go(func() error { return s.stream.Run(ctx) })
+	if s.doorbell != nil {
+		inner.Go(func() error { return s.doorbell.Run(ctx) })
 	}
 	err := inner.Wait()
 	stopLast()

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"relay/admin"
+)
+
+// serveEndpoints opens the metrics and the admin address and serves health and metrics on
+// them until ctx ends. An address that cannot be opened is an error before anything is
+// served.
+func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) error {
+	handler := admin.NewHandler(admin.NewHealth(0, s.probes()...), s.registry, s.log)
+	addresses := []struct {
+		variable string
+		address  Address
+	}{{"RELAY_METRICS_ADDR", s.config.MetricsAddr}, {"RELAY_ADMIN_ADDR", s.config.AdminAddr}}
+	for _, a := range addresses {
+		if a.address == "" {
+			continue
+		}
+		var config net.ListenConfig
+		listener, err := config.Listen(ctx, "tcp", string(a.address))
+		if err != nil {
+			return fmt.Errorf("%s=%s: %w: set it to a free address, or to off", a.variable, a.address, err)
+		}
+		group.Go(func() error { return admin.Serve(ctx, listener, handler, s.log) })
+	}
+	return nil
+}
+
+// probes are the lines of /readyz. Database and shards decide; a doorbell or a destination
+// that cannot be had costs time and no message, and must not fail a rollout.
+func (s *service) probes() []admin.Probe {
+	probes := []admin.Probe{
+		{Name: "configuration", Decides: true, Check: func(context.Context) (string, error) { return "valid", nil }},
+		{Name: "database", Decides: true, Check: s.probeDatabase},
+		{Name: "shards", Decides: true, Check: s.whenWired(s.probeShards)},
+		{Name: "writing", Check: s.whenWired(s.probeEngine)},
+		{Name: "circuits", Check: s.whenWired(s.probeCircuits)},
+	}
+	if s.config.Capture != CapturePoll {
+		probes = append(probes, admin.Probe{Name: string(s.config.Capture), Check: s.whenWired(s.probeDoorbell)})
+	}
+	if s.config.AMQPURL != "" {
+		probes = append(probes, admin.Probe{Name: "broker", Check: s.whenWired(s.probeBroker)})
+	}
+	return probes
+}
+
+// whenWired keeps a probe from looking at parts that are not built yet.
+func (s *service) whenWired(check func() (string, error)) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) {
+		select {
+		case <-s.wired:
+			return check()
+		default:
+			return "", errors.New("the relay is starting")
+		}
+	}
+}
+
+func (s *service) probeDatabase(ctx context.Context) (string, error) {
+	select {
+	case <-s.wired:
+		return "answers", s.store.Ping(ctx)
+	default:
+		return "", errors.New("not connected yet")
+	}
+}
+
+func (s *service) probeShards() (string, error) {
+	status := s.engine.Status()
+	switch {
+	case status.Shards > 0:
+		return fmt.Sprintf("owns %d of 64, %d relays", status.Shards, status.Relays), nil
+	case status.Relays > 0:
+		return fmt.Sprintf("waits for shards that other relays hold, %d relays", status.Relays), nil
+	}
+	return "", errors.New("no lease yet")
+}
+
+func (s *service) probeEngine() (string, error) {
+	status := s.engine.Status()
+	if status.Trouble != "" {
+		return "", errors.New(status.Trouble)
+	}
+	return fmt.Sprintf("%d in flight, %d bytes", status.InFlight, status.Bytes), nil
+}
+
+func (s *service) probeCircuits() (string, error) {
+	open := s.dispatcher.Open()
+	if len(open) == 0 {
+		return "all closed", nil
+	}
+	const shown = 5
+	text := strings.Join(open[:min(len(open), shown)], ", ")
+	return "", fmt.Errorf("%d destinations are down: %s", len(open), text)
+}
+
+func (s *service) probeDoorbell() (string, error) {
+	state := s.doorbell.State()
+	if !state.Streaming {
+		return "", errors.New(state.String())
+	}
+	return state.String(), nil
+}
+
+func (s *service) probeBroker() (string, error) {
+	up, text := s.amqp.State()
+	if !up {
+		return "", errors.New(text)
+	}
+	return text, nil
+}

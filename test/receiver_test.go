@@ -1,0 +1,93 @@
+package test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+)
+
+// received is one request that reached a receiver.
+type received struct {
+	id     string
+	header http.Header
+	body   []byte
+}
+
+// receiver is an HTTP endpoint that keeps what it received.
+type receiver struct {
+	URL string
+
+	mu      sync.Mutex
+	all     []received
+	counts  map[string]int // accepted, by message id
+	answers func(w http.ResponseWriter, r *http.Request) bool
+}
+
+// newReceiver starts a receiver that answers 200. With answers set, it decides: it writes
+// the answer and reports whether the message counts as accepted.
+func newReceiver(t testing.TB, answers func(w http.ResponseWriter, r *http.Request) bool) *receiver {
+	t.Helper()
+	r := &receiver{counts: make(map[string]int), answers: answers}
+	server := httptest.NewServer(r)
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	r.URL = server.URL
+	return r
+}
+
+// ServeHTTP implements http.Handler.
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return
+	}
+	id := req.Header.Get("webhook-id")
+	r.mu.Lock()
+	r.all = append(r.all, received{id: id, header: req.Header.Clone(), body: body})
+	r.mu.Unlock()
+	if r.answers != nil && !r.answers(w, req) {
+		return
+	}
+	r.mu.Lock()
+	r.counts[id]++
+	r.mu.Unlock()
+}
+
+// distinct is the number of messages accepted at least once.
+func (r *receiver) distinct() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.counts)
+}
+
+// accepted is how often a message was accepted.
+func (r *receiver) accepted(id string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[id]
+}
+
+// duplicates is the number of acceptances beyond the first of each message.
+func (r *receiver) duplicates() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, c := range r.counts {
+		n += c - 1
+	}
+	return n
+}
+
+// requests returns the requests for a message, or all for an empty id.
+func (r *receiver) requests(id string) []received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []received
+	for _, one := range r.all {
+		if id == "" || one.id == id {
+			out = append(out, one)
+		}
+	}
+	return out
+}
