@@ -56,6 +56,9 @@ func checkHeader(name, value string) error {
 	if name == "" {
 		return Rejection("headers: an empty name")
 	}
+	if len(name) > MaxShortString {
+		return Rejection(fmt.Sprintf("headers: a name of %d bytes, at most %d are allowed", len(name), MaxShortString))
+	}
 	for i := range len(name) {
 		if !isToken(name[i]) {
 			return Rejection(fmt.Sprintf("header %q: the name is not a token of RFC 9110", name))

@@ -24,6 +24,10 @@ const (
 // routing keys, types, exchange and queue names.
 const MaxShortString = 255
 
+// MaxURL is the largest length of an HTTP target in bytes: what RFC 9110, section 4.1,
+// advises everyone to support at least.
+const MaxURL = 8000
+
 // Target is a parsed destination: where a message goes, without a message's own values.
 type Target struct {
 	Kind TargetKind
@@ -72,14 +76,19 @@ func hasScheme(s, scheme string) bool {
 }
 
 func parseHTTPTarget(s string) (Target, error) {
+	if len(s) > MaxURL {
+		return Target{}, fmt.Errorf("URL of %d bytes, at most %d are allowed", len(s), MaxURL)
+	}
 	u, err := url.Parse(s)
 	if err != nil {
-		// url.Error repeats the whole text, user and password too.
+		// url.Error repeats the whole text, and what it wraps quotes the part in question,
+		// which may be a password with a stray slash or percent sign.
 		var ue *url.Error
 		if errors.As(err, &ue) {
 			err = ue.Err
 		}
-		return Target{}, fmt.Errorf("malformed URL: %w", err)
+		text, _, _ := strings.Cut(err.Error(), `"`)
+		return Target{}, fmt.Errorf("malformed URL: %s", strings.TrimRight(text, " :("))
 	}
 	if u.Hostname() == "" {
 		return Target{}, errors.New("malformed URL: no host")
@@ -89,7 +98,7 @@ func parseHTTPTarget(s string) (Target, error) {
 	}
 	if p := u.Port(); p != "" {
 		if _, err := net.LookupPort("tcp", p); err != nil {
-			return Target{}, fmt.Errorf("malformed URL: bad port %q", p)
+			return Target{}, errors.New("malformed URL: bad port")
 		}
 	}
 	return Target{Kind: TargetHTTP, Raw: s, URL: u}, nil
@@ -97,6 +106,10 @@ func parseHTTPTarget(s string) (Target, error) {
 
 func parseAMQPTarget(s string) (Target, error) {
 	exchange, rest, found := strings.Cut(strings.TrimPrefix(s, "amqp:"), "/")
+	if strings.HasPrefix(rest, "/") && exchange == "" {
+		// Taken for a queue's name, a broker's URL would show its password wherever targets are shown.
+		return Target{}, errors.New("malformed AMQP target: a broker's URL belongs in RELAY_AMQP_URL; write amqp:<exchange>/<routing key> or amqp:/<queue>")
+	}
 	if !found {
 		return Target{}, errors.New("malformed AMQP target: no slash; write amqp:<exchange>/<routing key> or amqp:/<queue>")
 	}
