@@ -17,6 +17,9 @@ const (
 	brokerWindow = 1000
 	// housekeeping is how often waiting items are looked at.
 	housekeeping = 100 * time.Millisecond
+	// cutOff is how much longer than its deadline an attempt may take before it is cancelled
+	// from outside.
+	cutOff = 2 * time.Second
 	// forgetAfter is how long an idle, healthy destination is remembered.
 	forgetAfter = 10 * time.Minute
 )
@@ -29,7 +32,8 @@ type DispatcherConfig struct {
 	// Concurrency bounds the attempts under way to one HTTP destination
 	// (RELAY_HTTP_CONCURRENCY).
 	Concurrency int
-	// Timeout bounds one attempt whatever the destination does with its own deadline.
+	// Timeout is how long one attempt may take (RELAY_HTTP_TIMEOUT). The destinations keep
+	// to it themselves; one that does not is cut off a little later.
 	Timeout time.Duration
 	// Retry returns when a delivery that failed for the n-th time goes again; the probes of
 	// an open circuit keep to it.
@@ -238,7 +242,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	if t := delivery.Subscriber.Timeout; t > 0 {
 		timeout = t
 	}
-	ctx, cancel := context.WithTimeout(d.base, timeout)
+	ctx, cancel := context.WithTimeout(d.base, timeout+cutOff)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {

@@ -199,6 +199,15 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 	if err := s.wire(); err != nil {
 		return err
 	}
+	if s.router.HasDefault() {
+		n, err := s.store.Reroute(ctx, notify.NoRoute.Error())
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			s.log.Info("messages that were rejected for want of a route are taken up", "messages", n)
+		}
+	}
 	close(s.wired)
 	return s.run(ctx)
 }
