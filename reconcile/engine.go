@@ -106,6 +106,23 @@ func (e *Engine) Ring(rings []relay.Ring) {
 	e.config.Metrics.rung.Add(float64(len(rings)))
 }
 
+// Notified is the engine as a NOTIFY trigger rings it: by ids alone, of rows that are
+// visible but may not be durable yet.
+type Notified struct{ *Engine }
+
+// Ring registers the rows, or leaves them to the table when the registry is full. It
+// returns at once. Rows of other relays' shards are dropped when they have been read.
+func (n Notified) Ring(rings []relay.Ring) {
+	entries := make([]entry, len(rings))
+	for i, ring := range rings {
+		entries[i] = messageEntry(ring, true)
+		entries[i].unflushed = true
+	}
+	n.registry.add(entries)
+	n.config.Metrics.rung.Add(float64(len(rings)))
+	n.due.now()
+}
+
 // Missed says that rows may have been committed that nobody rang for: all groups sweep.
 func (e *Engine) Missed() {
 	for _, c := range e.sweepNow {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"relay"
@@ -66,6 +67,13 @@ func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
 		held[i] = f.entry
 	}
 	e.registry.settle(budget, held)
+	if slices.ContainsFunc(held, func(en *entry) bool { return en.unflushed }) {
+		if err := e.config.Store.EnsureFlushed(ctx); err != nil {
+			e.noteRead(ctx, err)
+			e.registry.leave(held...)
+			return
+		}
+	}
 	for _, f := range flights {
 		e.launch(f)
 	}

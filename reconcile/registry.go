@@ -14,10 +14,12 @@ type entry struct {
 	id  sql.DeliveryID // a message has no subscription
 	key string
 	// rung says that the stream itself showed the row, which is therefore durable.
-	rung  bool
-	looks int   // how often it was looked for in vain
-	bytes int64 // of its body, once read
-	since time.Time
+	rung bool
+	// unflushed says that the row may not be durable yet: it is sent only after its WAL is.
+	unflushed bool
+	looks     int   // how often it was looked for in vain
+	bytes     int64 // of its body, once read
+	since     time.Time
 }
 
 func (e *entry) isMessage() bool { return e.id.Subscription == "" }

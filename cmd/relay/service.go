@@ -154,6 +154,10 @@ func (s *service) wireDoorbell() error {
 		s.doorbell = cdc.New(cdc.Config{
 			Conn: conn, Slot: s.config.Slot, Publication: s.config.Publication, Log: s.log, Registerer: s.registry,
 		}, s.engine)
+	case CaptureNotify:
+		s.doorbell = cdc.NewListener(cdc.ListenerConfig{
+			Conn: conn, Log: s.log, Registerer: s.registry,
+		}, reconcile.Notified{Engine: s.engine})
 	}
 	return nil
 }
@@ -196,20 +200,29 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 	if err := s.prepare(ctx, migrate); err != nil {
 		return err
 	}
+	if err := s.fitTrigger(ctx); err != nil {
+		return err
+	}
 	if err := s.wire(); err != nil {
 		return err
 	}
-	if s.router.HasDefault() {
-		n, err := s.store.Reroute(ctx, notify.NoRoute.Error())
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			s.log.Info("messages that were rejected for want of a route are taken up", "messages", n)
-		}
+	if err := s.reroute(ctx); err != nil {
+		return err
 	}
 	close(s.wired)
 	return s.run(ctx)
+}
+
+// reroute takes up what was rejected for want of a route, now that there is one.
+func (s *service) reroute(ctx context.Context) error {
+	if !s.router.HasDefault() {
+		return nil
+	}
+	n, err := s.store.Reroute(ctx, notify.NoRoute.Error())
+	if err == nil && n > 0 {
+		s.log.Info("messages that were rejected for want of a route are taken up", "messages", n)
+	}
+	return err
 }
 
 // run works until ctx ends, then stops in order: the doorbell, intake, attempts under way,
