@@ -2,9 +2,15 @@ package notify_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"encoding/pem"
 	"io"
 	"net"
+	"net/http/httptest"
 	neturl "net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,9 +34,14 @@ type brokerProxy struct {
 
 func newBrokerProxy(t *testing.T, url string) *brokerProxy {
 	t.Helper()
-	parsed, err := neturl.Parse(url)
-	must(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	return serveBrokerProxy(t, url, l)
+}
+
+func serveBrokerProxy(t *testing.T, url string, l net.Listener) *brokerProxy {
+	t.Helper()
+	parsed, err := neturl.Parse(url)
 	must(t, err)
 	p := &brokerProxy{target: parsed.Host, left: -1, frozen: make(chan struct{})}
 	close(p.frozen)
@@ -173,4 +184,29 @@ func TestAMQPFrozenConnection(t *testing.T) {
 	harness.Eventually(t, 30*time.Second, "delivery after the thaw", func() bool {
 		return a.Deliver(t.Context(), newDelivery(s, []byte("{}"))).Class == relay.ClassDelivered
 	})
+}
+
+func TestAMQPOverTLS(t *testing.T) {
+	t.Parallel()
+	url := harness.AMQPURL(t)
+	issuer := httptest.NewUnstartedServer(nil) // for its certificate
+	issuer.StartTLS()
+	defer issuer.Close()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: issuer.TLS.Certificates})
+	must(t, err)
+	proxy := serveBrokerProxy(t, strings.Replace(url, "amqp://", "amqps://", 1), l)
+	s := subscriberOf(t, "amqp:/orders")
+
+	// The system does not know who signed the certificate.
+	stranger := runAMQP(t, notify.AMQPConfig{URL: proxy.url})
+	wantClass(t, stranger.Deliver(t.Context(), newDelivery(s, []byte("{}"))), relay.ClassPushFailed, "no connection")
+	harness.Eventually(t, 10*time.Second, "the certificate is refused", func() bool {
+		_, text := stranger.State()
+		return strings.Contains(text, "certificate")
+	})
+
+	roots := filepath.Join(t.TempDir(), "ca.pem")
+	must(t, os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw}), 0o600))
+	a := startAMQP(t, notify.AMQPConfig{URL: proxy.url + "?cacertfile=" + roots})
+	wantClass(t, a.Deliver(t.Context(), newDelivery(s, bytes.Repeat([]byte("x"), 1<<20))), relay.ClassDelivered, "")
 }
