@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -189,7 +190,8 @@ func parseTimestamp(s string) time.Time {
 	if err == nil {
 		return t.UTC()
 	}
-	if year, _, _ := strings.Cut(s, "-"); len(year) > 4 && !strings.HasSuffix(s, " BC") {
+	text, _, _ := strings.Cut(s, "-")
+	if year, err := strconv.Atoi(text); err == nil && year > endOfTime.Year() && !strings.HasSuffix(s, " BC") {
 		return endOfTime
 	}
 	return time.Time{}
@@ -237,7 +239,7 @@ func (r *reader) uint64() uint64 {
 // text reads a string that ends with a NUL.
 func (r *reader) text() string {
 	end := bytes.IndexByte(r.b, 0)
-	if end < 0 {
+	if r.short || end < 0 {
 		r.short = true
 		return ""
 	}

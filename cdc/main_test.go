@@ -253,9 +253,3 @@ func (b *bench) ask(sql string, args ...any) string {
 	}
 	return value
 }
-
-// confirmed returns the slot's position as the server has it.
-func (b *bench) confirmed() string {
-	b.t.Helper()
-	return b.ask("select coalesce(confirmed_flush_lsn::text, '') from pg_replication_slots where slot_name = $1", b.cfg.Slot)
-}

@@ -46,7 +46,7 @@ func newPump(conn *pgconn.PgConn, s *Stream, w *watcher) *pump {
 		pos:     position{toldAt: time.Now(), idle: s.cfg.SilentAfter / (unheededLimit + 1)},
 		stream:  s,
 		watcher: w,
-		bell:    &bell{sink: s.sink, rings: make(chan []relay.Ring), rung: make(chan struct{})},
+		bell:    &bell{sink: s.sink, rings: make(chan []relay.Ring), rung: make(chan struct{}, 1)},
 	}
 }
 
@@ -55,7 +55,7 @@ func newPump(conn *pgconn.PgConn, s *Stream, w *watcher) *pump {
 type bell struct {
 	sink  sink
 	rings chan []relay.Ring
-	rung  chan struct{}
+	rung  chan struct{} // holds one, since nobody may be waiting for the last
 }
 
 // run ends when rings is closed.
@@ -70,11 +70,15 @@ func (b *bell) run() {
 // takes leave and returns nil.
 func (p *pump) run(ctx context.Context) error {
 	for {
-		if err := p.listen(ctx); err != nil {
-			return err
-		}
+		err := p.listen(ctx)
 		if ctx.Err() != nil {
 			return p.leave()
+		}
+		if err != nil {
+			return err
+		}
+		if time.Now().Before(p.pos.due()) {
+			continue
 		}
 		if p.pos.unheeded >= unheededLimit {
 			return errSilent
@@ -86,8 +90,9 @@ func (p *pump) run(ctx context.Context) error {
 	}
 }
 
-// listen handles what comes until a status is due or ctx ends. The context with the
-// deadline serves many reads: one for each read would cost more than decoding.
+// listen handles what comes until the time at which a status is due has come, or has
+// changed, or ctx ends. The context with the deadline serves many reads: one for each read
+// would cost more than decoding.
 func (p *pump) listen(ctx context.Context) error {
 	due := p.pos.due()
 	tick, cancel := context.WithDeadline(ctx, due)
@@ -181,7 +186,8 @@ func (p *pump) take(ctx context.Context, e event) error {
 	return nil
 }
 
-// ring hands the batch over and waits until the sink has it.
+// ring hands the batch over and waits until the sink has it. When ctx ends, it waits a
+// little longer and then gives up, since a server that shuts down waits for us.
 func (p *pump) ring(ctx context.Context) error {
 	if len(p.batch) == 0 {
 		return nil
@@ -196,8 +202,10 @@ func (p *pump) ring(ctx context.Context) error {
 		case <-p.bell.rung:
 			return nil
 		case <-patience.C:
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if err := p.tell(ctx, false); err != nil {
-				<-p.bell.rung
 				return err
 			}
 			patience.Reset(ringPatience)

@@ -85,7 +85,7 @@ func (s *Stream) prepareSlot(ctx context.Context, db *pgx.Conn, repl *pgconn.PgC
 	case !sl.exists:
 		return s.makeSlot(ctx, db, repl)
 	case !sl.failover && s.server.version >= failoverSince:
-		return s.allowFailover(ctx, repl)
+		s.allowFailover(ctx, repl)
 	}
 	return nil
 }
@@ -109,10 +109,11 @@ func (s *Stream) stream(ctx context.Context, repl *pgconn.PgConn, w *watcher) er
 		}
 	})
 	err := p.run(ctx)
-	if err == nil {
+	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	cancel(err)
+	closeReplication(repl) // at once: the sink may take its time to return
 	close(p.bell.rings)
 	group.Wait()
 	s.ended()

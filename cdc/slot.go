@@ -197,13 +197,12 @@ func (s *Stream) slotMade(err error) error {
 }
 
 // allowFailover lets standbys of PostgreSQL 17 and later keep a slot that was made
-// without, for instance before an upgrade.
-func (s *Stream) allowFailover(ctx context.Context, repl *pgconn.PgConn) error {
+// without, for instance before an upgrade. A stream without is better than none.
+func (s *Stream) allowFailover(ctx context.Context, repl *pgconn.PgConn) {
 	_, err := repl.Exec(ctx, "ALTER_REPLICATION_SLOT "+quote(s.cfg.Slot)+" (FAILOVER)").ReadAll()
 	if err != nil {
-		return fmt.Errorf("let slot %q fail over: %w", s.cfg.Slot, err)
+		s.board.warn(fmt.Sprintf("slot %q will not fail over: %s", s.cfg.Slot, oneLine(err)))
 	}
-	return nil
 }
 
 const selectSlotWait = `

@@ -20,8 +20,12 @@ func TestSlotDroppedInMidStream(t *testing.T) {
 	b.insert("a")
 	b.heard("a")
 	again := b.missedAgain(1)
-	b.admin(fmt.Sprintf(`select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = '%[1]s';
-		select pg_drop_replication_slot('%[1]s')`, b.cfg.Slot))
+	// Between the two the stream may come back, hence the loop.
+	b.admin(fmt.Sprintf(`do $$ begin loop begin
+		perform pg_terminate_backend(active_pid, 5000) from pg_replication_slots where slot_name = '%[1]s';
+		perform pg_drop_replication_slot('%[1]s');
+		exit;
+	exception when object_in_use then null; end; end loop; end $$`, b.cfg.Slot))
 	harness.Eventually(t, 20*time.Second, "the stream is back", again)
 	b.insert("b")
 	b.heard("a,b")
@@ -176,4 +180,18 @@ func TestRebuildReplacesTheSlot(t *testing.T) {
 	}
 	b.insert("a")
 	b.heard("a")
+}
+
+func TestSlotThatNeverGetsOnIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := New(newBench(t).cfg, &recorder{})
+	err := fmt.Errorf("read the stream: %w", &pgconn.PgError{Code: "XX000", Severity: "ERROR", SeverityUnlocalized: "ERROR"})
+	for _, told := range []pglogrepl.LSN{1, 2, 2} {
+		if s.judge(err, true, told); s.replace != "" {
+			t.Fatalf("replaced at %s", told)
+		}
+	}
+	if s.judge(err, true, 2); s.replace == "" {
+		t.Error("not replaced after three sessions in vain")
+	}
 }
