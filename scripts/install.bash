@@ -91,9 +91,17 @@ install_packages() {
 	trap - EXIT
 }
 
+# apt_install is silent, except when it fails.
 apt_install() {
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null >/dev/null
+	local log
+	log=$(mktemp)
+	if ! as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null >"$log" 2>&1; then
+		cat "$log" >&2
+		rm -f "$log"
+		fail "apt-get install $* failed"
+	fi
+	rm -f "$log"
 }
 
 # forbid_services leaves a policy that is there alone, and stops if that one would let

@@ -271,6 +271,7 @@ func (r *Rabbit) environment() []string {
 		"RABBITMQ_LOG_BASE=" + r.path("log"),
 		"RABBITMQ_GENERATED_CONFIG_DIR=" + r.path("generated"),
 		"RABBITMQ_PLUGINS_EXPAND_DIR=" + r.path("plugins"),
+		"RABBITMQ_LOG=-color",
 		"RABBITMQ_PID_FILE=" + r.path("pid"),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=" + loopback,
 		"RABBITMQ_CTL_ERL_ARGS=" + loopback,
