@@ -2,6 +2,7 @@
 # What install-demo and install-test share. Sourced, never run.
 
 # Major versions of PostgreSQL that the relay supports, the newest first.
+# shellcheck disable=SC2034 # the scripts that source this use it
 majors="18 17 16 15"
 
 say() { printf '%s\n' "$*"; }

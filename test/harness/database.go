@@ -46,10 +46,19 @@ func Database(t testing.TB) *DB {
 // DatabaseOn is Database on another major version, 15 to 18.
 func DatabaseOn(t testing.TB, major int) *DB {
 	t.Helper()
-	return NewDatabase(t, sharedPostgres(t, major))
+	d := NewDatabase(t, sharedPostgres(t, major))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := d.drop(ctx); err != nil {
+			t.Errorf("harness: drop database %s: %v", d.Name, err)
+		}
+	})
+	return d
 }
 
-// NewDatabase is Database on a server of the test's own, made by Postgres.
+// NewDatabase makes an empty database on a server of the test's own, made by Postgres. It
+// ends with the server, which may be down when the test ends.
 func NewDatabase(t testing.TB, server *throwaway.Postgres) *DB {
 	t.Helper()
 	name := "test_" + strconv.FormatInt(databases.Add(1), 10)
@@ -64,13 +73,6 @@ func NewDatabase(t testing.TB, server *throwaway.Postgres) *DB {
 	if err := d.create(t.Context()); err != nil {
 		t.Fatalf("harness: create database %s: %v", name, err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := d.drop(ctx); err != nil {
-			t.Errorf("harness: drop database %s: %v", name, err)
-		}
-	})
 	return d
 }
 
@@ -93,7 +95,8 @@ func (d *DB) create(ctx context.Context) error {
 // drop ends whatever would hold the database: a prepared transaction can be rolled back
 // only from inside it, and a slot dropped only when nobody reads it.
 func (d *DB) drop(ctx context.Context) error {
-	if err := asAdmin(ctx, d.Server, d.Name, d.rollBackPrepared); err != nil {
+	err := asAdmin(ctx, d.Server, d.Name, func(conn *pgx.Conn) error { return d.rollBackPrepared(ctx, conn) })
+	if err != nil {
 		return err
 	}
 	return asAdmin(ctx, d.Server, "postgres", func(conn *pgx.Conn) error {
@@ -105,8 +108,7 @@ func (d *DB) drop(ctx context.Context) error {
 	})
 }
 
-func (d *DB) rollBackPrepared(conn *pgx.Conn) error {
-	ctx := context.Background()
+func (d *DB) rollBackPrepared(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, "select format('rollback prepared %L', gid) from pg_prepared_xacts where database = $1", d.Name)
 	if err != nil {
 		return err

@@ -74,6 +74,17 @@ func TestAppHasNoRights(t *testing.T) {
 	}
 }
 
+func TestOwnServerMayBeDownWhenTheTestEnds(t *testing.T) {
+	t.Parallel()
+	server := Postgres(t, throwaway.PostgresConfig{})
+	if err := NewDatabase(t, server).Relay(t).Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := server.Kill(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDropEndsWhatHoldsTheDatabase(t *testing.T) {
 	t.Parallel()
 	server := sharedPostgres(t, sharedMajor)
