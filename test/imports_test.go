@@ -1,0 +1,107 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows holds, for each package of this module, which others it may import outside of its
+// tests. They point one way: cmd/relay → {admin, cdc, notify, reconcile} → sql → root.
+// Whoever makes a package decides here where it stands.
+var arrows = map[string][]string{
+	"relay":                nil, // the vocabulary
+	"relay/sql":            {"relay"},
+	"relay/admin":          {"relay", "relay/sql"},
+	"relay/cdc":            {"relay", "relay/sql"},
+	"relay/notify":         {"relay", "relay/sql"},
+	"relay/reconcile":      {"relay", "relay/sql"},
+	"relay/throwaway":      nil, // servers for the demo and the tests; knows nothing of the product
+	"relay/demo":           {"relay", "relay/throwaway"},
+	"relay/cmd/relay":      {"relay", "relay/sql", "relay/admin", "relay/cdc", "relay/notify", "relay/reconcile", "relay/demo", "relay/throwaway"},
+	"relay/test":           nil,
+	"relay/test/harness":   {"relay/throwaway"},
+	"relay/examples":       nil,
+	"relay/examples/go/..": nil, // they are copied, so they stand alone
+}
+
+// goPackage is what go list tells of a package.
+type goPackage struct {
+	ImportPath string
+	Imports    []string // outside of tests
+}
+
+// TestImportDirections holds the packages to arrows, and the root package to the standard
+// library.
+func TestImportDirections(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t, "relay/...") {
+		allowed, known := arrows[p.ImportPath]
+		if strings.HasPrefix(p.ImportPath, "relay/examples/go/") {
+			allowed, known = arrows["relay/examples/go/.."]
+		}
+		switch {
+		case strings.Contains(p.ImportPath, "/testdata/"):
+			continue
+		case !known:
+			t.Errorf("package %s stands nowhere in arrows", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			switch {
+			case ours(imported) && !slices.Contains(allowed, imported):
+				t.Errorf("%s imports %s; it may import %v", p.ImportPath, imported, allowed)
+			case p.ImportPath == "relay" && !ours(imported) && !standard(imported):
+				t.Errorf("the root package imports %s; it may import the standard library alone", imported)
+			}
+		}
+	}
+}
+
+// TestThrowawayStandsAlone checks that the package that starts servers, its tests included,
+// depends on no other of ours.
+func TestThrowawayStandsAlone(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t, "-deps", "-test", "relay/throwaway") {
+		if name, _, _ := strings.Cut(p.ImportPath, " "); ours(name) && !strings.HasPrefix(name, "relay/throwaway") {
+			t.Errorf("relay/throwaway depends on %s", p.ImportPath)
+		}
+	}
+}
+
+func ours(path string) bool { return path == "relay" || strings.HasPrefix(path, "relay/") }
+
+// standard reports whether a package that is not ours is the standard library's: its first
+// element is no host name.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+func listPackages(t *testing.T, args ...string) (packages []goPackage) {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports"}, args...)...)
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		switch err := decoder.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return packages
+		case err != nil:
+			t.Fatalf("go list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+}
