@@ -32,6 +32,9 @@ type DispatcherConfig struct {
 	// Concurrency bounds the attempts under way to one HTTP destination
 	// (RELAY_HTTP_CONCURRENCY).
 	Concurrency int
+	// QueueBytes bounds the bodies that wait for one destination; what is above waits in the
+	// table, so that one slow destination does not hold the memory of all. Zero: no bound.
+	QueueBytes int64
 	// Timeout is how long one attempt may take (RELAY_HTTP_TIMEOUT). The destinations keep
 	// to it themselves; one that does not is cut off a little later.
 	Timeout time.Duration
@@ -88,7 +91,7 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 		l.circuit.begin()
 		l.mu.Unlock()
 		d.workers.Go(func() { d.work(l, it) })
-	case l.overdue():
+	case l.overdue(), d.config.QueueBytes > 0 && l.bytes >= d.config.QueueBytes:
 		l.mu.Unlock()
 		done(parked(relay.ReasonFull))
 	default:

@@ -26,7 +26,8 @@ type lane struct {
 
 	mu      sync.Mutex
 	queue   []item
-	head    int // index of the first item of queue still waiting
+	head    int   // index of the first item of queue still waiting
+	bytes   int64 // of the bodies in queue
 	active  int
 	circuit circuit
 	took    time.Duration // moving average of an attempt's duration
@@ -38,11 +39,15 @@ type lane struct {
 func (l *lane) queued() int { return len(l.queue) - l.head }
 
 // push appends an item. The caller holds the mutex.
-func (l *lane) push(it item) { l.queue = append(l.queue, it) }
+func (l *lane) push(it item) {
+	l.queue = append(l.queue, it)
+	l.bytes += int64(len(it.delivery.Message.Body))
+}
 
 // pop takes the first item. The caller holds the mutex and knows that there is one.
 func (l *lane) pop() item {
 	it := l.queue[l.head]
+	l.bytes -= int64(len(it.delivery.Message.Body))
 	l.queue[l.head] = item{}
 	l.head++
 	if l.head == len(l.queue) {

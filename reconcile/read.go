@@ -46,7 +46,7 @@ func (e *Engine) read(ctx context.Context) error {
 // readBatch reads one batch: pending messages in one statement, deliveries of open ones in
 // another.
 func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
-	budget := e.registry.reserve(e.config.InFlightBytes / readers)
+	budget := e.registry.reserve(max(e.config.InFlightBytes/readers, e.config.MaxPayload))
 	if budget == 0 {
 		e.registry.leave(batch...)
 		return
@@ -99,7 +99,7 @@ func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql
 		if f := e.judge(entries[i], &rows[i]); f != nil {
 			f.route(e.config.Router)
 			flights = append(flights, f)
-			limits.Budget = max(1, limits.Budget-entries[i].bytes)
+			limits.Budget = max(0, limits.Budget-entries[i].bytes)
 		}
 	}
 	return flights

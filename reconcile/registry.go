@@ -103,11 +103,20 @@ func (r *registry) signal() {
 	}
 }
 
-// reserve grants up to want bytes of what is free, none if nothing is.
+// smallReads is what a read is granted while the bytes are used up, as long as they are not
+// exceeded by more than a quarter: small messages do not wait behind large ones.
+const smallReads = 256 << 10
+
+// reserve grants up to want bytes of what is free, zero if the reader has to leave all to
+// the table.
 func (r *registry) reserve(want int64) (granted int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	granted = max(0, min(want, r.maxBytes-r.bytes))
+	granted = min(want, r.maxBytes-r.bytes)
+	if granted < smallReads && r.bytes < r.maxBytes+r.maxBytes/4 {
+		granted = smallReads
+	}
+	granted = max(0, granted)
 	r.bytes += granted
 	return granted
 }

@@ -26,7 +26,7 @@ const (
 // Limits bounds one read. Sizes are judged in SQL, before a body is transferred.
 type Limits struct {
 	MaxPayload int64 // bytes of one body
-	Budget     int64 // bytes of all bodies of this read; the first readable row is always read
+	Budget     int64 // bytes of all bodies of this read; small ones are read first
 }
 
 // MessageRow is one row of relay.outbox as asked for by id.
@@ -60,10 +60,10 @@ from (
 		when s.status <> 'pending' then 1
 		when s.deliver_at > clock_timestamp() then 2
 		when s.size > $2 then 3
-		when s.total > $3 and s.total > s.size then 4
+		when s.total > $3 then 4
 		else 5 end as verdict
 	from (
-		select r.*, sum(case when r.status = 'pending' and r.size <= $2 then r.size else 0 end) over (order by r.ord) as total
+		select r.*, sum(case when r.status = 'pending' and r.size <= $2 then r.size else 0 end) over (order by r.size, r.ord) as total
 		from (
 			select w.ord, f.*
 			from unnest($1::uuid[]) with ordinality as w(id, ord)
@@ -145,10 +145,10 @@ from (
 		when s.status <> 'open' or s.delivery_status not in ('waiting', 'push_failed', 'handle_failed') then 1
 		when s.next_attempt_at > clock_timestamp() then 2
 		when s.size > $4 then 3
-		when s.total > $5 and s.total > s.size then 4
+		when s.total > $5 then 4
 		else 5 end as verdict
 	from (
-		select r.*, sum(case when r.size <= $4 then r.size else 0 end) over (order by r.ord) as total
+		select r.*, sum(case when r.size <= $4 then r.size else 0 end) over (order by r.size, r.ord) as total
 		from (
 			select w.ord, f.*, d.target, d.circuit, d.status as delivery_status, d.attempts, d.handle_attempts, d.due_at, d.next_attempt_at
 			from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as w(id, subscription, instance, ord)

@@ -196,15 +196,15 @@ func TestReadBoundsSizesBeforeReading(t *testing.T) {
 	for _, row := range rows {
 		got = append(got, row.Verdict)
 	}
-	want := []Verdict{Readable, TooLarge, NotDue, Ended, Unseen, NoRoom}
+	want := []Verdict{NoRoom, TooLarge, NotDue, Ended, Unseen, Readable}
 	if !slices.Equal(got, want) {
 		t.Fatalf("verdicts %v, want %v", got, want)
 	}
-	if string(rows[0].Message.Body) != `{"a" :  1}` {
-		t.Fatalf("body %q", rows[0].Message.Body)
+	if string(rows[5].Message.Body) != "\x00\xff" {
+		t.Fatalf("body %q", rows[5].Message.Body)
 	}
-	rows, err = s.ReadMessages(t.Context(), []relay.ID{second}, Limits{MaxPayload: 500, Budget: 1})
-	if err != nil || string(rows[0].Message.Body) != "\x00\xff" {
+	rows, err = s.ReadMessages(t.Context(), []relay.ID{small}, Limits{MaxPayload: 500, Budget: 10})
+	if err != nil || string(rows[0].Message.Body) != `{"a" :  1}` {
 		t.Fatalf("%+v: %v", rows, err)
 	}
 }

@@ -110,7 +110,7 @@ func (s *service) wireDestinations() (err error) {
 		return err
 	}
 	dispatch := notify.DispatcherConfig{
-		HTTP: s.http, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout,
+		HTTP: s.http, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
 		Retry: s.policy().Interval, Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	}
 	if c.AMQPURL != "" {
