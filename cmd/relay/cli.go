@@ -10,6 +10,10 @@ import (
 // is a struct in a file of its own with a method Run(ctx context.Context, app *App) error,
 // of which it may leave out either.
 type CLI struct {
+	Migrate MigrateCmd `cmd:"" help:"Create the schema relay, or bring it to this program's version."`
+	Grant   GrantCmd   `cmd:"" help:"Let an application's role insert messages."`
+	Run     RunCmd     `cmd:"" help:"Deliver messages until told to stop."`
+	Demo    DemoCmd    `cmd:"" help:"Show the relay at work on throw-away servers; needs no configuration."`
 	Version VersionCmd `cmd:"" help:"Print the version of this program."`
 }
 
