@@ -185,9 +185,6 @@ func (r *registry) size() (entries int, bytes int64) {
 	return len(r.entries), r.bytes
 }
 
-// deliveryEntry is the entry of an open message's delivery.
-func deliveryEntry(id sql.DeliveryID) entry { return entry{id: id} }
-
 // messageEntry is the entry of a pending message.
 func messageEntry(ring relay.Ring, rung bool) entry {
 	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, rung: rung}

@@ -1,0 +1,198 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"relay"
+)
+
+// scripted is a destination that does what a test says: failures that a real server cannot
+// show at a chosen moment.
+type scripted func(ctx context.Context, d *relay.Delivery) relay.Outcome
+
+// Deliver implements Destination.
+func (s scripted) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome { return s(ctx, d) }
+
+func newTestDispatcher(concurrency int, s scripted) *Dispatcher {
+	return NewDispatcher(DispatcherConfig{
+		HTTP: s, Concurrency: concurrency, Timeout: 10 * time.Second,
+		Retry: func(*relay.Delivery, int) time.Duration { return time.Second },
+		Log:   slog.New(slog.DiscardHandler), Metrics: NewMetrics(nil),
+	})
+}
+
+func deliveryTo(t *testing.T, url string) *relay.Delivery {
+	t.Helper()
+	target, err := relay.ParseTarget(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &relay.Delivery{
+		Message: &relay.Message{ID: relay.NewID()}, Attempt: 1,
+		Subscriber: &relay.Subscriber{Name: relay.SubscriptionDirect, Target: target},
+	}
+}
+
+// outcomes counts how deliveries ended.
+type outcomes struct {
+	mu  sync.Mutex
+	all map[string]int
+}
+
+func (o *outcomes) done(out relay.Outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all == nil {
+		o.all = make(map[string]int)
+	}
+	o.all[fmt.Sprint(classNames[out.Class], " ", out.Reason)]++
+}
+
+func (o *outcomes) count(key string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all[key]
+}
+
+func TestConcurrencyIsBoundedPerDestination(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		d := newTestDispatcher(4, func(context.Context, *relay.Delivery) relay.Outcome {
+			most.Store(max(most.Load(), now.Add(1)))
+			time.Sleep(10 * time.Millisecond)
+			now.Add(-1)
+			return relay.Outcome{Class: relay.ClassHandled}
+		})
+		var out outcomes
+		for range 40 {
+			d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if out.count("handled ") != 40 || most.Load() != 4 {
+			t.Errorf("%v with at most %d at once", out.all, most.Load())
+		}
+	})
+}
+
+func TestWhatWaitsLongerThanASecondIsParked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDispatcher(1, func(context.Context, *relay.Delivery) relay.Outcome {
+			time.Sleep(5 * time.Second)
+			return relay.Outcome{Class: relay.ClassHandled}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go d.Run(ctx)
+		var out outcomes
+		for range 3 {
+			d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		}
+		time.Sleep(1200 * time.Millisecond)
+		if out.count("parked full") != 2 {
+			t.Errorf("%v", out.all)
+		}
+		other := deliveryTo(t, "http://two/")
+		d.Dispatch(other, false, out.done)
+		time.Sleep(5 * time.Second)
+		if out.count("handled ") != 2 {
+			t.Errorf("%v: another destination had to wait", out.all)
+		}
+		d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		if d.Dispatch(deliveryTo(t, "http://one/"), false, out.done); out.count("parked full") != 3 {
+			t.Errorf("%v: a destination known to be slow made messages wait in vain", out.all)
+		}
+		cancel()
+		d.Stop(t.Context())
+	})
+}
+
+func TestADestinationThatIsDownGetsOneProbeAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		var attempts atomic.Int64
+		d := newTestDispatcher(4, func(context.Context, *relay.Delivery) relay.Outcome {
+			attempts.Add(1)
+			time.Sleep(time.Millisecond)
+			if up.Load() {
+				return relay.Outcome{Class: relay.ClassHandled}
+			}
+			return relay.Outcome{Class: relay.ClassPushFailed}
+		})
+		var out outcomes
+		for range 100 {
+			d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go d.Run(ctx)
+		time.Sleep(time.Second)
+		if n := attempts.Load(); n > openAfter+4 || out.count("push_failed ")+out.count("parked circuit_open") != 100 {
+			t.Errorf("%d attempts, %v", n, out.all)
+		}
+		if d.Room("http://one:80") != 0 || len(d.Open()) != 1 {
+			t.Errorf("room %d, open %v", d.Room("http://one:80"), d.Open())
+		}
+		time.Sleep(2 * time.Second)
+		if d.Room("http://one:80") != 1 {
+			t.Error("no probe is asked for")
+		}
+		up.Store(true)
+		d.Dispatch(deliveryTo(t, "http://one/"), true, out.done)
+		time.Sleep(10 * time.Millisecond)
+		if len(d.Open()) != 0 || d.Room("http://one:80") == 0 {
+			t.Error("a success did not close the circuit")
+		}
+		cancel()
+		d.Stop(t.Context())
+	})
+}
+
+func TestAPanicIsThatDeliverysFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDispatcher(1, func(context.Context, *relay.Delivery) relay.Outcome { panic("bug") })
+		var out outcomes
+		d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		synctest.Wait()
+		if out.count("push_failed ") != 1 {
+			t.Errorf("%v", out.all)
+		}
+	})
+}
+
+func TestStopWaitsForWhatIsUnderWayAndNoLongerThanTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDispatcher(1, func(ctx context.Context, d *relay.Delivery) relay.Outcome {
+			select {
+			case <-ctx.Done():
+				return relay.Outcome{Class: relay.ClassUnknown}
+			case <-time.After(time.Second):
+				return relay.Outcome{Class: relay.ClassHandled}
+			}
+		})
+		var out outcomes
+		d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		begun := time.Now()
+		d.Stop(ctx)
+		if took := time.Since(begun); took != time.Second || out.count("handled ") != 1 || out.count("parked ") != 1 {
+			t.Errorf("after %s: %v", took, out.all)
+		}
+		d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		if out.count("parked ") != 2 {
+			t.Errorf("%v: an attempt began after the stop", out.all)
+		}
+	})
+}

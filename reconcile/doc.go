@@ -1,0 +1,60 @@
+// Package reconcile brings every row of the outbox to an end: it hears of rows, reads them,
+// has them sent, and writes what became of them.
+//
+// # The idea
+//
+// A doorbell says only that rows exist. What they are, and whether they are still due, is
+// read from the table just before sending, so that there is one path for every message,
+// whoever found it:
+//
+//	stream or NOTIFY ─┐
+//	sweep, due time  ─┼─> registry ─> read ─> route ─> send ─> write ─> unregister
+//	parked, by hand  ─┘
+//
+// # Four rules
+//
+// Register before you read. The registry holds what is in flight, bounded in messages and
+// in bytes. A second ring for the same thing is dropped, so that no message is under way
+// twice. What does not fit is left to the table.
+//
+// Read before you send. A row that is not pending any more is forgotten: that filters the
+// WAL which a server sends again after a crash. A row that the stream shows and SQL cannot
+// see yet is looked for again for a second. Nothing is sent that could not be read.
+//
+// Write before you unregister. An outcome is in the table before its entry leaves the
+// registry, hence no sweep can find a message that has been sent. Writes are fenced by the
+// lease rows, and skip rows that somebody else has locked; those stay registered and are
+// written later, without a new attempt.
+//
+// Confirm at hand-over. Ring returns as soon as rows are registered or left, and never
+// waits for a destination. The slot follows the WAL whatever endpoints do.
+//
+// # What waits, waits in the table
+//
+// A delivery that cannot start within a second is parked: its message becomes open, and the
+// delivery waiting, with a reason. Parked deliveries have no due time; they are read again
+// when their circuit has room. Failed ones have a due time and a timer. Pending messages
+// are only those that nobody has looked at yet, which keeps a sweep short.
+//
+// # Unflushed rows
+//
+// Under asynchronous commit a row can be seen, be sent, and vanish in a crash. The stream
+// shows only what is durable. Whatever was found by reading is registered only once the WAL
+// is flushed as far as it was inserted when the row was seen.
+//
+// # Crash here, and what happens
+//
+//	when the relay dies           what stands in the table   what happens next
+//	after the ring                pending                    the slot may have been confirmed; a sweep finds it
+//	after registering or reading  pending                    the same
+//	before the request is sent    pending                    the same
+//	after sending, no answer yet  pending                    sent again with the same id: a duplicate
+//	after the answer              pending                    the same
+//	while writing                 pending, or written        one statement: all of it or nothing
+//	after writing                 ended, or due again        a ring from replayed WAL is forgotten
+//	while renewing its leases     its shards are leased      others take over when the lease has ended
+//	frozen, and awake again       leased by another          its writes hit no row: the epoch has changed
+//
+// A stop by SIGTERM takes nothing more in, lets what is under way end, writes it, and
+// releases the leases: nothing is sent twice.
+package reconcile

@@ -1,0 +1,65 @@
+package reconcile
+
+import (
+	"testing"
+
+	"relay"
+)
+
+func ringEntries(n int) []entry {
+	out := make([]entry, n)
+	for i := range out {
+		out[i] = messageEntry(relay.Ring{ID: relay.NewID()}, true)
+	}
+	return out
+}
+
+func TestRegistryDropsASecondRingAndLeavesWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(10, 100)
+	rings := ringEntries(12)
+	if n := r.add(rings[:5]); n != 5 {
+		t.Fatalf("added %d, want 5", n)
+	}
+	if n := r.add(rings[:5]); n != 0 || r.tookLeft() {
+		t.Fatalf("a second ring added %d", n)
+	}
+	if n := r.add(rings); n != 5 || !r.tookLeft() || r.tookLeft() {
+		t.Fatalf("added %d, want 5, with two left to the table once", n)
+	}
+	if got := r.take(100); len(got) != 10 {
+		t.Fatalf("took %d entries, want 10", len(got))
+	}
+	if n, _ := r.size(); n != 10 {
+		t.Fatalf("%d in flight after taking, want 10", n)
+	}
+}
+
+func TestRegistryAccountsForBytes(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(10, 1<<20)
+	r.add(ringEntries(3))
+	entries := r.take(3)
+	granted := r.reserve(1 << 20)
+	if granted != 1<<20 {
+		t.Fatalf("granted %d of a free MiB", granted)
+	}
+	entries[0].bytes, entries[1].bytes = 700<<10, 300<<10
+	r.settle(granted, entries[:2])
+	if _, bytes := r.size(); bytes != 1000<<10 {
+		t.Fatalf("%d bytes, want 1000 KiB", bytes)
+	}
+	if r.sweepRoom() != 0 {
+		t.Error("a sweep has room while more than half of the bytes are used")
+	}
+	if granted := r.reserve(1 << 20); granted != smallReads {
+		t.Errorf("granted %d while the bytes are used up, want what small messages get", granted)
+	}
+	r.settle(smallReads, nil)
+	r.remove(entries[0])
+	r.remove(entries[0])
+	r.leave(entries[1])
+	if n, bytes := r.size(); n != 1 || bytes != 0 {
+		t.Errorf("%d entries with %d bytes are left, want 1 with 0", n, bytes)
+	}
+}
