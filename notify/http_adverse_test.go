@@ -3,6 +3,7 @@ package notify_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -236,6 +238,63 @@ func TestHTTPRetriesNoMoreThanOnce(t *testing.T) {
 	}
 }
 
+// When one idle connection is dead the others are too, as after a restart of the server:
+// the retry must not try its luck with the next of them.
+func TestHTTPRetriesOnAFreshConnection(t *testing.T) {
+	t.Parallel()
+	const idle = 4
+	all := newRendezvous(idle)
+	var requests atomic.Int32
+	l := listen(t, func(c net.Conn) {
+		defer c.Close()
+		in := bufio.NewReader(c)
+		if !exchange(c, in) {
+			return
+		}
+		if requests.Add(1) <= idle {
+			all.wait()
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		exchange(c, in)
+	})
+	h := newHTTP(t, notify.HTTPConfig{})
+	s := operatorsTarget(t, "http://"+l.Addr().String())
+	var wg sync.WaitGroup
+	for range idle {
+		wg.Go(func() { h.Deliver(t.Context(), newDelivery(s, []byte("{}"))) })
+	}
+	wg.Wait()
+	if out := h.Deliver(t.Context(), newDelivery(s, []byte("{}"))); out.Class != relay.ClassHandled {
+		t.Errorf("outcome %+v", out)
+	}
+}
+
+// A server that closes each connection after its answer, without saying so, crosses the
+// next request at every possible moment.
+func TestHTTPServerThatClosesAfterEachAnswer(t *testing.T) {
+	t.Parallel()
+	l := listen(t, answering(func(c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}))
+	h := newHTTP(t, notify.HTTPConfig{})
+	s := operatorsTarget(t, "http://"+l.Addr().String())
+	for range 300 {
+		if out := h.Deliver(t.Context(), newDelivery(s, []byte("{}"))); out.Class != relay.ClassHandled {
+			t.Fatalf("outcome %+v", out)
+		}
+	}
+}
+
+func TestHTTPDoesNotRetryOnAFreshConnection(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int32
+	l := listen(t, answering(func(c net.Conn) { requests.Add(1); reset(c) }))
+	out := newHTTP(t, notify.HTTPConfig{}).Deliver(t.Context(), newDelivery(operatorsTarget(t, "http://"+l.Addr().String()), []byte("{}")))
+	if out.Class != relay.ClassPushFailed || requests.Load() != 1 {
+		t.Errorf("%d requests, outcome %+v", requests.Load(), out)
+	}
+}
+
 // One endpoint that fails must not close the connections of another.
 func TestHTTPFailureLeavesOtherOriginsConnected(t *testing.T) {
 	t.Parallel()
@@ -346,5 +405,21 @@ func TestHTTPSFailures(t *testing.T) {
 		if out.Class != relay.ClassPushFailed || !strings.Contains(out.Error, row.says) {
 			t.Errorf("%s: class %d, error %q, want it to say %q", row.name, out.Class, out.Error, row.says)
 		}
+	}
+}
+
+// When the relay stops, what may have arrived is unknown and counts no attempt.
+func TestHTTPBrokenOffByTheRelay(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := listen(t, answering(func(c net.Conn) { cancel(); silence(c) }))
+	h := newHTTP(t, notify.HTTPConfig{})
+	s := operatorsTarget(t, "http://"+l.Addr().String())
+	out := h.Deliver(ctx, newDelivery(s, []byte("{}")))
+	if out.Class != relay.ClassUnknown || !strings.Contains(out.Error, "the relay stops") {
+		t.Errorf("in flight: %+v", out)
+	}
+	if out := h.Deliver(ctx, newDelivery(s, []byte("{}"))); out.Class != relay.ClassPushFailed {
+		t.Errorf("before it began: %+v", out)
 	}
 }
