@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"relay/crash"
 )
 
 // waitPoll is how often it is asked what the making of a slot waits for.
@@ -159,6 +161,7 @@ func (s *Stream) makeSlot(ctx context.Context, db *pgx.Conn, repl *pgconn.PgConn
 				return err
 			}
 			s.board.say(waiting.Error())
+			crash.At(crash.SlotMaking)
 		}
 	}
 }
@@ -190,6 +193,7 @@ func (s *Stream) slotMade(err error) error {
 	if err != nil {
 		return fmt.Errorf("create slot %q: %w", s.cfg.Slot, err)
 	}
+	crash.At(crash.SlotMade)
 	s.replace = ""
 	s.metrics.slotsMade.Inc()
 	s.cfg.Log.Info("slot made", "slot", s.cfg.Slot)

@@ -2,6 +2,8 @@ package notify
 
 import (
 	"context"
+
+	"relay/crash"
 )
 
 // amqpVerdict is how the way of one message through one channel ended.
@@ -39,6 +41,7 @@ func (p *amqpChannel) send(ctx context.Context, m *amqpMessage) amqpResult {
 		return p.abandon(f)
 	}
 	if f.err == nil {
+		crash.At(crash.AfterSend)
 		select {
 		case <-f.confirm.Done():
 		case <-ctx.Done():

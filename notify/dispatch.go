@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/crash"
 )
 
 const (
@@ -259,6 +260,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	if delivery.Subscriber.Target.Kind != relay.TargetHTTP {
 		destination = d.config.AMQP
 	}
+	crash.At(crash.BeforeSend)
 	return destination.Deliver(ctx, delivery)
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"relay/crash"
 )
 
 // progress is how far an attempt has come. Goroutines of net/http write it.
@@ -29,6 +31,7 @@ func (p *progress) watch(ctx context.Context) context.Context {
 			p.idle.Store(info.Reused && info.WasIdle)
 			p.connected.Store(true)
 		},
+		WroteRequest:         func(httptrace.WroteRequestInfo) { crash.At(crash.AfterSend) },
 		GotFirstResponseByte: func() { p.answered.Store(true) },
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/crash"
 	"relay/sql"
 )
 
@@ -78,6 +79,7 @@ func (e *Engine) launch(f *flight) {
 // ended notes how one delivery's attempt ended; the last one's outcome sends all to the
 // writer.
 func (f *flight) ended(d *relay.Delivery, o relay.Outcome) {
+	crash.At(crash.AfterAnswer)
 	e := f.engine
 	if f.state.taking && o.Class.Accepted() {
 		e.config.Metrics.latency.Observe(time.Since(f.state.due).Seconds())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/crash"
 	"relay/sql"
 )
 
@@ -71,6 +72,7 @@ func (e *Engine) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	crash.At(crash.LeaseRenewed)
 	was := e.lease.Load()
 	own := newOwnership(lease, relays, asked.Add(e.config.LeaseTTL))
 	e.lease.Store(own)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/crash"
 	"relay/sql"
 )
 
@@ -73,6 +74,9 @@ func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
 			e.registry.leave(held...)
 			return
 		}
+	}
+	if len(flights) > 0 {
+		crash.At(crash.AfterRead)
 	}
 	for _, f := range flights {
 		e.launch(f)

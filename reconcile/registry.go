@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/crash"
 	"relay/sql"
 )
 
@@ -66,6 +67,7 @@ func (r *registry) add(things []entry) (added int) {
 		added++
 	}
 	if added > 0 {
+		crash.At(crash.AfterRegister)
 		r.signal()
 	}
 	return added

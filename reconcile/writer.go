@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/crash"
 	"relay/sql"
 )
 
@@ -191,8 +192,10 @@ func (w *writer) writeWith(ctx context.Context, items []*written, write writeFun
 		changes = append(changes, item.changes...)
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		crash.At(crash.BeforeWrite)
 		ids, err := write(ctx, w.engine.lease.Load().lease, changes)
 		if err == nil {
+			crash.At(crash.AfterWrite)
 			w.report(nil)
 			w.settle(ctx, items, ids)
 			return
@@ -223,6 +226,7 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 		done = append(done, item.entry)
 		w.announce(item.changes)
 	}
+	crash.At(crash.BeforeUnregister)
 	w.engine.registry.remove(done...)
 	w.settled(len(done))
 	if len(missed) > 0 {

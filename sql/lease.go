@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"relay"
+	"relay/crash"
 )
 
 // Instance is one running relay: a sign of life for the others. Name and Version are for people.
@@ -27,6 +28,7 @@ func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration) (leas
 		if err := renewOwned(ctx, tx, &lease, ttl); err != nil {
 			return err
 		}
+		crash.At(crash.LeaseRenewing)
 		share := (relay.Shards + relays - 1) / relays
 		return takeFree(ctx, tx, &lease, ttl, share-len(lease.Epochs))
 	})

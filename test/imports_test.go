@@ -16,11 +16,12 @@ import (
 // Whoever makes a package decides here where it stands.
 var arrows = map[string][]string{
 	"relay":                nil, // the vocabulary
-	"relay/sql":            {"relay"},
+	"relay/crash":          nil, // marks at which tests kill the relay; nothing in ordinary builds
+	"relay/sql":            {"relay", "relay/crash"},
 	"relay/admin":          {"relay", "relay/sql"},
-	"relay/cdc":            {"relay", "relay/sql"},
-	"relay/notify":         {"relay", "relay/sql"},
-	"relay/reconcile":      {"relay", "relay/sql"},
+	"relay/cdc":            {"relay", "relay/crash", "relay/sql"},
+	"relay/notify":         {"relay", "relay/crash", "relay/sql"},
+	"relay/reconcile":      {"relay", "relay/crash", "relay/sql"},
 	"relay/throwaway":      nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":           {"relay", "relay/throwaway"},
 	"relay/cmd/relay":      {"relay", "relay/sql", "relay/admin", "relay/cdc", "relay/notify", "relay/reconcile", "relay/demo", "relay/throwaway"},
