@@ -71,8 +71,8 @@ var misbehaviours = []struct {
 	class  relay.Class
 	says   string // in the error
 }{
-	{"hangs before reading", func(net.Conn) {}, relay.ClassPushFailed, "no answer within 300ms"},
-	{"hangs after reading", silence, relay.ClassPushFailed, "no answer within 300ms"},
+	{"hangs before reading", func(net.Conn) {}, relay.ClassPushFailed, "no answer within 1s"},
+	{"hangs after reading", silence, relay.ClassPushFailed, "no answer within 1s"},
 	{"closes at once", func(c net.Conn) { c.Close() }, relay.ClassPushFailed, "closed"},
 	{"resets at once", func(c net.Conn) { reset(c); c.Close() }, relay.ClassPushFailed, "closed"},
 	{"closes before the answer", answering(func(c net.Conn) {}), relay.ClassPushFailed, "closed before the whole answer"},
@@ -117,7 +117,7 @@ var misbehaviours = []struct {
 	{"one byte a moment of a header", answering(func(c net.Conn) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nx-slow: ")
 		forEver(c, "x", 20*time.Millisecond)
-	}), relay.ClassPushFailed, "no answer within 300ms"},
+	}), relay.ClassPushFailed, "no answer within 1s"},
 	{"endless informational answers", answering(func(c net.Conn) { forEver(c, "HTTP/1.1 102 Wait\r\n\r\n", 20*time.Millisecond) }), relay.ClassPushFailed, ""},
 	{"switches protocols and hangs", answering(func(c net.Conn) {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
@@ -134,13 +134,13 @@ func TestHTTPMisbehaviour(t *testing.T) {
 			t.Parallel()
 			l := listen(t, row.handle)
 			s := operatorsTarget(t, "http://"+l.Addr().String()+"/hook")
-			s.Timeout = 300 * time.Millisecond
+			s.Timeout = time.Second
 			out := newHTTP(t, notify.HTTPConfig{}).Deliver(t.Context(), newDelivery(s, []byte(`{"n":1}`)))
 			if out.Class != row.class || !strings.Contains(out.Error, row.says) {
 				t.Errorf("class %d, want %d; error %q, want it to say %q", out.Class, row.class, out.Error, row.says)
 			}
-			if out.Duration > 3*time.Second {
-				t.Errorf("took %v, ten times its deadline", out.Duration)
+			if out.Duration > 5*time.Second {
+				t.Errorf("took %v, far beyond its deadline", out.Duration)
 			}
 			if len(out.Response) > relay.MaxResponse {
 				t.Errorf("%d bytes of the answer are kept", len(out.Response))
@@ -395,12 +395,12 @@ func TestHTTPSFailures(t *testing.T) {
 		{"another name", strings.Replace(modern.URL, "127.0.0.1", "localhost", 1), "the certificate is not trusted: x509: certificate is valid for", roots},
 		{"TLS 1.1", old.URL, "the exchange failed: remote error: tls: protocol version not supported", oldRoots},
 		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), "no TLS is spoken there", nil},
-		{"silent", "https://" + mute.Addr().String(), "within 300ms", nil},
+		{"silent", "https://" + mute.Addr().String(), "within 1s", nil},
 		{"closed", "https://" + closing.Addr().String(), "closed before a request could be sent", nil},
 	}
 	for _, row := range rows {
 		s := operatorsTarget(t, row.target)
-		s.Timeout = 300 * time.Millisecond
+		s.Timeout = time.Second
 		out := newHTTP(t, notify.HTTPConfig{RootCAs: row.roots}).Deliver(t.Context(), newDelivery(s, nil))
 		if out.Class != relay.ClassPushFailed || !strings.Contains(out.Error, row.says) {
 			t.Errorf("%s: class %d, error %q, want it to say %q", row.name, out.Class, out.Error, row.says)

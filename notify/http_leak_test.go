@@ -63,12 +63,14 @@ func TestHTTPLeaksNothing(t *testing.T) {
 		"no such name": "http://nowhere.invalid/hook",
 		"no TLS":       "https://" + listen(t, silence).Addr().String() + "/hook",
 		"TLS to HTTP":  "https://" + serve(t, http.NotFound).Listener.Addr().String() + "/hook",
-		"redirect":     serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/leak-location", 302) }).URL,
+		"redirect":     serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/leak-location", http.StatusFound) }).URL,
 		"bad redirect": serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "http://[leak-location")
-			w.WriteHeader(302)
+			w.WriteHeader(http.StatusFound)
 		}).URL,
-		"says it again": serve(t, func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.RequestURI, 500) }).URL,
+		"says it again": serve(t, func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, r.RequestURI, http.StatusInternalServerError)
+		}).URL,
 	}
 	certified, _ := serveTLS(t, func(*httptest.Server) {}, http.NotFound)
 	targets["unknown authority"] = certified.URL
