@@ -37,7 +37,8 @@ grant insert (topic, key, payload, deliver_at) on relay.outbox to app`
 type recorder struct {
 	mu     sync.Mutex
 	rings  []relay.Ring
-	parts  int // calls of Ring
+	calls  int // of Ring, begun
+	parts  int // calls of Ring, ended
 	missed int
 	block  chan struct{} // if not nil, Ring waits until it is closed
 }
@@ -46,6 +47,7 @@ type recorder struct {
 func (r *recorder) Ring(rings []relay.Ring) {
 	r.mu.Lock()
 	block := r.block
+	r.calls++
 	r.mu.Unlock()
 	if block != nil {
 		<-block

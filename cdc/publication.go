@@ -134,7 +134,7 @@ func (s *Stream) explainPublication(err error, flaw string) error {
 }
 
 func (s *Stream) makePublication(ctx context.Context, db *pgx.Conn) error {
-	err := s.alterPublication(ctx, db, s.createPublication())
+	err := s.alterPublication(ctx, db, createPublication(s.cfg.Publication))
 	if err != nil && sqlstate(err) != codeDuplicateObject { // another relay was faster
 		return fmt.Errorf("create publication %q: %w", s.cfg.Publication, err)
 	}
@@ -142,23 +142,25 @@ func (s *Stream) makePublication(ctx context.Context, db *pgx.Conn) error {
 	return nil
 }
 
-func (s *Stream) createPublication() string {
-	return "create publication " + quote(s.cfg.Publication) +
+func createPublication(name string) string {
+	return "create publication " + quote(name) +
 		" for table relay.outbox (id, key, deliver_at) with (publish = 'insert')"
 }
 
-// repairPublication sets everything that matters. A publication for all tables cannot be
-// altered and is made anew.
-func (s *Stream) repairPublication(ctx context.Context, db *pgx.Conn, recreate bool) error {
-	name := quote(s.cfg.Publication)
-	statements := []string{
-		"alter publication " + name + " set table relay.outbox (id, key, deliver_at)",
-		"alter publication " + name + " set (publish = 'insert', publish_via_partition_root = false)",
-	}
+// repairs are the statements that set everything that matters. A publication for all
+// tables cannot be altered and is made anew.
+func repairs(name string, recreate bool) []string {
 	if recreate {
-		statements = []string{"drop publication " + name, s.createPublication()}
+		return []string{"drop publication " + quote(name), createPublication(name)}
 	}
-	if err := s.alterPublication(ctx, db, statements...); err != nil {
+	return []string{
+		"alter publication " + quote(name) + " set table relay.outbox (id, key, deliver_at)",
+		"alter publication " + quote(name) + " set (publish = 'insert', publish_via_partition_root = false)",
+	}
+}
+
+func (s *Stream) repairPublication(ctx context.Context, db *pgx.Conn, recreate bool) error {
+	if err := s.alterPublication(ctx, db, repairs(s.cfg.Publication, recreate)...); err != nil {
 		return fmt.Errorf("repair publication %q: %w", s.cfg.Publication, err)
 	}
 	return nil

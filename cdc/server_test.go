@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"relay/test/harness"
 )
 
@@ -54,10 +56,12 @@ func TestSlotsAndSendersExhausted(t *testing.T) {
 	b.admin("select pg_drop_replication_slot('other')")
 	b.until(r, "streaming")
 	r.stop()
-	holder, err := connectReplication(t.Context(), b.cfg.Conn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var holder *pgconn.PgConn
+	harness.Eventually(t, 10*time.Second, "the one sender is free", func() bool {
+		var err error
+		holder, err = connectReplication(t.Context(), b.cfg.Conn)
+		return err == nil
+	})
 	r = b.run()
 	b.until(r, "no WAL sender or connection is free (max_wal_senders is 1); to mend it: alter system set max_wal_senders = 10")
 	closeReplication(holder)
@@ -111,6 +115,11 @@ func TestServerStopsWhileTheSinkIsBusy(t *testing.T) {
 	r := b.streaming()
 	release := b.blockSink()
 	b.insert("a")
+	harness.Eventually(t, 5*time.Second, "the sink is busy", func() bool {
+		b.rec.mu.Lock()
+		defer b.rec.mu.Unlock()
+		return b.rec.calls > 0
+	})
 	began := time.Now()
 	err := b.db.Server.Stop("fast")
 	if took := time.Since(began); err != nil || took > 6*time.Second {

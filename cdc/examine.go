@@ -1,0 +1,72 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Flaw is what keeps the stream from working, and the command that mends it. The zero
+// value is none.
+type Flaw struct{ Why, Mend string }
+
+// Examined is a replication slot as ExamineSlot found it.
+type Examined struct {
+	Exists bool
+	// Reader is who reads it now: process, role and application. Empty: nobody.
+	Reader string
+	// Status is the server's word on its WAL: reserved, extended, unreserved or lost.
+	Status string
+	Lag    Lag
+	Flaw   Flaw
+}
+
+// ExamineSlot looks at the slot of that name as a stream would, and changes nothing. A slot
+// that does not exist is no error.
+func ExamineSlot(ctx context.Context, db *pgx.Conn, name string) (Examined, error) {
+	sl, err := readSlot(ctx, db, name)
+	if err != nil || !sl.exists {
+		return Examined{}, err
+	}
+	e := Examined{Exists: true, Flaw: sl.flawOf(name)}
+	if sl.pid != 0 {
+		e.Reader = fmt.Sprintf("pid %d (%s)", sl.pid, sl.usedBy)
+	}
+	const selectStatus = "select coalesce(wal_status, '') from pg_replication_slots where slot_name = $1"
+	if err := db.QueryRow(ctx, selectStatus, name).Scan(&e.Status); err != nil {
+		return e, fmt.Errorf("read slot %q: %w", name, err)
+	}
+	e.Lag, err = ReadLag(ctx, db, name)
+	return e, err
+}
+
+// flawOf says what is wrong with a slot that exists.
+func (sl slot) flawOf(name string) Flaw {
+	drop := fmt.Sprintf("set RELAY_SLOT to another name, or select pg_drop_replication_slot(%s)", literal(name))
+	switch {
+	case sl.plugin == "":
+		return Flaw{Why: "it is a physical slot", Mend: drop}
+	case sl.plugin != "pgoutput":
+		return Flaw{Why: "it is a slot of plugin " + sl.plugin + ", not of pgoutput", Mend: drop}
+	case !sl.here:
+		return Flaw{Why: "it belongs to database " + sl.database, Mend: drop}
+	case sl.broken != "":
+		return Flaw{Why: "it is lost: " + sl.broken, Mend: "relay run (it replaces the slot, and sweeps for what was missed)"}
+	}
+	return Flaw{}
+}
+
+// ExaminePublication looks at the publication of that name as a stream would, and changes
+// nothing. It reports whether there is one.
+func ExaminePublication(ctx context.Context, db *pgx.Conn, name string) (exists bool, flaw Flaw, err error) {
+	p, err := readPublication(ctx, db, name)
+	if err != nil || p.oid == 0 {
+		return false, Flaw{}, err
+	}
+	if why := p.flaw(); why != "" {
+		flaw = Flaw{Why: why, Mend: strings.Join(repairs(name, p.everything), "; ")}
+	}
+	return true, flaw, nil
+}
