@@ -41,7 +41,9 @@ type DispatcherConfig struct {
 	Timeout time.Duration
 	// Retry returns when a delivery that failed for the n-th time goes again; the probes of
 	// an open circuit keep to it.
-	Retry   func(d *relay.Delivery, attempts int) time.Duration
+	Retry func(d *relay.Delivery, attempts int) time.Duration
+	// Allowed reports whether an attempt for a message of the shard may start now.
+	Allowed func(shard int16) bool
 	Log     *slog.Logger
 	Metrics *Metrics
 }
@@ -214,7 +216,9 @@ func (d *Dispatcher) work(l *lane, it item) {
 func (d *Dispatcher) next(l *lane, last *relay.Delivery, o relay.Outcome) (item, bool) {
 	now := time.Now()
 	l.mu.Lock()
-	l.learn(o.Duration)
+	if o.Class.Attempted() {
+		l.learn(o.Duration)
+	}
 	l.used = now
 	changed := l.circuit.end(last.Message.ID, o, d.config.Retry(last, last.Attempt), now)
 	open := l.circuit.open
@@ -241,6 +245,9 @@ func (d *Dispatcher) next(l *lane, last *relay.Delivery, o relay.Outcome) (item,
 
 // attempt asks the destination, bounded in time. A panic is that delivery's failure.
 func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
+	if !d.config.Allowed(delivery.Message.Shard) {
+		return relay.Outcome{Class: relay.ClassParked}
+	}
 	started := time.Now()
 	timeout := d.config.Timeout
 	if t := delivery.Subscriber.Timeout; t > 0 {

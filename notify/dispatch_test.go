@@ -23,8 +23,9 @@ func (s scripted) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome 
 func newTestDispatcher(concurrency int, s scripted) *Dispatcher {
 	return NewDispatcher(DispatcherConfig{
 		HTTP: s, Concurrency: concurrency, Timeout: 10 * time.Second,
-		Retry: func(*relay.Delivery, int) time.Duration { return time.Second },
-		Log:   slog.New(slog.DiscardHandler), Metrics: NewMetrics(nil),
+		Retry:   func(*relay.Delivery, int) time.Duration { return time.Second },
+		Allowed: func(int16) bool { return true },
+		Log:     slog.New(slog.DiscardHandler), Metrics: NewMetrics(nil),
 	})
 }
 

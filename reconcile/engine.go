@@ -36,8 +36,10 @@ type Config struct {
 	Policy     Policy
 	// Groups divides the shards among sweeps (RELAY_RECONCILE).
 	Groups []Group
-	// Streaming reports whether a doorbell works; without one sweeps run every 500 ms.
+	// Streaming reports whether this relay itself hears the stream, and rings the others.
 	Streaming func() bool
+	// Ringing reports whether a doorbell works; without one sweeps run every 500 ms.
+	Ringing func() bool
 	// InFlight bounds the registry in messages, InFlightBytes in bytes of their bodies,
 	// MaxPayload one body in bytes.
 	InFlight      int
@@ -65,6 +67,8 @@ type Engine struct {
 	due      *alarm
 	backlog  *backlog
 	lease    atomic.Pointer[ownership]
+	stopping atomic.Bool
+	others   *forwarder
 	sweepNow []chan struct{} // one for each group
 	trouble  troubles
 }
@@ -77,6 +81,7 @@ func New(config Config) *Engine {
 		registry: newRegistry(config.InFlight, config.InFlightBytes),
 		due:      newAlarm(),
 		backlog:  newBacklog(),
+		others:   newForwarder(),
 		trouble:  troubles{log: config.Log},
 	}
 	e.writer = newWriter(e)
@@ -88,14 +93,17 @@ func New(config Config) *Engine {
 }
 
 // Ring registers the rows of one committed transaction, or leaves them to the table when
-// the registry is full. It returns at once. Rows of other relays' shards are dropped.
+// the registry is full. It returns at once. Rows of other relays' shards are passed on to
+// them.
 func (e *Engine) Ring(rings []relay.Ring) {
 	own := e.lease.Load()
 	now := time.Now()
 	entries := make([]entry, 0, len(rings))
+	var foreign []relay.ID
 	for _, ring := range rings {
 		switch {
 		case !own.holds(relay.ShardOf(ring.ID, ring.Key)):
+			foreign = append(foreign, ring.ID)
 		case ring.DeliverAt.After(now):
 			e.due.hint(ring.DeliverAt)
 		default:
@@ -103,6 +111,9 @@ func (e *Engine) Ring(rings []relay.Ring) {
 		}
 	}
 	e.registry.add(entries)
+	if len(foreign) > 0 && own.fleet.Relays > 1 {
+		e.others.add(foreign)
+	}
 	e.config.Metrics.rung.Add(float64(len(rings)))
 }
 
@@ -158,6 +169,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	intake.Go(func() error { return e.keepLeases(ctx) })
 	intake.Go(func() error { return e.watchDue(ctx) })
+	intake.Go(func() error { return e.forward(ctx) })
 	intake.Go(func() error { return e.refill(ctx) })
 	intake.Go(func() error { return e.tidy(ctx) })
 	for i := range e.config.Groups {
@@ -165,6 +177,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	err := intake.Wait()
 
+	e.stopping.Store(true)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Grace)
 	defer cancel()
 	renewing, stopRenewing := context.WithCancel(grace)
@@ -181,18 +194,19 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // Status is what an engine says about itself.
 type Status struct {
-	Shards   int   // owned
-	Relays   int   // alive on this database, this one included
-	InFlight int   // messages and deliveries
-	Bytes    int64 // of their bodies
-	Trouble  string
+	Shards    int   // owned
+	Relays    int   // alive on this database, this one included
+	Streaming bool  // one of them hears the stream
+	InFlight  int   // messages and deliveries
+	Bytes     int64 // of their bodies
+	Trouble   string
 }
 
 // Status returns the present state.
 func (e *Engine) Status() Status {
 	own := e.lease.Load()
 	n, bytes := e.registry.size()
-	return Status{Shards: len(own.lease.Epochs), Relays: own.relays, InFlight: n, Bytes: bytes, Trouble: e.trouble.last()}
+	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last()}
 }
 
 // pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.

@@ -11,27 +11,46 @@ import (
 	"relay/sql"
 )
 
+const (
+	// renewShared is how often leases are renewed while there are several relays, so that
+	// what one gives up, or leaves behind, is taken soon.
+	renewShared = time.Second
+	// drainEvery is how often shards that are given up are looked at.
+	drainEvery = 20 * time.Millisecond
+)
+
 // ownership is what this relay owns, as it last knew.
 type ownership struct {
-	lease  sql.Lease
-	shards []int16 // ascending
+	lease  sql.Lease // under which outcomes are written, of shards being given up too
+	shards []int16   // whose messages are sent, ascending
 	owned  [relay.Shards]bool
-	relays int
+	giving []int16 // given up as soon as nothing of them is under way
+	fleet  sql.Fleet
 	// until is when the leases end at the earliest, by this machine's monotonic clock.
 	until time.Time
 }
 
-func newOwnership(lease sql.Lease, relays int, until time.Time) *ownership {
-	o := &ownership{lease: lease, relays: relays, until: until}
-	o.shards = slices.Sorted(maps.Keys(lease.Epochs))
+// newOwnership decides what is sent and what is given up. The highest shards of what
+// exceeds an even share go, so that the lowest, whose owner holds the slot, stays.
+func newOwnership(lease sql.Lease, fleet sql.Fleet, until time.Time) *ownership {
+	o := &ownership{lease: lease, fleet: fleet, until: until}
+	all := slices.Sorted(maps.Keys(lease.Epochs))
+	keep := min(len(all), sql.Share(fleet.Relays))
+	o.shards, o.giving = all[:keep], all[keep:]
 	for _, shard := range o.shards {
 		o.owned[shard] = true
 	}
 	return o
 }
 
-// holds reports whether the shard was owned when the leases were last renewed.
+// holds reports whether messages of the shard are this relay's to send.
 func (o *ownership) holds(shard int16) bool { return o.owned[shard] }
+
+// leased reports whether outcomes of the shard are this relay's to write.
+func (o *ownership) leased(shard int16) bool {
+	_, ok := o.lease.Epochs[shard]
+	return ok
+}
 
 // among returns the owned shards of a group, ascending.
 func (o *ownership) among(group []int16) []int16 {
@@ -45,18 +64,37 @@ func (o *ownership) among(group []int16) []int16 {
 	return out
 }
 
-// keepLeases renews what this relay owns and takes what is free, three times in the
-// lifetime of a lease. Shards that are new are swept at once.
+// MaySend reports whether an attempt for a message of the shard may start now: the shard is
+// owned, and its lease has not ended even if it was the last that could be renewed. A relay
+// that was frozen finds here that its time is over.
+func (e *Engine) MaySend(shard int16) bool {
+	own := e.lease.Load()
+	return own.holds(shard) && time.Now().Before(own.until)
+}
+
+// slotShard is the shard whose owner holds the replication slot.
+const slotShard = 0
+
+// HoldsSlot reports whether this relay is the one that streams and rings the others.
+func (e *Engine) HoldsSlot() bool { return e.MaySend(slotShard) }
+
+// keepLeases renews what this relay owns, takes what is free and gives up what exceeds its
+// share, until ctx ends. Shards that are new are swept at once.
 func (e *Engine) keepLeases(ctx context.Context) error {
+	var next time.Time
 	for {
-		err := e.renew(ctx)
-		if ctx.Err() != nil {
-			return nil
+		if !time.Now().Before(next) {
+			err := e.renew(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			e.trouble.note("renew leases", err)
+			next = time.Now().Add(e.renewalInterval(err))
 		}
-		e.trouble.note("renew leases", err)
-		wait := e.config.LeaseTTL / 3
-		if err != nil {
-			wait = min(wait, time.Second)
+		wait := time.Until(next)
+		if len(e.lease.Load().giving) > 0 {
+			e.trouble.note("give up shards", ignoreEnd(ctx, e.giveDrained(ctx)))
+			wait = min(wait, drainEvery)
 		}
 		if !pause(ctx, wait, nil) {
 			return nil
@@ -64,29 +102,75 @@ func (e *Engine) keepLeases(ctx context.Context) error {
 	}
 }
 
+func (e *Engine) renewalInterval(err error) time.Duration {
+	interval := e.config.LeaseTTL / 3
+	if err != nil || e.lease.Load().fleet.Relays > 1 {
+		interval = min(interval, renewShared)
+	}
+	return interval
+}
+
 func (e *Engine) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.config.LeaseTTL/2)
 	defer cancel()
+	me := sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version, Streaming: e.config.Streaming()}
 	asked := time.Now()
-	lease, relays, err := e.config.Store.Renew(ctx, sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version}, e.config.LeaseTTL)
+	lease, fleet, err := e.config.Store.Renew(ctx, me, e.config.LeaseTTL, !e.stopping.Load())
 	if err != nil {
 		return err
 	}
 	crash.At(crash.LeaseRenewed)
 	was := e.lease.Load()
-	own := newOwnership(lease, relays, asked.Add(e.config.LeaseTTL))
+	own := newOwnership(lease, fleet, asked.Add(e.config.LeaseTTL))
 	e.lease.Store(own)
 	e.config.Metrics.shards.Set(float64(len(own.shards)))
-	gained := false
+	gained := 0
 	for _, shard := range own.shards {
-		gained = gained || was.lease.Epochs[shard] != lease.Epochs[shard]
+		if !was.holds(shard) || was.lease.Epochs[shard] != lease.Epochs[shard] {
+			gained++
+		}
 	}
-	if gained {
-		e.config.Log.Info("owns shards", "shards", len(own.shards), "relays", relays)
+	if gained > 0 || len(own.shards) != len(was.shards) {
+		e.config.Log.Info("owns shards", "shards", len(own.shards), "gained", gained, "relays", fleet.Relays)
+	}
+	if gained > 0 {
 		e.due.now()
 		e.backlog.lookAgain()
 		e.Missed()
 	}
+	return nil
+}
+
+// giveDrained releases the shards that are being given up and have nothing under way. The
+// ownership of before has stopped new work; what had begun is written before it goes.
+func (e *Engine) giveDrained(ctx context.Context) error {
+	own := e.lease.Load()
+	busy := e.registry.shards()
+	var drained []int16
+	for _, shard := range own.giving {
+		if !busy[shard] {
+			drained = append(drained, shard)
+		}
+	}
+	if len(drained) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.config.LeaseTTL/2)
+	defer cancel()
+	if err := e.config.Store.GiveUp(ctx, e.id, drained); err != nil {
+		return err
+	}
+	rest := *own
+	rest.lease.Epochs = maps.Clone(own.lease.Epochs)
+	rest.giving = nil
+	for _, shard := range own.giving {
+		if busy[shard] {
+			rest.giving = append(rest.giving, shard)
+		} else {
+			delete(rest.lease.Epochs, shard)
+		}
+	}
+	e.lease.Store(&rest)
 	return nil
 }
 

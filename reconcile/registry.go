@@ -18,7 +18,9 @@ type entry struct {
 	rung bool
 	// unflushed says that the row may not be durable yet: it is sent only after its WAL is.
 	unflushed bool
-	looks     int   // how often it was looked for in vain
+	looks     int // how often it was looked for in vain
+	read      bool
+	shard     int16 // once read
 	bytes     int64 // of its body, once read
 	since     time.Time
 }
@@ -178,6 +180,25 @@ func (r *registry) tookLeft() bool {
 	left := r.left
 	r.left = false
 	return left
+}
+
+// place notes the shard of an entry whose row was read.
+func (r *registry) place(e *entry, shard int16) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.read, e.shard = true, shard
+}
+
+// shards reports of which shards something is under way.
+func (r *registry) shards() (busy [relay.Shards]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.entries {
+		if e.read {
+			busy[e.shard] = true
+		}
+	}
+	return busy
 }
 
 // size returns what is in flight.

@@ -21,7 +21,7 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 	for {
 		now := time.Now()
 		wait := g.Next(now).Sub(now)
-		if !e.config.Streaming() || e.registry.tookLeft() {
+		if !e.config.Ringing() || e.registry.tookLeft() {
 			wait = min(wait, pollEvery)
 		}
 		if !pause(ctx, wait, e.sweepNow[group]) {

@@ -277,7 +277,7 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	var forgotten []*entry
 	for _, item := range missed {
 		id := item.changes[0].Delivery.Message
-		if unfinished[id] && own.holds(relay.ShardOf(id, item.entry.key)) {
+		if unfinished[id] && own.leased(item.entry.shard) {
 			later = append(later, item)
 			continue
 		}

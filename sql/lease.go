@@ -2,6 +2,9 @@ package sql
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,40 +17,52 @@ import (
 type Instance struct {
 	ID            relay.ID
 	Name, Version string
+	Streaming     bool // it hears the stream and rings the others
+}
+
+// Fleet is what the relays of a database are at present.
+type Fleet struct {
+	Relays    int  // alive, this one included
+	Streaming bool // one of them hears the stream
 }
 
 // Renew says that a relay lives, extends its leases to ttl from now, takes free or expired shards up to
-// this relay's even share, and returns what it owns afterwards with the number of relays
+// this relay's even share if take is set, and returns what it owns afterwards with the number of relays
 // alive. All times are the database's clock.
-func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration) (lease Lease, relays int, err error) {
+func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration, take bool) (lease Lease, fleet Fleet, err error) {
 	lease = Lease{Owner: me.ID, Epochs: make(map[int16]int64)}
 	err = s.inTx(ctx, "renew leases", func(tx pgx.Tx) error {
-		if relays, err = alive(ctx, tx, me, ttl); err != nil {
+		if fleet, err = alive(ctx, tx, me, ttl); err != nil {
 			return err
 		}
 		if err := renewOwned(ctx, tx, &lease, ttl); err != nil {
 			return err
 		}
 		crash.At(crash.LeaseRenewing)
-		share := (relay.Shards + relays - 1) / relays
-		return takeFree(ctx, tx, &lease, ttl, share-len(lease.Epochs))
+		if !take {
+			return nil
+		}
+		return takeFree(ctx, tx, &lease, ttl, Share(fleet.Relays)-len(lease.Epochs))
 	})
-	return lease, relays, err
+	return lease, fleet, err
 }
 
+// Share is how many shards each of so many relays may own.
+func Share(relays int) int { return (relay.Shards + relays - 1) / relays }
+
 // alive marks this relay as seen, forgets the long dead, and counts the living.
-func alive(ctx context.Context, tx pgx.Tx, me Instance, ttl time.Duration) (relays int, err error) {
+func alive(ctx context.Context, tx pgx.Tx, me Instance, ttl time.Duration) (fleet Fleet, err error) {
 	const statement = `
 	with seen as (
-		insert into relay.instance (id, name, version) values ($1, $3, $4)
-		on conflict (id) do update set seen_at = clock_timestamp()
+		insert into relay.instance (id, name, version, streaming) values ($1, $3, $4, $5)
+		on conflict (id) do update set seen_at = clock_timestamp(), streaming = excluded.streaming
 	), gone as (
 		delete from relay.instance where seen_at < clock_timestamp() - $2 * interval '10 microseconds' and id <> $1
 	)
-	select 1 + count(*) from relay.instance
+	select 1 + count(*), $5 or coalesce(bool_or(streaming), false) from relay.instance
 	where id <> $1 and seen_at > clock_timestamp() - $2 * interval '1 microsecond'`
-	err = tx.QueryRow(ctx, statement, [16]byte(me.ID), ttl.Microseconds(), me.Name, me.Version).Scan(&relays)
-	return relays, err
+	err = tx.QueryRow(ctx, statement, [16]byte(me.ID), ttl.Microseconds(), me.Name, me.Version, me.Streaming).Scan(&fleet.Relays, &fleet.Streaming)
+	return fleet, err
 }
 
 func renewOwned(ctx context.Context, tx pgx.Tx, lease *Lease, ttl time.Duration) error {
@@ -85,6 +100,39 @@ func collectLease(ctx context.Context, tx pgx.Tx, lease *Lease, statement string
 		return nil
 	})
 	return err
+}
+
+// GiveUp releases some of the owner's shards, from which it has nothing under way any more,
+// so that others take them over at once.
+func (s *Store) GiveUp(ctx context.Context, owner relay.ID, shards []int16) error {
+	const statement = `
+	update relay.lease set owner = null, expires_at = '-infinity' where owner = $1 and shard = any ($2)`
+	if _, err := s.pool.Exec(ctx, statement, [16]byte(owner), shards); err != nil {
+		return fmt.Errorf("give up shards: %w", err)
+	}
+	return nil
+}
+
+// RingOthers tells the other relays on this database that messages exist. An empty list
+// asks them to sweep.
+func (s *Store) RingOthers(ctx context.Context, ids []relay.ID) error {
+	const perNotice = 200 // a payload stays below 8000 bytes
+	payloads := []string{}
+	for chunk := range slices.Chunk(ids, perNotice) {
+		texts := make([]string, len(chunk))
+		for i, id := range chunk {
+			texts[i] = id.String()
+		}
+		payloads = append(payloads, strings.Join(texts, ","))
+	}
+	if len(ids) == 0 {
+		payloads = append(payloads, "")
+	}
+	const statement = `select pg_notify('relay_outbox', payload) from unnest($1::text[]) payload`
+	if _, err := s.pool.Exec(ctx, statement, payloads); err != nil {
+		return fmt.Errorf("ring the other relays: %w", err)
+	}
+	return nil
 }
 
 // Release gives up every lease of owner and says that the relay has ended, so that others

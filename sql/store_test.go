@@ -38,7 +38,7 @@ func openAt(t *testing.T, url string) *Store {
 // own takes every shard and returns the lease.
 func own(t *testing.T, s *Store) Lease {
 	t.Helper()
-	lease, _, err := s.Renew(t.Context(), Instance{ID: relay.NewID(), Name: "test"}, time.Minute)
+	lease, _, err := s.Renew(t.Context(), Instance{ID: relay.NewID(), Name: "test"}, time.Minute, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,19 +313,19 @@ func TestRelaysShareTheShardsEvenly(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
 	first, second := Instance{ID: relay.NewID()}, Instance{ID: relay.NewID()}
-	if _, _, err := s.Renew(t.Context(), first, time.Minute); err != nil {
+	if _, _, err := s.Renew(t.Context(), first, time.Minute, true); err != nil {
 		t.Fatal(err)
 	}
-	lease, relays, err := s.Renew(t.Context(), second, time.Minute)
-	if err != nil || relays != 2 || len(lease.Epochs) != 0 {
-		t.Fatalf("%d relays, %d shards: %v", relays, len(lease.Epochs), err)
+	lease, fleet, err := s.Renew(t.Context(), second, time.Minute, true)
+	if err != nil || fleet.Relays != 2 || len(lease.Epochs) != 0 {
+		t.Fatalf("%d relays, %d shards: %v", fleet.Relays, len(lease.Epochs), err)
 	}
 	if err := s.Release(t.Context(), first.ID); err != nil {
 		t.Fatal(err)
 	}
-	lease, relays, err = s.Renew(t.Context(), second, time.Minute)
-	if err != nil || relays != 1 || len(lease.Epochs) != relay.Shards {
-		t.Fatalf("%d relays, %d shards: %v", relays, len(lease.Epochs), err)
+	lease, fleet, err = s.Renew(t.Context(), second, time.Minute, true)
+	if err != nil || fleet.Relays != 1 || len(lease.Epochs) != relay.Shards {
+		t.Fatalf("%d relays, %d shards: %v", fleet.Relays, len(lease.Epochs), err)
 	}
 }
 

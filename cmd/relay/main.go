@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"strings"
 )
@@ -19,6 +20,9 @@ const (
 )
 
 func main() {
+	// net/http prints through the global logger what an endpoint sent unasked, which may
+	// echo a payload. Our own log is another one.
+	log.SetOutput(io.Discard)
 	ctx, stop := untilSignal(context.Background(), stopSignals(), os.Exit)
 	app := &App{Stdout: os.Stdout, Stderr: os.Stderr, Env: environment(os.Environ())}
 	code := realMain(ctx, app, os.Args[1:])

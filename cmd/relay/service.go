@@ -44,6 +44,7 @@ type service struct {
 	dispatcher *notify.Dispatcher
 	engine     *reconcile.Engine
 	doorbell   doorbell      // nil: RELAY_CAPTURE is poll
+	shared     *sharedStream // nil: RELAY_CAPTURE is not stream
 	wired      chan struct{} // closed when all of the above is built
 }
 
@@ -111,7 +112,8 @@ func (s *service) wireDestinations() (err error) {
 	}
 	dispatch := notify.DispatcherConfig{
 		HTTP: s.http, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
-		Retry: s.policy().Interval, Log: s.log, Metrics: notify.NewMetrics(s.registry),
+		Retry: s.policy().Interval, Allowed: func(shard int16) bool { return s.engine.MaySend(shard) },
+		Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	}
 	if c.AMQPURL != "" {
 		s.amqp, err = notify.NewAMQP(notify.AMQPConfig{
@@ -137,7 +139,7 @@ func (s *service) wireEngine() {
 	host, _ := os.Hostname()
 	s.engine = reconcile.New(reconcile.Config{
 		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(),
-		Groups: c.Reconcile, Streaming: s.ringing, InFlight: c.InFlight,
+		Groups: c.Reconcile, Streaming: s.streaming, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
 		Name: host, Version: version(), Log: s.log, Metrics: reconcile.NewMetrics(s.registry),
@@ -145,22 +147,33 @@ func (s *service) wireEngine() {
 }
 
 func (s *service) wireDoorbell() error {
+	if s.config.Capture == CapturePoll {
+		return nil
+	}
 	conn, err := pgx.ParseConfig(string(s.config.DatabaseURL))
 	if err != nil {
 		return errors.New("RELAY_DATABASE_URL: it is not one that libpq understands")
 	}
-	switch s.config.Capture {
-	case CaptureStream:
-		s.doorbell = cdc.New(cdc.Config{
-			Conn: conn, Slot: s.config.Slot, Publication: s.config.Publication, Log: s.log, Registerer: s.registry,
-		}, s.engine)
-	case CaptureNotify:
-		s.doorbell = cdc.NewListener(cdc.ListenerConfig{
-			Conn: conn, Log: s.log, Registerer: s.registry,
-		}, reconcile.Notified{Engine: s.engine})
+	listener := cdc.NewListener(cdc.ListenerConfig{
+		Conn: conn, Log: s.log, Registerer: s.registry,
+	}, reconcile.Notified{Engine: s.engine})
+	if s.config.Capture == CaptureNotify {
+		s.doorbell = listener
+		return nil
 	}
+	s.shared = &sharedStream{
+		engine: s.engine, listener: listener,
+		stream: cdc.New(cdc.Config{
+			Conn: conn, Slot: s.config.Slot, Publication: s.config.Publication, Steal: true,
+			Log: s.log, Registerer: s.registry,
+		}, s.engine),
+	}
+	s.doorbell = s.shared
 	return nil
 }
+
+// streaming reports whether this relay hears the stream itself.
+func (s *service) streaming() bool { return s.shared != nil && s.shared.stream.Streaming() }
 
 // ringing reports whether sweeps may keep to their groups' intervals: a doorbell works, or
 // the operator set the intervals.

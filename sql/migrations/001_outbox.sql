@@ -124,6 +124,7 @@ create table relay.instance (
   id         uuid primary key,
   name       text not null,
   version    text not null,
+  streaming  boolean not null default false, -- it hears the stream and rings the others
   started_at timestamptz not null default now(),
   seen_at    timestamptz not null default now()
 );

@@ -1,0 +1,170 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// examineTimeout bounds each statement of an examination.
+const examineTimeout = 5 * time.Second
+
+// Examiner asks a database how it stands and changes nothing. It has one connection, Conn,
+// whose settings are those of the relay but for synchronous_commit, so that the database's
+// own value can be seen.
+type Examiner struct{ Conn *pgx.Conn }
+
+// Examine connects to the database of a libpq URL. The caller closes the connection. The
+// error names no password.
+func Examine(ctx context.Context, url string) (*Examiner, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("database URL: it is not one that libpq understands (postgres://user:password@host:port/database)")
+	}
+	config.ConnectTimeout = 10 * time.Second
+	maps.Copy(config.RuntimeParams, SessionSettings())
+	delete(config.RuntimeParams, "synchronous_commit")
+	config.RuntimeParams["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return &Examiner{Conn: conn}, nil
+}
+
+// ServerFacts are what relay doctor judges of the server and the role.
+type ServerFacts struct {
+	Version       string // as the server prints it
+	VersionNumber int    // 150018 is 15.18
+	Standby       bool
+	Database      string
+	Role          string
+	Superuser     bool
+	Replication   bool // the role may replicate
+	MayCreate     bool // it may create a schema and a publication here
+	SeesOthers    bool // it may see what other sessions do
+	WALLevel      string
+	Slots         int // in use
+	MaxSlots      int
+	Senders       int // in use
+	MaxSenders    int
+	// KeepBytes is max_slot_wal_keep_size in bytes. -1: no limit.
+	KeepBytes int64
+	Fsync     string
+	// SyncCommit is what the relay's role would get by default.
+	SyncCommit string
+	// Async names roles and databases that have synchronous_commit turned off.
+	Async []string
+	// Ahead is how far the database's clock is ahead of this machine's, to within half of Within.
+	Ahead, Within time.Duration
+}
+
+// Server asks for the facts of the server and the role.
+func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
+	const statement = `
+	select split_part(current_setting('server_version'), ' ', 1), current_setting('server_version_num')::int,
+		pg_is_in_recovery(), current_database()::text, current_user::text, r.rolsuper, r.rolreplication,
+		has_database_privilege(current_database(), 'create'),
+		r.rolsuper or pg_has_role('pg_read_all_stats', 'usage'),
+		current_setting('wal_level'),
+		(select count(*) from pg_replication_slots), current_setting('max_replication_slots')::int,
+		(select count(*) from pg_stat_replication), current_setting('max_wal_senders')::int,
+		(select setting::bigint * 1024 * 1024 from pg_settings where name = 'max_slot_wal_keep_size'),
+		current_setting('fsync'), current_setting('synchronous_commit'),
+		array(
+			select coalesce('role ' || quote_ident(x.rolname), 'database ' || quote_ident(d.datname), 'all roles')
+			from pg_db_role_setting s
+			left join pg_roles x on x.oid = s.setrole
+			left join pg_database d on d.oid = s.setdatabase
+			where (s.setdatabase = 0 or d.datname = current_database()) and 'synchronous_commit=off' = any (s.setconfig)
+			order by 1 limit 5
+		)
+	from pg_roles r where r.rolname = current_user`
+	var f ServerFacts
+	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Version, &f.VersionNumber, &f.Standby, &f.Database, &f.Role,
+		&f.Superuser, &f.Replication, &f.MayCreate, &f.SeesOthers, &f.WALLevel, &f.Slots, &f.MaxSlots,
+		&f.Senders, &f.MaxSenders, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &f.Async)
+	if err != nil {
+		return f, fmt.Errorf("examine the server: %w", err)
+	}
+	if f.KeepBytes < 0 {
+		f.KeepBytes = -1
+	}
+	f.Ahead, f.Within, err = e.clock(ctx)
+	return f, err
+}
+
+// clock compares the database's clock with this machine's by the shortest of some round
+// trips.
+func (e *Examiner) clock(ctx context.Context) (ahead, within time.Duration, err error) {
+	for i := range 5 {
+		var there time.Time
+		before := time.Now()
+		if err := e.Conn.QueryRow(ctx, "select clock_timestamp()").Scan(&there); err != nil {
+			return 0, 0, fmt.Errorf("ask the database's clock: %w", err)
+		}
+		if trip := time.Since(before); i == 0 || trip < within {
+			ahead, within = there.Sub(before.Add(trip/2).Round(0)), trip
+		}
+	}
+	return ahead, within, nil
+}
+
+// OldTransaction is a transaction that has been open for long. Its snapshot keeps the
+// table's dead rows from being removed, and if it writes it holds WAL.
+type OldTransaction struct {
+	PID   int
+	Who   string // role and application
+	State string // of its session, such as idle in transaction
+	Since time.Time
+}
+
+// OldTransactions returns at most three transactions of client sessions in this database
+// that are older than age, the oldest first. Without pg_read_all_stats the role sees its
+// own alone.
+func (e *Examiner) OldTransactions(ctx context.Context, age time.Duration) ([]OldTransaction, error) {
+	const statement = `
+	select pid, coalesce(usename::text, '') || ', ' || coalesce(application_name, ''), coalesce(state, ''), xact_start
+	from pg_stat_activity
+	where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+		and xact_start < now() - $1 * interval '1 microsecond'
+	order by xact_start limit 3`
+	rows, err := e.Conn.Query(ctx, statement, age.Microseconds())
+	if err != nil {
+		return nil, fmt.Errorf("look for old transactions: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[OldTransaction])
+	if err != nil {
+		return nil, fmt.Errorf("look for old transactions: %w", err)
+	}
+	return list, nil
+}
+
+// Prepared is a prepared transaction that waits for its second phase.
+type Prepared struct {
+	Literal string // its name, as an SQL string
+	Owner   string
+	Since   time.Time
+}
+
+// OldPrepared returns at most three prepared transactions of this database that are older
+// than age, the oldest first.
+func (e *Examiner) OldPrepared(ctx context.Context, age time.Duration) ([]Prepared, error) {
+	const statement = `
+	select quote_literal(gid), owner::text, prepared from pg_prepared_xacts
+	where database = current_database() and prepared < now() - $1 * interval '1 microsecond'
+	order by prepared limit 3`
+	rows, err := e.Conn.Query(ctx, statement, age.Microseconds())
+	if err != nil {
+		return nil, fmt.Errorf("look for prepared transactions: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Prepared])
+	if err != nil {
+		return nil, fmt.Errorf("look for prepared transactions: %w", err)
+	}
+	return list, nil
+}

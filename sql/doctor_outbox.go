@@ -1,0 +1,198 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// CountLimit bounds every count of an examination: a number that has reached it means at
+// least so many.
+const CountLimit = 100_000
+
+// SchemaFacts are what relay doctor judges of the schema relay.
+type SchemaFacts struct {
+	Exists bool
+	// Version is the schema's, Needed this program's. Zero: it was never migrated.
+	Version, Needed int32
+	// Foreign lists tables of the schema, and the schema itself, that the role does not
+	// own, as alter commands would name them; at most five.
+	Foreign []string
+	// Inserters are the roles, besides the owner, that may insert messages; at most five.
+	Inserters []string
+}
+
+// Schema asks for the facts of the schema.
+func (e *Examiner) Schema(ctx context.Context) (SchemaFacts, error) {
+	var f SchemaFacts
+	entries, err := fs.ReadDir(migrations, "migrations")
+	if err != nil {
+		return f, fmt.Errorf("read migrations: %w", err)
+	}
+	f.Needed = int32(len(entries))
+	const exists = `select to_regclass('relay.outbox') is not null and to_regclass('relay.schema_version') is not null`
+	if err := e.Conn.QueryRow(ctx, exists).Scan(&f.Exists); err != nil || !f.Exists {
+		return f, err
+	}
+	const statement = `
+	select
+		array(
+			select kind || ' ' || name from (
+				select 'schema' as kind, 'relay' as name, nspowner as owner from pg_namespace where nspname = 'relay'
+				union all
+				select 'table', 'relay.' || quote_ident(relname), relowner from pg_class
+				where relnamespace = 'relay'::regnamespace and relkind in ('r', 'p')
+			) o
+			where not pg_has_role(o.owner, 'usage') order by 1 limit 5
+		),
+		array(
+			select distinct coalesce(r.rolname::text, 'public')
+			from pg_attribute a
+			join pg_class c on c.oid = a.attrelid
+			cross join lateral aclexplode(coalesce(c.relacl, '{}') || coalesce(a.attacl, '{}')) x
+			left join pg_roles r on r.oid = x.grantee
+			where a.attrelid = 'relay.outbox'::regclass and a.attname = 'topic'
+				and x.privilege_type = 'INSERT' and x.grantee <> c.relowner
+			order by 1 limit 5
+		)`
+	if err := e.Conn.QueryRow(ctx, statement).Scan(&f.Foreign, &f.Inserters); err != nil {
+		return f, fmt.Errorf("examine the schema: %w", err)
+	}
+	if err := e.Conn.QueryRow(ctx, `select version from relay.schema_version`).Scan(&f.Version); err != nil {
+		return f, fmt.Errorf("read the schema's version: %w", err)
+	}
+	return f, nil
+}
+
+// TableFacts are what relay doctor judges of the table relay.outbox.
+type TableFacts struct {
+	RowSecurity, ForcedRowSecurity bool
+	Partitioned, Unlogged          bool
+	NoAutovacuum                   bool
+	// Live and Dead are the statistics' guess at the number of rows.
+	Live, Dead int64
+	// Triggers are those that a person has made; at most five.
+	Triggers []string
+}
+
+// Table asks for the facts of the table.
+func (e *Examiner) Table(ctx context.Context) (TableFacts, error) {
+	const statement = `
+	select c.relrowsecurity, c.relforcerowsecurity, c.relkind = 'p', c.relpersistence = 'u',
+		coalesce('autovacuum_enabled=false' = any (c.reloptions) or 'autovacuum_enabled=off' = any (c.reloptions), false)
+			or not current_setting('autovacuum')::boolean,
+		coalesce(pg_stat_get_live_tuples(c.oid), 0), coalesce(pg_stat_get_dead_tuples(c.oid), 0),
+		array(select tgname::text from pg_trigger t
+			where t.tgrelid = c.oid and not t.tgisinternal and t.tgname <> 'outbox_ring' order by 1 limit 5)
+	from pg_class c where c.oid = 'relay.outbox'::regclass`
+	var f TableFacts
+	err := e.Conn.QueryRow(ctx, statement).Scan(&f.RowSecurity, &f.ForcedRowSecurity, &f.Partitioned, &f.Unlogged,
+		&f.NoAutovacuum, &f.Live, &f.Dead, &f.Triggers)
+	if err != nil {
+		return f, fmt.Errorf("examine the table: %w", err)
+	}
+	return f, nil
+}
+
+// RelayFacts say who works on the outbox.
+type RelayFacts struct {
+	Names   []string  // relays with a lease that has not run out, at most five
+	Shards  int       // shards that somebody owns
+	Seen    time.Time // when the last sign of life was given
+	Expired int       // shards whose lease has run out without being released: a relay died
+}
+
+// Relays asks who works on the outbox.
+func (e *Examiner) Relays(ctx context.Context) (RelayFacts, error) {
+	const statement = `
+	select
+		array(
+			select i.name || ' (' || i.version || ')' from relay.instance i
+			where exists (select from relay.lease l where l.owner = i.id and l.expires_at > clock_timestamp())
+			order by 1 limit 5
+		),
+		(select count(*) from relay.lease where expires_at > clock_timestamp()),
+		(select count(*) from relay.lease where owner is not null and expires_at <= clock_timestamp()),
+		(select coalesce(max(seen_at), 'epoch') from relay.instance)`
+	var f RelayFacts
+	if err := e.Conn.QueryRow(ctx, statement).Scan(&f.Names, &f.Shards, &f.Expired, &f.Seen); err != nil {
+		return f, fmt.Errorf("look for relays: %w", err)
+	}
+	return f, nil
+}
+
+// MessageFacts count messages that have not ended well. A count stops at CountLimit.
+type MessageFacts struct {
+	Pending, Delayed, Open, Dead, Rejected int
+	// OldestPending is the age of the oldest pending message that is not delayed, among
+	// those counted. Zero: there is none.
+	OldestPending time.Duration
+	// WhyDead and WhyRejected are errors of the youngest of each.
+	WhyDead, WhyRejected string
+}
+
+// Messages counts messages by status. Each part is one walk along a partial index.
+func (e *Examiner) Messages(ctx context.Context) (MessageFacts, error) {
+	const statement = `
+	with pending as materialized (
+		(select created_at from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
+		union all
+		(select created_at from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1)
+	)
+	select (select count(*) from pending),
+		(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'open' limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'dead' limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'rejected' limit $1) x),
+		coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from pending), 0)::float8,
+		coalesce((
+			select coalesce(d.last_error, o.last_error) from relay.outbox o
+			left join relay.delivery d on d.message_id = o.id and d.status = 'dead'
+			where o.status = 'dead' order by o.id desc limit 1
+		), ''),
+		coalesce((select last_error from relay.outbox where status = 'rejected' order by id desc limit 1), '')`
+	var f MessageFacts
+	var oldest float64
+	err := e.Conn.QueryRow(ctx, statement, CountLimit).Scan(&f.Pending, &f.Delayed, &f.Open, &f.Dead, &f.Rejected,
+		&oldest, &f.WhyDead, &f.WhyRejected)
+	if err != nil {
+		return f, fmt.Errorf("count messages: %w", err)
+	}
+	f.OldestPending = time.Duration(oldest * float64(time.Second))
+	return f, nil
+}
+
+// Waiting is how many deliveries wait at one destination for one reason.
+type Waiting struct {
+	Circuit string // the destination: an origin, the broker, or a subscription
+	Why     string // the status, and the reason if there is one
+	Count   int
+	Error   string // the last one of some delivery
+}
+
+// WaitingDeliveries counts unfinished deliveries by destination and reason, the most first;
+// at most five lines, of at most twice CountLimit deliveries.
+func (e *Examiner) WaitingDeliveries(ctx context.Context) ([]Waiting, error) {
+	const statement = `
+	with unfinished as materialized (
+		(select circuit, status, reason, last_error, updated_at from relay.delivery where next_attempt_at is not null limit $1)
+		union all
+		(select circuit, status, reason, last_error, updated_at from relay.delivery
+		 where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed') limit $1)
+	)
+	select circuit, status::text || coalesce(', ' || reason, ''), count(*),
+		coalesce((array_agg(last_error order by updated_at desc))[1], '')
+	from unfinished group by 1, 2 order by 3 desc, 1, 2 limit 5`
+	rows, err := e.Conn.Query(ctx, statement, CountLimit)
+	if err != nil {
+		return nil, fmt.Errorf("count waiting deliveries: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Waiting])
+	if err != nil {
+		return nil, fmt.Errorf("count waiting deliveries: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,67 @@
+package test
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"relay/test/harness"
+)
+
+// owned is how many shards a relay says that it owns.
+func (p *process) owned() int { return int(p.metric("relay_reconcile_owned_shards")) }
+
+func TestRelaysShareAndRebalanceWithoutDuplicates(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	tr := newTraffic(t, s, 4, time.Millisecond)
+	to := "RELAY_DEFAULT_DESTINATION=" + s.receiver.URL
+	second := start(t, s.db, to)
+	third := start(t, s.db, to)
+	even := func(relays ...*process) {
+		t.Helper()
+		harness.Eventually(t, 30*time.Second, fmt.Sprintf("%d relays share evenly", len(relays)), func() bool {
+			sum, least, most := 0, 64, 0
+			for _, p := range relays {
+				n := p.owned()
+				sum, least, most = sum+n, min(least, n), max(most, n)
+			}
+			return sum == 64 && most <= (64+len(relays)-1)/len(relays) && least > 0
+		})
+	}
+	even(s.relay, second, third)
+	already := s.receiver.distinct()
+	harness.Eventually(t, 30*time.Second, "they deliver", func() bool { return s.receiver.distinct() > already+300 })
+	if err := s.relay.stop(25 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	even(second, third)
+	if err := second.stop(25 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	even(third)
+	tr.verify(t, s, time.Minute, 0)
+}
+
+func TestAFrozenRelayIsSucceededAndWritesNothingWhenItWakes(t *testing.T) {
+	t.Parallel()
+	const ttl = "RELAY_LEASE_TTL=2s"
+	s := newSystem(t, ttl)
+	second := start(t, s.db, ttl, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+	harness.Eventually(t, 30*time.Second, "both own shards", func() bool { return s.relay.owned() == 32 && second.owned() == 32 })
+	tr := newTraffic(t, s, 4, time.Millisecond)
+	harness.Eventually(t, 30*time.Second, "they deliver", func() bool { return s.receiver.distinct() > 200 })
+	frozen := time.Now()
+	s.relay.signal(syscall.SIGSTOP)
+	harness.Eventually(t, 30*time.Second, "the second owns all", func() bool { return second.owned() == 64 })
+	if took := time.Since(frozen); took > 4*time.Second+time.Second {
+		t.Errorf("the takeover took %s, at most the lease of 2 s and 2 s more are allowed", took)
+	}
+	harness.Eventually(t, 30*time.Second, "the second streams", func() bool { return second.metric("relay_cdc_stream_up") == 1 })
+	already := s.receiver.distinct()
+	harness.Eventually(t, 30*time.Second, "the second delivers", func() bool { return s.receiver.distinct() > already+200 })
+	s.relay.signal(syscall.SIGCONT)
+	harness.Eventually(t, 30*time.Second, "they share again", func() bool { return s.relay.owned() == 32 && second.owned() == 32 })
+	tr.verify(t, s, time.Minute, 64+2*500)
+}
