@@ -1,0 +1,162 @@
+package examples
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"relay/test/harness"
+)
+
+// marked matches a comment in README.md that says where the code block after it comes from.
+var marked = regexp.MustCompile("(?s)<!-- (example: (\\S+)|grants) -->\n```[a-z]*\n(.*?)```\n")
+
+// TestREADMESnippets checks that each snippet in README.md is part of its program, but for
+// the indentation, and that every language has one.
+func TestREADMESnippets(t *testing.T) {
+	t.Parallel()
+	shown := map[string]bool{}
+	for _, m := range marked.FindAllStringSubmatch(readFile(t, "../README.md"), -1) {
+		path, snippet := m[2], m[3]
+		if path == "" {
+			continue
+		}
+		shown[strings.Split(path, "/")[1]] = true
+		if !holds(readFile(t, "../"+path), snippet) {
+			t.Errorf("README.md shows what is not in %s:\n%s", path, snippet)
+		}
+	}
+	for _, l := range languages() {
+		if !shown[l.name] {
+			t.Errorf("README.md shows no program of %s", l.name)
+		}
+	}
+}
+
+// holds reports whether a program has the lines of a snippet, one after the other, each
+// indented by the same white space.
+func holds(program, snippet string) bool {
+	wanted := strings.Split(strings.TrimRight(snippet, "\n"), "\n")
+	lines := strings.Split(program, "\n")
+	for i := range lines {
+		indent, found := strings.CutSuffix(lines[i], wanted[0])
+		if found && strings.TrimSpace(indent) == "" && follow(lines[i:], wanted, indent) {
+			return true
+		}
+	}
+	return false
+}
+
+func follow(lines, wanted []string, indent string) bool {
+	if len(lines) < len(wanted) {
+		return false
+	}
+	for i, line := range wanted {
+		if line != "" {
+			line = indent + line
+		}
+		if lines[i] != line {
+			return false
+		}
+	}
+	return true
+}
+
+// TestREADMEGrants compares what the statements in README.md give an application with
+// what relay grant gives it.
+func TestREADMEGrants(t *testing.T) {
+	t.Parallel()
+	var statements string
+	for _, m := range marked.FindAllStringSubmatch(readFile(t, "../README.md"), -1) {
+		if m[1] == "grants" {
+			statements = m[3]
+		}
+	}
+	if statements == "" {
+		t.Fatal("README.md lists no grants")
+	}
+	relay := harness.Build(t, "relay/cmd/relay")
+	granted := func(grant func(s *shop, db *harness.DB)) string {
+		db := harness.Database(t)
+		s := &shop{t: t, env: []string{"RELAY_DATABASE_URL=" + db.URL, "HOME=" + t.TempDir()}}
+		s.run(t, relay, "migrate")
+		grant(s, db)
+		return query[string](t, db.Admin(t), rights)
+	}
+	command := granted(func(s *shop, _ *harness.DB) { s.run(t, relay, "grant", "app") })
+	readme := granted(func(_ *shop, db *harness.DB) { execute(t, db.Relay(t), statements) })
+	if command != readme {
+		t.Errorf("relay grant gives\n%s\nREADME.md gives\n%s", command, readme)
+	}
+}
+
+// rights lists every right in the schema relay that somebody was granted.
+const rights = `
+select string_agg(line, e'\n' order by line) from (
+	select 'schema ' || nspacl::text as line from pg_namespace where nspname = 'relay'
+	union all
+	select c.oid::regclass || ' ' || c.relacl::text from pg_class c where c.relnamespace = 'relay'::regnamespace
+	union all
+	select a.attrelid::regclass || '.' || a.attname || ' ' || a.attacl::text
+	from pg_attribute a join pg_class c on c.oid = a.attrelid where c.relnamespace = 'relay'::regnamespace
+	union all
+	select p.oid::regprocedure || ' ' || p.proacl::text from pg_proc p where p.pronamespace = 'relay'::regnamespace
+) granted`
+
+// link matches a link in Markdown; its group is where it leads.
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+// TestLinks checks that the pages' links to files, and README.md's to its own sections,
+// lead somewhere.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"../docs/*.md", "../docs/*/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, more...)
+	}
+	for _, page := range pages {
+		text := readFile(t, page)
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			path, section, _ := strings.Cut(m[1], "#")
+			switch {
+			case strings.Contains(path, "://"):
+			case path == "" && !headings(text)[section]:
+				t.Errorf("%s has no section #%s", page, section)
+			case path != "" && lacksFile(filepath.Join(filepath.Dir(page), path)) != nil:
+				t.Errorf("%s links to %s, which is not there", page, path)
+			}
+		}
+	}
+}
+
+// headings returns the anchors of a page's headings.
+func headings(page string) map[string]bool {
+	anchors := map[string]bool{}
+	for line := range strings.Lines(page) {
+		if !strings.HasPrefix(line, "#") {
+			continue
+		}
+		name := strings.ToLower(strings.TrimSpace(strings.TrimLeft(line, "#")))
+		name = regexp.MustCompile(`[^\p{L}\p{N} -]`).ReplaceAllString(name, "")
+		anchors[strings.ReplaceAll(name, " ", "-")] = true
+	}
+	return anchors
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
