@@ -123,11 +123,18 @@ func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sq
 		e.registry.leave(entries...)
 		return nil
 	}
+	var ended []sql.DeliveryID
 	for i := range rows {
 		if f := e.judge(entries[i], &rows[i].MessageRow); f != nil {
 			f.resume(e.config.Router, &rows[i])
 			flights = append(flights, f)
 		}
+		if v := rows[i].Verdict; v == sql.Unseen || v == sql.Ended {
+			ended = append(ended, ids[i])
+		}
+	}
+	if len(ended) > 0 {
+		e.trouble.note("end orphaned deliveries", ignoreEnd(ctx, e.config.Store.EndOrphans(ctx, ended)))
 	}
 	return flights
 }

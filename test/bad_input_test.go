@@ -233,6 +233,24 @@ func TestByHandInFlight(t *testing.T) {
 	}
 }
 
+func TestByHandBetweenAttempts(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=1s")
+	failing := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return false })
+	cancelled := s.send(t, "topic, destination", "'t', $1", failing.URL)
+	deleted := s.send(t, "topic, destination", "'t', $1", failing.URL)
+	s.waitStatus(t, cancelled, "open")
+	s.waitStatus(t, deleted, "open")
+	s.exec(t, "update relay.outbox set status = 'cancelled' where id = $1", cancelled)
+	s.exec(t, "delete from relay.outbox where id = $1", deleted)
+	harness.Eventually(t, 20*time.Second, "their deliveries have ended", func() bool {
+		return s.text(t, "select string_agg(status::text, ',') from relay.delivery") == "cancelled"
+	})
+	if n := len(failing.requests("")); n > 3 {
+		t.Errorf("%d requests, at most one after the message was cancelled or deleted", n)
+	}
+}
+
 func TestSetBackToPendingByHandIsSentAgain(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_RECONCILE=0-63 every 300ms")

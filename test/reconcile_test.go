@@ -1,0 +1,62 @@
+package test
+
+import (
+	"testing"
+	"time"
+
+	"relay/test/harness"
+)
+
+// Groups of shards sweep in parallel, each at its own times: here without any doorbell.
+func TestGroupsOfShardsSweepByDelayAndByCron(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_CAPTURE=poll", "RELAY_RECONCILE=0-15 every 300ms limit 7; 16-62 cron */2 * * * * * limit 3; 63 every 1h")
+	if _, err := s.app.Exec(t.Context(), "insert into relay.outbox (topic, key) select 't', case when n % 3 = 0 then 'k' || n end from generate_series(1, 400) n"); err != nil {
+		t.Fatal(err)
+	}
+	rest := s.text(t, "select count(*)::text from relay.outbox where shard = 63")
+	harness.Eventually(t, 30*time.Second, "all but the shard of the idle group are done", func() bool {
+		return s.text(t, "select count(*)::text from relay.outbox where status = 'pending'") == rest
+	})
+	if n := s.text(t, "select count(*)::text from relay.outbox where status = 'pending' and shard <> 63"); n != "0" {
+		t.Errorf("%s messages of other shards are pending", n)
+	}
+}
+
+func TestRetentionRemovesWhatEndedWell(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_RETENTION=1s")
+	kept := s.send(t, "topic, destination", "'t', 'nobody'")
+	for range 30 {
+		s.send(t, "topic", "'t'")
+	}
+	harness.Eventually(t, 30*time.Second, "only the rejected one is left", func() bool {
+		return s.text(t, "select string_agg(id::text, ',') from relay.outbox") == kept
+	})
+	const rest = "select ((select count(*) from relay.delivery) + (select count(*) from relay.attempt))::text"
+	if n := s.text(t, rest); n != "0" {
+		t.Errorf("%s deliveries and attempts are left", n)
+	}
+	if n := s.receiver.distinct(); n != 30 {
+		t.Errorf("%d messages arrived, want 30", n)
+	}
+}
+
+func TestWhatARelayLeftIsDrainedByTheNext(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	if err := s.relay.stop(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	s.exec(t, "select pg_drop_replication_slot($1)", s.db.Name)
+	const n = 20_000
+	if _, err := s.app.Exec(t.Context(), "insert into relay.outbox (topic) select 't' from generate_series(1, $1::int)", n); err != nil {
+		t.Fatal(err)
+	}
+	start(t, s.db, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+	harness.Eventually(t, time.Minute, "all have arrived", func() bool { return s.receiver.distinct() == n })
+	s.settled(t, 20*time.Second)
+	if d := s.receiver.duplicates(); d != 0 {
+		t.Errorf("%d duplicates", d)
+	}
+}
