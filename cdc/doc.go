@@ -54,11 +54,12 @@
 // # When the slot is replaced
 //
 // A slot costs nothing but a sweep, so whatever is wrong with it is mended by a new one: its
-// WAL is gone; it is older than the publication, in which case the server can never decode
-// what lies between (SQLSTATE 42704 in mid-stream); sessions end with an error at the same
-// position three times; or the owner of the slot finds the stream blind and says so with
-// Rebuild. The last two are suspicions and cost a slot once in 5 minutes at most. Making a
-// slot waits for every transaction that is writing; meanwhile State names it.
+// WAL is gone; it is older than the publication, in which case servers before 18 can never
+// decode what lies between (SQLSTATE 42704 in mid-stream; 18 passes over it in silence);
+// sessions end with an error at the same position three times; or the owner of the slot finds
+// the stream blind and says so with Rebuild. The last two are suspicions and cost a slot once
+// in 5 minutes at most. Making a slot waits for every transaction that is writing; meanwhile
+// State names it.
 //
 // # Crash here → what happens
 //
