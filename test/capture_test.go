@@ -88,12 +88,10 @@ func (s *system) waitStatus(t testing.TB, id, want string) {
 	})
 }
 
-// settled waits until no message is pending or open.
+// settled waits until nothing is pending, open or due.
 func (s *system) settled(t testing.TB, within time.Duration) {
 	t.Helper()
-	harness.Eventually(t, within, "nothing is pending or open", func() bool {
-		return s.text(t, "select count(*)::text from relay.outbox where status in ('pending', 'open')") == "0"
-	})
+	settled(t, s.admin, within)
 }
 
 func TestOnlyCommittedRowsAreDelivered(t *testing.T) {

@@ -4,8 +4,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
+
+	"relay/test/checker"
 )
 
 // received is one request that reached a receiver.
@@ -24,6 +29,7 @@ type receiver struct {
 
 	mu      sync.Mutex
 	all     []received
+	accepts []checker.Receipt
 	counts  map[string]int // accepted, by message id
 	answers func(w http.ResponseWriter, r *http.Request) bool
 }
@@ -55,9 +61,30 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if r.answers != nil && !r.answers(w, req) {
 		return
 	}
+	attempt, _ := strconv.Atoi(req.Header.Get("relay-attempt"))
 	r.mu.Lock()
 	r.counts[id]++
+	r.accepts = append(r.accepts, checker.Receipt{Receiver: toHTTP, ID: id, Attempt: attempt, At: time.Now()})
 	r.mu.Unlock()
+}
+
+// repeated are the messages accepted more than once.
+func (r *receiver) repeated() (ids []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, n := range r.counts {
+		if n > 1 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// receipts are the acceptances in order of time.
+func (r *receiver) receipts() []checker.Receipt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.accepts)
 }
 
 // distinct is the number of messages accepted at least once.

@@ -82,12 +82,19 @@ func start(t testing.TB, db *harness.DB, env ...string) *process {
 // launch is start without waiting.
 func launch(t testing.TB, db *harness.DB, env ...string) *process {
 	t.Helper()
+	return launchBinary(t, harness.Build(t, "relay/cmd/relay"), db, env...)
+}
+
+// launchBinary is launch with another build of the relay.
+func launchBinary(t testing.TB, binary string, db *harness.DB, env ...string) *process {
+	t.Helper()
 	p := &process{t: t, metrics: freeAddr(t), streams: !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "RELAY_CAPTURE=") }), log: &logBuffer{}, ended: make(chan struct{})}
 	base := []string{
 		"RELAY_DATABASE_URL=" + db.URL, "RELAY_SLOT=" + db.Name, "RELAY_METRICS_ADDR=" + p.metrics,
 		"RELAY_ADMIN_ADDR=off", "RELAY_EGRESS_ALLOW=loopback",
 	}
 	p.cmd = command(t, []string{"run"}, append(base, env...)...)
+	p.cmd.Path = binary
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

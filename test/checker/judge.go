@@ -1,0 +1,175 @@
+package checker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Receipt is one acceptance of a message by a receiver.
+type Receipt struct {
+	Receiver string
+	ID       string
+	Attempt  int // as the relay numbers it
+	At       time.Time
+}
+
+// Row is what the table says of a message after the healing period.
+type Row struct {
+	Status string
+	// Finished is when its last outcome was written; zero if it has not ended.
+	Finished time.Time
+}
+
+// Interruption is a time in which outcomes may have become unknown: the death of a relay,
+// or the failure of what is between it and the table or a receiver.
+type Interruption struct {
+	What     string
+	From, To time.Time
+}
+
+// Evidence is all that a verdict is founded on.
+type Evidence struct {
+	Sent          []Message
+	Received      []Receipt
+	Rows          map[string]Row // by message id
+	Interruptions []Interruption
+}
+
+// Verdict is what a run amounts to. Ids stand with the reason why they are named.
+type Verdict struct {
+	Committed, RolledBack, Received int
+	// Vanished counts unknown transactions that turned out not to be in the table.
+	Vanished int
+	// Lost were committed, reached nobody and stand in the table without a reason.
+	Lost []string
+	// Given were committed, reached nobody and stand in the table with a reason: dead,
+	// rejected or cancelled.
+	Given []string
+	// Phantom were received and never committed, or by somebody whom they did not concern.
+	Phantom []string
+	// Duplicates are the acceptances beyond the first of each message.
+	Duplicates int
+	// Bound is the most duplicates that the interruptions allow: for each, the messages that
+	// were received before its end and whose outcome was written after its beginning.
+	Bound int
+	// Unexplained are the duplicates between whose receipts lies no interruption.
+	Unexplained []string
+}
+
+// Judge compares what was sent with what was received.
+func Judge(e Evidence) Verdict {
+	v := Verdict{Received: len(e.Received)}
+	receipts := make(map[string][]Receipt, len(e.Sent))
+	for _, r := range e.Received {
+		receipts[r.ID] = append(receipts[r.ID], r)
+	}
+	known := make(map[string]bool, len(e.Sent))
+	for _, m := range e.Sent {
+		known[m.ID] = true
+		mine := receipts[m.ID]
+		slices.SortFunc(mine, func(a, b Receipt) int { return a.At.Compare(b.At) })
+		v.judgeMessage(m, mine, e)
+		v.judgeDuplicates(m, mine, e)
+	}
+	for id := range receipts {
+		if !known[id] {
+			v.Phantom = append(v.Phantom, id+" was never sent")
+		}
+	}
+	slices.Sort(v.Phantom)
+	return v
+}
+
+func (v *Verdict) judgeMessage(m Message, receipts []Receipt, e Evidence) {
+	row, inTable := e.Rows[m.ID]
+	switch {
+	case m.Outcome == RolledBack, m.Outcome == Unknown && !inTable:
+		v.count(m)
+		for _, r := range receipts {
+			v.Phantom = append(v.Phantom, fmt.Sprintf("%s (%s) was received by %s", m.ID, m.Outcome, r.Receiver))
+		}
+		return
+	}
+	v.Committed++
+	arrived := false
+	for _, r := range receipts {
+		arrived = arrived || r.Receiver == m.To
+		if r.Receiver != m.To {
+			v.Phantom = append(v.Phantom, fmt.Sprintf("%s was received by %s instead of %s", m.ID, r.Receiver, m.To))
+		}
+	}
+	switch row.Status {
+	case "dead", "rejected", "cancelled":
+		if !arrived {
+			v.Given = append(v.Given, m.ID+" is "+row.Status)
+		}
+		return
+	}
+	if !arrived {
+		v.Lost = append(v.Lost, fmt.Sprintf("%s (%s) for %s is %s", m.ID, m.Outcome, m.To, cmp.Or(row.Status, "not in the table")))
+	}
+}
+
+func (v *Verdict) count(m Message) {
+	if m.Outcome == RolledBack {
+		v.RolledBack++
+		return
+	}
+	v.Vanished++
+}
+
+// judgeDuplicates takes one message's receipts in order of time.
+func (v *Verdict) judgeDuplicates(m Message, receipts []Receipt, e Evidence) {
+	if len(receipts) == 0 {
+		return
+	}
+	finished := e.Rows[m.ID].Finished
+	for _, i := range e.Interruptions {
+		if !receipts[0].At.After(i.To) && (finished.IsZero() || !finished.Before(i.From)) {
+			v.Bound++
+		}
+	}
+	for n := 1; n < len(receipts); n++ {
+		v.Duplicates++
+		before, after := receipts[n-1], receipts[n]
+		if !slices.ContainsFunc(e.Interruptions, func(i Interruption) bool {
+			return !before.At.After(i.To) && !after.At.Before(i.From)
+		}) {
+			v.Unexplained = append(v.Unexplained, fmt.Sprintf("%s came to %s as attempt %d at %s and again as attempt %d at %s",
+				m.ID, m.To, before.Attempt, clock(before.At), after.Attempt, clock(after.At)))
+		}
+	}
+}
+
+func clock(t time.Time) string { return t.Format("15:04:05.000") }
+
+// String is the verdict in one line.
+func (v Verdict) String() string {
+	return fmt.Sprintf("committed %d, rolled back %d, vanished with a crash %d, received %d: lost %d, phantom %d, duplicates %d (bound %d, unexplained %d), given up %d",
+		v.Committed, v.RolledBack, v.Vanished, v.Received, len(v.Lost), len(v.Phantom), v.Duplicates, v.Bound, len(v.Unexplained), len(v.Given))
+}
+
+// Err says what breaks the promise, a few ids of each kind; nil if nothing does. A run in
+// which nothing was committed proves nothing and is an error too.
+func (v Verdict) Err() error {
+	var all []error
+	for _, broken := range []struct {
+		what string
+		ids  []string
+	}{{"lost", v.Lost}, {"phantom", v.Phantom}, {"unexplained duplicate", v.Unexplained}} {
+		if n := len(broken.ids); n > 0 {
+			all = append(all, fmt.Errorf("%s: %d\n\t%s", broken.what, n, strings.Join(broken.ids[:min(n, 10)], "\n\t")))
+		}
+	}
+	if v.Duplicates > v.Bound {
+		all = append(all, fmt.Errorf("duplicates: %d, and the interruptions allow %d", v.Duplicates, v.Bound))
+	}
+	if v.Committed == 0 {
+		all = append(all, errors.New("nothing was committed"))
+	}
+	return errors.Join(all...)
+}
