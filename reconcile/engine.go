@@ -36,8 +36,8 @@ type Config struct {
 	Policy     Policy
 	// Groups divides the shards among sweeps (RELAY_RECONCILE).
 	Groups []Group
-	// Streaming reports whether this relay itself hears the stream, and rings the others.
-	Streaming func() bool
+	// Stream is the stream that this relay may hear itself, if it holds the slot.
+	Stream stream
 	// Ringing reports whether a doorbell works; without one sweeps run every 500 ms.
 	Ringing func() bool
 	// InFlight bounds the registry in messages, InFlightBytes in bytes of their bodies,
@@ -70,7 +70,9 @@ type Engine struct {
 	stopping atomic.Bool
 	others   *forwarder
 	sweepNow []chan struct{} // one for each group
-	trouble  troubles
+	// One for each group: it judges the stream by what the sweeps find.
+	witnesses []*witness
+	trouble   troubles
 }
 
 // New returns an engine that does nothing before Run.
@@ -86,7 +88,9 @@ func New(config Config) *Engine {
 	}
 	e.writer = newWriter(e)
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
+	e.registry.onLeft = e.left
 	for range config.Groups {
+		e.witnesses = append(e.witnesses, &witness{})
 		e.sweepNow = append(e.sweepNow, make(chan struct{}, 1))
 	}
 	return e
@@ -111,10 +115,21 @@ func (e *Engine) Ring(rings []relay.Ring) {
 		}
 	}
 	e.registry.add(entries)
+	for _, w := range e.witnesses {
+		w.rang(rings)
+	}
 	if len(foreign) > 0 && own.fleet.Relays > 1 {
 		e.others.add(foreign)
 	}
 	e.config.Metrics.rung.Add(float64(len(rings)))
+}
+
+// left tells the witnesses that rows were left to the table.
+func (e *Engine) left() {
+	now := time.Now()
+	for _, w := range e.witnesses {
+		w.leave(now)
+	}
 }
 
 // Notified is the engine as a NOTIFY trigger rings it: by ids alone, of rows that are

@@ -113,7 +113,8 @@ func (e *Engine) renewalInterval(err error) time.Duration {
 func (e *Engine) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.config.LeaseTTL/2)
 	defer cancel()
-	me := sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version, Streaming: e.config.Streaming()}
+	_, _, streaming := e.config.Stream.Heard()
+	me := sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version, Streaming: streaming}
 	asked := time.Now()
 	lease, fleet, err := e.config.Store.Renew(ctx, me, e.config.LeaseTTL, !e.stopping.Load())
 	if err != nil {

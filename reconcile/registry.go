@@ -37,6 +37,7 @@ type registry struct {
 	entries map[sql.DeliveryID]*entry
 	bytes   int64
 	left    bool // something was left to the table since it was last asked
+	onLeft  func()
 	todo    []*entry
 	ready   chan struct{}
 }
@@ -50,16 +51,20 @@ func newRegistry(maxEntries int, maxBytes int64) *registry {
 
 // add registers things to be read, and returns how many were new. A second ring for the
 // same thing is dropped; what exceeds the bound is left to the table.
-func (r *registry) add(things []entry) (added int) {
+func (r *registry) add(things []entry) (added int) { return r.addEach(things, nil) }
+
+// addEach is add that tells of each entry that was new.
+func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	left := false
 	for i := range things {
 		if r.entries[things[i].id] != nil {
 			continue
 		}
 		if len(r.entries) >= r.max {
-			r.left = true
+			left = true
 			continue
 		}
 		e := things[i]
@@ -67,12 +72,23 @@ func (r *registry) add(things []entry) (added int) {
 		r.entries[e.id] = &e
 		r.todo = append(r.todo, &e)
 		added++
+		if fresh != nil {
+			fresh(e.id.Message)
+		}
 	}
 	if added > 0 {
 		crash.At(crash.AfterRegister)
 		r.signal()
 	}
 	return added
+}
+
+// noteLeft remembers that something was left to the table. The caller holds the mutex.
+func (r *registry) noteLeft() {
+	r.left = true
+	if r.onLeft != nil {
+		r.onLeft()
+	}
 }
 
 // again puts entries that are still registered back to be read.
@@ -139,7 +155,7 @@ func (r *registry) settle(granted int64, entries []*entry) {
 func (r *registry) leave(entries ...*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.left = true
+	r.noteLeft()
 	for _, e := range entries {
 		r.drop(e)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -27,7 +28,7 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 		if !pause(ctx, wait, e.sweepNow[group]) {
 			return nil
 		}
-		err := e.SweepGroup(ctx, g)
+		err := e.SweepGroup(ctx, group)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -39,16 +40,24 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 // owns: what nobody rang for, or what was left to the table, is registered. A limit bounds
 // one statement; a full batch is followed at once by the next, as far as the registry has
 // room. It returns when the pass is over, with the first error.
-func (e *Engine) SweepGroup(ctx context.Context, g Group) error {
+func (e *Engine) SweepGroup(ctx context.Context, group int) error {
+	w := e.witnesses[group]
+	w.begin(time.Now())
 	for _, keyed := range []bool{false, true} {
-		if err := e.sweepIndex(ctx, g, keyed); err != nil {
+		if err := e.sweepIndex(ctx, group, keyed); err != nil {
 			return err
+		}
+	}
+	if _, heartbeat, ok := e.config.Stream.Heard(); ok && ctx.Err() == nil {
+		if why := w.end(heartbeat); why != "" && e.config.Stream.Rebuild(why) {
+			e.config.Log.Warn("the stream seems to be blind and is rebuilt", "why", why)
 		}
 	}
 	return nil
 }
 
-func (e *Engine) sweepIndex(ctx context.Context, g Group, keyed bool) error {
+func (e *Engine) sweepIndex(ctx context.Context, group int, keyed bool) error {
+	g := e.config.Groups[group]
 	var at sql.Position
 	for {
 		room := e.registry.sweepRoom()
@@ -66,7 +75,7 @@ func (e *Engine) sweepIndex(ctx context.Context, g Group, keyed bool) error {
 		if err != nil {
 			return err
 		}
-		if err := e.registerFound(ctx, found); err != nil || len(found) < limit {
+		if err := e.registerFound(ctx, e.witnesses[group], found); err != nil || len(found) < limit {
 			return err
 		}
 		at = found[len(found)-1].At
@@ -74,17 +83,28 @@ func (e *Engine) sweepIndex(ctx context.Context, g Group, keyed bool) error {
 }
 
 // registerFound registers what a sweep found, once it is durable.
-func (e *Engine) registerFound(ctx context.Context, found []sql.Pending) error {
+func (e *Engine) registerFound(ctx context.Context, w *witness, found []sql.Pending) error {
 	if len(found) == 0 {
 		return nil
 	}
 	if err := e.config.Store.EnsureFlushed(ctx); err != nil {
 		return err
 	}
+	since, _, streams := e.config.Stream.Heard()
+	touched := make(map[relay.ID]bool)
 	entries := make([]entry, len(found))
 	for i := range found {
 		entries[i] = messageEntry(found[i].Ring, false)
+		if !found[i].Untouched {
+			touched[found[i].ID] = true
+		}
 	}
-	e.config.Metrics.swept.Add(float64(e.registry.add(entries)))
+	now := time.Now()
+	added := e.registry.addEach(entries, func(id relay.ID) {
+		if streams && !touched[id] {
+			w.found(id, now, since)
+		}
+	})
+	e.config.Metrics.swept.Add(float64(added))
 	return nil
 }

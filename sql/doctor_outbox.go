@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -16,10 +17,11 @@ const CountLimit = 100_000
 // SchemaFacts are what relay doctor judges of the schema relay.
 type SchemaFacts struct {
 	Exists bool
-	// Version is the schema's, Needed this program's. Zero: it was never migrated.
+	// Version is the schema's, Needed this program's. Zero: it was never migrated, or the
+	// role does not own it.
 	Version, Needed int32
 	// Foreign lists tables of the schema, and the schema itself, that the role does not
-	// own, as alter commands would name them; at most five.
+	// own, as alter commands would name them; at most twenty.
 	Foreign []string
 	// Inserters are the roles, besides the owner, that may insert messages; at most five.
 	Inserters []string
@@ -33,33 +35,39 @@ func (e *Examiner) Schema(ctx context.Context) (SchemaFacts, error) {
 		return f, fmt.Errorf("read migrations: %w", err)
 	}
 	f.Needed = int32(len(entries))
-	const exists = `select to_regclass('relay.outbox') is not null and to_regclass('relay.schema_version') is not null`
-	if err := e.Conn.QueryRow(ctx, exists).Scan(&f.Exists); err != nil || !f.Exists {
-		return f, err
-	}
+	// Names are looked up in the catalogue: to_regclass fails without a right to the schema.
 	const statement = `
 	select
+		exists (select from pg_class where relname = 'schema_version' and relnamespace = n.oid),
 		array(
 			select kind || ' ' || name from (
-				select 'schema' as kind, 'relay' as name, nspowner as owner from pg_namespace where nspname = 'relay'
+				select 'schema' as kind, 'relay' as name, n.nspowner as owner
 				union all
 				select 'table', 'relay.' || quote_ident(relname), relowner from pg_class
-				where relnamespace = 'relay'::regnamespace and relkind in ('r', 'p')
+				where relnamespace = n.oid and relkind in ('r', 'p')
 			) o
-			where not pg_has_role(o.owner, 'usage') order by 1 limit 5
+			where not pg_has_role(o.owner, 'usage') order by 1 limit 20
 		),
 		array(
 			select distinct coalesce(r.rolname::text, 'public')
 			from pg_attribute a
 			join pg_class c on c.oid = a.attrelid
-			cross join lateral aclexplode(coalesce(c.relacl, '{}') || coalesce(a.attacl, '{}')) x
+			cross join lateral (select * from aclexplode(c.relacl) union all select * from aclexplode(a.attacl)) x
 			left join pg_roles r on r.oid = x.grantee
-			where a.attrelid = 'relay.outbox'::regclass and a.attname = 'topic'
+			where c.relname = 'outbox' and c.relnamespace = n.oid and a.attname = 'topic'
 				and x.privilege_type = 'INSERT' and x.grantee <> c.relowner
 			order by 1 limit 5
-		)`
-	if err := e.Conn.QueryRow(ctx, statement).Scan(&f.Foreign, &f.Inserters); err != nil {
+		)
+	from pg_namespace n where n.nspname = 'relay'`
+	err = e.Conn.QueryRow(ctx, statement).Scan(&f.Exists, &f.Foreign, &f.Inserters)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return f, nil
+	}
+	if err != nil {
 		return f, fmt.Errorf("examine the schema: %w", err)
+	}
+	if !f.Exists || len(f.Foreign) > 0 {
+		return f, nil
 	}
 	if err := e.Conn.QueryRow(ctx, `select version from relay.schema_version`).Scan(&f.Version); err != nil {
 		return f, fmt.Errorf("read the schema's version: %w", err)

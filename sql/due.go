@@ -22,15 +22,17 @@ type Position struct {
 type Pending struct {
 	relay.Ring
 	At Position
+	// Untouched says that the row was never taken up before, as far as it shows.
+	Untouched bool
 }
 
 // Each shard is one walk along its part of the index, which stops at the limit.
 const (
 	sweepKeyless = `
-select x.id, '', x.shard, x.seq
+select x.id, '', x.shard, x.seq, x.finished_at is null
 from unnest($1::smallint[]) as s(shard)
 cross join lateral (
-	select o.id, o.shard, o.seq from relay.outbox o
+	select o.id, o.shard, o.seq, o.finished_at from relay.outbox o
 	where o.status = 'pending' and o.key is null and o.deliver_at is null and o.shard = s.shard
 		and o.seq > case when s.shard = $2::smallint then $3::bigint else 0 end
 	order by o.seq limit $4
@@ -38,10 +40,10 @@ cross join lateral (
 limit $4`
 
 	sweepKeyed = `
-select x.id, x.key, x.shard, x.seq
+select x.id, x.key, x.shard, x.seq, x.finished_at is null
 from unnest($1::smallint[]) as s(shard)
 cross join lateral (
-	select o.id, o.key, o.shard, o.seq from relay.outbox o
+	select o.id, o.key, o.shard, o.seq, o.finished_at from relay.outbox o
 	where o.status = 'pending' and o.key is not null and o.deliver_at is null and o.shard = s.shard
 		and (o.key, o.seq) > (case when s.shard = $2::smallint then $5::text else '' end, case when s.shard = $2 then $3::bigint else 0 end)
 	order by o.key, o.seq limit $4
@@ -63,7 +65,7 @@ func (s *Store) SweepPending(ctx context.Context, keyed bool, shards []int16, af
 		return nil, fmt.Errorf("sweep: %w", err)
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Pending, err error) {
-		err = row.Scan((*[16]byte)(&p.ID), &p.Key, &p.At.Shard, &p.At.Seq)
+		err = row.Scan((*[16]byte)(&p.ID), &p.Key, &p.At.Shard, &p.At.Seq, &p.Untouched)
 		p.At.Key = p.Key
 		return p, err
 	})

@@ -10,7 +10,7 @@ import (
 // route that was not there before.
 func (s *Store) Reroute(ctx context.Context, reason string) (int64, error) {
 	const statement = `
-	update relay.outbox set status = 'pending', finished_at = null, last_error = null
+	update relay.outbox set status = 'pending', last_error = null
 	where status = 'rejected' and destination is null and last_error = $1
 		and created_at > clock_timestamp() - interval '24 hours'`
 	tag, err := s.pool.Exec(ctx, statement, reason)
