@@ -14,6 +14,7 @@ type CLI struct {
 	Grant   GrantCmd   `cmd:"" help:"Let an application's role insert messages."`
 	Run     RunCmd     `cmd:"" help:"Deliver messages until told to stop."`
 	Demo    DemoCmd    `cmd:"" help:"Show the relay at work on throw-away servers; needs no configuration."`
+	Doctor  DoctorCmd  `cmd:"" help:"Check all that the relay needs, and name the command that mends what is wrong."`
 	Version VersionCmd `cmd:"" help:"Print the version of this program."`
 }
 

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"relay/sql"
+)
+
+// doctorLimit bounds a whole examination.
+const doctorLimit = time.Minute
+
+// DoctorCmd is `relay doctor`.
+type DoctorCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// result is how one check went.
+type result string
+
+// The results. A warning is something that works and should not stay so.
+const (
+	resultOK   result = "ok"
+	resultWarn result = "warn"
+	resultFail result = "fail"
+)
+
+// finding is one line of an examination.
+type finding struct {
+	Result result `json:"result"`
+	Check  string `json:"check"`
+	What   string `json:"what"`
+	// Mend is the command that mends it, or what to do. Empty: nothing need be done.
+	Mend string `json:"mend,omitempty"`
+}
+
+// doctor collects findings.
+type doctor struct {
+	config   Config
+	findings []finding
+}
+
+// Run examines everything that the relay needs, prints what it finds, and fails if a check
+// failed. It changes nothing.
+func (c DoctorCmd) Run(ctx context.Context, app *App) error {
+	limited, cancel := context.WithTimeout(ctx, doctorLimit)
+	defer cancel()
+	d := &doctor{}
+	d.examine(limited, app.Env)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := d.print(app.Stdout, c.JSON); err != nil {
+		return err
+	}
+	if n := d.count(resultFail); n > 0 {
+		return fmt.Errorf("%d of %d checks failed", n, len(d.findings))
+	}
+	return nil
+}
+
+func (d *doctor) ok(check, what string, values ...any) {
+	d.add(resultOK, check, "", what, values...)
+}
+
+func (d *doctor) warn(check, mend, what string, values ...any) {
+	d.add(resultWarn, check, mend, what, values...)
+}
+
+func (d *doctor) fail(check, mend, what string, values ...any) {
+	d.add(resultFail, check, mend, what, values...)
+}
+
+// failed notes that a check could not be made.
+func (d *doctor) failed(check string, err error) {
+	d.add(resultFail, check, "", "%s", oneLine(err))
+}
+
+func (d *doctor) add(r result, check, mend, what string, values ...any) {
+	d.findings = append(d.findings, finding{Result: r, Check: check, What: fmt.Sprintf(what, values...), Mend: mend})
+}
+
+func (d *doctor) count(r result) (n int) {
+	for _, f := range d.findings {
+		if f.Result == r {
+			n++
+		}
+	}
+	return n
+}
+
+// examine makes every check that can be made.
+func (d *doctor) examine(ctx context.Context, env map[string]string) {
+	if !d.checkConfiguration(env) {
+		return
+	}
+	d.checkDatabase(ctx)
+	d.checkDestination(ctx)
+	d.checkBroker()
+}
+
+// checkConfiguration reports whether there is a configuration to go on with.
+func (d *doctor) checkConfiguration(env map[string]string) bool {
+	for _, u := range unknownVariables(env) {
+		d.warn("configuration", "unset "+u.Name+", or write "+u.Nearest, "unknown variable %s", u.Name)
+	}
+	config, err := ReadConfig(env)
+	if err != nil {
+		d.fail("configuration", "set the variable as it says; README lists them all", "%s", oneLine(err))
+		return false
+	}
+	d.config = config
+	d.ok("configuration", "valid; rows are heard of by %s", config.Capture)
+	return true
+}
+
+// checkDatabase makes every check that needs the database.
+func (d *doctor) checkDatabase(ctx context.Context) {
+	examiner, err := sql.Examine(ctx, string(d.config.DatabaseURL))
+	if err != nil {
+		d.fail("database", mendConnect(err), "%s", oneLine(err))
+		return
+	}
+	defer examiner.Conn.Close(context.WithoutCancel(ctx))
+	server, err := examiner.Server(ctx)
+	if err != nil {
+		d.failed("database", err)
+		return
+	}
+	d.checkServer(server)
+	d.checkRole(server)
+	migrated := d.checkSchema(ctx, examiner, server)
+	relays := 0
+	if migrated {
+		d.checkTable(ctx, examiner)
+		relays = d.checkRelays(ctx, examiner)
+	}
+	if d.config.Capture == CaptureStream {
+		d.checkCapacity(server)
+		d.checkSlot(ctx, examiner, server, relays > 0)
+	}
+	if d.config.Capture == CaptureStream && migrated {
+		d.checkPublication(ctx, examiner)
+	}
+	d.checkTransactions(ctx, examiner, server)
+	if migrated {
+		d.checkMessages(ctx, examiner)
+		d.checkDeliveries(ctx, examiner)
+	}
+}
+
+// print prints the findings: one line each, and below it the command that mends it.
+func (d *doctor) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(struct {
+			OK       bool      `json:"ok"`
+			Findings []finding `json:"findings"`
+		}{d.count(resultFail) == 0, d.findings})
+	}
+	var b strings.Builder
+	for _, f := range d.findings {
+		fmt.Fprintf(&b, "%-4s  %-13s  %s\n", f.Result, f.Check, f.What)
+		if f.Mend != "" {
+			fmt.Fprintf(&b, "%21s→ %s\n", "", f.Mend)
+		}
+	}
+	fmt.Fprintf(&b, "%d ok, %d warnings, %d failures\n", d.count(resultOK), d.count(resultWarn), d.count(resultFail))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// oneLine returns an error's text on one line.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"relay/sql"
+)
+
+// The versions of PostgreSQL that the relay is tested on.
+const (
+	oldestServer = 15
+	newestServer = 18
+)
+
+// Differences of the clocks that are worth a word, and that break receivers: Standard
+// Webhooks lets them refuse what is five minutes off.
+const (
+	clockWarn = time.Second
+	clockFail = 2 * time.Minute
+)
+
+// mendConnect says what helps against a connection that was refused.
+func mendConnect(err error) string {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return "start the server, or set RELAY_DATABASE_URL to where it is"
+	}
+	switch pg.Code {
+	case "28P01", "28000":
+		return "set user and password in RELAY_DATABASE_URL, and let pg_hba.conf admit them; create role relay login replication password '…' makes the role"
+	case "3D000":
+		return "set the database in RELAY_DATABASE_URL to the application's"
+	case "53300":
+		return "alter system set max_connections, then restart the server, or close connections that nobody needs"
+	case "57P03":
+		return "wait until the server has started"
+	}
+	return "set RELAY_DATABASE_URL to a database that admits the relay"
+}
+
+func (d *doctor) checkServer(f sql.ServerFacts) {
+	what := fmt.Sprintf("PostgreSQL %s, database %q as role %q", f.Version, f.Database, f.Role)
+	switch major := f.VersionNumber / 10000; {
+	case f.Standby:
+		d.fail("database", "set RELAY_DATABASE_URL to the primary, or add target_session_attrs=read-write", "%s: it is a standby", what)
+	case major < oldestServer:
+		d.fail("database", fmt.Sprintf("upgrade the server to %d or later", oldestServer), "%s is too old", what)
+	case major > newestServer:
+		d.warn("database", "look for a newer relay", "%s is newer than this relay knows", what)
+	default:
+		d.ok("database", "%s", what)
+	}
+	d.checkClock(f)
+	d.checkDurability(f)
+}
+
+func (d *doctor) checkClock(f sql.ServerFacts) {
+	const mend = "timedatectl set-ntp true, on the host whose clock is wrong"
+	off := (f.Ahead.Abs() - f.Within/2).Round(time.Millisecond)
+	direction := "ahead of"
+	if f.Ahead < 0 {
+		direction = "behind"
+	}
+	switch {
+	case off > clockFail:
+		d.fail("clock", mend, "the database's is %s %s this machine's: receivers refuse signatures that are minutes off", off, direction)
+	case off > clockWarn:
+		d.warn("clock", mend, "the database's is %s %s this machine's", off, direction)
+	default:
+		d.ok("clock", "the database's and this machine's agree to within %s", max(f.Within, f.Ahead.Abs()).Round(time.Millisecond))
+	}
+}
+
+// checkDurability tells what may happen to committed rows in a crash of the server.
+func (d *doctor) checkDurability(f sql.ServerFacts) {
+	if f.Fsync != "on" {
+		d.warn("durability", "alter system set fsync = on, then select pg_reload_conf()", "fsync is off: a crash of the machine loses committed rows")
+	}
+	who := f.Async
+	if f.SyncCommit == "off" && len(who) == 0 {
+		who = []string{"the server"}
+	}
+	if len(who) > 0 {
+		d.warn("durability", "alter system (or role, or database) … set synchronous_commit = on",
+			"synchronous_commit is off for %s: a crash may lose rows that the application takes for committed; the relay sends only what is on disk", strings.Join(who, ", "))
+	}
+	if f.Fsync == "on" && len(who) == 0 {
+		d.ok("durability", "fsync is on, synchronous_commit is %s", f.SyncCommit)
+	}
+}
+
+func (d *doctor) checkRole(f sql.ServerFacts) {
+	role := identifier(f.Role)
+	switch {
+	case f.Superuser:
+		d.warn("role", "create role relay login replication password '…'; alter the owner of the schema relay to it",
+			"%s is a superuser, which the relay need not be", role)
+	case !f.Replication && d.config.Capture == CaptureStream:
+		d.fail("role", "alter role "+role+" replication", "%s has no replication right, so there is no stream", role)
+	default:
+		d.ok("role", "%s may replicate: %t; superuser: no", role, f.Replication)
+	}
+}
+
+// checkSchema reports whether the tables are there as this program needs them.
+func (d *doctor) checkSchema(ctx context.Context, examiner *sql.Examiner, server sql.ServerFacts) bool {
+	f, err := examiner.Schema(ctx)
+	role := identifier(server.Role)
+	switch {
+	case err != nil:
+		d.failed("schema", err)
+		return false
+	case !f.Exists && !server.MayCreate:
+		d.fail("schema", fmt.Sprintf("grant create on database %s to %s, then relay migrate", identifier(server.Database), role),
+			"there is no schema relay, and %s may not make it", role)
+		return false
+	case len(f.Foreign) > 0:
+		d.fail("schema", mendOwner(f.Foreign, role), "%s does not own %s", role, strings.Join(f.Foreign, ", "))
+		return false
+	case !f.Exists, f.Version < f.Needed:
+		d.fail("schema", "relay migrate", "the schema relay is at version %d, this program needs %d", f.Version, f.Needed)
+		return false
+	case f.Version > f.Needed:
+		d.fail("schema", "run the relay that migrated it, or a newer one", "the schema relay is at version %d, this program knows %d", f.Version, f.Needed)
+		return true
+	}
+	d.ok("schema", "version %d, owned by %s", f.Version, role)
+	if len(f.Inserters) == 0 {
+		d.warn("application", "relay grant ROLE", "no role but the owner may insert messages")
+	} else {
+		d.ok("application", "messages may be inserted by %s", strings.Join(f.Inserters, ", "))
+	}
+	return true
+}
+
+// mendOwner returns the commands that give objects to a role.
+func mendOwner(objects []string, role string) string {
+	commands := make([]string, 0, len(objects))
+	for _, object := range objects {
+		commands = append(commands, "alter "+object+" owner to "+role)
+	}
+	return strings.Join(commands, "; ")
+}
+
+// identifier quotes a name for SQL.
+func identifier(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -1,0 +1,257 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"relay/test/harness"
+	"relay/throwaway"
+)
+
+// diagnosis is what `relay doctor --json` printed.
+type diagnosis struct {
+	OK       bool
+	Findings []struct{ Result, Check, What, Mend string }
+	code     int
+	output   string // of both streams
+}
+
+// diagnose runs relay doctor.
+func diagnose(t testing.TB, url string, env ...string) diagnosis {
+	t.Helper()
+	var d diagnosis
+	cmd := command(t, []string{"doctor", "--json"}, append([]string{"RELAY_DATABASE_URL=" + url}, env...)...)
+	var stderr logBuffer
+	cmd.Stderr = &stderr
+	out, _ := cmd.Output() // the exit code says the same, and is judged
+	d.code, d.output = cmd.ProcessState.ExitCode(), string(out)+stderr.String()
+	if err := json.Unmarshal(out, &d); err != nil {
+		t.Fatalf("%v\n%s", err, d.output)
+	}
+	if (d.code == 0) != d.OK || d.OK != (len(d.of("fail")) == 0) {
+		t.Errorf("exit code %d, ok %v, failures %v", d.code, d.OK, d.of("fail"))
+	}
+	return d
+}
+
+// of returns the names of the checks with the given result.
+func (d diagnosis) of(result string) (checks []string) {
+	for _, f := range d.Findings {
+		if f.Result == result && !slices.Contains(checks, f.Check) {
+			checks = append(checks, f.Check)
+		}
+	}
+	return checks
+}
+
+// names checks that a check had the result, and that a finding of it holds both texts.
+func (d diagnosis) names(t testing.TB, result, check, what, mend string) {
+	t.Helper()
+	for _, f := range d.Findings {
+		if f.Result == result && f.Check == check && strings.Contains(f.What, what) && strings.Contains(f.Mend, mend) {
+			return
+		}
+	}
+	t.Errorf("no %s of %s that says %q and is mended by %q in\n%s", result, check, what, mend, d.output)
+}
+
+// demoSecret is a valid signing secret.
+const demoSecret = "RELAY_HTTP_SECRET=whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+func TestDoctorFindsAHealthySystemHealthy(t *testing.T) {
+	t.Parallel()
+	broker := harness.AMQPURL(t)
+	s := newSystem(t, demoSecret, "RELAY_AMQP_URL="+broker)
+	id := s.send(t, "topic", "'t'")
+	s.waitStatus(t, id, "done")
+	d := diagnose(t, s.db.URL, "RELAY_SLOT="+s.db.Name, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL, "RELAY_AMQP_URL="+broker, demoSecret)
+	if d.code != 0 {
+		t.Errorf("exit code %d", d.code)
+	}
+	// The shared server does not sync to disk, and has no limit for slots.
+	if warned := d.of("warn"); !slices.Equal(warned, []string{"durability", "keep"}) {
+		t.Errorf("warnings of %v in\n%s", warned, d.output)
+	}
+	for _, check := range []string{"configuration", "database", "clock", "role", "schema", "application", "table", "relays",
+		"wal_level", "slots", "senders", "slot", "publication", "transactions", "messages", "deliveries", "destination", "broker"} {
+		d.names(t, "ok", check, "", "")
+	}
+	d.names(t, "ok", "slot", "is read by pid", "")
+	d.names(t, "ok", "application", "app", "")
+	out, err := command(t, []string{"doctor"}, "RELAY_DATABASE_URL="+s.db.URL, "RELAY_SLOT="+s.db.Name).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "ok    slot ") || !strings.Contains(string(out), " 0 failures\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestDoctorNamesWhatMendsTheServer(t *testing.T) {
+	t.Parallel()
+	server := harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{
+		"wal_level": "replica", "max_replication_slots": "0", "synchronous_commit": "off", "max_slot_wal_keep_size": "1GB",
+	}})
+	db := harness.NewDatabase(t, server)
+	prepare(t, db)
+	d := diagnose(t, db.URL)
+	d.names(t, "fail", "wal_level", "replica", "alter system set wal_level = logical")
+	d.names(t, "warn", "slots", "all 0", "alter system set max_replication_slots = 10")
+	d.names(t, "fail", "slot", "no room", "pg_drop_replication_slot")
+	d.names(t, "warn", "durability", "the server", "synchronous_commit = on")
+	d.names(t, "ok", "keep", "1.0 GB", "")
+	if d := diagnose(t, db.URL, "RELAY_CAPTURE=notify"); d.code != 0 {
+		t.Errorf("without a stream it needs no logical WAL:\n%s", d.output)
+	}
+}
+
+func TestDoctorNamesWhatMendsTheRole(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	admin, role := db.Admin(t), "plain_"+db.Name
+	for _, statement := range []string{
+		"create role " + role + " login password 'plain'",
+		"grant connect on database " + db.Name + " to " + role,
+	} {
+		if _, err := admin.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { dropRole(t, db, role) })
+	url := db.Server.URL(role, "plain", db.Name)
+	d := diagnose(t, url)
+	d.names(t, "fail", "role", "no replication right", `alter role "`+role+`" replication`)
+	d.names(t, "fail", "schema", "may not make it", "grant create on database")
+	prepare(t, db)
+	diagnose(t, url).names(t, "fail", "schema", "does not own schema relay, table relay.attempt", `alter schema relay owner to "`+role+`"`)
+	diagnose(t, db.AdminURL).names(t, "warn", "role", "superuser", "create role relay login replication")
+	if _, err := admin.Exec(t.Context(), "alter role "+role+" set synchronous_commit = off"); err != nil {
+		t.Fatal(err)
+	}
+	diagnose(t, db.URL).names(t, "warn", "durability", "role "+role, "synchronous_commit = on")
+}
+
+func dropRole(t *testing.T, db *harness.DB, role string) {
+	t.Helper()
+	conn := db.Admin(t)
+	for _, statement := range []string{"drop owned by " + role, "drop role " + role} {
+		// The test's own context has ended by now.
+		if _, err := conn.Exec(context.Background(), statement); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDoctorNamesWhatMendsTheSchema(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	diagnose(t, db.URL).names(t, "fail", "schema", "version 0", "relay migrate")
+	prepare(t, db)
+	d := diagnose(t, db.URL, "RELAY_SLOT="+db.Name)
+	d.names(t, "warn", "slot", "no slot", "relay run")
+	d.names(t, "warn", "publication", "no publication", "relay run")
+	d.names(t, "warn", "relays", "none runs", "relay run")
+	if d.code != 0 {
+		t.Errorf("before the first start nothing has failed:\n%s", d.output)
+	}
+	start(t, db, "RELAY_CAPTURE=poll")
+	diagnose(t, db.URL, "RELAY_SLOT="+db.Name).names(t, "fail", "slot", "although a relay runs", "relay run")
+}
+
+func TestDoctorNamesWhatMendsThePublication(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	prepare(t, db)
+	admin := db.Admin(t)
+	for statement, mend := range map[string]string{
+		"create publication one for all tables":                                              `drop publication "one"; create publication "one" for table relay.outbox (id, key, deliver_at) with (publish = 'insert')`,
+		"create publication two for table relay.outbox (id)":                                 `alter publication "two" set table relay.outbox (id, key, deliver_at)`,
+		"create publication three for table relay.lease":                                     `alter publication "three" set table relay.outbox`,
+		"create publication four for table relay.outbox (id) with (publish = 'update')":      `set (publish = 'insert'`,
+		"create publication five for table relay.outbox (id, key, deliver_at) where (false)": `alter publication "five" set table`,
+	} {
+		if _, err := admin.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.Fields(statement)[2]
+		diagnose(t, db.URL, "RELAY_PUBLICATION="+name).names(t, "fail", "publication", fmt.Sprintf("%q", name), mend)
+		if _, err := admin.Exec(t.Context(), "drop publication "+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	prepare(t, db)
+	admin := db.Admin(t)
+	for _, statement := range []string{
+		"alter table relay.outbox set (autovacuum_enabled = off)",
+		"create function public.f() returns trigger language plpgsql as 'begin return new; end'",
+		"create trigger mine before insert on relay.outbox for each row execute function public.f()",
+		"insert into relay.outbox (topic, created_at) select 't', now() - interval '1 hour' from generate_series(1, 3)",
+		"insert into relay.outbox (topic, status, last_error) values ('t', 'rejected', 'no route: x'), ('t', 'dead', null)",
+		"insert into relay.outbox (topic, status) values ('t', 'open')",
+		`insert into relay.delivery (message_id, subscription, target, status, reason, last_error, due_at, circuit, shard, seq)
+		 select id, 'default', 'x', (case status when 'dead' then 'dead' else 'waiting' end)::relay.delivery_status,
+			case status when 'open' then 'circuit_open' end, 'answered 500', now(), 'http://b:80', shard, seq
+		 from relay.outbox where status in ('open', 'dead')`,
+	} {
+		if _, err := admin.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := diagnose(t, db.URL)
+	d.names(t, "warn", "table", "autovacuum is off", "reset (autovacuum_enabled)")
+	d.names(t, "warn", "table", "mine", "drop trigger")
+	d.names(t, "warn", "messages", "3 pending, the oldest for 1h0m", "relay run")
+	d.names(t, "warn", "messages", "1 rejected; the youngest: no route: x", "set status = 'pending' where status = 'rejected'")
+	d.names(t, "warn", "messages", "1 dead; the youngest: answered 500", "set status = 'pending' where status = 'dead'")
+	d.names(t, "warn", "deliveries", "1 wait for http://b:80 (waiting, circuit_open); last: answered 500", "go on by themselves")
+	if _, err := admin.Exec(t.Context(), "alter table relay.outbox enable row level security"); err != nil {
+		t.Fatal(err)
+	}
+	diagnose(t, db.URL).names(t, "warn", "table", "row level security", "disable row level security")
+	if _, err := admin.Exec(t.Context(), "alter table relay.outbox force row level security"); err != nil {
+		t.Fatal(err)
+	}
+	diagnose(t, db.URL).names(t, "fail", "table", "row level security", "no force row level security")
+}
+
+func TestDoctorWorksWithoutTheDatabase(t *testing.T) {
+	t.Parallel()
+	nobody := freeAddr(t)
+	d := diagnose(t, "postgres://relay:hunter2@"+nobody+"/shop", "RELAY_AMQP_URL=amqp://u:hunter3@"+nobody+"/v",
+		"RELAY_DEFAULT_DESTINATION=http://u:hunter4@"+nobody+"/", "RELAY_SOLT=x")
+	d.names(t, "warn", "configuration", "RELAY_SOLT", "write RELAY_SLOT")
+	d.names(t, "fail", "database", "refused", "start the server")
+	d.names(t, "fail", "broker", "refused", "start the broker at "+nobody)
+	d.names(t, "fail", "destination", "refused", "start the endpoint")
+	if strings.Contains(d.output, "hunter") {
+		t.Errorf("a secret is printed:\n%s", d.output)
+	}
+	diagnose(t, "not a url").names(t, "fail", "configuration", "RELAY_DATABASE_URL", "set the variable")
+	db := harness.Database(t)
+	diagnose(t, db.Server.URL("relay", "wrong", db.Name)).names(t, "fail", "database", "password authentication failed", "user and password")
+	diagnose(t, db.Server.URL("relay", "relay", "nowhere")).names(t, "fail", "database", "does not exist", "set the database")
+}
+
+func TestDoctorTellsTheBrokersRefusalsApart(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	r := harness.Rabbit(t)
+	diagnose(t, db.URL, "RELAY_AMQP_URL="+r.URL("nowhere")).names(t, "fail", "broker", "", `rabbitmqctl add_vhost "nowhere"`)
+	wrong := fmt.Sprintf("amqp://relay:wrong@127.0.0.1:%d/", r.Port())
+	diagnose(t, db.URL, "RELAY_AMQP_URL="+wrong).names(t, "fail", "broker", "", "correct user and password")
+	d := diagnose(t, db.URL, "RELAY_DEFAULT_DESTINATION=https://relay.invalid/x")
+	d.names(t, "fail", "destination", "relay.invalid", "correct the host's name")
+	plain := newReceiver(t, nil)
+	start := time.Now()
+	diagnose(t, db.URL, "RELAY_DEFAULT_DESTINATION="+strings.Replace(plain.URL, "http:", "https:", 1)).names(t, "fail", "destination", "tls", "start the endpoint")
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
