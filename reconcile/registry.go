@@ -76,6 +76,9 @@ func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) 
 			fresh(e.id.Message)
 		}
 	}
+	if left {
+		r.noteLeft()
+	}
 	if added > 0 {
 		crash.At(crash.AfterRegister)
 		r.signal()
