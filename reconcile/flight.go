@@ -33,8 +33,11 @@ func tooLarge(size, most int64) error {
 }
 
 // route finds the subscribers of a pending message.
-func (f *flight) route(r router) {
+func (f *flight) route(r router, again bool) {
 	f.state = state{taking: true, due: f.message.Due()}
+	if again {
+		f.state.due = time.Now() // it has all of its time again
+	}
 	if f.reject == nil {
 		f.deliveries, f.reject = r.Route(f.message)
 	}

@@ -101,7 +101,7 @@ func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql
 	}
 	for i := range rows {
 		if f := e.judge(entries[i], &rows[i]); f != nil {
-			f.route(e.config.Router)
+			f.route(e.config.Router, rows[i].Again)
 			flights = append(flights, f)
 			limits.Budget = max(0, limits.Budget-entries[i].bytes)
 		}

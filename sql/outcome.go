@@ -89,7 +89,8 @@ locked as materialized (
 	select w.*, o.key, o.seq, o.shard, o.due_at
 	from ` + changeRows + `
 	cross join lateral (
-		select x.key, x.seq, x.shard, coalesce(x.deliver_at, x.created_at) as due_at
+		select x.key, x.seq, x.shard,
+			case when x.finished_at is null then coalesce(x.deliver_at, x.created_at) else clock_timestamp() end as due_at
 		from relay.outbox x
 		where x.id = w.id and x.status = 'pending' and x.shard = any (array(select shard from own))
 		for update skip locked

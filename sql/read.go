@@ -34,18 +34,19 @@ type MessageRow struct {
 	Verdict Verdict
 	Message relay.Message // complete if Readable, without body and headers otherwise
 	Size    int64         // bytes of the body
+	Again   bool          // it had ended before, and a person wants it sent again
 }
 
 // messageColumns are read in this order by scanMessage.
 const messageColumns = `
 	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type, coalesce(x.source, ''),
-	coalesce(x.destination, ''), x.deliver_at, x.created_at, x.size`
+	coalesce(x.destination, ''), x.deliver_at, x.created_at, x.size, x.finished_at is not null`
 
 // fields are the columns of one outbox row that reads need, with the size of its body. A
 // body's length is known without reading it from its TOAST table.
 const outboxFields = `
 	o.id, o.seq, o.shard, o.topic, o.key, o.content_type, o.source, o.destination, o.deliver_at, o.created_at,
-	o.status, o.headers, o.payload, o.body,
+	o.status, o.finished_at, o.headers, o.payload, o.body,
 	coalesce(octet_length(o.payload), octet_length(o.body), 0)::bigint as size`
 
 // Each id is one probe of the primary key, whatever the statistics say. The running total
@@ -102,7 +103,7 @@ func scanMessage(rows pgx.Rows, row *MessageRow, first ...any) error {
 	var deliverAt *time.Time
 	m := &row.Message
 	dest := append(first, &row.Verdict, (*[16]byte)(&m.ID), &m.Seq, &m.Shard, &m.Topic, &m.Key, &m.ContentType,
-		&m.Source, &m.Destination, &deliverAt, &m.CreatedAt, &row.Size, &m.Headers, &payload, &body)
+		&m.Source, &m.Destination, &deliverAt, &m.CreatedAt, &row.Size, &row.Again, &m.Headers, &payload, &body)
 	if err := rows.Scan(dest...); err != nil {
 		return err
 	}

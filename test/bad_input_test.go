@@ -233,6 +233,18 @@ func TestByHandInFlight(t *testing.T) {
 	}
 }
 
+func TestARetryByHandHasAllItsTimeAgain(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=100ms", "RELAY_GIVE_UP_AFTER=2s", "RELAY_RECONCILE=0-63 every 300ms")
+	failing := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return false })
+	id := s.send(t, "topic, destination", "'t', $1", failing.URL)
+	s.waitStatus(t, id, "dead")
+	before := len(failing.requests(id))
+	s.exec(t, "update relay.outbox set status = 'pending' where id = $1", id)
+	harness.Eventually(t, 20*time.Second, "it is tried several times again", func() bool { return len(failing.requests(id)) > before+3 })
+	s.waitStatus(t, id, "dead")
+}
+
 func TestByHandBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_BACKOFF=1s")
