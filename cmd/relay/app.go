@@ -8,6 +8,7 @@ import (
 
 // App is what every command gets from the process that it runs in.
 type App struct {
+	Stdin  io.Reader // what a command is asked to read; nil where none does
 	Stdout io.Writer // results
 	Stderr io.Writer // the log, and the one line of an error
 	// Env holds the variables of the environment.

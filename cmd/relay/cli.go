@@ -13,6 +13,7 @@ type CLI struct {
 	Migrate MigrateCmd `cmd:"" help:"Create the schema relay, or bring it to this program's version."`
 	Grant   GrantCmd   `cmd:"" help:"Let an application's role insert messages."`
 	Run     RunCmd     `cmd:"" help:"Deliver messages until told to stop."`
+	Send    SendCmd    `cmd:"" help:"Insert one message through the outbox."`
 	Demo    DemoCmd    `cmd:"" help:"Show the relay at work on throw-away servers; needs no configuration."`
 	Doctor  DoctorCmd  `cmd:"" help:"Check all that the relay needs, and name the command that mends what is wrong."`
 	Version VersionCmd `cmd:"" help:"Print the version of this program."`

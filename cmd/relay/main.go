@@ -24,7 +24,7 @@ func main() {
 	// echo a payload. Our own log is another one.
 	log.SetOutput(io.Discard)
 	ctx, stop := untilSignal(context.Background(), stopSignals(), os.Exit)
-	app := &App{Stdout: os.Stdout, Stderr: os.Stderr, Env: environment(os.Environ())}
+	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: environment(os.Environ())}
 	code := realMain(ctx, app, os.Args[1:])
 	stop()
 	os.Exit(code)
