@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo test lint build fuzz help
+.PHONY: demo test chaos lint build fuzz help
 
 # Arguments of the demo, as in: make demo ARGS='--for 10s'
 ARGS ?=
@@ -10,6 +10,9 @@ ARGS ?=
 FUZZTIME ?= 15s
 # The limit of each package's tests.
 TIMEOUT ?= 10m
+# The schedule of make chaos, and how long it makes faults.
+SEED := $(or $(SEED),$(shell date +%s))
+FOR ?= 5m
 
 demo: ## run the relay with everything it needs, nothing left behind (ARGS='--for 10s')
 	@scripts/install-demo
@@ -19,6 +22,10 @@ test: ## install what the tests need, check the code, run all tests
 	@scripts/install-test
 	@$(MAKE) --no-print-directory lint
 	go test -race -shuffle=on -timeout $(TIMEOUT) ./...
+
+chaos: ## kill, freeze, cut and block everything at random, then count (SEED=1 FOR=5m)
+	@scripts/install-test
+	go test -race -count=1 -timeout 0 -v -run '^TestChaos$$' ./test -chaos.seed=$(SEED) -chaos.for=$(FOR)
 
 lint: ## gofmt, go vet, staticcheck, go.mod
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w: $$unformatted"; exit 1; fi

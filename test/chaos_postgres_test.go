@@ -1,0 +1,112 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func postgresFaults() []fault {
+	const s = time.Second
+	return []fault{
+		{"kill PostgreSQL", "postgres", 0, 4 * s, true, (*chaos).killPostgres},
+		{"restart PostgreSQL at once", "postgres", 0, 3 * s, true, stopPostgres("immediate")},
+		{"restart PostgreSQL in good order", "postgres", 0, 3 * s, true, stopPostgres("fast")},
+		{"cut the way to PostgreSQL", "way to postgres", 1 * s, 4 * s, true, cutWay(toPostgres)},
+		{"half-open connections to PostgreSQL", "way to postgres", 2 * s, 6 * s, true, stallWay(toPostgres)},
+		{"slow way to PostgreSQL", "way to postgres", 1 * s, 3 * s, true, slowWay(toPostgres)},
+		{"end the relays' sessions", "sessions", 0, 0, false, admin("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'relay'")},
+		{"end the walsender", "slot", 0, 0, false, admin("select pg_terminate_backend(active_pid) from pg_replication_slots where active")},
+		{"drop the slot", "slot", 0, 0, false, (*chaos).dropSlot},
+		{"drop the publication", "slot", 0, 0, false, admin("drop publication if exists relay")},
+		{"lock relay.outbox", "table", 1 * s, 4 * s, false, inTransaction("lock table relay.outbox in access exclusive mode")},
+		{"hold a transaction open", "transaction", 2 * s, 8 * s, false, inTransaction("insert into relay.outbox (topic) values ('rolled back')")},
+		{"use up the connections", "connections", 2 * s, 4 * s, true, (*chaos).exhaust},
+	}
+}
+
+// faultLimit bounds what a fault does to a server.
+const faultLimit = 10 * time.Second
+
+func (c *chaos) killPostgres(int) (func() error, error) {
+	return c.startPostgres, c.db.Server.Kill()
+}
+
+func stopPostgres(mode string) func(*chaos, int) (func() error, error) {
+	return func(c *chaos, _ int) (func() error, error) { return c.startPostgres, c.db.Server.Stop(mode) }
+}
+
+func (c *chaos) startPostgres() error { return c.db.Server.Start(c.t.Context()) }
+
+// admin runs one statement as the superuser.
+func admin(statement string) func(*chaos, int) (func() error, error) {
+	return func(c *chaos, _ int) (func() error, error) {
+		ctx, cancel := context.WithTimeout(c.t.Context(), faultLimit)
+		defer cancel()
+		_, err := c.admin.Exec(ctx, statement)
+		return nil, err
+	}
+}
+
+// dropSlot drops the slot in the moment after its walsender has ended.
+func (c *chaos) dropSlot(int) (func() error, error) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), faultLimit)
+	defer cancel()
+	for {
+		var left bool
+		err := c.admin.QueryRow(ctx, `
+			with ended as materialized (select count(pg_terminate_backend(active_pid)) from pg_replication_slots where active),
+			dropped as materialized (select count(pg_drop_replication_slot(slot_name)) from ended, pg_replication_slots where not active)
+			select count(*) = 0 and exists (select from pg_replication_slots) from dropped where dropped.count > 0`).Scan(&left)
+		if err == nil && !left {
+			return nil, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("drop the slot: %w", errors.Join(ctx.Err(), err))
+		}
+	}
+}
+
+// inTransaction runs a statement and leaves its transaction open until the end.
+func inTransaction(statement string) func(*chaos, int) (func() error, error) {
+	return func(c *chaos, _ int) (func() error, error) {
+		ctx, cancel := context.WithTimeout(c.t.Context(), faultLimit)
+		defer cancel()
+		conn, err := pgx.Connect(ctx, c.db.AdminURL)
+		if err != nil {
+			return nil, err
+		}
+		end := func() error {
+			conn.Close(c.t.Context()) // it may be gone with the server
+			return nil
+		}
+		if _, err := conn.Exec(ctx, "begin; "+statement); err != nil {
+			return nil, errors.Join(err, end())
+		}
+		return end, nil
+	}
+}
+
+// exhaust opens connections until there is none left but for superusers.
+func (c *chaos) exhaust(int) (func() error, error) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), faultLimit)
+	defer cancel()
+	var held []*pgx.Conn
+	for {
+		conn, err := pgx.Connect(ctx, c.db.AppURL)
+		if err != nil {
+			break
+		}
+		held = append(held, conn)
+	}
+	c.logf("%d connections are held", len(held))
+	return func() error {
+		for _, conn := range held {
+			conn.Close(c.t.Context())
+		}
+		return nil
+	}, nil
+}

@@ -1,0 +1,186 @@
+package test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"relay/test/checker"
+	"relay/test/harness"
+	"relay/throwaway"
+)
+
+// What make chaos sets; a plain run keeps to a short schedule that is always the same.
+var (
+	chaosSeed = flag.Uint64("chaos.seed", 1, "seed of the schedule of TestChaos")
+	chaosFor  = flag.Duration("chaos.for", 25*time.Second, "how long TestChaos makes faults")
+)
+
+// chaos is a system of its own servers, with a proxy before each, while faults befall it.
+type chaos struct {
+	t          testing.TB
+	begun      time.Time
+	db         *harness.DB
+	admin      *pgxpool.Pool
+	rabbit     *throwaway.Rabbit
+	receiver   *receiver
+	answer     atomic.Int64 // status of the endpoint, or hanging
+	toPostgres *proxy
+	toRabbit   *proxy
+	toEndpoint *proxy
+	traffic    *traffic
+	env        []string // of every relay
+
+	mu       sync.Mutex
+	relays   []*process // that are to run
+	receipts []checker.Receipt
+	consumed map[string]bool
+}
+
+// TestChaos lets random faults befall a whole system under traffic, heals it, and holds the
+// relay to its promise.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	plan := chaosPlan(*chaosSeed, *chaosFor)
+	t.Logf("%d faults in %s; again with make chaos SEED=%d FOR=%s", len(plan), *chaosFor, *chaosSeed, *chaosFor)
+	c := newChaos(t)
+	consuming, stop := context.WithCancel(t.Context())
+	var consumer sync.WaitGroup
+	consumer.Go(func() { c.consume(consuming) })
+	defer func() { stop(); consumer.Wait() }()
+	c.traffic = startTraffic(t, c.db.App(t), 3, 15*time.Millisecond, c.transaction)
+	c.launchRelay()
+	c.launchRelay()
+	c.run(plan)
+	c.heal()
+	v := c.traffic.judge(t, c.admin, 2*time.Minute, c.received)
+	if len(v.Given) > 0 {
+		t.Errorf("given up: %v", v.Given[:min(len(v.Given), 10)])
+	}
+	harness.Eventually(t, time.Minute, "a relay streams again", func() bool {
+		return slices.ContainsFunc(c.running(), func(p *process) bool {
+			_, body := get(t, "http://"+p.metrics+"/readyz")
+			return strings.Contains(body, "stream: ok")
+		})
+	})
+}
+
+func newChaos(t testing.TB) *chaos {
+	t.Helper()
+	c := &chaos{t: t, begun: time.Now(), consumed: make(map[string]bool)}
+	server := harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{"max_connections": "70"}})
+	c.db = harness.NewDatabase(t, server)
+	prepare(t, c.db)
+	c.admin = c.db.Admin(t)
+	c.rabbit = harness.OwnRabbit(t)
+	c.answer.Store(200)
+	c.receiver = newReceiver(t, c.answers)
+	c.receiver.discard = true
+	c.toPostgres = newProxy(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(server.Port())))
+	c.toRabbit = newProxy(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(c.rabbit.Port())))
+	c.toEndpoint = newProxy(t, strings.TrimPrefix(c.receiver.URL, "http://"))
+	if err := c.declare(); err != nil {
+		t.Fatal(err)
+	}
+	c.env = []string{
+		"RELAY_DATABASE_URL=" + c.toPostgres.through(t, c.db.URL),
+		"RELAY_AMQP_URL=" + c.toRabbit.through(t, c.rabbit.URL("/")),
+		"RELAY_DEFAULT_DESTINATION=" + c.toEndpoint.through(t, c.receiver.URL),
+		"RELAY_LEASE_TTL=2s", "RELAY_HTTP_TIMEOUT=2s", "RELAY_HTTP_CONCURRENCY=16", "RELAY_SHUTDOWN_GRACE=5s",
+		"RELAY_BACKOFF=200ms,500ms", "RELAY_MAX_ATTEMPTS=1000000",
+	}
+	return c
+}
+
+// transaction is the n-th one of a worker: of one message or three, to one of the two
+// destinations, some of them keyed, delayed, rolled back or not waiting for the disk.
+func (c *chaos) transaction(worker, n int) transaction {
+	do := transaction{rollback: n%5 == 4, async: n%7 == 6}
+	one := checker.Message{Topic: "order.created", To: toHTTP}
+	if n%3 == 0 {
+		do.destination, one.To = "amqp:"+chaosExchange+"/", toAMQP
+	}
+	if n%2 == 0 {
+		one.Key = fmt.Sprintf("order-%d-%d", worker, n%20)
+	}
+	if n%11 == 10 {
+		do.delay = time.Duration(n%1000) * time.Millisecond
+	}
+	do.messages = slices.Repeat([]checker.Message{one}, 1+n%4/3*2)
+	return do
+}
+
+// run makes the faults of a plan at their times and returns when all have ended.
+func (c *chaos) run(plan []step) {
+	turns := make(map[string]*sync.Mutex)
+	for _, s := range plan {
+		turns[s.fault.on] = new(sync.Mutex)
+	}
+	c.begun = time.Now()
+	var all sync.WaitGroup
+	for _, s := range plan {
+		all.Go(func() {
+			<-time.After(time.Until(c.begun.Add(s.at)))
+			turns[s.fault.on].Lock()
+			defer turns[s.fault.on].Unlock()
+			c.suffer(s)
+		})
+	}
+	all.Wait()
+}
+
+// suffer makes one fault and ends it.
+func (c *chaos) suffer(s step) {
+	from := time.Now()
+	if s.fault.unknown {
+		defer func() { c.traffic.interrupted(s.fault.name, from) }()
+	}
+	c.logf("%s for %s", s.fault.name, s.lasts)
+	end, err := s.fault.begin(c, s.pick)
+	if err != nil {
+		c.logf("%s: %v", s.fault.name, err)
+	}
+	if end == nil {
+		return
+	}
+	<-time.After(s.lasts)
+	if err := end(); err != nil {
+		c.t.Errorf("the end of %s: %v", s.fault.name, err)
+	}
+	c.logf("end of %s", s.fault.name)
+}
+
+// heal makes everything work again that a fault may have left behind.
+func (c *chaos) heal() {
+	c.traffic.end()
+	c.logf("healed")
+	for _, do := range []func() error{c.startPostgres, c.startRabbit, c.declare} {
+		if err := do(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if len(c.running()) == 0 {
+		c.t.Fatal("no relay is left")
+	}
+}
+
+// received is what all receivers have accepted.
+func (c *chaos) received() []checker.Receipt {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append(c.receiver.receipts(), c.receipts...)
+}
+
+func (c *chaos) logf(format string, arguments ...any) {
+	c.t.Logf("%7.2fs %s", time.Since(c.begun).Seconds(), fmt.Sprintf(format, arguments...))
+}
