@@ -31,8 +31,10 @@ func TestThreeSweepsThatFindUnrungRowsConvictTheStream(t *testing.T) {
 	if pass(1, false) != "" || pass(2, true) != "" || w.strikes != 0 {
 		t.Fatal("rows that were rung count")
 	}
-	if pass(1, false) != "" || pass(1, false) != "" {
-		t.Fatal("two sweeps are enough")
+	for range strikesOut - 1 {
+		if pass(1, false) != "" {
+			t.Fatal("fewer sweeps than three are enough")
+		}
 	}
 	if why := pass(1, false); why == "" {
 		t.Fatal("three sweeps are not enough")
