@@ -22,22 +22,24 @@ type screen struct {
 
 func newScreen(out io.Writer) *screen {
 	s := &screen{out: out}
-	if f, ok := out.(*os.File); ok && columns(f) > 0 {
-		s.tty = f
+	if f, ok := out.(*os.File); ok {
+		if width, _ := size(f); width > 0 {
+			s.tty = f
+		}
 	}
 	return s
 }
 
-// columns returns the width of a terminal; 0 if the file is none.
-func columns(f *os.File) int {
+// size returns the columns and rows of a terminal; 0 if the file is none.
+func size(f *os.File) (columns, rows int) {
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	if size.Col == 0 { // a terminal that does not know
-		return 80
+	if size.Col == 0 || size.Row == 0 { // a terminal that does not know
+		return 80, 24
 	}
-	return int(size.Col)
+	return int(size.Col), int(size.Row)
 }
 
 // terminal reports whether tables can be drawn in place.
@@ -63,12 +65,10 @@ func (s *screen) draw(table []string) {
 	s.put(s.erase(), table)
 }
 
-// finish prints the last table, which stays.
+// finish prints the last table, whole and for good.
 func (s *screen) finish(table []string) {
-	s.draw(table)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.table = nil
+	s.draw(nil)
+	s.print(strings.Join(table, "\n"))
 }
 
 // erase returns what moves the cursor to the table's first line and clears all below.
@@ -79,14 +79,17 @@ func (s *screen) erase() string {
 	return fmt.Sprintf("\r\x1b[%dA\x1b[J", len(s.table))
 }
 
-// put writes text and the table below it at once, so that nothing flickers. Lines are cut
-// to the terminal: one that wrapped would count as two.
+// put writes text and the table below it at once, so that nothing flickers. The table is
+// cut to the terminal: a line that wrapped would count as two, and the cursor does not move
+// up to lines that have left the top.
 func (s *screen) put(text string, table []string) {
 	var b strings.Builder
 	b.WriteString(text)
 	width := 0
 	if s.tty != nil {
-		width = columns(s.tty)
+		var rows int
+		width, rows = size(s.tty)
+		table = table[:min(len(table), max(rows-1, 0))]
 	}
 	for _, line := range table {
 		if r := []rune(line); width > 0 && len(r) >= width {
