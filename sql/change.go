@@ -7,7 +7,7 @@ import (
 
 // arguments turns changes into one array for each column, in the order of changeRows.
 func arguments(lease Lease, changes []Change) []any {
-	shards, epochs := lease.arrays()
+	shards, epochs := lease.of(changes)
 	n := len(changes)
 	var (
 		ids           = make([][16]byte, n)

@@ -106,7 +106,9 @@ func collectLease(ctx context.Context, tx pgx.Tx, lease *Lease, statement string
 // so that others take them over at once.
 func (s *Store) GiveUp(ctx context.Context, owner relay.ID, shards []int16) error {
 	const statement = `
-	update relay.lease set owner = null, expires_at = '-infinity' where owner = $1 and shard = any ($2)`
+	update relay.lease l set owner = null, expires_at = '-infinity'
+	from (select shard from relay.lease where owner = $1 and shard = any ($2) order by shard for update) mine
+	where l.shard = mine.shard`
 	if _, err := s.pool.Exec(ctx, statement, [16]byte(owner), shards); err != nil {
 		return fmt.Errorf("give up shards: %w", err)
 	}
@@ -139,7 +141,10 @@ func (s *Store) RingOthers(ctx context.Context, ids []relay.ID) error {
 // take over at once.
 func (s *Store) Release(ctx context.Context, owner relay.ID) error {
 	return s.inTx(ctx, "release leases", func(tx pgx.Tx) error {
-		const free = `update relay.lease set owner = null, expires_at = '-infinity' where owner = $1`
+		const free = `
+		update relay.lease l set owner = null, expires_at = '-infinity'
+		from (select shard from relay.lease where owner = $1 order by shard for update) mine
+		where l.shard = mine.shard`
 		if _, err := tx.Exec(ctx, free, [16]byte(owner)); err != nil {
 			return err
 		}

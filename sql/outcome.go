@@ -3,6 +3,8 @@ package sql
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,12 +18,18 @@ type Lease struct {
 	Epochs map[int16]int64
 }
 
-func (l Lease) arrays() (shards []int16, epochs []int64) {
-	shards = make([]int16, 0, len(l.Epochs))
-	epochs = make([]int64, 0, len(l.Epochs))
-	for shard, epoch := range l.Epochs {
-		shards = append(shards, shard)
-		epochs = append(epochs, epoch)
+// of returns the shards of the changes that are leased, and the epochs. They ascend, which is
+// the order in which renewals lock them: any other would be a deadlock now and then.
+func (l Lease) of(changes []Change) (shards []int16, epochs []int64) {
+	var wanted [relay.Shards]bool
+	for i := range changes {
+		wanted[changes[i].Shard] = true
+	}
+	for i, is := range wanted {
+		shard := int16(i)
+		if epoch, leased := l.Epochs[shard]; is && leased {
+			shards, epochs = append(shards, shard), append(epochs, epoch)
+		}
 	}
 	return shards, epochs
 }
@@ -30,6 +38,7 @@ func (l Lease) arrays() (shards []int16, epochs []int64) {
 // made, its record.
 type Change struct {
 	Delivery DeliveryID
+	Shard    int16 // of the message
 	Target   string
 	Circuit  string
 	// Taking says that the message was pending: its row is taken up by this change, together
@@ -207,7 +216,7 @@ func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) (
 // could be had, as WriteTaken does. At most one change may name the same delivery.
 func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
 	err = s.inTx(ctx, "write outcomes", func(tx pgx.Tx) error {
-		shards, epochs := lease.arrays()
+		shards, epochs := lease.of(changes)
 		ids := make([]relay.ID, len(changes))
 		for i := range changes {
 			ids[i] = changes[i].Delivery.Message

@@ -23,16 +23,16 @@ type hotStatement struct {
 func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 	var deliveries []DeliveryID
 	var taken, open []Change
-	for _, id := range ids {
+	for i, id := range ids {
 		d := DeliveryID{Message: id, Subscription: "direct", Instance: "http://127.0.0.1:1/"}
-		c := Change{Delivery: d, Taking: true, MessageStatus: relay.MessageDone, Status: relay.DeliveryHandled, NextAttempt: -1,
+		c := Change{Delivery: d, Shard: int16(i % relay.Shards), Taking: true, MessageStatus: relay.MessageDone, Status: relay.DeliveryHandled, NextAttempt: -1,
 			Attempt: &Attempt{Number: 1, Outcome: relay.DeliveryHandled}}
 		deliveries, taken = append(deliveries, d), append(taken, c)
 		c.Taking = false
 		open = append(open, c)
 	}
 	messages, subscriptions, instances := splitDeliveryIDs(deliveries)
-	shards, epochs := lease.arrays()
+	shards, epochs := lease.of(taken)
 	return []hotStatement{
 		{"read messages", readMessages, []any{uuids(ids), int64(1000), int64(100000)}},
 		{"read deliveries", readDeliveries, []any{messages, subscriptions, instances, int64(1000), int64(100000)}},

@@ -70,7 +70,7 @@ func messageStatus(t *testing.T, db *pgxpool.Pool, id relay.ID) (status string, 
 
 func taken(id relay.ID, subscription string, status relay.DeliveryStatus) Change {
 	return Change{
-		Delivery: DeliveryID{Message: id, Subscription: subscription, Instance: "x"}, Target: "x", Circuit: "c", Taking: true,
+		Delivery: DeliveryID{Message: id, Subscription: subscription, Instance: "x"}, Shard: relay.ShardOf(id, ""), Target: "x", Circuit: "c", Taking: true,
 		MessageStatus: relay.MessageDone, Status: status, Attempts: 1, NextAttempt: -1,
 		Attempt: &Attempt{Number: 1, Started: time.Now(), Duration: time.Millisecond, Outcome: status},
 	}
@@ -214,7 +214,9 @@ func TestWriteTakenEndsTheMessage(t *testing.T) {
 	s, db := open(t)
 	admin, lease := db.Admin(t), own(t, s)
 	id := insert(t, admin, "topic, key", "'t', 'k'")
-	written, err := s.WriteTaken(t.Context(), lease, []Change{taken(id, "direct", relay.DeliveryHandled)})
+	change := taken(id, "direct", relay.DeliveryHandled)
+	change.Shard = relay.ShardOf(id, "k")
+	written, err := s.WriteTaken(t.Context(), lease, []Change{change})
 	if err != nil || len(written) != 1 {
 		t.Fatalf("wrote %d: %v", len(written), err)
 	}
@@ -285,6 +287,39 @@ func TestWriteSkipsALockedRow(t *testing.T) {
 	if err != nil || !slices.Equal(there, []relay.ID{locked}) {
 		t.Fatalf("still there: %v: %v", there, err)
 	}
+}
+
+// Writes used to lock the lease rows in the order of a Go map.
+func TestWritesAndRenewalsDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, me := db.Admin(t), Instance{ID: relay.NewID(), Name: "test"}
+	lease, _, err := s.Renew(t.Context(), me, time.Minute, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := make([]Change, 200) // so that most shards are among them
+	for i := range changes {
+		changes[i] = taken(insert(t, admin, "topic", "'t'"), "a", relay.DeliveryHandled)
+	}
+	var group sync.WaitGroup
+	group.Go(func() {
+		for range 300 {
+			if _, _, err := s.Renew(t.Context(), me, time.Minute, true); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 2 {
+		group.Go(func() {
+			for range 300 {
+				if _, err := s.WriteTaken(t.Context(), lease, changes); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestAZombieWritesNothing(t *testing.T) {
