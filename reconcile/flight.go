@@ -139,7 +139,7 @@ func (f *flight) conclude() {
 // rejection is the change of a message that cannot be sent at all. A delivery of an open
 // message, which could once be sent, is dead instead.
 func (f *flight) rejection(reason error) sql.Change {
-	c := sql.Change{NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking}
+	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking}
 	c.Delivery.Message = f.message.ID
 	if f.state.taking {
 		c.MessageStatus = relay.MessageRejected

@@ -55,7 +55,7 @@ func (p Policy) overdue(s state, now time.Time) bool {
 func (p Policy) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
 	c := sql.Change{
 		Delivery: sql.DeliveryID{Message: d.Message.ID, Subscription: d.Subscriber.Name, Instance: d.Instance},
-		Target:   d.Subscriber.Target.Raw, Circuit: d.Subscriber.Circuit(), Taking: s.taking,
+		Shard:    d.Message.Shard, Target: d.Subscriber.Target.Raw, Circuit: d.Subscriber.Circuit(), Taking: s.taking,
 		Attempts: s.attempts, HandleAttempts: s.handleAttempts,
 		NextAttempt: -1, ResponseCode: o.Code, Error: o.Error,
 	}
