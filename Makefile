@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos lint build fuzz help
+.PHONY: demo test chaos bench soak lint build fuzz help
 
 # Arguments of the demo, as in: make demo ARGS='--for 10s'
 ARGS ?=
@@ -26,6 +26,15 @@ test: ## install what the tests need, check the code, run all tests
 chaos: ## kill, freeze, cut and block everything at random, then count (SEED=1 FOR=5m)
 	@scripts/install-test
 	go test -race -count=1 -timeout 0 -v -run '^TestChaos$$' ./test -chaos.seed=$(SEED) -chaos.for=$(FOR)
+
+bench: ## measure the relay against what this machine allows (ARGS='-only rate,latency -full -update')
+	@scripts/install-test
+	go run ./test/bench $(ARGS)
+
+soak: FOR = 1h
+soak: ## 1,000 rows/s for a long time, with a snapshot held open in the middle (FOR=1h)
+	@scripts/install-test
+	go run ./test/bench -only soak -for $(FOR) $(ARGS)
 
 lint: ## gofmt, go vet, staticcheck, go.mod
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w: $$unformatted"; exit 1; fi

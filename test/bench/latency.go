@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// steadyRate is the rate of rows at which latencies are measured, per second.
+const steadyRate = 1000
+
+// warmUp is how long a steady load runs before its latencies count.
+const warmUp = 3 * time.Second
+
+func runLatency(ctx context.Context, l *lab, o options) (*report, error) {
+	span := 20 * time.Second
+	if o.full {
+		span = time.Minute
+	}
+	r := &report{}
+	if err := r.latencyHTTP(ctx, l, span); err != nil {
+		return nil, err
+	}
+	return r, r.latencyAMQP(ctx, l, span)
+}
+
+func (r *report) latencyHTTP(ctx context.Context, l *lab, span time.Duration) (err error) {
+	d, err := l.database(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.drop(ctx)) }()
+	endpoint, err := newReceiver(0)
+	if err != nil {
+		return err
+	}
+	defer endpoint.close()
+	p, err := d.relay(ctx, "RELAY_DEFAULT_DESTINATION="+endpoint.url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	before := l.usage()
+	found, err := d.steady(ctx, &endpoint.recorder, span)
+	if err != nil {
+		return err
+	}
+	r.latency("HTTP", found, 4*time.Millisecond, 20*time.Millisecond)
+	r.note("HTTP: %s.", l.usage().since(before).perMessage(int((span+warmUp).Seconds())*steadyRate))
+	return nil
+}
+
+func (r *report) latencyAMQP(ctx context.Context, l *lab, span time.Duration) (err error) {
+	d, err := l.database(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.drop(ctx)) }()
+	if err := d.declare(); err != nil {
+		return err
+	}
+	consuming, stop := context.WithCancel(ctx)
+	var received recorder
+	var consumer errgroup.Group
+	consumer.Go(func() error { return d.consume(consuming, &received) })
+	defer func() { stop(); err = errors.Join(err, consumer.Wait()) }()
+	p, err := d.relay(ctx, "RELAY_DEFAULT_DESTINATION="+d.target())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	before := l.usage()
+	found, err := d.steady(ctx, &received, span)
+	if err != nil {
+		return err
+	}
+	r.latency("AMQP with a consumer", found, 8*time.Millisecond, 40*time.Millisecond)
+	r.note("AMQP: %s.", l.usage().since(before).perMessage(int((span+warmUp).Seconds())*steadyRate))
+	return nil
+}
+
+// steady inserts one row a transaction at the steady rate and returns the latencies after
+// the warm-up.
+func (d *database) steady(ctx context.Context, into *recorder, span time.Duration, destinations ...string) (latencies, error) {
+	if _, err := d.pace(ctx, steadyRate, warmUp, destinations...); err != nil {
+		return nil, err
+	}
+	into.take()
+	_, err := d.pace(ctx, steadyRate, span, destinations...)
+	return into.take(), err
+}
+
+func (r *report) latency(what string, found latencies, p50, p99 time.Duration) {
+	half, most := found.quantile(0.5), found.quantile(0.99)
+	r.judge(what+", p50", "≤ "+p50.String(), half <= p50, "%s", milliseconds(half))
+	r.judge(what+", p99", "≤ "+p99.String(), most <= p99, "%s (%d messages)", milliseconds(most), len(found))
+}
+
+// milliseconds writes a duration with as many digits as mean something.
+func milliseconds(d time.Duration) string { return d.Round(10 * time.Microsecond).String() }

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a relay that runs as a process of its own.
+type process struct {
+	cmd     *exec.Cmd
+	metrics string // address
+	log     *logBuffer
+	ended   chan struct{}
+}
+
+// logBuffer collects what a process prints.
+type logBuffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
+}
+
+// command prepares a relay command with nothing in its environment but what is given.
+func (l *lab) command(ctx context.Context, args []string, env ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, l.binary, args...)
+	cmd.Env = append([]string{"HOME=/", "PATH=" + os.Getenv("PATH")}, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// relay starts a relay on the database and waits until it hears the stream, or another
+// relay that does. The caller stops it.
+func (d *database) relay(ctx context.Context, env ...string) (*process, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{metrics: address, log: &logBuffer{}, ended: make(chan struct{})}
+	base := []string{
+		"RELAY_DATABASE_URL=" + d.url, "RELAY_SLOT=" + d.name, "RELAY_METRICS_ADDR=" + address,
+		"RELAY_ADMIN_ADDR=off", "RELAY_EGRESS_ALLOW=loopback", "RELAY_AMQP_URL=" + d.lab.rabbit.URL(""),
+	}
+	p.cmd = d.lab.command(context.WithoutCancel(ctx), []string{"run"}, append(base, env...)...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if d.lab.log {
+		p.cmd.Stderr = io.MultiWriter(p.log, os.Stderr)
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { _ = p.cmd.Wait(); close(p.ended) }()
+	if err := p.awaitReady(ctx); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	return p, nil
+}
+
+func (p *process) awaitReady(ctx context.Context) error {
+	return until(ctx, time.Minute, "the relay is ready", func() (bool, error) {
+		select {
+		case <-p.ended:
+			return false, fmt.Errorf("the relay ended:\n%s", p.log)
+		default:
+		}
+		page, ok := ask("http://" + p.metrics + "/readyz")
+		return ok && strings.Contains(page, "stream: ok") && strings.Contains(page, "broker: ok"), nil
+	})
+}
+
+// stop ends the relay by SIGTERM and waits for its end.
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(time.Minute):
+		_ = p.cmd.Process.Kill()
+		return fmt.Errorf("the relay did not end within a minute of SIGTERM:\n%s", p.log)
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("the relay ended with code %d:\n%s", code, p.log)
+	}
+	return nil
+}
+
+// written is how many outcomes have been written since the relay's start.
+func (p *process) written() int { return p.metric("relay_reconcile_outcomes_total") }
+
+// metric returns the sum of a metric's samples; zero if there is none.
+func (p *process) metric(name string) int {
+	page, _ := ask("http://" + p.metrics + "/metrics")
+	var sum float64
+	for line := range strings.Lines(page) {
+		rest, found := strings.CutPrefix(line, name)
+		if !found || rest[0] != ' ' && rest[0] != '{' {
+			continue
+		}
+		var v float64
+		fields := strings.Fields(rest)
+		if _, err := fmt.Sscan(fields[len(fields)-1], &v); err == nil {
+			sum += v
+		}
+	}
+	return int(sum)
+}
+
+// ask returns a page and whether its status is 200. Empty: nobody answers.
+func ask(url string) (page string, ok bool) {
+	client := http.Client{Timeout: 5 * time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		return "", false
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	return string(b), err == nil && answer.StatusCode == http.StatusOK
+}
+
+// until polls ok until it is true, fails, or within is over.
+func until(ctx context.Context, within time.Duration, what string, ok func() (bool, error)) error {
+	const interval = 10 * time.Millisecond
+	for deadline := time.Now().Add(within); ; {
+		if done, err := ok(); done || err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not within %s: %s", within, what)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(interval):
+		}
+	}
+}
+
+// freeAddress returns a local address that nobody listens on.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
+}
