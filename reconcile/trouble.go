@@ -3,7 +3,12 @@ package reconcile
 import (
 	"log/slog"
 	"sync"
+	"time"
 )
+
+// sayAgain is how often a failing operation may say why: a lost connection words itself
+// anew at each try, if only by the number of a port.
+const sayAgain = 10 * time.Second
 
 // troubles remembers which operations fail at present, so that the same error again is
 // counted and not printed again.
@@ -15,29 +20,40 @@ type troubles struct {
 }
 
 type trouble struct {
-	text  string
-	again int
+	text    string // of the last failure
+	printed string
+	at      time.Time // when it was printed
+	again   int       // failures since the first
 }
 
-// note records how an operation ended: it prints an error that is new, and the end of one.
+// note records how an operation ended: it prints an error that is new, though not too
+// often, and the end of one.
 func (t *troubles) note(operation string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	was := t.state[operation]
 	switch {
 	case err == nil && was == nil:
+		return
 	case err == nil:
 		delete(t.state, operation)
 		t.log.Info("works again", "operation", operation, "failures", was.again+1)
-	case was != nil && was.text == err.Error():
-		was.again++
-	default:
+		return
+	case was == nil:
 		if t.state == nil {
 			t.state = make(map[string]*trouble)
 		}
-		t.state[operation] = &trouble{text: err.Error()}
-		t.log.Error("fails; it is tried again", "operation", operation, "error", err)
+		was = new(trouble)
+		t.state[operation] = was
+	default:
+		was.again++
 	}
+	was.text = err.Error()
+	if was.text == was.printed || time.Since(was.at) < sayAgain {
+		return
+	}
+	was.printed, was.at = was.text, time.Now()
+	t.log.Error("fails; it is tried again", "operation", operation, "error", err)
 }
 
 // last returns one of the errors that stand at present, or an empty string.

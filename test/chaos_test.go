@@ -182,5 +182,6 @@ func (c *chaos) received() []checker.Receipt {
 }
 
 func (c *chaos) logf(format string, arguments ...any) {
+	c.t.Helper()
 	c.t.Logf("%7.2fs %s", time.Since(c.begun).Seconds(), fmt.Sprintf(format, arguments...))
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
@@ -46,41 +45,6 @@ type service struct {
 	doorbell   doorbell      // nil: RELAY_CAPTURE is poll
 	shared     *sharedStream // nil: RELAY_CAPTURE is not stream
 	wired      chan struct{} // closed when all of the above is built
-}
-
-// openStore connects to the database and keeps trying while it cannot be reached; what
-// waiting cannot mend, such as a wrong password, is an error at once.
-func openStore(ctx context.Context, config Config, log *slog.Logger) (*sql.Store, error) {
-	said := ""
-	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		store, err := sql.Open(ctx, string(config.DatabaseURL), poolConnections)
-		if err == nil || ctx.Err() != nil || !worthWaiting(err) {
-			return store, err
-		}
-		if err.Error() != said {
-			said = err.Error()
-			log.Warn("the database cannot be reached yet; the relay keeps trying", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(wait):
-		}
-	}
-}
-
-// worthWaiting reports whether an error of connecting may pass by itself.
-func worthWaiting(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		switch pg.Code[:2] {
-		case "57", "53", "08": // starting up or shutting down, out of connections, lost
-			return true
-		}
-		return false
-	}
-	var connect *pgconn.ConnectError
-	return errors.As(err, &connect)
 }
 
 // wire builds everything on a database that is migrated.
@@ -220,16 +184,16 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 		return err
 	}
 	defer s.store.Close()
-	if err := s.prepare(ctx, migrate); err != nil {
+	if err := persist(ctx, s.log, func() error { return s.prepare(ctx, migrate) }); err != nil {
 		return err
 	}
-	if err := s.fitTrigger(ctx); err != nil {
+	if err := persist(ctx, s.log, func() error { return s.fitTrigger(ctx) }); err != nil {
 		return err
 	}
 	if err := s.wire(); err != nil {
 		return err
 	}
-	if err := s.reroute(ctx); err != nil {
+	if err := persist(ctx, s.log, func() error { return s.reroute(ctx) }); err != nil {
 		return err
 	}
 	close(s.wired)

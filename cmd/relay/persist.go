@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"relay/sql"
+)
+
+// openStore connects to the database and keeps trying while it cannot be reached.
+func openStore(ctx context.Context, config Config, log *slog.Logger) (store *sql.Store, err error) {
+	err = persist(ctx, log, func() error {
+		store, err = sql.Open(ctx, string(config.DatabaseURL), poolConnections)
+		return err
+	})
+	return store, err
+}
+
+// persist makes one step of the start again and again while the database is away, and says
+// so once for each reason. What waiting cannot mend, such as a wrong password, is an error
+// at once.
+func persist(ctx context.Context, log *slog.Logger, step func() error) error {
+	said := ""
+	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := step()
+		if err == nil || ctx.Err() != nil || !worthWaiting(err) {
+			return err
+		}
+		if err.Error() != said {
+			said = err.Error()
+			log.Warn("the database cannot be reached yet; the relay keeps trying", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// worthWaiting reports whether an error may pass by itself: the database cannot be reached,
+// or the connection was lost.
+func worthWaiting(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code[:2] {
+		case "57", "53", "08": // starting up or shutting down, out of connections, lost
+			return true
+		}
+		return false
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
+}

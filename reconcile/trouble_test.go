@@ -1,0 +1,50 @@
+package reconcile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A lost connection words itself anew at each try, by the number of a port: a minute of it
+// is a handful of lines, the last one says how many failures there were.
+func TestAnErrorThatChangesItsWordsIsNotPrintedEachTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		troubles := troubles{log: slog.New(slog.NewTextHandler(&out, nil))}
+		for port := range 600 {
+			troubles.note("sweep", fmt.Errorf("read tcp 127.0.0.1:%d: reset", port))
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := troubles.last(); got != "sweep: read tcp 127.0.0.1:599: reset" {
+			t.Errorf("the last trouble is %q", got)
+		}
+		troubles.note("sweep", nil)
+		troubles.note("sweep", nil)
+		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+		if len(lines) != 7 || !strings.Contains(lines[6], "failures=600") {
+			t.Errorf("%d lines:\n%s", len(lines), out.String())
+		}
+	})
+}
+
+func TestTheSameErrorIsPrintedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		troubles := troubles{log: slog.New(slog.NewTextHandler(&out, nil))}
+		for range 5 {
+			troubles.note("sweep", errors.New("no table"))
+			time.Sleep(time.Minute)
+		}
+		if n := strings.Count(out.String(), "\n"); n != 1 {
+			t.Errorf("%d lines:\n%s", n, out.String())
+		}
+	})
+}
