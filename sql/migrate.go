@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/tern/v2/migrate"
@@ -21,24 +22,28 @@ const versionTable = "relay.schema_version"
 // migrations take one of their own.
 const migrationLock = 0x72656c6179 // "relay"
 
+// connectUnbounded opens a connection outside of the pool whose statements take as long as
+// they take: others may be migrating a large table, and the caller waits for them.
+func (s *Store) connectUnbounded(ctx context.Context) (*pgx.Conn, error) {
+	config := s.pool.Config().ConnConfig
+	config.DialFunc = (&net.Dialer{}).DialContext
+	config.RuntimeParams["statement_timeout"], config.RuntimeParams["lock_timeout"] = "0", "0"
+	return pgx.ConnectConfig(ctx, config)
+}
+
 // Migrate creates the schema relay or brings it to this program's version, and returns the
 // versions before and after. It is idempotent, moves forward only, and several relays may
 // call it at once: they wait for each other. A schema newer than this program is an error.
 func (s *Store) Migrate(ctx context.Context) (from, to int32, err error) {
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.connectUnbounded(ctx)
 	if err != nil {
 		return 0, 0, fmt.Errorf("migrate: %w", err)
 	}
-	defer conn.Release()
-	// Others may be migrating a large table: wait for them as long as the caller does.
-	if _, err := conn.Exec(ctx, "set statement_timeout = 0; set lock_timeout = 0"); err != nil {
-		return 0, 0, fmt.Errorf("migrate: %w", err)
-	}
-	defer conn.Exec(context.WithoutCancel(ctx), "reset statement_timeout; reset lock_timeout")
-	if err := ensureSchema(ctx, conn.Conn()); err != nil {
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := ensureSchema(ctx, conn); err != nil {
 		return 0, 0, fmt.Errorf("migrate: create schema relay: %w", err)
 	}
-	m, err := migrate.NewMigrator(ctx, conn.Conn(), versionTable)
+	m, err := migrate.NewMigrator(ctx, conn, versionTable)
 	if err != nil {
 		return 0, 0, fmt.Errorf("migrate: %w", err)
 	}

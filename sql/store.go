@@ -31,6 +31,7 @@ func Open(ctx context.Context, url string, connections int) (*Store, error) {
 	config.MaxConns = int32(max(connections, 2))
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.ConnConfig.ConnectTimeout = 10 * time.Second
+	config.ConnConfig.DialFunc = patiently(config.ConnConfig.DialFunc, patience)
 	for name, value := range SessionSettings() {
 		config.ConnConfig.RuntimeParams[name] = value
 	}
