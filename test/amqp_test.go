@@ -9,7 +9,6 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"relay/test/checker"
 	"relay/test/harness"
 )
 
@@ -189,14 +188,7 @@ func TestABrokerThatIsKilledLosesNothing(t *testing.T) {
 	tr.end()
 	s.settled(t, 2*time.Minute)
 	again := newBroker(t, node.URL("/"))
-	queue, err := again.channel.QueueDeclarePassive("all", true, false, false, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []checker.Receipt
-	for _, d := range again.consume(t, "all", queue.Messages) {
-		got = append(got, checker.Receipt{Receiver: toHTTP, ID: d.MessageId})
-	}
+	s.receiver.accept(again.stored(t, "all"))
 	tr.interrupted("two kills; a queue keeps no times of arrival", time.Time{})
-	tr.judge(t, s.admin, time.Minute, func() []checker.Receipt { return got })
+	tr.verify(t, s, time.Minute)
 }

@@ -69,25 +69,27 @@ func (c crashCase) run(t *testing.T) {
 	env := []string{"RELAY_DEFAULT_DESTINATION=" + s.receiver.URL, "RELAY_LEASE_TTL=1s", "RELAY_HTTP_CONCURRENCY=1"}
 	tr := newTraffic(t, s, 2, 2*time.Millisecond)
 	begun := time.Now()
-	p := launchDoomed(t, s.db, c.at, env...)
-	p.waitKilled(t)
-	inFlight := s.inFlight(t)
+	launchDoomed(t, s.db, c.at, env...).waitKilled(t)
 	tr.interrupted(c.at, begun)
+	rows := s.rowsAtDeath(t)
+	inFlight := 0
+	for _, r := range s.receiver.receipts() {
+		if rows[r.ID].Finished.IsZero() {
+			inFlight++
+		}
+	}
 	start(t, s.db, env...)
-	harness.Eventually(t, 30*time.Second, "the next relay delivers", func() bool { return s.receiver.distinct() > len(inFlight)+20 })
+	already := s.receiver.distinct()
+	harness.Eventually(t, 30*time.Second, "the next relay delivers", func() bool { return s.receiver.distinct() > already+20 })
 	v := tr.judge(t, s.admin, time.Minute, s.receiver.receipts)
 	bound := c.duplicates
 	if bound < 0 {
-		bound = len(inFlight)
+		bound = inFlight
 	}
 	if v.Duplicates > bound {
 		t.Errorf("%d duplicates, the bound is %d", v.Duplicates, bound)
 	}
-	for _, d := range s.receiver.repeated() {
-		if !inFlight[d] {
-			t.Errorf("%s was received twice, and was not in flight at the death", d)
-		}
-	}
+	s.onlyUnwrittenTwice(t, rows)
 }
 
 // launchDoomed starts a relay that will kill itself at a mark.
@@ -109,9 +111,9 @@ func (p *process) waitKilled(t testing.TB) {
 	}
 }
 
-// inFlight returns the messages that were accepted and whose outcome is not written. No
-// relay runs; the last statement of the dead one may still be under way.
-func (s *system) inFlight(t testing.TB) map[string]bool {
+// rowsAtDeath returns the table as a dead relay has left it: its last statement may still
+// be under way.
+func (s *system) rowsAtDeath(t testing.TB) map[string]checker.Row {
 	t.Helper()
 	harness.Eventually(t, 10*time.Second, "the dead relay's sessions end", func() bool {
 		return s.text(t, "select count(*)::text from pg_stat_activity where datname = current_database() and usename = 'relay'") == "0"
@@ -120,13 +122,63 @@ func (s *system) inFlight(t testing.TB) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := make(map[string]bool)
-	for _, r := range s.receiver.receipts() {
-		if row, there := rows[r.ID]; !there || row.Finished.IsZero() {
-			left[r.ID] = true
+	return rows
+}
+
+// onlyUnwrittenTwice holds that what came twice was there at the death and not written.
+func (s *system) onlyUnwrittenTwice(t testing.TB, rows map[string]checker.Row) {
+	t.Helper()
+	for _, id := range s.receiver.repeated() {
+		if row, there := rows[id]; !there || !row.Finished.IsZero() {
+			t.Errorf("%s came twice, and was not in flight at the death", id)
 		}
 	}
-	return left
+}
+
+// Over AMQP many messages are on their way at once, and the broker may have stored one
+// whose confirm the relay does not live to see.
+func TestARelayMayDieBetweenPublishingAndItsConfirm(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{crash.AfterSend, crash.AfterSend + ":50", crash.AfterAnswer + ":50", crash.BeforeWrite + ":3", crash.AfterWrite + ":3"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			url := harness.AMQPURL(t)
+			b := newBroker(t, url)
+			b.queue(t, "all", "", "")
+			s := &system{db: harness.Database(t), receiver: newReceiver(t, nil)}
+			prepare(t, s.db)
+			s.app, s.admin = s.db.App(t), s.db.Admin(t)
+			env := []string{"RELAY_AMQP_URL=" + url, "RELAY_DEFAULT_DESTINATION=amqp:/all", "RELAY_LEASE_TTL=1s"}
+			tr := newTraffic(t, s, 2, 2*time.Millisecond)
+			launchDoomed(t, s.db, at, env...).waitKilled(t)
+			tr.interrupted(at, time.Time{})
+			rows := s.rowsAtDeath(t)
+			start(t, s.db, env...)
+			harness.Eventually(t, 30*time.Second, "the next relay delivers", func() bool {
+				return s.text(t, "select (count(*) > $1)::text from relay.outbox where status = 'done'", len(rows)) == "true"
+			})
+			tr.end()
+			s.settled(t, time.Minute)
+			s.receiver.accept(b.stored(t, "all"))
+			tr.verify(t, s, time.Minute)
+			s.onlyUnwrittenTwice(t, rows)
+		})
+	}
+}
+
+// stored takes what a queue holds.
+func (b *broker) stored(t testing.TB, queue string) (ids []string) {
+	t.Helper()
+	for {
+		d, there, err := b.channel.Get(queue, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !there {
+			return ids
+		}
+		ids = append(ids, d.MessageId)
+	}
 }
 
 // A slot that is being made waits for every writing transaction. A relay that dies

@@ -62,10 +62,21 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	attempt, _ := strconv.Atoi(req.Header.Get("relay-attempt"))
+	r.note(checker.Receipt{Receiver: toHTTP, ID: id, Attempt: attempt, At: time.Now()})
+}
+
+func (r *receiver) note(receipt checker.Receipt) {
 	r.mu.Lock()
-	r.counts[id]++
-	r.accepts = append(r.accepts, checker.Receipt{Receiver: toHTTP, ID: id, Attempt: attempt, At: time.Now()})
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.counts[receipt.ID]++
+	r.accepts = append(r.accepts, receipt)
+}
+
+// accept counts messages as accepted that came by another way, at a time that is not known.
+func (r *receiver) accept(ids []string) {
+	for _, id := range ids {
+		r.note(checker.Receipt{Receiver: toHTTP, ID: id})
+	}
 }
 
 // repeated are the messages accepted more than once.
