@@ -64,6 +64,9 @@ func TestChaos(t *testing.T) {
 	c.run(plan)
 	c.heal()
 	v := c.traffic.judge(t, c.admin, 2*time.Minute, c.received)
+	for what, n := range v.Explained {
+		t.Logf("%6d duplicates: %s", n, what)
+	}
 	if len(v.Given) > 0 {
 		t.Errorf("given up: %v", v.Given[:min(len(v.Given), 10)])
 	}

@@ -115,6 +115,21 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestDuplicatesAreCountedByWhatExplainsThem(t *testing.T) {
+	t.Parallel()
+	v := checker.Judge(checker.Evidence{
+		Sent:     []checker.Message{sent("a", checker.Committed), sent("b", checker.Committed)},
+		Received: []checker.Receipt{receipt("a", 9), receipt("a", 11), receipt("a", 15), receipt("b", 9), receipt("b", 30)},
+		Rows:     map[string]checker.Row{"a": done(16), "b": done(31)},
+		Interruptions: []checker.Interruption{
+			{What: "freeze", From: at(12), To: at(16)}, {What: "kill", From: at(10), To: at(10)},
+		},
+	})
+	if want := map[string]int{"kill": 1, "freeze": 2}; !reflect.DeepEqual(v.Explained, want) {
+		t.Errorf("%v, want %v", v.Explained, want)
+	}
+}
+
 // A journal is read as it is on disk: what was begun and never ended is unknown, and half a
 // line at the end is none.
 func TestJournal(t *testing.T) {

@@ -56,13 +56,16 @@ type Verdict struct {
 	// Bound is the most duplicates that the interruptions allow: for each, the messages that
 	// were received before its end and whose outcome was written after its beginning.
 	Bound int
+	// Explained counts duplicates by the interruption between their receipts, the last one if
+	// there are several.
+	Explained map[string]int
 	// Unexplained are the duplicates between whose receipts lies no interruption.
 	Unexplained []string
 }
 
 // Judge compares what was sent with what was received.
 func Judge(e Evidence) Verdict {
-	v := Verdict{Received: len(e.Received)}
+	v := Verdict{Received: len(e.Received), Explained: make(map[string]int)}
 	receipts := make(map[string][]Receipt, len(e.Sent))
 	for _, r := range e.Received {
 		receipts[r.ID] = append(receipts[r.ID], r)
@@ -136,13 +139,25 @@ func (v *Verdict) judgeDuplicates(m Message, receipts []Receipt, e Evidence) {
 	for n := 1; n < len(receipts); n++ {
 		v.Duplicates++
 		before, after := receipts[n-1], receipts[n]
-		if !slices.ContainsFunc(e.Interruptions, func(i Interruption) bool {
-			return !before.At.After(i.To) && !after.At.Before(i.From)
-		}) {
+		why := explain(e.Interruptions, before.At, after.At)
+		if why == "" {
 			v.Unexplained = append(v.Unexplained, fmt.Sprintf("%s came to %s as attempt %d at %s and again as attempt %d at %s",
 				m.ID, m.To, before.Attempt, clock(before.At), after.Attempt, clock(after.At)))
+			continue
+		}
+		v.Explained[why]++
+	}
+}
+
+// explain names the last interruption between two receipts; empty: there was none.
+func explain(interruptions []Interruption, before, after time.Time) (what string) {
+	var begun time.Time
+	for _, i := range interruptions {
+		if !before.After(i.To) && !after.Before(i.From) && !i.From.Before(begun) {
+			what, begun = i.What, i.From
 		}
 	}
+	return what
 }
 
 func clock(t time.Time) string { return t.Format("15:04:05.000") }
