@@ -72,6 +72,11 @@ func (e *Engine) MaySend(shard int16) bool {
 	return own.holds(shard) && time.Now().Before(own.until)
 }
 
+// MayAttempt reports whether an attempt for a message of the shard may start now: the
+// message may be sent, and the last outcomes could be written. Without the latter each
+// attempt would be one more that a crash repeats.
+func (e *Engine) MayAttempt(shard int16) bool { return e.MaySend(shard) && e.writer.works() }
+
 // slotShard is the shard whose owner holds the replication slot.
 const slotShard = 0
 

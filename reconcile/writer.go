@@ -151,6 +151,13 @@ func (w *writer) waitHealthy(ctx context.Context) error {
 	}
 }
 
+// works reports whether the last write succeeded.
+func (w *writer) works() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.failing
+}
+
 // report remembers whether writing works.
 func (w *writer) report(err error) {
 	w.mu.Lock()

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"io"
 	"net"
 	"net/url"
 	"sync"
@@ -27,6 +28,7 @@ type proxy struct {
 	mu      sync.Mutex
 	mode    proxyMode
 	changed chan struct{} // closed when the mode changes
+	lost    chan struct{} // closed when the connections there are get lost
 	pairs   map[*net.TCPConn]*net.TCPConn
 }
 
@@ -37,7 +39,7 @@ func newProxy(t testing.TB, to string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{addr: listener.Addr().String(), to: to, changed: make(chan struct{}), pairs: make(map[*net.TCPConn]*net.TCPConn)}
+	p := &proxy{addr: listener.Addr().String(), to: to, changed: make(chan struct{}), lost: make(chan struct{}), pairs: make(map[*net.TCPConn]*net.TCPConn)}
 	t.Cleanup(func() { listener.Close(); p.set(proxyPass); p.cut() })
 	go func() {
 		for {
@@ -87,6 +89,15 @@ func (p *proxy) cut() {
 	clear(p.pairs)
 }
 
+// lose lets the connections there are be half open for ever: what comes over them is
+// swallowed, and nobody is told. New ones are passed on.
+func (p *proxy) lose() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.lost)
+	p.lost = make(chan struct{})
+}
+
 // reset closes a connection without a farewell.
 func reset(conn *net.TCPConn) {
 	_ = conn.SetLinger(0)
@@ -106,10 +117,11 @@ func (p *proxy) serve(client *net.TCPConn) {
 	server := conn.(*net.TCPConn)
 	p.mu.Lock()
 	p.pairs[client] = server
+	lost := p.lost
 	p.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { p.carry(server, client, false) })
-	both.Go(func() { p.carry(client, server, true) })
+	both.Go(func() { p.carry(server, client, lost, false) })
+	both.Go(func() { p.carry(client, server, lost, true) })
 	both.Wait()
 	p.mu.Lock()
 	delete(p.pairs, client)
@@ -117,12 +129,18 @@ func (p *proxy) serve(client *net.TCPConn) {
 }
 
 // carry copies one direction until either end is closed, and closes both.
-func (p *proxy) carry(to, from *net.TCPConn, answer bool) {
+func (p *proxy) carry(to, from *net.TCPConn, lost <-chan struct{}, answer bool) {
 	defer to.Close()
 	defer from.Close()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
+		select {
+		case <-lost:
+			io.Copy(io.Discard, from)
+			return
+		default:
+		}
 		if n > 0 && !p.pass(answer) {
 			reset(to)
 			return

@@ -76,7 +76,7 @@ func (s *service) wireDestinations() (err error) {
 	}
 	dispatch := notify.DispatcherConfig{
 		HTTP: s.http, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
-		Retry: s.policy().Interval, Allowed: func(shard int16) bool { return s.engine.MaySend(shard) },
+		Retry: s.policy().Interval, Allowed: func(shard int16) bool { return s.engine.MayAttempt(shard) },
 		Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	}
 	if c.AMQPURL != "" {

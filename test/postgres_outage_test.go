@@ -1,0 +1,151 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"relay/test/harness"
+)
+
+func TestPostgreSQLGoesAndComesBack(t *testing.T) {
+	t.Parallel()
+	s := newOwnSystem(t, nil)
+	s.relay.waitReady()
+	tr := newTraffic(t, s, 3, 2*time.Millisecond)
+	for _, mode := range []string{"kill", "immediate", "fast"} {
+		s.delivers(t, 100)
+		begun := time.Now()
+		took := s.restart(t, mode)
+		tr.interrupted(mode, begun)
+		// A walsender that waits for a reader which never confirms would hold a fast stop up.
+		if took > 5*time.Second {
+			t.Errorf("to stop the server (%s) while the relay streams took %s", mode, took)
+		}
+		s.relay.waitReady()
+		t.Logf("%s: stopped in %s, the stream was back after %s", mode, took, time.Since(begun))
+	}
+	s.delivers(t, 100)
+	tr.verify(t, s, time.Minute)
+}
+
+// burst inserts so many messages at once, and waits until the first of them have been sent.
+func (s *system) burst(t testing.TB, n int) {
+	t.Helper()
+	already := s.receiver.distinct()
+	if _, err := s.app.Exec(t.Context(), "insert into relay.outbox (topic) select 'burst' from generate_series(1, $1::int)", n); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 30*time.Second, "the burst begins to arrive", func() bool { return s.receiver.distinct() > already+200 })
+}
+
+// slowly answers requests after 100 ms, so that a burst is under way for a while.
+func slowly(http.ResponseWriter, *http.Request) bool {
+	<-time.After(100 * time.Millisecond)
+	return true
+}
+
+// concurrency is how many requests a relay has under way to one endpoint at most.
+const concurrency = 64
+
+// sendsNothing checks that from now on, while outcomes cannot be written, nothing is sent but
+// what was under way, for so long, although of n messages some wait.
+func (s *system) sendsNothing(t testing.TB, n int, during time.Duration) {
+	t.Helper()
+	before := len(s.receiver.requests(""))
+	<-time.After(during)
+	after := len(s.receiver.requests(""))
+	if more := after - before; more > concurrency {
+		t.Errorf("%d requests were begun while outcomes could not be written", more)
+	}
+	if after >= n {
+		t.Errorf("all %d messages had been sent before: it proves nothing", n)
+	}
+	t.Logf("%d requests in %s while outcomes could not be written; %d messages wait", after-before, during, n-after)
+}
+
+// arrives waits until everything has arrived once and nothing is left to be done.
+func (s *system) arrives(t testing.TB, n int) {
+	t.Helper()
+	harness.Eventually(t, time.Minute, fmt.Sprintf("%d messages arrive", n), func() bool { return s.receiver.distinct() >= n })
+	s.settled(t, time.Minute)
+	if got, d := s.receiver.distinct(), s.receiver.duplicates(); got != n || d != 0 {
+		t.Errorf("%d messages arrived, want %d; %d duplicates", got, n, d)
+	}
+}
+
+func TestNothingIsSentWhileTheDatabaseIsReadOnly(t *testing.T) {
+	t.Parallel()
+	s := newOwnSystem(t, nil)
+	s.receiver.answers = slowly
+	s.relay.waitReady()
+	const n = 4000
+	s.burst(t, n)
+	s.exec(t, "alter role relay set default_transaction_read_only = on")
+	s.endSessions(t)
+	s.relay.says("writing: failed: ", "read-only transaction")
+	s.sendsNothing(t, n, 3*time.Second)
+	s.exec(t, "alter role relay reset default_transaction_read_only")
+	s.endSessions(t)
+	s.arrives(t, n)
+	s.relay.waitReady()
+}
+
+func TestNothingIsSentWhileTheTableIsLocked(t *testing.T) {
+	t.Parallel()
+	s := newOwnSystem(t, nil)
+	s.receiver.answers = slowly
+	s.relay.waitReady()
+	const n = 4000
+	s.burst(t, n)
+	tx, err := s.admin.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), "lock table relay.outbox in access exclusive mode")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.relay.says("writing: failed: ", "lock timeout")
+	s.sendsNothing(t, n, 3*time.Second)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.arrives(t, n)
+}
+
+func TestNothingIsSentWhileConnectionsAreUsedUp(t *testing.T) {
+	t.Parallel()
+	s := newOwnSystem(t, map[string]string{"max_connections": "40"})
+	s.receiver.answers = slowly
+	s.relay.waitReady()
+	const n = 4000
+	s.burst(t, n)
+	var held []*pgx.Conn
+	release := func() {
+		for _, conn := range held {
+			conn.Close(context.WithoutCancel(t.Context()))
+		}
+	}
+	defer release()
+	harness.Eventually(t, 30*time.Second, "no connection is left for the relay", func() bool {
+		s.endSessions(t)
+		for {
+			conn, err := pgx.Connect(t.Context(), s.db.AppURL)
+			if err != nil {
+				break
+			}
+			held = append(held, conn)
+		}
+		return s.text(t, "select count(*)::text from pg_stat_activity where usename = 'relay' and backend_type = 'client backend'") == "0"
+	})
+	s.relay.says("writing: failed: ")
+	s.relay.says("database: failed", "connection slots")
+	s.sendsNothing(t, n, 3*time.Second)
+	release()
+	s.arrives(t, n)
+	s.relay.waitReady()
+}
