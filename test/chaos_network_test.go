@@ -166,8 +166,7 @@ func (c *chaos) consume(ctx context.Context) {
 	}
 }
 
-// take notes messages and acknowledges each. One that the broker gives again because the
-// acknowledgement was lost is no doing of the relay's.
+// take consumes over one channel until it is closed.
 func (c *chaos) take(ctx context.Context, channel *amqp.Channel) error {
 	if err := declareChaos(channel); err != nil {
 		return err
@@ -180,16 +179,37 @@ func (c *chaos) take(ctx context.Context, channel *amqp.Channel) error {
 		return err
 	}
 	for d := range deliveries {
-		attempt, _ := d.Headers["relay-attempt"].(int32)
-		c.mu.Lock()
-		if !d.Redelivered || !c.consumed[d.MessageId] {
-			c.receipts = append(c.receipts, checker.Receipt{Receiver: toAMQP, ID: d.MessageId, Attempt: int(attempt), At: time.Now()})
-			c.consumed[d.MessageId] = true
-		}
-		c.mu.Unlock()
-		if err := d.Ack(false); err != nil {
+		if err := c.consumed(d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// consumed notes a message and acknowledges it. One that the broker gives again because the
+// acknowledgement was lost is no doing of the relay's.
+func (c *chaos) consumed(d amqp.Delivery) error {
+	attempt, _ := d.Headers["relay-attempt"].(int32)
+	c.mu.Lock()
+	if !d.Redelivered || !c.known[d.MessageId] {
+		c.receipts = append(c.receipts, checker.Receipt{Receiver: toAMQP, ID: d.MessageId, Attempt: int(attempt), At: time.Now()})
+		c.known[d.MessageId] = true
+	}
+	c.mu.Unlock()
+	return d.Ack(false)
+}
+
+// drain takes what the queue still holds when its consumer has ended.
+func (c *chaos) drain() error {
+	return c.onChannel(func(channel *amqp.Channel) error {
+		for {
+			d, there, err := channel.Get(chaosExchange, false)
+			if err != nil || !there {
+				return err
+			}
+			if err := c.consumed(d); err != nil {
+				return err
+			}
+		}
+	})
 }

@@ -41,10 +41,13 @@ type chaos struct {
 	traffic    *traffic
 	env        []string // of every relay
 
+	consumer     sync.WaitGroup
+	stopConsumer context.CancelFunc
+
 	mu       sync.Mutex
 	relays   []*process // that are to run
 	receipts []checker.Receipt
-	consumed map[string]bool
+	known    map[string]bool // messages that the consumer had
 }
 
 // TestChaos lets random faults befall a whole system under traffic, heals it, and holds the
@@ -55,9 +58,9 @@ func TestChaos(t *testing.T) {
 	t.Logf("%d faults in %s; again with make chaos SEED=%d FOR=%s", len(plan), *chaosFor, *chaosSeed, *chaosFor)
 	c := newChaos(t)
 	consuming, stop := context.WithCancel(t.Context())
-	var consumer sync.WaitGroup
-	consumer.Go(func() { c.consume(consuming) })
-	defer func() { stop(); consumer.Wait() }()
+	c.stopConsumer = stop
+	c.consumer.Go(func() { c.consume(consuming) })
+	defer func() { stop(); c.consumer.Wait() }()
 	c.traffic = startTraffic(t, c.db.App(t), 3, 15*time.Millisecond, c.transaction)
 	c.launchRelay()
 	c.launchRelay()
@@ -80,7 +83,7 @@ func TestChaos(t *testing.T) {
 
 func newChaos(t testing.TB) *chaos {
 	t.Helper()
-	c := &chaos{t: t, begun: time.Now(), consumed: make(map[string]bool)}
+	c := &chaos{t: t, begun: time.Now(), known: make(map[string]bool)}
 	server := harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{"max_connections": "70"}})
 	c.db = harness.NewDatabase(t, server)
 	prepare(t, c.db)
@@ -177,8 +180,13 @@ func (c *chaos) heal() {
 	}
 }
 
-// received is what all receivers have accepted.
+// received ends the consumer and returns what all receivers have accepted.
 func (c *chaos) received() []checker.Receipt {
+	c.stopConsumer()
+	c.consumer.Wait()
+	if err := c.drain(); err != nil {
+		c.t.Fatal(err)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append(c.receiver.receipts(), c.receipts...)

@@ -113,7 +113,7 @@ func (v *Verdict) judgeMessage(m Message, receipts []Receipt, e Evidence) {
 		return
 	}
 	if !arrived {
-		v.Lost = append(v.Lost, fmt.Sprintf("%s (%s) for %s is %s", m.ID, m.Outcome, m.To, cmp.Or(row.Status, "not in the table")))
+		v.Lost = append(v.Lost, fmt.Sprintf("%s (%s) for %s is %s since %s", m.ID, m.Outcome, m.To, cmp.Or(row.Status, "not in the table"), clock(row.Finished)))
 	}
 }
 
@@ -160,7 +160,7 @@ func explain(interruptions []Interruption, before, after time.Time) (what string
 	return what
 }
 
-func clock(t time.Time) string { return t.Format("15:04:05.000") }
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
 // String is the verdict in one line.
 func (v Verdict) String() string {
