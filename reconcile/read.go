@@ -147,6 +147,11 @@ func (e *Engine) noteRead(ctx context.Context, err error) {
 
 // judge decides what becomes of a row that was read: a flight, or nothing.
 func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
+	if en.isMessage() && !en.rung {
+		for _, w := range e.witnesses {
+			w.read(en.id.Message, row.Verdict == sql.Readable || row.Verdict == sql.TooLarge)
+		}
+	}
 	switch row.Verdict {
 	case sql.Readable, sql.TooLarge:
 	case sql.NoRoom:

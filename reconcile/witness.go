@@ -28,16 +28,23 @@ type stream interface {
 // witness judges whether the stream is blind, by what the sweeps of one group find. A row
 // is suspect if a sweep found it and nobody rang for it, although the sweep before, which
 // began when the stream was heard already and after the last row was left to the table,
-// had not seen it: it was committed while the stream ran. If a heartbeat that was sent
-// after the row was found has come back, and the row's own ring has not, the stream should
-// have shown it.
+// had not seen it: it was committed while the stream ran. If it is still pending when it is
+// read, and a heartbeat that was sent after it was found has come back, and the row's own
+// ring has not, the stream should have shown it. A row that is not pending any more was
+// rung, sent and written while the sweep's statement came back.
 type witness struct {
 	mu       sync.Mutex
 	begun    time.Time // of the pass under way
 	complete time.Time // when the last complete pass had begun
 	left     time.Time // when a row was last left to the table
-	suspects map[relay.ID]time.Time
+	suspects map[relay.ID]suspect
 	strikes  int
+}
+
+// suspect is a row that a sweep found before the stream showed it.
+type suspect struct {
+	found   time.Time
+	pending bool // it was when it was read
 }
 
 // begin notes that a pass begins.
@@ -64,9 +71,24 @@ func (w *witness) found(id relay.ID, now, since time.Time) {
 		return
 	}
 	if w.suspects == nil {
-		w.suspects = make(map[relay.ID]time.Time)
+		w.suspects = make(map[relay.ID]suspect)
 	}
-	w.suspects[id] = now
+	w.suspects[id] = suspect{found: now}
+}
+
+// read notes whether a row was still pending when it was read.
+func (w *witness) read(id relay.ID, pending bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, suspected := w.suspects[id]
+	switch {
+	case !suspected:
+	case pending:
+		s.pending = true
+		w.suspects[id] = s
+	default:
+		delete(w.suspects, id)
+	}
 }
 
 // rang clears rows that the stream has shown.
@@ -88,8 +110,8 @@ func (w *witness) end(heartbeat time.Time) (why string) {
 	defer w.mu.Unlock()
 	w.complete = w.begun
 	missed := 0
-	for id, at := range w.suspects {
-		if at.Before(heartbeat) {
+	for id, s := range w.suspects {
+		if s.pending && s.found.Before(heartbeat) {
 			delete(w.suspects, id)
 			missed++
 		}

@@ -18,6 +18,7 @@ func TestThreeSweepsThatFindUnrungRowsConvictTheStream(t *testing.T) {
 		for range found {
 			id := relay.NewID()
 			w.found(id, at, since)
+			w.read(id, true)
 			if rung {
 				w.rang([]relay.Ring{{ID: id}})
 			}
@@ -53,11 +54,33 @@ func TestARowIsNoProofBeforeAHeartbeatHasOvertakenIt(t *testing.T) {
 	w.begin(now.Add(time.Second))
 	w.end(time.Time{})
 	w.begin(now.Add(2 * time.Second))
-	w.found(relay.NewID(), now.Add(3*time.Second), now)
+	id := relay.NewID()
+	w.found(id, now.Add(3*time.Second), now)
+	w.read(id, true)
 	if w.end(now.Add(2 * time.Second)); w.strikes != 0 {
 		t.Error("a row counted that was found after the heartbeat was sent")
 	}
 	if w.end(now.Add(4 * time.Second)); w.strikes != 1 {
 		t.Error("a row did not count that a heartbeat has overtaken")
+	}
+}
+
+// A sweep's statement may show a row as pending that is rung, sent and written before the
+// sweep can register it: the row is new to the registry, and no ring for it will come.
+func TestARowThatEndedBeforeItWasRegisteredIsNoProof(t *testing.T) {
+	t.Parallel()
+	var w witness
+	now := time.Now()
+	w.begin(now.Add(time.Second))
+	w.end(time.Time{})
+	w.begin(now.Add(2 * time.Second))
+	id := relay.NewID()
+	w.found(id, now.Add(3*time.Second), now)
+	if w.end(now.Add(4 * time.Second)); w.strikes != 0 {
+		t.Error("a row counted that nobody had read yet")
+	}
+	w.read(id, false)
+	if w.end(now.Add(5 * time.Second)); w.strikes != 0 || len(w.suspects) != 0 {
+		t.Error("a row counted that was not pending any more")
 	}
 }
