@@ -38,12 +38,14 @@ func (e *Engine) Retain(ctx context.Context) error {
 	if e.config.Retention == 0 {
 		return nil
 	}
+	var from time.Time
 	for {
-		n, err := e.config.Store.Retain(ctx, e.config.Retention, tidyBatch)
+		n, last, err := e.config.Store.Retain(ctx, e.config.Retention, from, tidyBatch)
 		e.config.Metrics.removed.Add(float64(n))
 		if err != nil || n < tidyBatch {
 			return err
 		}
+		from = last
 	}
 }
 

@@ -94,12 +94,14 @@ type Due struct {
 	Seq int64
 }
 
+// Times are compared with the statement's beginning: the clock itself changes while a
+// statement runs, so that an index could not be entered by it.
 const dueMessages = `
 select x.id, '', '', x.key, x.deliver_at, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	select o.id, coalesce(o.key, '') as key, o.deliver_at, o.seq from relay.outbox o
 	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard
-		and o.deliver_at >= $2 and o.deliver_at <= clock_timestamp()
+		and o.deliver_at >= $2 and o.deliver_at <= statement_timestamp()
 	order by o.deliver_at limit $3
 ) x
 order by x.deliver_at limit $3`
@@ -117,7 +119,7 @@ cross join lateral (
 	select d.message_id, d.subscription, d.instance, coalesce(d.key, '') as key, d.next_attempt_at, d.seq
 	from relay.delivery d
 	where d.next_attempt_at is not null and d.shard = s.shard
-		and d.next_attempt_at >= $2 and d.next_attempt_at <= clock_timestamp()
+		and d.next_attempt_at >= $2 and d.next_attempt_at <= statement_timestamp()
 	order by d.next_attempt_at limit $3
 ) x
 order by x.next_attempt_at limit $3`
@@ -135,11 +137,11 @@ from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	(select o.deliver_at as at from relay.outbox o
 	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard
-		and o.deliver_at > clock_timestamp() order by o.deliver_at limit 1)
+		and o.deliver_at > statement_timestamp() order by o.deliver_at limit 1)
 	union all
 	(select d.next_attempt_at from relay.delivery d
 	where d.next_attempt_at is not null and d.shard = s.shard
-		and d.next_attempt_at > clock_timestamp() order by d.next_attempt_at limit 1)
+		and d.next_attempt_at > statement_timestamp() order by d.next_attempt_at limit 1)
 ) x
 where x.at < 'infinity'`
 

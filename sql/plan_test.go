@@ -45,6 +45,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"due deliveries", dueDeliveries, []any{shards, time.Unix(0, 0), 500}},
 		{"next due", nextDue, []any{shards}},
 		{"parked", parkedDeliveries, []any{"amqp", shards, int64(0), 500}},
+		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
 		{"parked circuits", parkedCircuits, nil},
 	}
 }
@@ -101,7 +102,7 @@ func TestPlansOfHotStatementsUseIndexes(t *testing.T) {
 	}
 }
 
-var seqScan = regexp.MustCompile(`Seq Scan on (outbox|delivery|attempt)\b`)
+var seqScan = regexp.MustCompile(`(Seq|Bitmap Heap) Scan on (outbox|delivery|attempt)\b`)
 
 // explain returns the plan of a statement as a prepared one has it.
 func explain(t *testing.T, conn *pgx.Conn, mode string, hot hotStatement) string {

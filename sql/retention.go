@@ -6,27 +6,32 @@ import (
 	"time"
 )
 
+// The walk along the index begins at a time: entries of removed messages stay in the index
+// until a vacuum, and one that is kept waiting by a snapshot would leave them to every batch.
+const retain = `
+with old as materialized (
+	select id, finished_at from relay.outbox
+	where status in ('done', 'cancelled')
+		and finished_at >= $2 and finished_at < statement_timestamp() - $1 * interval '1 microsecond'
+	order by finished_at limit $3 for update skip locked
+), attempts as (
+	delete from relay.attempt where message_id = any (array(select id from old))
+), deliveries as (
+	delete from relay.delivery where message_id = any (array(select id from old))
+), messages as (
+	delete from relay.outbox where id = any (array(select id from old))
+)
+select count(*), coalesce(max(finished_at), $2) from old`
+
 // Retain removes at most limit messages that ended well, or were cancelled, longer than age
-// ago, with their deliveries and attempts, and returns how many it removed.
-func (s *Store) Retain(ctx context.Context, age time.Duration, limit int) (int, error) {
-	const statement = `
-	with old as materialized (
-		select id from relay.outbox
-		where created_at < clock_timestamp() - $1 * interval '1 microsecond'
-			and finished_at < clock_timestamp() - $1 * interval '1 microsecond'
-			and status in ('done', 'cancelled')
-		limit $2 for update skip locked
-	), attempts as (
-		delete from relay.attempt where message_id = any (array(select id from old))
-	), deliveries as (
-		delete from relay.delivery where message_id = any (array(select id from old))
-	)
-	delete from relay.outbox where id = any (array(select id from old))`
-	tag, err := s.pool.Exec(ctx, statement, age.Microseconds(), limit)
+// ago and not before a time, which may be zero, with their deliveries and attempts. It
+// returns how many it removed and when the last of them had ended.
+func (s *Store) Retain(ctx context.Context, age time.Duration, from time.Time, limit int) (removed int, last time.Time, err error) {
+	err = s.pool.QueryRow(ctx, retain, age.Microseconds(), from, limit).Scan(&removed, &last)
 	if err != nil {
-		return 0, fmt.Errorf("remove old messages: %w", err)
+		return 0, from, fmt.Errorf("remove old messages: %w", err)
 	}
-	return int(tag.RowsAffected()), nil
+	return removed, last, nil
 }
 
 // Overdue finds unfinished deliveries of the shards that have been due for longer than age
@@ -41,7 +46,7 @@ func (s *Store) Overdue(ctx context.Context, shards []int16, age time.Duration, 
 			and (y.next_attempt_at is null or y.next_attempt_at <= clock_timestamp())
 			and y.due_at < clock_timestamp() - $2 * interval '1 microsecond'
 	) d
-	where o.created_at < clock_timestamp() - $2 * interval '1 microsecond'
+	where o.created_at < statement_timestamp() - $2 * interval '1 microsecond'
 		and o.status = 'open' and o.shard = any ($1)
 	limit $3`
 	rows, err := s.pool.Query(ctx, statement, shards, age.Microseconds(), limit)

@@ -61,9 +61,13 @@ func SessionSettings() map[string]string {
 		"lock_timeout":                        "10000",
 		"TimeZone":                            "UTC",
 		// Every statement of the store is a walk along an index, or knows the rows by their
-		// keys. The one plan that can be wrong is reading a whole table, and stale
-		// statistics make it look cheap.
-		"enable_seqscan": "off",
+		// keys. The plans that can be wrong are reading a whole table, and sorting what an
+		// index has in order; stale statistics make them look cheap.
+		"enable_seqscan":    "off",
+		"enable_bitmapscan": "off",
+		// Hence one plan does for all arguments. By itself PostgreSQL plans a statement with
+		// a short array anew each time, which takes longer than to run it.
+		"plan_cache_mode": "force_generic_plan",
 	}
 }
 

@@ -378,7 +378,7 @@ func TestRetentionRemovesOnlyWhatEndedWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	insert(t, admin, "topic, status, finished_at", "'t', 'done', now()")
-	n, err := s.Retain(t.Context(), 24*time.Hour, 100)
+	n, _, err := s.Retain(t.Context(), 24*time.Hour, time.Time{}, 100)
 	if err != nil || n != 1 {
 		t.Fatalf("removed %d: %v", n, err)
 	}
