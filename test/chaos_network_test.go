@@ -27,6 +27,7 @@ func rabbitFaults() []fault {
 		{"close the broker's connections", "rabbitmq", 0, 0, true, (*chaos).closeConnections},
 		{"delete the exchange", "rabbitmq", 1 * s, 3 * s, true, (*chaos).deleteExchange},
 		{"cut the way to RabbitMQ", "way to rabbitmq", 1 * s, 4 * s, true, cutWay(toRabbit)},
+		{"lose the connections to RabbitMQ for ever", "way to rabbitmq", 0, 0, true, loseWay(toRabbit)},
 		{"half-open connections to RabbitMQ", "way to rabbitmq", 2 * s, 6 * s, true, stallWay(toRabbit)},
 	}
 }
@@ -51,7 +52,7 @@ func toPostgres(c *chaos) *proxy { return c.toPostgres }
 func toRabbit(c *chaos) *proxy   { return c.toRabbit }
 func toEndpoint(c *chaos) *proxy { return c.toEndpoint }
 
-// setWay changes what a proxy does until the end, and then cuts what hung in it.
+// setWay changes what a proxy does until the end.
 func setWay(w way, mode proxyMode) func(*chaos, int) (func() error, error) {
 	return func(c *chaos, _ int) (func() error, error) {
 		p := w(c)
@@ -66,6 +67,14 @@ func setWay(w way, mode proxyMode) func(*chaos, int) (func() error, error) {
 func cutWay(w way) func(*chaos, int) (func() error, error)   { return setWay(w, proxyRefuse) }
 func stallWay(w way) func(*chaos, int) (func() error, error) { return setWay(w, proxyStall) }
 func slowWay(w way) func(*chaos, int) (func() error, error)  { return setWay(w, proxySlow) }
+
+// loseWay lets nothing more pass over the connections that there are.
+func loseWay(w way) func(*chaos, int) (func() error, error) {
+	return func(c *chaos, _ int) (func() error, error) {
+		w(c).lose()
+		return nil, nil
+	}
+}
 
 // hanging stands for no answer at all.
 const hanging = -1

@@ -17,6 +17,7 @@ func postgresFaults() []fault {
 		{"restart PostgreSQL in good order", "postgres", 0, 3 * s, true, stopPostgres("fast")},
 		{"cut the way to PostgreSQL", "way to postgres", 1 * s, 4 * s, true, cutWay(toPostgres)},
 		{"half-open connections to PostgreSQL", "way to postgres", 2 * s, 6 * s, true, stallWay(toPostgres)},
+		{"lose the connections to PostgreSQL for ever", "way to postgres", 0, 0, true, loseWay(toPostgres)},
 		{"slow way to PostgreSQL", "way to postgres", 1 * s, 3 * s, true, slowWay(toPostgres)},
 		{"end the relays' sessions", "sessions", 0, 0, false, admin("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'relay'")},
 		{"end the walsender", "slot", 0, 0, false, admin("select pg_terminate_backend(active_pid) from pg_replication_slots where active")},
