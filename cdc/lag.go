@@ -44,11 +44,28 @@ func ReadLag(ctx context.Context, db *pgx.Conn, slot string) (Lag, error) {
 	return lag, nil
 }
 
-// measured notes the lag for state and metrics.
-func (s *Stream) measured(lag Lag) {
-	s.board.update(func(st *State) { st.ConfirmedLag, st.RestartLag = lag.Confirmed, lag.Restart })
+// holdersFrom is the restart lag, in bytes, from which it is looked who holds WAL.
+const holdersFrom = 64 << 20
+
+// measure measures the lag of the slot for state and metrics, and looks for who holds WAL
+// if that is much.
+func (s *Stream) measure(ctx context.Context, db *pgx.Conn) error {
+	lag, err := ReadLag(ctx, db, s.cfg.Slot)
+	if err != nil {
+		return err
+	}
+	var holders []Holder
+	if lag.Restart > holdersFrom {
+		if holders, err = Holders(ctx, db, s.cfg.Slot); err != nil {
+			return err
+		}
+	}
+	s.board.update(func(st *State) {
+		st.ConfirmedLag, st.RestartLag, st.Holders = lag.Confirmed, lag.Restart, holders
+	})
 	s.metrics.confirmedLag.Set(float64(lag.Confirmed))
 	s.metrics.restartLag.Set(float64(lag.Restart))
+	return nil
 }
 
 // Holder is somebody who keeps the server from removing WAL.
@@ -62,6 +79,18 @@ type Holder struct {
 	Since time.Time
 	// Bytes is the WAL that another slot keeps. Zero for transactions.
 	Bytes int64
+}
+
+// String names the holder, since when, how much, and the command that ends it.
+func (h Holder) String() string {
+	text := h.Name
+	if !h.Since.IsZero() {
+		text += " since " + h.Since.UTC().Format(time.RFC3339)
+	}
+	if h.Bytes > 0 {
+		text += fmt.Sprintf(", %d bytes", h.Bytes)
+	}
+	return text + " (to mend it: " + h.Mend + ")"
 }
 
 // Prepared transactions hold no lock by a process, so they come from a view of their own.

@@ -28,9 +28,11 @@ type State struct {
 	// server's, in bytes: what the relay itself has not heard yet. -1: unknown.
 	ConfirmedLag int64
 	// RestartLag is how much WAL the slot keeps from being removed, in bytes. Where it is
-	// large and ConfirmedLag small, somebody else's open transaction holds it, and Holders
-	// names the culprit. -1: unknown.
+	// large and ConfirmedLag small, somebody else's open transaction holds it. -1: unknown.
 	RestartLag int64
+	// Holders are who keeps the server from removing WAL: looked for while RestartLag is
+	// more than 64 MB. Empty: it is not, or nobody was found.
+	Holders []Holder
 	// HeardAt is when the youngest heartbeat was sent that came back in this session. A
 	// row visible before has been rung, unless the stream is blind. Zero: none came back.
 	HeardAt time.Time
@@ -44,8 +46,12 @@ func (st State) String() string {
 	case st.ConfirmedLag < 0:
 		return "streaming"
 	}
-	return fmt.Sprintf("streaming, confirmed to %s, confirmed lag %d bytes, restart lag %d bytes",
+	text := fmt.Sprintf("streaming, confirmed to %s, confirmed lag %d bytes, restart lag %d bytes",
 		st.Confirmed, st.ConfirmedLag, st.RestartLag)
+	for _, h := range st.Holders {
+		text += "; WAL may be held by " + h.String()
+	}
+	return text
 }
 
 // board is where a doorbell's goroutines write down how it stands.

@@ -87,11 +87,9 @@ func (w *watcher) beat(ctx context.Context) error {
 	if err := w.checkCatalogue(ctx); err != nil {
 		return err
 	}
-	lag, err := ReadLag(ctx, w.db, w.stream.cfg.Slot)
-	if err != nil {
+	if err := w.stream.measure(ctx, w.db); err != nil {
 		return err
 	}
-	w.stream.measured(lag)
 	return w.emit(ctx)
 }
 
