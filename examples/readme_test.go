@@ -11,7 +11,7 @@ import (
 )
 
 // marked matches a comment in README.md that says where the code block after it comes from.
-var marked = regexp.MustCompile("(?s)<!-- (example: (\\S+)|grants) -->\n```[a-z]*\n(.*?)```\n")
+var marked = regexp.MustCompile("(?s)<!-- (example: (\\S+)|grants|inbox grants) -->\n```[a-z]*\n(.*?)```\n")
 
 // TestREADMESnippets checks that each snippet in README.md is part of its program, but for
 // the indentation, and that every language has one.
@@ -65,30 +65,49 @@ func follow(lines, wanted []string, indent string) bool {
 }
 
 // TestREADMEGrants compares what the statements in README.md give an application with
-// what relay grant gives it.
+// what relay grant gives it, and a consumer likewise.
 func TestREADMEGrants(t *testing.T) {
 	t.Parallel()
-	var statements string
+	statements := map[string]string{}
 	for _, m := range marked.FindAllStringSubmatch(readFile(t, "../README.md"), -1) {
-		if m[1] == "grants" {
-			statements = m[3]
+		statements[m[1]] = m[3]
+	}
+	for name, commands := range map[string][2][]string{
+		"grants":       {{"migrate"}, {"grant", "app"}},
+		"inbox grants": {{"migrate", "--inbox-only"}, {"grant", "app", "--inbox"}},
+	} {
+		if statements[name] == "" {
+			t.Fatalf("README.md lists no %s", name)
+		}
+		command := granted(t, commands[0], func(s *shop, _ *harness.DB) { s.relay(t, commands[1]...) })
+		readme := granted(t, commands[0], func(_ *shop, db *harness.DB) { execute(t, db.Relay(t), statements[name]) })
+		if command != readme {
+			t.Errorf("relay grant gives\n%s\nREADME.md gives\n%s", command, readme)
 		}
 	}
-	if statements == "" {
-		t.Fatal("README.md lists no grants")
-	}
-	relay := harness.Build(t, "relay/cmd/relay")
-	granted := func(grant func(s *shop, db *harness.DB)) string {
-		db := harness.Database(t)
-		s := &shop{t: t, env: []string{"RELAY_DATABASE_URL=" + db.URL, "HOME=" + t.TempDir()}}
-		s.run(t, relay, "migrate")
-		grant(s, db)
-		return query[string](t, db.Admin(t), rights)
-	}
-	command := granted(func(s *shop, _ *harness.DB) { s.run(t, relay, "grant", "app") })
-	readme := granted(func(_ *shop, db *harness.DB) { execute(t, db.Relay(t), statements) })
-	if command != readme {
-		t.Errorf("relay grant gives\n%s\nREADME.md gives\n%s", command, readme)
+}
+
+// granted returns the rights in a database that was migrated by a command and then granted.
+func granted(t *testing.T, migrate []string, grant func(s *shop, db *harness.DB)) string {
+	t.Helper()
+	db := harness.Database(t)
+	s := &shop{t: t, env: []string{"RELAY_DATABASE_URL=" + db.URL, "HOME=" + t.TempDir()}}
+	s.relay(t, migrate...)
+	grant(s, db)
+	return query[string](t, db.Admin(t), rights)
+}
+
+// TestREADMESchedule: README.md gives the line that relay migrate --inbox-only asks to
+// schedule.
+func TestREADMESchedule(t *testing.T) {
+	t.Parallel()
+	s := &shop{t: t, env: []string{"RELAY_DATABASE_URL=" + harness.Database(t).URL, "HOME=" + t.TempDir()}}
+	for _, want := range []string{"migrated relay.inbox from version 0 to ", "relay.inbox is at version "} {
+		out := s.relay(t, "migrate", "--inbox-only")
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if !strings.HasPrefix(out, want) || !holds(readFile(t, "../README.md"), strings.TrimSpace(lines[len(lines)-1])) {
+			t.Errorf("relay migrate --inbox-only printed\n%s", out)
+		}
 	}
 }
 

@@ -35,13 +35,12 @@ func open(t *testing.T, l language) *shop {
 	db := harness.Database(t)
 	s := &shop{t: t, language: l, app: db.App(t), admin: db.Admin(t), appURL: db.AppURL}
 	s.secret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of 32 bytes for testing"))
-	relay := harness.Build(t, "relay/cmd/relay")
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8",
 		"RELAY_HTTP_SECRET=" + s.secret, "RELAY_DATABASE_URL=" + db.URL, "RELAY_SLOT=" + db.Name,
 	}
-	s.run(t, relay, "migrate")
-	s.run(t, relay, "grant", "app")
+	s.relay(t, "migrate")
+	s.relay(t, "grant", "app")
 	execute(t, s.admin, "grant create on schema public to app")
 	tables, err := os.ReadFile("sql/tables.sql")
 	if err != nil {
@@ -56,7 +55,7 @@ func open(t *testing.T, l language) *shop {
 		"RELAY_DEFAULT_DESTINATION="+s.endpoint, "RELAY_METRICS_ADDR=127.0.0.1:"+metrics, "RELAY_ADMIN_ADDR=off")
 	s.start(l.receive(s, receiver)...)
 	waitListening(t, receiver)
-	s.start(relay, "run")
+	s.start(harness.Build(t, "relay/cmd/relay"), "run")
 	waitListening(t, metrics)
 	return s
 }
@@ -81,6 +80,12 @@ func (s *shop) run(t *testing.T, args ...string) string {
 		t.Fatalf("%s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
 	}
 	return string(out)
+}
+
+// relay runs a command of the relay to its end and returns what it printed.
+func (s *shop) relay(t *testing.T, args ...string) string {
+	t.Helper()
+	return s.run(t, append([]string{harness.Build(t, "relay/cmd/relay")}, args...)...)
 }
 
 // start runs a program until the end of the test, and prints what it wrote if that failed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,7 +20,7 @@ type SchemaFacts struct {
 	// role does not own it.
 	Version, Needed int32
 	// Foreign lists tables of the schema, and the schema itself, that the role does not
-	// own, as alter commands would name them; at most twenty.
+	// own, as alter commands would name them; at most twenty. The inbox may be a consumer's.
 	Foreign []string
 	// Inserters are the roles, besides the owner, that may insert messages; at most five.
 	Inserters []string
@@ -30,11 +29,10 @@ type SchemaFacts struct {
 // Schema asks for the facts of the schema.
 func (e *Examiner) Schema(ctx context.Context) (SchemaFacts, error) {
 	var f SchemaFacts
-	entries, err := fs.ReadDir(migrations, "migrations")
-	if err != nil {
-		return f, fmt.Errorf("read migrations: %w", err)
+	var err error
+	if f.Needed, err = outboxSequence.newest(); err != nil {
+		return f, err
 	}
-	f.Needed = int32(len(entries))
 	// Names are looked up in the catalogue: to_regclass fails without a right to the schema.
 	const statement = `
 	select
@@ -44,7 +42,7 @@ func (e *Examiner) Schema(ctx context.Context) (SchemaFacts, error) {
 				select 'schema' as kind, 'relay' as name, n.nspowner as owner
 				union all
 				select 'table', 'relay.' || quote_ident(relname), relowner from pg_class
-				where relnamespace = n.oid and relkind in ('r', 'p')
+				where relnamespace = n.oid and relkind in ('r', 'p') and relname not in ('inbox', 'inbox_version')
 			) o
 			where not pg_has_role(o.owner, 'usage') order by 1 limit 20
 		),

@@ -13,10 +13,24 @@ import (
 )
 
 //go:embed migrations/*.sql
-var migrations embed.FS
+var outboxFiles embed.FS
 
-// versionTable records which migrations ran.
-const versionTable = "relay.schema_version"
+//go:embed migrations/inbox/*.sql
+var inboxFiles embed.FS
+
+// sequence is one series of migrations. A database may have either or both, made in any
+// order: each has a table that records which of its files ran.
+type sequence struct {
+	name         string // in errors
+	files        embed.FS
+	folder       string
+	versionTable string
+}
+
+var (
+	outboxSequence = sequence{name: "schema", files: outboxFiles, folder: "migrations", versionTable: "relay.schema_version"}
+	inboxSequence  = sequence{name: "inbox", files: inboxFiles, folder: "migrations/inbox", versionTable: "relay.inbox_version"}
+)
 
 // migrationLock is the key of the advisory lock under which the schema itself is made; the
 // migrations take one of their own.
@@ -34,37 +48,103 @@ func (s *Store) connectUnbounded(ctx context.Context) (*pgx.Conn, error) {
 // Migrate creates the schema relay or brings it to this program's version, and returns the
 // versions before and after. It is idempotent, moves forward only, and several relays may
 // call it at once: they wait for each other. A schema newer than this program is an error.
+// The inbox comes along, unless somebody else keeps it: the relay itself does not need it.
 func (s *Store) Migrate(ctx context.Context) (from, to int32, err error) {
+	err = s.migrating(ctx, func(conn *pgx.Conn) error {
+		if from, to, err = outboxSequence.migrate(ctx, conn); err != nil {
+			return err
+		}
+		kept, err := inboxKeptByOthers(ctx, conn)
+		if err != nil || kept {
+			return err
+		}
+		_, _, err = inboxSequence.migrate(ctx, conn)
+		return err
+	})
+	return from, to, err
+}
+
+// MigrateInbox is Migrate for relay.inbox and relay.receive() alone, which consumers use in
+// a database of their own, with or without an outbox.
+func (s *Store) MigrateInbox(ctx context.Context) (from, to int32, err error) {
+	err = s.migrating(ctx, func(conn *pgx.Conn) error {
+		from, to, err = inboxSequence.migrate(ctx, conn)
+		return err
+	})
+	return from, to, err
+}
+
+// migrating passes on a connection for migrations, to a database that has the schema relay.
+func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) error {
 	conn, err := s.connectUnbounded(ctx)
 	if err != nil {
-		return 0, 0, fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("migrate: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := ensureSchema(ctx, conn); err != nil {
-		return 0, 0, fmt.Errorf("migrate: create schema relay: %w", err)
+		return fmt.Errorf("migrate: create schema relay: %w", err)
 	}
-	m, err := migrate.NewMigrator(ctx, conn, versionTable)
+	if err := migrate(conn); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// migrate runs the files that have not run yet.
+func (q sequence) migrate(ctx context.Context, conn *pgx.Conn) (from, to int32, err error) {
+	m, err := migrate.NewMigrator(ctx, conn, q.versionTable)
 	if err != nil {
-		return 0, 0, fmt.Errorf("migrate: %w", err)
+		return 0, 0, err
 	}
-	sub, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(q.files, q.folder)
 	if err != nil {
-		return 0, 0, fmt.Errorf("migrate: %w", err)
+		return 0, 0, err
 	}
-	if err := m.LoadMigrations(sub); err != nil {
-		return 0, 0, fmt.Errorf("migrate: %w", err)
+	if err := m.LoadMigrations(files); err != nil {
+		return 0, 0, err
 	}
 	if from, err = m.GetCurrentVersion(ctx); err != nil {
-		return 0, 0, fmt.Errorf("migrate: %w", err)
+		return 0, 0, err
 	}
 	to = int32(len(m.Migrations))
 	if from > to {
-		return from, from, fmt.Errorf("migrate: the schema is at version %d, this program knows %d: run a relay of the version that migrated it, or a newer one", from, to)
+		return from, from, fmt.Errorf("the %s is at version %d, this program knows %d: run a relay of the version that migrated it, or a newer one", q.name, from, to)
 	}
 	if err := m.Migrate(ctx); err != nil {
-		return from, from, fmt.Errorf("migrate: %w", migrationError(err))
+		return from, from, migrationError(err)
 	}
 	return from, to, nil
+}
+
+// newest returns the version that this program brings a database to.
+func (q sequence) newest() (int32, error) {
+	entries, err := fs.Glob(q.files, q.folder+"/*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("read migrations: %w", err)
+	}
+	return int32(len(entries)), nil
+}
+
+// inboxKeptByOthers reports whether the inbox is another role's, or newer than this
+// program: a consumer that shares the database may have made it.
+func inboxKeptByOthers(ctx context.Context, conn *pgx.Conn) (kept bool, err error) {
+	const owned = `
+	select pg_has_role(relowner, 'usage') from pg_class
+	where relname = 'inbox_version' and relnamespace = 'relay'::regnamespace`
+	var own bool
+	err = conn.QueryRow(ctx, owned).Scan(&own)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil || !own {
+		return true, err
+	}
+	var have int32
+	if err := conn.QueryRow(ctx, "select version from relay.inbox_version").Scan(&have); err != nil {
+		return false, err
+	}
+	need, err := inboxSequence.newest()
+	return have > need, err
 }
 
 // migrationError drops the statement's whole text, which the tool puts into its error.
@@ -94,11 +174,9 @@ func ensureSchema(ctx context.Context, conn *pgx.Conn) error {
 // SchemaVersion returns the version that the database is at, and the one this program
 // needs. Zero: no schema.
 func (s *Store) SchemaVersion(ctx context.Context) (have, need int32, err error) {
-	entries, err := fs.ReadDir(migrations, "migrations")
-	if err != nil {
-		return 0, 0, fmt.Errorf("read migrations: %w", err)
+	if need, err = outboxSequence.newest(); err != nil {
+		return 0, 0, err
 	}
-	need = int32(len(entries))
 	err = s.pool.QueryRow(ctx, "select version from relay.schema_version").Scan(&have)
 	if NotMigrated(err) {
 		return 0, need, nil

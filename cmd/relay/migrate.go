@@ -6,7 +6,15 @@ import (
 )
 
 // MigrateCmd is `relay migrate`.
-type MigrateCmd struct{}
+type MigrateCmd struct {
+	InboxOnly bool `help:"Install relay.inbox and relay.receive() alone, for a consumer with a database of its own."`
+}
+
+// schedule is what a consumer has to run now and then. The relay never does: it cannot know
+// for how long a consumer wants to tell duplicates.
+const schedule = `Let cron forget now and then what was received long ago:
+  psql "$DATABASE_URL" -c "call relay.forget_received('30 days')"
+`
 
 // Run creates the schema relay or brings it to this program's version.
 func (c MigrateCmd) Run(ctx context.Context, app *App) error {
@@ -19,14 +27,18 @@ func (c MigrateCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer store.Close()
-	from, to, err := store.Migrate(ctx)
+	migrate, what, advice := store.Migrate, "the schema relay", ""
+	if c.InboxOnly {
+		migrate, what, advice = store.MigrateInbox, "relay.inbox", schedule
+	}
+	from, to, err := migrate(ctx)
 	if err != nil {
 		return err
 	}
 	if from == to {
-		_, err = fmt.Fprintf(app.Stdout, "the schema relay is at version %d already\n", to)
+		_, err = fmt.Fprintf(app.Stdout, "%s is at version %d already\n%s", what, to, advice)
 		return err
 	}
-	_, err = fmt.Fprintf(app.Stdout, "migrated the schema relay from version %d to %d\n", from, to)
+	_, err = fmt.Fprintf(app.Stdout, "migrated %s from version %d to %d\n%s", what, from, to, advice)
 	return err
 }
