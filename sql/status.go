@@ -1,0 +1,116 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// RunningRelay is one relay that has given a sign of life and has not ended in order.
+type RunningRelay struct {
+	Name, Version string
+	Streaming     bool          // it hears the stream
+	Shards        int           // that it owns
+	Expired       int           // shards whose lease has run out: it fell silent
+	Seen          time.Duration // since its last sign of life
+}
+
+// RunningRelays lists the relays, the longest running first; at most a hundred.
+func (e *Examiner) RunningRelays(ctx context.Context) ([]RunningRelay, error) {
+	const statement = `
+	select i.name, i.version, i.streaming,
+		count(*) filter (where l.expires_at > clock_timestamp()),
+		count(*) filter (where l.expires_at <= clock_timestamp()),
+		(extract(epoch from clock_timestamp() - i.seen_at) * 1000000000)::bigint
+	from relay.instance i left join relay.lease l on l.owner = i.id
+	group by i.id, i.name, i.version, i.streaming, i.seen_at, i.started_at
+	order by i.started_at, i.id limit 100`
+	rows, err := e.Conn.Query(ctx, statement)
+	if err != nil {
+		return nil, fmt.Errorf("list relays: %w", denial(err))
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[RunningRelay])
+	if err != nil {
+		return nil, fmt.Errorf("list relays: %w", denial(err))
+	}
+	return list, nil
+}
+
+// EndedFacts count the messages that need nobody, in a table of at most CountLimit rows.
+type EndedFacts struct {
+	Done, Cancelled int64
+	// Estimated says that the table is larger: nothing was counted, and Rows is the
+	// statistics' guess at the messages of every status.
+	Estimated bool
+	Rows      int64
+}
+
+// Ended counts the messages that need nobody.
+func (e *Examiner) Ended(ctx context.Context) (EndedFacts, error) {
+	const statement = `
+	select count(*) filter (where status = 'done'), count(*) filter (where status = 'cancelled'), count(*) > $1,
+		greatest((select pg_stat_get_live_tuples('relay.outbox'::regclass)), $1)
+	from (select status from relay.outbox order by id desc limit $1 + 1) x`
+	var f EndedFacts
+	if err := e.Conn.QueryRow(ctx, statement, int64(CountLimit)).Scan(&f.Done, &f.Cancelled, &f.Estimated, &f.Rows); err != nil {
+		return f, fmt.Errorf("count ended messages: %w", denial(err))
+	}
+	return f, nil
+}
+
+// DeadCount is how many dead messages a subscriber has.
+type DeadCount struct {
+	Subscription string
+	Count        int
+	Error        string // of the youngest
+}
+
+// DeadBySubscription counts the dead deliveries of dead messages, the most first; at most
+// ten subscribers, among the CountLimit youngest dead messages.
+func (e *Examiner) DeadBySubscription(ctx context.Context) ([]DeadCount, error) {
+	const statement = `
+	select d.subscription, count(*), coalesce((array_agg(d.last_error order by o.id desc))[1], '')
+	from (select id from relay.outbox where status = 'dead' order by id desc limit $1) o
+	cross join lateral (
+		select y.subscription, y.last_error from relay.delivery y where y.message_id = o.id and y.status = 'dead' offset 0
+	) d
+	group by 1 order by 2 desc, 1 limit 10`
+	rows, err := e.Conn.Query(ctx, statement, CountLimit)
+	if err != nil {
+		return nil, fmt.Errorf("count dead deliveries: %w", denial(err))
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DeadCount])
+	if err != nil {
+		return nil, fmt.Errorf("count dead deliveries: %w", denial(err))
+	}
+	return list, nil
+}
+
+const earliestDue = `
+select (extract(epoch from x.at - clock_timestamp()) * 1000000)::bigint
+from generate_series(0, 63) as s(shard)
+cross join lateral (
+	(select o.deliver_at as at from relay.outbox o
+	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard::smallint order by o.deliver_at limit 1)
+	union all
+	(select d.next_attempt_at from relay.delivery d
+	where d.next_attempt_at is not null and d.shard = s.shard::smallint order by d.next_attempt_at limit 1)
+) x
+where x.at < 'infinity' order by x.at limit 1`
+
+// EarliestDue returns how long it is until the first delayed message or retry is due, by the
+// database's clock; less than zero if it is overdue. It returns false if there is none.
+func (e *Examiner) EarliestDue(ctx context.Context) (time.Duration, bool, error) {
+	var us int64
+	err := e.Conn.QueryRow(ctx, earliestDue).Scan(&us)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("find what is due next: %w", denial(err))
+	}
+	return time.Duration(us) * time.Microsecond, true, nil
+}
