@@ -70,6 +70,8 @@ type Engine struct {
 	stopping atomic.Bool
 	others   *forwarder
 	sweepNow []chan struct{} // one for each group
+	// gathering is held by the reader that waits for a batch.
+	gathering chan struct{}
 	// One for each group: it judges the stream by what the sweeps find.
 	witnesses []*witness
 	trouble   troubles
@@ -78,13 +80,14 @@ type Engine struct {
 // New returns an engine that does nothing before Run.
 func New(config Config) *Engine {
 	e := &Engine{
-		config:   config,
-		id:       relay.NewID(),
-		registry: newRegistry(config.InFlight, config.InFlightBytes),
-		due:      newAlarm(),
-		backlog:  newBacklog(),
-		others:   newForwarder(),
-		trouble:  troubles{log: config.Log},
+		config:    config,
+		id:        relay.NewID(),
+		registry:  newRegistry(config.InFlight, config.InFlightBytes),
+		due:       newAlarm(),
+		backlog:   newBacklog(),
+		others:    newForwarder(),
+		gathering: make(chan struct{}, 1),
+		trouble:   troubles{log: config.Log},
 	}
 	e.writer = newWriter(e)
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})

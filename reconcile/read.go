@@ -23,25 +23,37 @@ const (
 // read takes what is registered, reads it from the table and hands it on, until ctx ends.
 func (e *Engine) read(ctx context.Context) error {
 	for {
-		select {
-		case <-ctx.Done():
+		batch := e.nextBatch(ctx)
+		if ctx.Err() != nil {
 			return nil
-		case <-e.registry.ready:
-		}
-		if e.writer.waitHealthy(ctx) != nil {
-			return nil
-		}
-		batch := e.registry.take(readBatch)
-		if len(batch) > 0 && len(batch) < readBatch {
-			if !pause(ctx, gather, nil) {
-				return nil
-			}
-			batch = append(batch, e.registry.take(readBatch-len(batch))...)
 		}
 		if len(batch) > 0 {
 			e.readBatch(ctx, batch)
 		}
 	}
+}
+
+// nextBatch waits for something to read, and then for its company. One reader at a time
+// does so: two would share what arrives, in batches of half the size.
+func (e *Engine) nextBatch(ctx context.Context) []*entry {
+	select {
+	case <-ctx.Done():
+		return nil
+	case e.gathering <- struct{}{}:
+		defer func() { <-e.gathering }()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-e.registry.ready:
+	}
+	if e.writer.waitHealthy(ctx) != nil {
+		return nil
+	}
+	if e.registry.waiting() < readBatch && !pause(ctx, gather, nil) {
+		return nil
+	}
+	return e.registry.take(readBatch)
 }
 
 // readBatch reads one batch: pending messages in one statement, deliveries of open ones in

@@ -118,6 +118,13 @@ func (r *registry) take(n int) []*entry {
 	return out
 }
 
+// waiting is how many entries are to be read.
+func (r *registry) waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.todo)
+}
+
 // signal wakes one reader.
 func (r *registry) signal() {
 	select {

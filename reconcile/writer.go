@@ -16,8 +16,8 @@ const (
 	// writeBatch is the most flights that one statement writes.
 	writeBatch = 500
 	// writeGather is how long outcomes wait for company, so that those of one moment share
-	// a commit.
-	writeGather = time.Millisecond
+	// a statement and a commit. Nobody waits for a single one.
+	writeGather = 2 * time.Millisecond
 	// writers is how many statements run at once: one is built while another commits.
 	writers = 2
 	// lockedAgain is when an outcome is written again whose row somebody else held.
@@ -36,6 +36,8 @@ type writer struct {
 	engine *Engine
 	ready  chan struct{}
 	idle   chan struct{} // receives when the last outcome was written
+	// gathering is held by the writer that waits for a batch.
+	gathering chan struct{}
 
 	mu      sync.Mutex
 	queue   []*written
@@ -47,7 +49,7 @@ type writer struct {
 func newWriter(e *Engine) *writer {
 	healthy := make(chan struct{})
 	close(healthy)
-	return &writer{engine: e, ready: make(chan struct{}, 1), idle: make(chan struct{}, 1), healthy: healthy}
+	return &writer{engine: e, ready: make(chan struct{}, 1), idle: make(chan struct{}, 1), gathering: make(chan struct{}, 1), healthy: healthy}
 }
 
 // put queues one flight's outcomes.
@@ -99,19 +101,31 @@ func (w *writer) start(ctx context.Context, group *sync.WaitGroup) {
 }
 
 func (w *writer) run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.ready:
-		}
-		if w.queued() < writeBatch && !pause(ctx, writeGather, nil) {
-			return
-		}
-		if batch := w.take(); len(batch) > 0 {
+	for ctx.Err() == nil {
+		if batch := w.nextBatch(ctx); len(batch) > 0 {
 			w.write(ctx, batch)
 		}
 	}
+}
+
+// nextBatch waits for outcomes, and then for their company. One writer at a time does so:
+// two would share what arrives, in batches of half the size.
+func (w *writer) nextBatch(ctx context.Context) []*written {
+	select {
+	case <-ctx.Done():
+		return nil
+	case w.gathering <- struct{}{}:
+		defer func() { <-w.gathering }()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-w.ready:
+	}
+	if w.queued() < writeBatch && !pause(ctx, writeGather, nil) {
+		return nil
+	}
+	return w.take()
 }
 
 func (w *writer) queued() int {
