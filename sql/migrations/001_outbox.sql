@@ -62,8 +62,6 @@ create index outbox_unfinished on relay.outbox (status, id)
   where status in ('open', 'dead', 'rejected');
 -- What retention removes.
 create index outbox_ended on relay.outbox (finished_at) where status in ('done', 'cancelled');
--- When something happened.
-create index outbox_created on relay.outbox using brin (created_at) with (pages_per_range = 32, autosummarize = on);
 
 -- One row per message, subscriber and instance. There is no foreign key: its check would
 -- cost every delivery a row lock, and retention removes both together.
