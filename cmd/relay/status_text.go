@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// caughtUp is the lag in bytes below which a slot counts as caught up: the relay confirms
+// what it has heard every few seconds.
+const caughtUp = 1 << 20
+
+// text is the state for one screen: a line for each thing, wide ones cut.
+func (s state) text() string {
+	var b strings.Builder
+	line := func(name, format string, values ...any) {
+		fmt.Fprintf(&b, "%-9s  %s\n", name, cut(visible(fmt.Sprintf(format, values...)), tableWidth-11))
+	}
+	line("schema", "%s", s.Schema.sentence())
+	for _, r := range s.Relays {
+		line("relay", "%s", r.sentence())
+	}
+	if len(s.Relays) == 0 {
+		line("relay", "none runs")
+	}
+	if s.Slot != nil {
+		line("slot", "%s", s.Slot.sentence())
+	}
+	for _, sentence := range s.Messages.sentences() {
+		line("messages", "%s", sentence)
+	}
+	for _, w := range s.Waiting {
+		line("waiting", "%s for %s (%s)%s", many(w.Count), w.Circuit, w.Why, because(w.Error))
+	}
+	if s.NextDueIn != nil {
+		line("next due", "%s", inWords(seconds(*s.NextDueIn)))
+	}
+	for _, d := range s.Dead {
+		line("dead", "%s of %s%s", many(d.Count), d.Subscription, because(d.Error))
+	}
+	return b.String()
+}
+
+func (s schemaState) sentence() string {
+	switch {
+	case s.Version == 0:
+		return fmt.Sprintf("this role does not own it; this program needs version %d", s.Needed)
+	case s.Version < s.Needed:
+		return fmt.Sprintf("version %d, this program needs %d: run relay migrate", s.Version, s.Needed)
+	case s.Version > s.Needed:
+		return fmt.Sprintf("version %d, this program knows %d", s.Version, s.Needed)
+	}
+	return fmt.Sprintf("version %d", s.Version)
+}
+
+func (r relayState) sentence() string {
+	text := fmt.Sprintf("%s (%s): %d of 64 shards", r.Name, r.Version, r.Shards)
+	if r.Expired > 0 {
+		text += fmt.Sprintf(", %d more that wait for another relay", r.Expired)
+	}
+	if r.Streaming {
+		text += ", hears the stream"
+	}
+	return text + ", seen " + age(seconds(r.SeenAgo).Round(100*time.Millisecond)) + " ago"
+}
+
+func (s slotState) sentence() string {
+	switch {
+	case !s.Exists:
+		return fmt.Sprintf("there is no %q: relays work by sweeps", s.Name)
+	case s.Flaw != "":
+		return fmt.Sprintf("%q: %s", s.Name, s.Flaw)
+	}
+	text := fmt.Sprintf("%q ", s.Name)
+	switch {
+	case s.Reader == "":
+		text += "is read by nobody, " + bytesText(s.Confirmed) + " behind"
+	case s.Confirmed < caughtUp:
+		text += "is caught up"
+	default:
+		text += "is " + bytesText(s.Confirmed) + " behind"
+	}
+	return text + "; the server keeps " + bytesText(s.Restart) + " of WAL for it"
+}
+
+func (m messageState) sentences() []string {
+	pending := many(m.Pending) + " pending"
+	if m.OldestPending > 0 {
+		pending += ", the oldest for " + age(seconds(m.OldestPending).Round(100*time.Millisecond))
+	}
+	pending += "; " + many(m.Delayed) + " delayed, " + many(m.Open) + " open"
+	ended := many(m.Dead) + " dead, " + many(m.Rejected) + " rejected"
+	if m.Rows != nil {
+		ended += fmt.Sprintf("; about %d in all", *m.Rows)
+	} else {
+		ended += fmt.Sprintf(", %d done, %d cancelled", *m.Done, *m.Cancelled)
+	}
+	return []string{pending, ended}
+}
+
+// inWords says when something is due.
+func inWords(d time.Duration) string {
+	switch {
+	case d.Abs() < time.Second:
+		return "now"
+	case d < 0:
+		return "overdue for " + age(-d)
+	}
+	return "in " + age(d)
+}
+
+// because appends an error to a sentence.
+func because(err string) string {
+	if err == "" {
+		return ""
+	}
+	return ": " + err
+}
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
