@@ -98,6 +98,9 @@ type Outcome struct {
 	// Push says that a dead outcome is the destination's failure to be reached rather
 	// than its answer; it decides which status an attempt of ClassDead records.
 	Push bool
+	// Answered says that a failed push was a broker's own answer about one exchange or queue:
+	// the broker itself is well, and what goes elsewhere through it need not wait.
+	Answered bool
 	// RetryAfter is the destination's own word on when to come again. Zero: none.
 	RetryAfter time.Duration
 	Started    time.Time

@@ -105,17 +105,17 @@ func (c *amqpConnection) outcome(ctx context.Context, m *amqpMessage, r amqpResu
 		return relay.Outcome{Class: relay.ClassDelivered}, false
 	case amqpReturned:
 		c.topology.forget(entityOf(m.target))
-		return pushFailed(r.reply.code, fmt.Sprintf("returned as unroutable: no queue is bound to the exchange %q for the routing key %q (%d %s)",
+		return answered(r.reply.code, fmt.Sprintf("returned as unroutable: no queue is bound to the exchange %q for the routing key %q (%d %s)",
 			m.target.Exchange, m.routingKey, r.reply.code, r.reply.text)), false
 	case amqpNacked:
-		return pushFailed(0, "the broker refused the message (basic.nack): its queue is full, or it could not store it"), false
+		return answered(0, "the broker refused the message (basic.nack): its queue is full, or it could not store it"), false
 	case amqpExpired:
 		return relay.Outcome{Class: relay.ClassUnknown, Error: "no confirm from the broker in time"}, false
 	case amqpLost:
 		if c.isGone() || r.reply.code == 0 {
 			return relay.Outcome{Class: relay.ClassUnknown, Error: "the connection to the broker was lost before the confirm"}, false
 		}
-		return pushFailed(r.reply.code, fmt.Sprintf("the broker closed the channel: %d %s", r.reply.code, r.reply.text)), false
+		return answered(r.reply.code, fmt.Sprintf("the broker closed the channel: %d %s", r.reply.code, r.reply.text)), false
 	}
 	return c.unsent(ctx, r.err, sent)
 }
@@ -134,7 +134,10 @@ func (c *amqpConnection) unsent(ctx context.Context, err error, sent bool) (out 
 	case c.isGone():
 		return relay.Outcome{}, true
 	}
-	return pushFailed(amqpCode(err), unsentText(err)), false
+	if code := amqpCode(err); code != 0 {
+		return answered(code, unsentText(err)), false
+	}
+	return pushFailed(0, unsentText(err)), false
 }
 
 // unsentText leaves a text that was written for people as it is.
@@ -148,4 +151,9 @@ func unsentText(err error) string {
 
 func pushFailed(code int, text string) relay.Outcome {
 	return relay.Outcome{Class: relay.ClassPushFailed, Code: code, Error: text}
+}
+
+// answered is pushFailed by a broker that is well: the exchange or the queue is to blame.
+func answered(code int, text string) relay.Outcome {
+	return relay.Outcome{Class: relay.ClassPushFailed, Code: code, Error: text, Answered: true}
 }

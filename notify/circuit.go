@@ -18,6 +18,9 @@ const (
 // 2007, whose half-open state is here one message at a time). It is guarded by its lane's
 // mutex and told the time, so that it needs no clock of its own.
 type circuit struct {
+	// shared says that destinations of several kinds share it, as all exchanges and queues
+	// of one broker do: an answer about one of them says nothing about the others.
+	shared   bool
 	failures int
 	first    relay.ID // the message that failed first of those running
 	several  bool     // another one failed since
@@ -53,6 +56,8 @@ func (c *circuit) end(id relay.ID, o relay.Outcome, retry time.Duration, now tim
 		c.heldUntil = now.Add(o.RetryAfter)
 	}
 	switch {
+	case o.Class == relay.ClassPushFailed && o.Answered && c.shared:
+		return c.close()
 	case o.Class == relay.ClassPushFailed, o.Class == relay.ClassDead && o.Push:
 		return c.fail(id, retry, now)
 	case o.Class == relay.ClassParked && o.Reason == relay.ReasonCircuitOpen:
@@ -85,6 +90,6 @@ func (c *circuit) fail(id relay.ID, retry time.Duration, now time.Time) (changed
 
 func (c *circuit) close() (changed bool) {
 	changed = c.open
-	*c = circuit{heldUntil: c.heldUntil}
+	*c = circuit{shared: c.shared, heldUntil: c.heldUntil}
 	return changed
 }

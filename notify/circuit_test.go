@@ -72,6 +72,21 @@ func TestHandleFailuresAndUnknownOutcomesOpenNothing(t *testing.T) {
 	}
 }
 
+func TestAnAnswerAboutOneQueueDoesNotOpenTheBrokersCircuit(t *testing.T) {
+	t.Parallel()
+	answer := failed()
+	answer.Answered = true
+	for _, shared := range []bool{true, false} {
+		c := circuit{shared: shared}
+		for range 2 * openAfter {
+			c.end(relay.NewID(), answer, time.Second, time.Now())
+		}
+		if c.open == shared {
+			t.Errorf("shared %v: open %v after many nacks", shared, c.open)
+		}
+	}
+}
+
 func TestAnOpenCircuitAsksForAProbeWhenNoRetryComes(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -281,7 +281,7 @@ func (d *Dispatcher) lane(s *relay.Subscriber, now time.Time) *lane {
 	}
 	l := d.lanes[name]
 	if l == nil {
-		l = &lane{name: name, limit: d.limit(name), used: now}
+		l = &lane{name: name, limit: d.limit(name), used: now, circuit: circuit{shared: name == relay.CircuitBroker}}
 		if s.Concurrency > 0 {
 			l.limit = s.Concurrency
 		}

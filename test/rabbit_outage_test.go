@@ -168,7 +168,8 @@ func (r *rabbitOutage) restarts(t testing.TB) {
 	r.relay.says("broker: ok")
 }
 
-// A queue that is full refuses what is published. Messages wait until there is room.
+// A queue that is full refuses what is published. Messages wait until there is room, and
+// what goes elsewhere over the same broker does not notice.
 func TestAFullQueueIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	url := harness.AMQPURL(t)
@@ -182,6 +183,8 @@ func TestAFullQueueIsWaitedFor(t *testing.T) {
 	harness.Eventually(t, 30*time.Second, "the rest waits", func() bool {
 		return s.text(t, "select count(*)::text from relay.outbox where status = 'open'") == strconv.Itoa(n-20)
 	})
+	elsewhere := s.send(t, "topic, destination", "'t', 'amqp:/elsewhere'")
+	s.waitStatus(t, elsewhere, "done")
 	ids := make(map[string]bool)
 	for _, d := range b.consume(t, "small", n) {
 		ids[d.MessageId] = true
