@@ -208,8 +208,8 @@ func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
 	d.names(t, "warn", "table", "autovacuum is off", "reset (autovacuum_enabled)")
 	d.names(t, "warn", "table", "mine", "drop trigger")
 	d.names(t, "warn", "messages", "3 pending, the oldest for 1h0m", "relay run")
-	d.names(t, "warn", "messages", "1 rejected; the youngest: no route: x", "set status = 'pending' where status = 'rejected'")
-	d.names(t, "warn", "messages", "1 dead; the youngest: answered 500", "set status = 'pending' where status = 'dead'")
+	d.names(t, "warn", "messages", "1 rejected; the youngest: no route: x", "relay messages retry --status rejected")
+	d.names(t, "warn", "messages", "1 dead; the youngest: answered 500", "relay messages retry --status dead")
 	d.names(t, "warn", "deliveries", "1 wait for http://b:80 (waiting, circuit_open); last: answered 500", "go on by themselves")
 	if _, err := admin.Exec(t.Context(), "alter table relay.outbox enable row level security"); err != nil {
 		t.Fatal(err)

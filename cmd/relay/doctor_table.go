@@ -75,12 +75,12 @@ func (d *doctor) checkMessages(ctx context.Context, examiner *sql.Examiner) {
 	} else {
 		d.ok("messages", "%s pending, %s delayed, %s open", many(f.Pending), many(f.Delayed), many(f.Open))
 	}
-	const again = "when it is mended: update relay.outbox set status = 'pending' where status = "
+	const again = "when it is mended: relay messages retry --status "
 	if f.Dead > 0 {
-		d.warn("messages", again+"'dead'", "%s dead; the youngest: %s", many(f.Dead), f.WhyDead)
+		d.warn("messages", again+"dead", "%s dead; the youngest: %s", many(f.Dead), f.WhyDead)
 	}
 	if f.Rejected > 0 {
-		d.warn("messages", again+"'rejected'", "%s rejected; the youngest: %s", many(f.Rejected), f.WhyRejected)
+		d.warn("messages", again+"rejected", "%s rejected; the youngest: %s", many(f.Rejected), f.WhyRejected)
 	}
 }
 
