@@ -43,10 +43,11 @@ func (r *report) latencyHTTP(ctx context.Context, l *lab, span time.Duration) (e
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	before := l.usage()
-	found, err := d.steady(ctx, &endpoint.recorder, span)
+	found, rate, err := d.steady(ctx, &endpoint.recorder, span)
 	if err != nil {
 		return err
 	}
+	r.reached("HTTP", rate)
 	r.latency("HTTP", found, 4*time.Millisecond, 20*time.Millisecond)
 	r.note("HTTP: %s.", l.usage().since(before).perMessage(int((span+warmUp).Seconds())*steadyRate))
 	return nil
@@ -72,24 +73,33 @@ func (r *report) latencyAMQP(ctx context.Context, l *lab, span time.Duration) (e
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
 	before := l.usage()
-	found, err := d.steady(ctx, &received, span)
+	found, rate, err := d.steady(ctx, &received, span)
 	if err != nil {
 		return err
 	}
+	r.reached("AMQP", rate)
 	r.latency("AMQP with a consumer", found, 8*time.Millisecond, 40*time.Millisecond)
 	r.note("AMQP: %s.", l.usage().since(before).perMessage(int((span+warmUp).Seconds())*steadyRate))
 	return nil
 }
 
 // steady inserts one row a transaction at the steady rate and returns the latencies after
-// the warm-up.
-func (d *database) steady(ctx context.Context, into *recorder, span time.Duration, destinations ...string) (latencies, error) {
+// the warm-up, and the rate that was reached.
+func (d *database) steady(ctx context.Context, into *recorder, span time.Duration, destinations ...string) (latencies, float64, error) {
 	if _, err := d.pace(ctx, steadyRate, warmUp, destinations...); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	into.take()
-	_, err := d.pace(ctx, steadyRate, span, destinations...)
-	return into.take(), err
+	reached, err := d.pace(ctx, steadyRate, span, destinations...)
+	return into.take(), reached, err
+}
+
+// reached says so where the machine could not take the steady rate: what was measured then
+// is the wait for a core.
+func (r *report) reached(what string, rate float64) {
+	if rate < 0.95*steadyRate {
+		r.note("%s: only %.0f of %d rows/s could be inserted; the machine was too busy for these figures to mean anything.", what, rate, steadyRate)
+	}
 }
 
 func (r *report) latency(what string, found latencies, p50, p99 time.Duration) {

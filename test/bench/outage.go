@@ -38,7 +38,7 @@ func runOutage(ctx context.Context, l *lab, o options) (_ *report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	before, err := d.steady(ctx, &endpoint.recorder, min(span, 20*time.Second), endpoint.url, other.url)
+	before, rate, err := d.steady(ctx, &endpoint.recorder, min(span, 20*time.Second), endpoint.url, other.url)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +46,7 @@ func runOutage(ctx context.Context, l *lab, o options) (_ *report, err error) {
 		return nil, err
 	}
 	r := &report{}
+	r.reached("before", rate)
 	return r, r.outage(ctx, d, p, endpoint, before, span, other.url)
 }
 
@@ -69,11 +70,12 @@ func (r *report) outage(ctx context.Context, d *database, p *process, endpoint *
 		}
 		return nil
 	})
-	_, err := d.pace(ctx, steadyRate, span, endpoint.url, dead)
+	rate, err := d.pace(ctx, steadyRate, span, endpoint.url, dead)
 	stop()
 	if err := errors.Join(err, watch.Wait()); err != nil {
 		return err
 	}
+	r.reached("during", rate)
 	during := endpoint.take()
 	r.judge("the slot's confirmed lag, at most", "< 32 MB", mostLag < lagLimit, "%.1f MB", float64(mostLag)/(1<<20))
 	r.judge("resident memory, first and most", "flat", mostMemory <= memory+memory/4, "%d MB, %d MB", memory>>10, mostMemory>>10)

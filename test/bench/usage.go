@@ -19,6 +19,8 @@ type usage struct {
 	relays, walsender, broker, bench time.Duration
 	// Of PostgreSQL: the relay's backends, the producers', and the server's own processes.
 	backends, producers, server time.Duration
+	// queued is how long all of them were ready to run and waited for a core.
+	queued time.Duration
 }
 
 // usage reads the CPU time of this program and all that it has started. Backends that have
@@ -32,6 +34,7 @@ func (l *lab) usage() usage {
 			continue
 		}
 		cpu := cpuTime(pid)
+		u.queued += queueTime(pid)
 		switch name := commandLine(pid); {
 		case pid == self:
 			u.bench += cpu
@@ -56,7 +59,7 @@ func (l *lab) usage() usage {
 func (u usage) since(before usage) usage {
 	return usage{
 		relays: u.relays - before.relays, backends: u.backends - before.backends,
-		producers: u.producers - before.producers, server: u.server - before.server,
+		queued: u.queued - before.queued, producers: u.producers - before.producers, server: u.server - before.server,
 		walsender: u.walsender - before.walsender, broker: u.broker - before.broker, bench: u.bench - before.bench,
 	}
 }
@@ -64,8 +67,8 @@ func (u usage) since(before usage) usage {
 // perMessage says in words what n messages cost each.
 func (u usage) perMessage(n int) string {
 	us := func(d time.Duration) int { return int(d.Microseconds()) / n }
-	return fmt.Sprintf("CPU a message: relay %d µs, its PostgreSQL backends %d µs, walsender %d µs, RabbitMQ %d µs; producers' backends %d µs, WAL writer and others of the server %d µs, producers and receiver %d µs",
-		us(u.relays), us(u.backends), us(u.walsender), us(u.broker), us(u.producers), us(u.server), us(u.bench))
+	return fmt.Sprintf("CPU a message: relay %d µs, its PostgreSQL backends %d µs, walsender %d µs, RabbitMQ %d µs; producers' backends %d µs, WAL writer and others of the server %d µs, producers and receiver %d µs; all of them waited %d µs for a core",
+		us(u.relays), us(u.backends), us(u.walsender), us(u.broker), us(u.producers), us(u.server), us(u.bench), us(u.queued))
 }
 
 // parentsOfAll maps every process to its parent.
@@ -112,6 +115,19 @@ func cpuTime(pid int) time.Duration {
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * clockTick
+}
+
+// queueTime is how long a process's threads waited for a core (schedstat's second field).
+func queueTime(pid int) (total time.Duration) {
+	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, path := range paths {
+		b, _ := os.ReadFile(path)
+		if fields := strings.Fields(string(b)); len(fields) > 1 {
+			ns, _ := strconv.ParseInt(fields[1], 10, 64)
+			total += time.Duration(ns)
+		}
+	}
+	return total
 }
 
 func commandLine(pid int) string {
