@@ -1,4 +1,4 @@
-// Package examples holds a small sender and a small receiver for each language. Its tests
+// Package examples holds a small sender, receiver and consumer for each language. Its tests
 // run them against a real database, with a relay between them.
 package examples
 
@@ -37,6 +37,9 @@ func TestPrograms(t *testing.T) {
 			t.Run("signatures", s.testSignatures)
 			t.Run("duplicates", s.testDuplicates)
 			t.Run("failing work", s.testFailingWork)
+			if l.consume != nil {
+				s.testConsumer(t)
+			}
 		})
 	}
 }
@@ -61,7 +64,7 @@ func (s *shop) testSend(t *testing.T) {
 	if n := query[int](t, s.app, "select count(*) from orders where id = $1 and customer = $2", order.Order, customer); n != 1 {
 		t.Errorf("%d orders with the id that the message names, want 1", n)
 	}
-	for _, table := range []string{"orders", "received", "relay.outbox"} {
+	for _, table := range []string{"orders", "relay.inbox", "relay.outbox"} {
 		if n := query[int](t, s.admin, "select count(*) from "+table); n != 1 {
 			t.Errorf("%d rows in %s, want the committed one alone", n, table)
 		}
@@ -199,16 +202,32 @@ func (s *shop) testDuplicates(t *testing.T) {
 }
 
 // testFailingWork: the answer is 5xx and the message is not remembered, so that it is
-// worked on when it comes again.
+// worked on, once, when it comes again.
 func (s *shop) testFailingWork(t *testing.T) {
 	const body = `"refuse"`
 	id := relay.NewID().String()
 	if status := s.post(t, s.sign(t, id, time.Now(), body), body); status/100 != 5 {
 		t.Errorf("answered %d, want 5xx", status)
 	}
-	if n := query[int](t, s.app, "select count(*) from received where message_id = $1", id); n != 0 {
+	if s.remembers(t, id) {
 		t.Error("the receiver remembers a message whose work failed")
 	}
+	s.relent(t)
+	defer s.refuse(t)
+	for range 2 {
+		if status := s.post(t, s.sign(t, id, time.Now(), body), body); status/100 != 2 {
+			t.Errorf("when it came again: answered %d, want 2xx", status)
+		}
+	}
+	if n := len(s.shipped(t, id)); n != 1 {
+		t.Errorf("%d shipments, want 1", n)
+	}
+}
+
+// remembers reports whether a message stands in the inbox.
+func (s *shop) remembers(t *testing.T, id string) bool {
+	t.Helper()
+	return query[bool](t, s.admin, "select exists (select from relay.inbox where message_id = $1)", id)
 }
 
 // sign returns the headers that Standard Webhooks' own library makes for a message.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"relay/test/harness"
@@ -20,10 +21,14 @@ type language struct {
 	// receive returns the arguments of a program that listens on a port. SQL has none, and
 	// Go's stands in.
 	receive func(s *shop, port string) []string
+	// consume returns the arguments of a program that consumes a queue of RabbitMQ. Nil: the
+	// language has none.
+	consume func(s *shop, queue string) []string
 }
 
 func languages() []language {
 	const jar, python = "/usr/share/java/postgresql.jar", "/usr/bin/python3"
+	const jars = jar + ":/usr/share/java/amqp-client.jar:/usr/share/java/slf4j-api.jar:/usr/share/java/slf4j-simple.jar"
 	return []language{{
 		name:    "go",
 		missing: func() error { return nil },
@@ -31,20 +36,28 @@ func languages() []language {
 			return withFlag(rollBack, "-roll-back", []string{harness.Build(s.t, "relay/examples/go/send")}, customer, cents)
 		},
 		receive: receiveInGo,
+		consume: func(s *shop, queue string) []string {
+			return []string{harness.Build(s.t, "relay/examples/go/consume"), queue}
+		},
 	}, {
-		name:    "java",
-		missing: func() error { return errors.Join(lacksCommand("java"), lacksCommand("javac"), lacksFile(jar)) },
+		name: "java",
+		missing: func() error {
+			return errors.Join(lacksCommand("java"), lacksCommand("javac"), lacksFiles(strings.Split(jars, ":")...))
+		},
 		send: func(_ *shop, rollBack bool, customer, cents string) []string {
 			return withFlag(rollBack, "--roll-back", []string{"java", "-cp", jar, "java/Send.java"}, customer, cents)
 		},
 		receive: func(_ *shop, port string) []string {
 			return []string{"java", "-cp", jar, "java/Receive.java", port}
 		},
+		consume: func(_ *shop, queue string) []string {
+			return []string{"java", "-cp", jars, "java/Consume.java", queue}
+		},
 	}, {
 		name: "python",
 		missing: func() error {
-			if out, err := exec.Command(python, "-c", "import psycopg2").CombinedOutput(); err != nil {
-				return fmt.Errorf("%s has no psycopg2: %w: %s", python, err, out)
+			if out, err := exec.Command(python, "-c", "import pika, psycopg2").CombinedOutput(); err != nil {
+				return fmt.Errorf("%s has no psycopg2, or no pika: %w: %s", python, err, out)
 			}
 			return nil
 		},
@@ -54,14 +67,22 @@ func languages() []language {
 		receive: func(_ *shop, port string) []string {
 			return []string{python, "python/receive.py", port}
 		},
+		consume: func(_ *shop, queue string) []string {
+			return []string{python, "python/consume.py", queue}
+		},
 	}, {
-		name:    "node",
-		missing: func() error { return errors.Join(lacksCommand("node"), lacksFile("node/node_modules/pg")) },
+		name: "node",
+		missing: func() error {
+			return errors.Join(lacksCommand("node"), lacksFiles("node/node_modules/pg", "node/node_modules/amqplib"))
+		},
 		send: func(_ *shop, rollBack bool, customer, cents string) []string {
 			return withFlag(rollBack, "--roll-back", []string{"node", "node/send.js"}, customer, cents)
 		},
 		receive: func(_ *shop, port string) []string {
 			return []string{"node", "node/receive.js", port}
+		},
+		consume: func(_ *shop, queue string) []string {
+			return []string{"node", "node/consume.js", queue}
 		},
 	}, {
 		name:    "sql",
@@ -94,6 +115,14 @@ func lacksCommand(name string) error {
 func lacksFile(path string) error {
 	_, err := os.Stat(path)
 	return err
+}
+
+func lacksFiles(paths ...string) error {
+	var errs []error
+	for _, path := range paths {
+		errs = append(errs, lacksFile(path))
+	}
+	return errors.Join(errs...)
 }
 
 // need skips the test where the machine lacks what the language needs. On CI nothing may

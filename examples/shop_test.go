@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -24,6 +25,7 @@ type shop struct {
 	app      *pgxpool.Pool // as the application's role
 	admin    *pgxpool.Pool // as the superuser, who may read messages
 	appURL   string
+	amqpURL  string
 	env      []string
 	secret   string
 	endpoint string // of the receiver
@@ -33,21 +35,23 @@ type shop struct {
 func open(t *testing.T, l language) *shop {
 	t.Helper()
 	db := harness.Database(t)
-	s := &shop{t: t, language: l, app: db.App(t), admin: db.Admin(t), appURL: db.AppURL}
+	s := &shop{t: t, language: l, app: db.App(t), admin: db.Admin(t), appURL: db.AppURL, amqpURL: harness.AMQPURL(t)}
 	s.secret = "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of 32 bytes for testing"))
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "LC_ALL=C.UTF-8",
 		"RELAY_HTTP_SECRET=" + s.secret, "RELAY_DATABASE_URL=" + db.URL, "RELAY_SLOT=" + db.Name,
+		"RELAY_AMQP_URL=" + s.amqpURL,
 	}
 	s.relay(t, "migrate")
 	s.relay(t, "grant", "app")
+	s.relay(t, "grant", "app", "--inbox")
 	execute(t, s.admin, "grant create on schema public to app")
 	tables, err := os.ReadFile("sql/tables.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
 	execute(t, s.app, string(tables))
-	execute(t, s.app, "alter table shipment add check (what not like '%refuse%')")
+	s.refuse(t)
 
 	receiver, metrics := freePort(t), freePort(t)
 	s.endpoint = "http://127.0.0.1:" + receiver + "/hooks"
@@ -88,8 +92,9 @@ func (s *shop) relay(t *testing.T, args ...string) string {
 	return s.run(t, append([]string{harness.Build(t, "relay/cmd/relay")}, args...)...)
 }
 
-// start runs a program until the end of the test, and prints what it wrote if that failed.
-func (s *shop) start(args ...string) {
+// start runs a program until it is killed or the test ends, and prints what it wrote if
+// that failed.
+func (s *shop) start(args ...string) (kill func()) {
 	s.t.Helper()
 	cmd := s.command(args...)
 	var out bytes.Buffer // read after Wait alone
@@ -97,13 +102,29 @@ func (s *shop) start(args ...string) {
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() {
+	kill = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // an error only says that it was killed
+	})
+	s.t.Cleanup(func() {
+		kill()
 		if s.t.Failed() {
 			s.t.Logf("%s printed:\n%s", strings.Join(args, " "), &out)
 		}
 	})
+	return kill
+}
+
+// refuse makes the work fail when a body holds the word refuse.
+func (s *shop) refuse(t *testing.T) {
+	t.Helper()
+	execute(t, s.app, "alter table shipment add constraint refuse check (what not like '%refuse%') not valid")
+}
+
+// relent lets the work succeed that was refused.
+func (s *shop) relent(t *testing.T) {
+	t.Helper()
+	execute(t, s.app, "alter table shipment drop constraint refuse")
 }
 
 func execute(t *testing.T, db *pgxpool.Pool, statements string) {

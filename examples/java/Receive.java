@@ -9,6 +9,7 @@ import java.security.MessageDigest;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.Base64;
 import java.util.UUID;
@@ -105,14 +106,14 @@ public class Receive {
 
     /**
      * Does what the message asks for, and remembers its id in the same transaction: what was
-     * done once is not done again. A second copy that arrives meanwhile waits in the first
-     * INSERT until this one has committed.
+     * done once is not done again. A second copy that arrives meanwhile waits in
+     * relay.receive() until this one has committed.
      */
     static void work(UUID id, byte[] body) throws SQLException {
         // In earnest the connection comes from a pool.
         try (Connection db = DriverManager.getConnection(System.getenv("JDBC_DATABASE_URL"))) {
             db.setAutoCommit(false);
-            if (remember(db, id)) {
+            if (isNew(db, id)) {
                 try (PreparedStatement insert =
                         db.prepareStatement("insert into shipment (message_id, what) values (?, ?)")) {
                     insert.setObject(1, id);
@@ -125,11 +126,12 @@ public class Receive {
     }
 
     /** Returns whether the message is here for the first time. */
-    static boolean remember(Connection db, UUID id) throws SQLException {
-        try (PreparedStatement insert =
-                db.prepareStatement("insert into received (message_id) values (?) on conflict do nothing")) {
-            insert.setObject(1, id);
-            return insert.executeUpdate() == 1;
+    static boolean isNew(Connection db, UUID id) throws SQLException {
+        try (PreparedStatement receive = db.prepareStatement("select relay.receive('warehouse', ?)")) {
+            receive.setObject(1, id);
+            try (ResultSet rows = receive.executeQuery()) {
+                return rows.next() && rows.getBoolean(1);
+            }
         }
     }
 }

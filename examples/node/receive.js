@@ -38,17 +38,14 @@ function verify(headers, body) {
 }
 
 // work does what the message asks for, and remembers its id in the same transaction: what
-// was done once is not done again. A second copy that arrives meanwhile waits in the first
-// INSERT until this one has committed.
+// was done once is not done again. A second copy that arrives meanwhile waits in
+// relay.receive() until this one has committed.
 async function work(id, body) {
   const client = await pool.connect();
   try {
     await client.query("begin");
-    const first = await client.query(
-      "insert into received (message_id) values ($1) on conflict do nothing",
-      [id],
-    );
-    if (first.rowCount === 1) {
+    const received = await client.query("select relay.receive('warehouse', $1) as first", [id]);
+    if (received.rows[0].first) {
       await client.query("insert into shipment (message_id, what) values ($1, $2)", [id, body.toString()]);
     }
     await client.query("commit");

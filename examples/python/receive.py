@@ -50,16 +50,13 @@ def verify(headers, body):
 
 def work(message_id, body):
     """Does what the message asks for, and remembers its id in the same transaction: what
-    was done once is not done again. A second copy that arrives meanwhile waits in the first
-    INSERT until this one has committed."""
+    was done once is not done again. A second copy that arrives meanwhile waits in
+    relay.receive() until this one has committed."""
     connection = psycopg2.connect(os.environ["DATABASE_URL"])  # in earnest: from a pool
     try:
         with connection, connection.cursor() as cursor:  # commits, or rolls back
-            cursor.execute(
-                "insert into received (message_id) values (%s) on conflict do nothing",
-                (message_id,),
-            )
-            if cursor.rowcount == 1:
+            cursor.execute("select relay.receive('warehouse', %s)", (message_id,))
+            if cursor.fetchone()[0]:
                 cursor.execute(
                     "insert into shipment (message_id, what) values (%s, %s)",
                     (message_id, body.decode()),

@@ -103,12 +103,13 @@ func (r *receiver) verify(header http.Header, body []byte) bool {
 }
 
 // work does what the message asks for, and remembers its id in the same transaction: what
-// was done once is not done again. A second copy that arrives meanwhile waits in the first
-// INSERT until this one has committed.
+// was done once is not done again. A second copy that arrives meanwhile waits in
+// relay.receive() until this one has committed.
 func (r *receiver) work(ctx context.Context, id string, body []byte) error {
 	return pgx.BeginFunc(ctx, r.db, func(tx pgx.Tx) error {
-		first, err := tx.Exec(ctx, "insert into received (message_id) values ($1) on conflict do nothing", id)
-		if err != nil || first.RowsAffected() == 0 {
+		var first bool
+		err := tx.QueryRow(ctx, "select relay.receive('warehouse', $1)", id).Scan(&first)
+		if err != nil || !first {
 			return err
 		}
 		_, err = tx.Exec(ctx, "insert into shipment (message_id, what) values ($1, $2)", id, string(body))
