@@ -11,6 +11,8 @@ type Subscriber struct {
 	// Name is the subscription's name, SubscriptionDirect or SubscriptionDefault.
 	Name   string
 	Target Target
+	// Topics are the patterns of a subscription, as topic exchanges of AMQP 0-9-1 have them.
+	Topics []string
 	// Trusted says that the operator set the target, which then may be a private address.
 	Trusted bool
 	// Timeout bounds one attempt from dial to the last byte read. Zero: the destination's default.
@@ -25,6 +27,20 @@ type Subscriber struct {
 	Secrets []string
 	// Headers are sent along with every message of this subscriber.
 	Headers map[string]string
+	// Paused keeps its messages in the table.
+	Paused bool
+	// Unordered lets messages with the same key overtake each other.
+	Unordered bool
+	// BlockOnDead makes a message that died hold its key until a person acts.
+	BlockOnDead bool
+	// RateLimit bounds the attempts per second. Zero: no limit.
+	RateLimit float64
+	// MaxHandleAttempts ends the delivery as dead after so many handle failures. Zero: no
+	// limit of its own.
+	MaxHandleAttempts int
+	// Invalid says what is wrong with the subscription's settings: nothing can be sent
+	// before a person mends them. Empty: nothing.
+	Invalid string
 }
 
 // Circuit names what this subscriber's deliveries share: health and concurrency. A
@@ -48,6 +64,8 @@ type Delivery struct {
 	Headers map[string]string
 	// Source is the row's source or the relay's.
 	Source string
+	// Refused says why this message can never be sent to this subscriber. Empty: it can.
+	Refused string
 }
 
 // Class is the class of an outcome: what an answer, or its absence, means. The table of

@@ -141,7 +141,7 @@ func (t Target) RoutingKeyFor(m *Message) string {
 }
 
 // CircuitBroker is the circuit that all AMQP targets of one relay share.
-const CircuitBroker = "amqp"
+const CircuitBroker = "amqp:"
 
 // Circuit names what deliveries to this target share: health and concurrency. For HTTP
 // it is the origin (RFC 6454: scheme, host, port), for AMQP the broker.

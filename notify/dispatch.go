@@ -86,6 +86,9 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 	it := item{delivery: delivery, done: done, since: now}
 	l.mu.Lock()
 	switch {
+	case delivery.Subscriber.Paused:
+		l.mu.Unlock()
+		done(parked(relay.ReasonPaused))
 	case !l.circuit.admits(due, now):
 		l.mu.Unlock()
 		done(parked(relay.ReasonCircuitOpen))
@@ -114,7 +117,7 @@ func (d *Dispatcher) Room(name string) int {
 	l := d.lanes[name]
 	d.mu.Unlock()
 	if l == nil {
-		return d.limit(name)
+		return d.config.Concurrency
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -203,7 +206,10 @@ func (d *Dispatcher) Stop(ctx context.Context) {
 // work makes attempts for a lane until its queue is empty.
 func (d *Dispatcher) work(l *lane, it item) {
 	for {
-		outcome := d.attempt(it.delivery)
+		outcome := parked(relay.ReasonFull)
+		if l.mayGo(d.base) {
+			outcome = d.attempt(it.delivery)
+		}
 		it.done(outcome)
 		var more bool
 		if it, more = d.next(l, it.delivery, outcome); !more {
@@ -248,6 +254,9 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	if !d.config.Allowed(delivery.Message.Shard) {
 		return relay.Outcome{Class: relay.ClassParked}
 	}
+	if delivery.Refused != "" {
+		return relay.Outcome{Class: relay.ClassRejected, Error: delivery.Refused}
+	}
 	started := time.Now()
 	timeout := d.config.Timeout
 	if t := delivery.Subscriber.Timeout; t > 0 {
@@ -263,6 +272,9 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		o.Started, o.Duration = started, time.Since(started)
 		d.config.Metrics.attempt(delivery, o)
 	}()
+	if wrong := delivery.Subscriber.Invalid; wrong != "" {
+		return relay.Outcome{Class: relay.ClassPushFailed, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
+	}
 	destination := d.config.HTTP
 	if delivery.Subscriber.Target.Kind != relay.TargetHTTP {
 		destination = d.config.AMQP
@@ -281,17 +293,21 @@ func (d *Dispatcher) lane(s *relay.Subscriber, now time.Time) *lane {
 	}
 	l := d.lanes[name]
 	if l == nil {
-		l = &lane{name: name, limit: d.limit(name), used: now, circuit: circuit{shared: name == relay.CircuitBroker}}
-		if s.Concurrency > 0 {
-			l.limit = s.Concurrency
-		}
+		l = &lane{name: name, limit: d.limit(s), used: now, circuit: circuit{shared: name == relay.CircuitBroker}}
 		d.lanes[name] = l
 	}
+	l.mu.Lock()
+	l.configure(d.limit(s), s.RateLimit)
+	l.mu.Unlock()
 	return l
 }
 
-func (d *Dispatcher) limit(name string) int {
-	if name == relay.CircuitBroker {
+// limit is how many attempts for a subscriber may be under way at once.
+func (d *Dispatcher) limit(s *relay.Subscriber) int {
+	switch {
+	case s.Concurrency > 0:
+		return s.Concurrency
+	case s.Target.Kind != relay.TargetHTTP:
 		return brokerWindow
 	}
 	return d.config.Concurrency

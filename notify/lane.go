@@ -1,8 +1,11 @@
 package notify
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"relay"
 )
@@ -30,6 +33,7 @@ type lane struct {
 	bytes   int64 // of the bodies in queue
 	active  int
 	circuit circuit
+	rate    *rate.Limiter // nil: no limit
 	took    time.Duration // moving average of an attempt's duration
 	starved bool          // somebody asked for room and should be told when there is some
 	used    time.Time
@@ -75,7 +79,37 @@ func (l *lane) room(now time.Time) int {
 	if l.took > 0 {
 		fits = min(fits+1000, max(l.limit, int(maxWait/2*time.Duration(l.limit)/l.took)))
 	}
+	if l.rate != nil {
+		fits = min(fits, 1+int(float64(l.rate.Limit())*maxWait.Seconds()/2))
+	}
 	return max(0, fits-l.queued()-l.active)
+}
+
+// configure takes over what a subscriber says of its lane. The caller holds the mutex.
+func (l *lane) configure(limit int, perSecond float64) {
+	l.limit = limit
+	switch {
+	case perSecond <= 0:
+		l.rate = nil
+	case l.rate == nil:
+		l.rate = rate.NewLimiter(rate.Limit(perSecond), 1)
+	case l.rate.Limit() != rate.Limit(perSecond):
+		l.rate.SetLimit(rate.Limit(perSecond))
+	}
+}
+
+// mayGo waits for the lane's rate, and returns false if that would take longer than maxWait
+// or ctx ends.
+func (l *lane) mayGo(ctx context.Context) bool {
+	l.mu.Lock()
+	limiter := l.rate
+	l.mu.Unlock()
+	if limiter == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	return limiter.Wait(ctx) == nil
 }
 
 // learn updates the moving average with an attempt's duration. The caller holds the mutex.

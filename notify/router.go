@@ -3,6 +3,9 @@ package notify
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"relay"
@@ -28,12 +31,51 @@ type RouterConfig struct {
 type Router struct {
 	config   RouterConfig
 	fallback *relay.Subscriber
+	routes   atomic.Pointer[routes]
+}
+
+// routes are the subscriptions at one version, compiled once.
+type routes struct {
+	version int64
+	byName  map[string]*relay.Subscriber
+	topics  patterns[*relay.Subscriber]
+}
+
+// Replace makes the router use these subscriptions from now on. It keeps them; nobody may
+// change them afterwards.
+func (r *Router) Replace(version int64, all []*relay.Subscriber) {
+	next := &routes{version: version, byName: make(map[string]*relay.Subscriber, len(all))}
+	for _, s := range all {
+		if s.Invalid == "" {
+			if err := r.check(s.Target); err != nil {
+				s.Invalid = "target: " + err.Error()
+			}
+		}
+		if s.Timeout == 0 {
+			s.Timeout = r.config.Timeout
+		}
+		next.byName[s.Name] = s
+		for _, pattern := range s.Topics {
+			next.topics.add(pattern, s)
+		}
+	}
+	r.routes.Store(next)
+}
+
+// Version returns the version of the subscriptions in use. Zero: none were loaded.
+func (r *Router) Version() int64 { return r.routes.Load().version }
+
+// Paused reports whether a circuit is that of a subscription that is paused.
+func (r *Router) Paused(circuit string) bool {
+	s := r.routes.Load().byName[circuit]
+	return s != nil && s.Paused
 }
 
 // NewRouter returns a router, or an error if the default destination is no HTTP or AMQP
 // target that this relay can reach.
 func NewRouter(config RouterConfig) (*Router, error) {
 	r := &Router{config: config}
+	r.routes.Store(&routes{})
 	if config.Default == "" {
 		return r, nil
 	}
@@ -48,8 +90,20 @@ func NewRouter(config RouterConfig) (*Router, error) {
 	return r, nil
 }
 
-// HasDefault reports whether a message without a destination of its own has a route.
-func (r *Router) HasDefault() bool { return r.fallback != nil }
+// BlocksOnDead reports whether a message of the subscription that died holds its key.
+func (r *Router) BlocksOnDead(subscription string) bool {
+	s := r.routes.Load().byName[subscription]
+	return s != nil && s.BlockOnDead
+}
+
+// Routes reports whether a message of the topic without a destination of its own has a
+// route.
+func (r *Router) Routes(topic string) bool {
+	return r.fallback != nil || len(r.routes.Load().topics.match(topic)) > 0
+}
+
+// NoRoute is the reason of a message that has none.
+func (r *Router) NoRoute() string { return NoRoute.Error() }
 
 // Route returns the deliveries of a message that is taken up, each at its first attempt.
 // An error is a relay.Rejection: the message cannot be sent, and the error is its reason.
@@ -58,17 +112,25 @@ func (r *Router) Route(m *relay.Message) ([]*relay.Delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	subscriber, err := r.subscriber(m)
+	subscribers, err := r.subscribers(m)
 	if err != nil {
 		return nil, err
 	}
-	instance := relay.PlainInstance
-	if subscriber.Name == relay.SubscriptionDirect {
-		instance = subscriber.Target.Raw
+	deliveries := make([]*relay.Delivery, len(subscribers))
+	for i, s := range subscribers {
+		d := r.delivery(m, s, relay.PlainInstance, headers)
+		if s.Name == relay.SubscriptionDirect {
+			d.Instance = s.Target.Raw
+		}
+		d.Attempt = 1
+		if err := checkDelivery(d); err != nil && len(subscribers) == 1 {
+			return nil, err
+		} else if err != nil {
+			d.Refused = err.Error()
+		}
+		deliveries[i] = d
 	}
-	d := r.delivery(m, subscriber, instance, headers)
-	d.Attempt = 1
-	return []*relay.Delivery{d}, checkDelivery(d)
+	return deliveries, nil
 }
 
 // Resume returns a delivery read from the table at its next attempt, after so many
@@ -79,31 +141,63 @@ func (r *Router) Resume(m *relay.Message, subscription, instance, target string,
 	if err != nil {
 		return nil, err
 	}
-	subscriber := r.fallback
-	if subscription != relay.SubscriptionDefault || subscriber == nil {
-		parsed, err := relay.ParseTarget(target)
-		if err == nil {
-			err = r.check(parsed)
-		}
-		if err != nil {
-			return nil, relay.Rejection("destination: " + err.Error())
-		}
-		subscriber = &relay.Subscriber{Name: subscription, Target: parsed, Trusted: subscription != relay.SubscriptionDirect, Timeout: r.config.Timeout}
+	subscriber, err := r.known(subscription, target)
+	if err != nil {
+		return nil, err
 	}
 	d := r.delivery(m, subscriber, instance, headers)
 	d.Attempt = attempts + 1
 	return d, checkDelivery(d)
 }
 
-// subscriber decides between the row's own destination and the default one.
-func (r *Router) subscriber(m *relay.Message) (*relay.Subscriber, error) {
-	if m.Destination == "" {
-		if r.fallback == nil {
-			return nil, NoRoute
-		}
+// known returns the subscriber of a delivery that was taken up earlier, as it is today.
+func (r *Router) known(subscription, target string) (*relay.Subscriber, error) {
+	switch {
+	case subscription == relay.SubscriptionDefault && r.fallback != nil:
 		return r.fallback, nil
+	case subscription != relay.SubscriptionDefault && subscription != relay.SubscriptionDirect:
+		if s := r.routes.Load().byName[subscription]; s != nil {
+			return s, nil
+		}
+		return nil, relay.Rejection(fmt.Sprintf("there is no subscription %q any more", subscription))
 	}
-	target, err := relay.ParseTarget(m.Destination)
+	parsed, err := relay.ParseTarget(target)
+	if err == nil {
+		err = r.check(parsed)
+	}
+	if err != nil {
+		return nil, relay.Rejection("destination: " + err.Error())
+	}
+	return &relay.Subscriber{
+		Name: subscription, Target: parsed, Trusted: subscription != relay.SubscriptionDirect, Timeout: r.config.Timeout,
+	}, nil
+}
+
+// subscribers decides: the row's own destination, else every subscription whose topics
+// match, else the default destination.
+func (r *Router) subscribers(m *relay.Message) ([]*relay.Subscriber, error) {
+	if m.Destination != "" {
+		s, err := r.own(m.Destination)
+		return []*relay.Subscriber{s}, err
+	}
+	if found := r.routes.Load().topics.match(m.Topic); len(found) > 0 {
+		slices.SortFunc(found, func(a, b *relay.Subscriber) int { return strings.Compare(a.Name, b.Name) })
+		return found, nil
+	}
+	if r.fallback == nil {
+		return nil, NoRoute
+	}
+	return []*relay.Subscriber{r.fallback}, nil
+}
+
+// own returns the subscriber for a row's own destination: a subscription's name or a target.
+func (r *Router) own(destination string) (*relay.Subscriber, error) {
+	target, err := relay.ParseTarget(destination)
+	if err == nil && target.Kind == relay.TargetSubscription {
+		if s := r.routes.Load().byName[target.Subscription]; s != nil {
+			return s, nil
+		}
+	}
 	if err == nil {
 		err = r.check(target)
 	}

@@ -36,6 +36,26 @@
 // when their circuit has room. Failed ones have a due time and a timer. Pending messages
 // are only those that nobody has looked at yet, which keeps a sweep short.
 //
+// # Order by key
+//
+// A line is one key at one subscriber. Of each line only the head is sent; the next follows
+// when it was accepted, or ended under a policy that lets the key go on. A key's pending
+// messages are read by key, lowest sequence first and some ahead, by one reader alone, and
+// routed in that order. A line is in memory as long as something of it is under way. What
+// is behind a head that failed, or has waited for a second, is parked as key_blocked, and
+// only after the head's own outcome is written: else a crash in between would let it
+// overtake. As soon as the table holds something of a line, what is taken up later has to
+// wait there too. When a line leaves memory, the table's head is woken; after a start or a
+// takeover all lines are looked at, by a skip scan. A head is not woken while a message of
+// its key with a lower sequence is pending, which a crash may leave behind.
+//
+// # Several subscribers
+//
+// A message is taken up in one statement with all of its deliveries. If some have not
+// answered after a quarter of a second, it is taken up with what is known, and the others
+// are written one by one as they end. Reading returns the version of the subscriptions, so
+// that no message is routed by ones that are older than itself.
+//
 // # Unflushed rows
 //
 // Under asynchronous commit a row can be seen, be sent, and vanish in a crash. The stream
@@ -52,6 +72,7 @@
 //	after the answer              pending                    the same
 //	while writing                 pending, or written        one statement: all of it or nothing
 //	after writing                 ended, or due again        a ring from replayed WAL is forgotten
+//	after a key's head ended      key_blocked behind it      the look at all lines after the start wakes it
 //	while renewing its leases     its shards are leased      others take over when the lease has ended
 //	frozen, and awake again       leased by another          its writes hit no row: the epoch has changed
 //

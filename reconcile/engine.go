@@ -18,6 +18,17 @@ import (
 type router interface {
 	Route(m *relay.Message) ([]*relay.Delivery, error)
 	Resume(m *relay.Message, subscription, instance, target string, attempts int) (*relay.Delivery, error)
+	// Replace makes these the subscriptions, of which Version is the version.
+	Replace(version int64, all []*relay.Subscriber)
+	Version() int64
+	// Paused reports whether a circuit is that of a paused subscription, BlocksOnDead
+	// whether a message of the subscription that died holds its key.
+	Paused(circuit string) bool
+	BlocksOnDead(subscription string) bool
+	// Routes reports whether messages of a topic have a route; NoRoute is the reason of
+	// those that have none.
+	Routes(topic string) bool
+	NoRoute() string
 }
 
 // dispatcher makes attempts. done is called exactly once for each dispatch.
@@ -25,6 +36,8 @@ type dispatcher interface {
 	Dispatch(d *relay.Delivery, due bool, done func(relay.Outcome))
 	Room(circuit string) int
 	Wake() <-chan struct{}
+	// Up closes a circuit: there is reason to believe that attempts succeed again.
+	Up(circuit string)
 	Stop(ctx context.Context)
 }
 
@@ -69,6 +82,11 @@ type Engine struct {
 	lease    atomic.Pointer[ownership]
 	stopping atomic.Bool
 	others   *forwarder
+	order    *order
+	keyring  *keyring
+	waker    *waker
+	loading  sync.Mutex      // while subscriptions are loaded
+	looked   int64           // the version of the subscriptions that waiting messages were looked at with
 	sweepNow []chan struct{} // one for each group
 	// gathering is held by the reader that waits for a batch.
 	gathering chan struct{}
@@ -86,10 +104,14 @@ func New(config Config) *Engine {
 		due:       newAlarm(),
 		backlog:   newBacklog(),
 		others:    newForwarder(),
+		keyring:   newKeyring(),
+		waker:     newWaker(),
 		gathering: make(chan struct{}, 1),
 		trouble:   troubles{log: config.Log},
 	}
 	e.writer = newWriter(e)
+	e.order = newOrder(func(l sql.Line) { e.waker.add(l) })
+	e.registry.onLanded = e.landed
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
 	e.registry.onLeft = e.left
 	for range config.Groups {
@@ -185,6 +207,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	for range readers {
 		intake.Go(func() error { return e.read(ctx) })
 	}
+	intake.Go(func() error { return e.readKeyed(ctx) })
+	intake.Go(func() error { return e.wakeLines(ctx) })
+	intake.Go(func() error { return e.expireLines(ctx) })
+	intake.Go(func() error { return e.watchSubscriptions(ctx) })
 	intake.Go(func() error { return e.keepLeases(ctx) })
 	intake.Go(func() error { return e.watchDue(ctx) })
 	intake.Go(func() error { return e.forward(ctx) })

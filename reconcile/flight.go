@@ -6,26 +6,28 @@ import (
 	"time"
 
 	"relay"
-	"relay/crash"
 	"relay/sql"
 )
+
+// splitAfter is how long a message with several subscribers waits for all of them before
+// it is taken up with what is known: one that is slow does not hold up the others' states.
+const splitAfter = 250 * time.Millisecond
 
 // flight is one entry on its way from the table to its destinations and back: a message
 // with all of its deliveries, or one delivery of an open message.
 type flight struct {
-	engine     *Engine
-	entry      *entry
-	message    *relay.Message
-	deliveries []*relay.Delivery
-	state      state
-	due        bool             // it comes from the table because its time has come
-	reject     error            // why the message cannot be sent
-	row        *sql.DeliveryRow // of an open message
+	engine  *Engine
+	entry   *entry
+	message *relay.Message
+	legs    []*leg
+	state   state
+	due     bool             // it comes from the table because its time has come
+	reject  error            // why the message cannot be sent
+	row     *sql.DeliveryRow // of an open message
 
-	mu      sync.Mutex
-	changes []sql.Change
-	left    int  // deliveries without an outcome yet
-	stopped bool // the relay stops, and one delivery was not attempted
+	mu    sync.Mutex
+	left  int  // legs without an outcome yet
+	split bool // the message is open: each further leg is written by itself
 }
 
 func tooLarge(size, most int64) error {
@@ -38,8 +40,15 @@ func (f *flight) route(r router, again bool) {
 	if again {
 		f.state.due = time.Now() // it has all of its time again
 	}
-	if f.reject == nil {
-		f.deliveries, f.reject = r.Route(f.message)
+	if f.reject != nil {
+		return
+	}
+	deliveries, err := r.Route(f.message)
+	if f.reject = err; err != nil {
+		return
+	}
+	for _, d := range deliveries {
+		f.add(d)
 	}
 }
 
@@ -53,76 +62,141 @@ func (f *flight) resume(r router, row *sql.DeliveryRow) {
 		return
 	}
 	d, err := r.Resume(f.message, row.Delivery.Subscription, row.Delivery.Instance, row.Target, row.Attempts)
-	if err != nil {
-		f.reject = err
+	if f.reject = err; err != nil {
 		return
 	}
-	f.deliveries = []*relay.Delivery{d}
+	f.add(d)
+	f.legs[0].entry = f.entry
 }
 
-// launch hands a flight's deliveries to the dispatcher, or writes at once what needs none.
+func (f *flight) add(d *relay.Delivery) {
+	f.legs = append(f.legs, &leg{flight: f, delivery: d, line: lineOf(d), since: time.Now()})
+	f.left++
+}
+
+// launch hands a flight's deliveries to the dispatcher, each when its line lets it, or
+// writes at once what needs none.
 func (e *Engine) launch(f *flight) {
+	if c, none := f.needsNone(); none {
+		e.writer.put(f.entry, []sql.Change{c}, f.wake)
+		return
+	}
+	if len(f.legs) > 1 {
+		time.AfterFunc(splitAfter, f.takeUp)
+	}
+	for _, l := range f.legs {
+		if !l.ordered() {
+			l.dispatch()
+			continue
+		}
+		switch e.order.enter(l) {
+		case admitted:
+			l.dispatch()
+		case refused:
+			f.note(l, parkedBehind())
+		}
+	}
+}
+
+// needsNone returns the change of a flight that ends without an attempt.
+func (f *flight) needsNone() (sql.Change, bool) {
+	p := f.engine.config.Policy
 	switch {
 	case f.reject != nil:
-		e.writer.put(f.entry, []sql.Change{f.rejection(f.reject)})
-		return
-	case !f.state.taking && e.config.Policy.overdue(f.state, time.Now()):
-		c := e.config.Policy.change(f.deliveries[0], f.state, relay.Outcome{Class: relay.ClassDead})
-		c.Attempts, c.Attempt, c.Error = f.state.attempts, nil, e.config.Policy.gaveUp("")
-		e.writer.put(f.entry, []sql.Change{c})
-		return
+		return f.rejection(f.reject), true
+	case !f.state.taking && p.overdue(f.state, time.Now()):
+		c := p.change(f.legs[0].delivery, f.state, relay.Outcome{Class: relay.ClassDead})
+		c.Attempts, c.Attempt, c.Error = f.state.attempts, nil, p.gaveUp("")
+		return c, true
 	}
-	f.left = len(f.deliveries)
-	f.changes = make([]sql.Change, 0, f.left)
-	for _, d := range f.deliveries {
-		e.config.Dispatcher.Dispatch(d, f.due, func(o relay.Outcome) { f.ended(d, o) })
+	return sql.Change{}, false
+}
+
+// wake lets the line of an open message's delivery go on that ended without an attempt.
+func (f *flight) wake() {
+	if f.row != nil && f.message.Key != "" {
+		id := f.row.Delivery
+		f.engine.waker.add(sql.Line{Subscription: id.Subscription, Instance: id.Instance, Key: f.message.Key})
 	}
 }
 
-// ended notes how one delivery's attempt ended; the last one's outcome sends all to the
-// writer.
-func (f *flight) ended(d *relay.Delivery, o relay.Outcome) {
-	crash.At(crash.AfterAnswer)
+// note takes one leg's outcome; the last one's sends all of a message to the writer.
+func (f *flight) note(l *leg, o relay.Outcome) {
 	e := f.engine
-	if f.state.taking && o.Class.Accepted() {
-		e.config.Metrics.latency.Observe(time.Since(f.state.due).Seconds())
-	}
-	var change sql.Change
-	if o.Class == relay.ClassRejected && f.state.taking && len(f.deliveries) == 1 {
+	change := e.config.Policy.change(l.delivery, f.state, o)
+	if o.Class == relay.ClassRejected && f.state.taking && len(f.legs) == 1 {
 		change = f.rejection(relay.Rejection(o.Error))
-	} else {
-		change = e.config.Policy.change(d, f.state, o)
 	}
 	f.mu.Lock()
-	f.changes = append(f.changes, change)
-	f.stopped = f.stopped || o.Class == relay.ClassParked && o.Reason == relay.ReasonNone
+	l.change, l.over = change, true
 	f.left--
-	last := f.left == 0
+	split := f.split
+	whole := f.left == 0 && !split
 	f.mu.Unlock()
 	switch {
-	case !last:
-	case f.stopped && len(f.deliveries) == 1:
+	case len(f.legs) == 1 && (stopping(o) || f.untouched(o)):
 		e.registry.leave(f.entry)
-	default:
-		f.conclude()
-		e.writer.put(f.entry, f.changes)
+		l.settled()
+	case split && stopping(o):
+		e.registry.leave(l.entry)
+		l.settled()
+	case split:
+		change.Taking = false
+		e.writer.put(l.entry, []sql.Change{change}, l.settled)
+	case whole:
+		e.writer.put(f.entry, f.conclude(), func() { settle(f.legs) })
 	}
 }
 
-// conclude gives the changes of a message that is taken up its new state.
-func (f *flight) conclude() {
-	if !f.state.taking {
+func settle(legs []*leg) {
+	for _, l := range legs {
+		l.settled()
+	}
+}
+
+// untouched reports whether the table says already what the outcome would write: the
+// delivery waits for its key and goes on waiting.
+func (f *flight) untouched(o relay.Outcome) bool {
+	return f.row != nil && o.Reason == relay.ReasonKeyBlocked && f.row.Status == relay.DeliveryWaiting && f.row.KeyBlocked
+}
+
+// takeUp makes a message open whose subscribers have not all answered: those that have are
+// written, the others are registered as deliveries of their own.
+func (f *flight) takeUp() {
+	f.mu.Lock()
+	if f.left == 0 || f.split {
+		f.mu.Unlock()
 		return
 	}
-	outstanding, dead := 0, false
-	for _, c := range f.changes {
-		if c.MessageStatus == relay.MessageRejected {
-			return
+	f.split = true
+	var over []*leg
+	for _, l := range f.legs {
+		if l.over {
+			over = append(over, l)
+			continue
 		}
-		if !c.Status.Ended() {
+		l.change = f.engine.config.Policy.change(l.delivery, f.state, relay.Outcome{Class: relay.ClassParked})
+		l.entry = f.engine.registry.adopt(l.change.Delivery, f.entry)
+	}
+	changes := f.conclude()
+	f.mu.Unlock()
+	f.engine.writer.put(f.entry, changes, func() { settle(over) })
+}
+
+// conclude collects the changes of all legs. Those of a message that is taken up carry its
+// new state.
+func (f *flight) conclude() []sql.Change {
+	changes := make([]sql.Change, len(f.legs))
+	outstanding, dead := 0, false
+	for i, l := range f.legs {
+		changes[i] = l.change
+		if !l.change.Status.Ended() {
 			outstanding++
 		}
-		dead = dead || c.Status == relay.DeliveryDead
+		dead = dead || l.change.Status == relay.DeliveryDead
+	}
+	if !f.state.taking || changes[0].MessageStatus == relay.MessageRejected {
+		return changes
 	}
 	status := relay.MessageDone
 	switch {
@@ -131,9 +205,10 @@ func (f *flight) conclude() {
 	case dead:
 		status = relay.MessageDead
 	}
-	for i := range f.changes {
-		f.changes[i].MessageStatus, f.changes[i].Outstanding = status, outstanding
+	for i := range changes {
+		changes[i].MessageStatus, changes[i].Outstanding = status, outstanding
 	}
+	return changes
 }
 
 // rejection is the change of a message that cannot be sent at all. A delivery of an open

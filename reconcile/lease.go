@@ -142,6 +142,7 @@ func (e *Engine) renew(ctx context.Context) error {
 	if gained > 0 {
 		e.due.now()
 		e.backlog.lookAgain()
+		e.waker.all()
 		e.Missed()
 	}
 	return nil

@@ -94,8 +94,9 @@ func (p Policy) fail(c *sql.Change, d *relay.Delivery, s state, o relay.Outcome,
 	if d.Subscriber.MaxAttempts > 0 {
 		most = d.Subscriber.MaxAttempts
 	}
+	handled := d.Subscriber.MaxHandleAttempts
 	switch {
-	case d.Attempt >= most:
+	case d.Attempt >= most, handled > 0 && c.HandleAttempts >= handled:
 		c.Status = relay.DeliveryDead
 	case p.overdue(s, time.Now()):
 		c.Status = relay.DeliveryDead

@@ -45,7 +45,7 @@ func (e *Engine) nextBatch(ctx context.Context) []*entry {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-e.registry.ready:
+	case <-e.registry.plain.ready:
 	}
 	if e.writer.waitHealthy(ctx) != nil {
 		return nil
@@ -64,7 +64,15 @@ func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
 		e.registry.leave(batch...)
 		return
 	}
-	var messages, deliveries []*entry
+	messages, deliveries := divide(batch)
+	limits := sql.Limits{MaxPayload: e.config.MaxPayload, Budget: budget}
+	flights := e.readMessages(ctx, messages, &limits)
+	flights = append(flights, e.readDeliveries(ctx, deliveries, limits)...)
+	e.take(ctx, budget, flights)
+}
+
+// divide tells pending messages from deliveries of open ones.
+func divide(batch []*entry) (messages, deliveries []*entry) {
 	for _, en := range batch {
 		if en.isMessage() {
 			messages = append(messages, en)
@@ -72,27 +80,58 @@ func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
 			deliveries = append(deliveries, en)
 		}
 	}
-	limits := sql.Limits{MaxPayload: e.config.MaxPayload, Budget: budget}
-	flights := e.readMessages(ctx, messages, &limits)
-	flights = append(flights, e.readDeliveries(ctx, deliveries, limits)...)
+	return messages, deliveries
+}
+
+// take settles what was read with what was reserved for it, and launches the flights.
+func (e *Engine) take(ctx context.Context, budget int64, flights []*flight) {
+	if len(flights) > 0 {
+		crash.At(crash.AfterRead)
+	}
 	held := make([]*entry, len(flights))
 	for i, f := range flights {
 		held[i] = f.entry
 	}
 	e.registry.settle(budget, held)
-	if slices.ContainsFunc(held, func(en *entry) bool { return en.unflushed }) {
-		if err := e.config.Store.EnsureFlushed(ctx); err != nil {
-			e.noteRead(ctx, err)
-			e.registry.leave(held...)
-			return
-		}
-	}
-	if len(flights) > 0 {
-		crash.At(crash.AfterRead)
+	lines, err := e.prepare(ctx, flights, held)
+	if err != nil {
+		e.noteRead(ctx, err)
+		e.registry.leave(held...)
+		return
 	}
 	for _, f := range flights {
 		e.launch(f)
 	}
+	e.order.unpin(lines)
+}
+
+// prepare waits until what was read is durable, and learns what the table holds of the
+// lines that the flights are the first of. The lines are pinned unless it fails.
+func (e *Engine) prepare(ctx context.Context, flights []*flight, held []*entry) (lines []sql.Line, err error) {
+	if slices.ContainsFunc(held, func(en *entry) bool { return en.unflushed }) {
+		if err := e.config.Store.EnsureFlushed(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range flights {
+		for _, l := range f.legs {
+			if l.ordered() {
+				lines = append(lines, l.line)
+			}
+		}
+	}
+	fresh := e.order.pin(lines)
+	states, err := e.config.Store.LineStates(ctx, fresh)
+	if err != nil {
+		e.order.unpin(lines)
+		return nil, err
+	}
+	for i, state := range states {
+		if state.Unfinished || state.Dead && e.config.Router.BlocksOnDead(fresh[i].Subscription) {
+			e.order.learn(fresh[i])
+		}
+	}
+	return lines, nil
 }
 
 // readMessages returns the flights of the messages that can be sent, and lowers the budget
@@ -108,6 +147,11 @@ func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql
 	rows, err := e.config.Store.ReadMessages(ctx, ids, *limits)
 	e.noteRead(ctx, err)
 	if err != nil {
+		e.registry.leave(entries...)
+		return nil
+	}
+	if err := e.upTo(ctx, newest(rows)); err != nil {
+		e.noteRead(ctx, err)
 		e.registry.leave(entries...)
 		return nil
 	}
@@ -136,6 +180,7 @@ func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sq
 		return nil
 	}
 	var ended []sql.DeliveryID
+	var lines []sql.Line
 	for i := range rows {
 		if f := e.judge(entries[i], &rows[i].MessageRow); f != nil {
 			f.resume(e.config.Router, &rows[i])
@@ -143,12 +188,22 @@ func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sq
 		}
 		if v := rows[i].Verdict; v == sql.Unseen || v == sql.Ended {
 			ended = append(ended, ids[i])
+			lines = append(lines, sql.Line{Subscription: ids[i].Subscription, Instance: ids[i].Instance, Key: entries[i].key})
 		}
 	}
 	if len(ended) > 0 {
 		e.trouble.note("end orphaned deliveries", ignoreEnd(ctx, e.config.Store.EndOrphans(ctx, ended)))
+		e.waker.add(lines...) // what waited behind them may go
 	}
 	return flights
+}
+
+// newest is the version of the subscriptions that the rows were read with.
+func newest(rows []sql.MessageRow) (version int64) {
+	for i := range rows {
+		version = max(version, rows[i].Version)
+	}
+	return version
 }
 
 func (e *Engine) noteRead(ctx context.Context, err error) {

@@ -122,6 +122,9 @@ func (e *Engine) RefillAll(ctx context.Context) error {
 }
 
 func (e *Engine) refillCircuit(ctx context.Context, circuit string) error {
+	if e.config.Router.Paused(circuit) {
+		return nil
+	}
 	room := min(e.config.Dispatcher.Room(circuit), e.registry.sweepRoom())
 	if room == 0 {
 		return nil

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -23,9 +24,38 @@ type entry struct {
 	shard     int16 // once read
 	bytes     int64 // of its body, once read
 	since     time.Time
+	keyed     bool  // a message that the keyring counts
+	seq       int64 // of such a message
 }
 
 func (e *entry) isMessage() bool { return e.id.Subscription == "" }
+
+// isKey reports whether the entry stands for a key alone, whose messages are to be read.
+func (e *entry) isKey() bool { return e.isMessage() && e.id.Instance != "" }
+
+// todo is what is registered and waits to be read.
+type todo struct {
+	entries []*entry
+	ready   chan struct{}
+}
+
+func newTodo() todo { return todo{ready: make(chan struct{}, 1)} }
+
+func (t *todo) push(e *entry) {
+	t.entries = append(t.entries, e)
+	poke(t.ready)
+}
+
+func (t *todo) take(n int) []*entry {
+	n = min(n, len(t.entries))
+	out := slices.Clone(t.entries[:n])
+	if t.entries = t.entries[n:]; len(t.entries) == 0 {
+		t.entries = nil
+	} else {
+		poke(t.ready)
+	}
+	return out
+}
 
 // registry holds what is in flight, bounded in messages and in bytes. What does not fit is
 // left to the table.
@@ -38,14 +68,18 @@ type registry struct {
 	bytes   int64
 	left    bool // something was left to the table since it was last asked
 	onLeft  func()
-	todo    []*entry
-	ready   chan struct{}
+	plain   todo // without a key: read by ids, in any order
+	keyed   todo // with a key: read by keys, in order
+	// onLanded is called, without the mutex, when a message that the keyring counts has
+	// been unregistered; back is its sequence if its row is still to be taken up, else zero.
+	onLanded func(key string, back int64)
 }
 
 func newRegistry(maxEntries int, maxBytes int64) *registry {
 	return &registry{
 		max: maxEntries, maxBytes: maxBytes,
-		entries: make(map[sql.DeliveryID]*entry), ready: make(chan struct{}, 1),
+		entries: make(map[sql.DeliveryID]*entry), plain: newTodo(), keyed: newTodo(),
+		onLanded: func(string, int64) {},
 	}
 }
 
@@ -70,7 +104,7 @@ func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) 
 		e := things[i]
 		e.since = now
 		r.entries[e.id] = &e
-		r.todo = append(r.todo, &e)
+		r.push(&e)
 		added++
 		if fresh != nil {
 			fresh(e.id.Message)
@@ -81,7 +115,6 @@ func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) 
 	}
 	if added > 0 {
 		crash.At(crash.AfterRegister)
-		r.signal()
 	}
 	return added
 }
@@ -94,43 +127,81 @@ func (r *registry) noteLeft() {
 	}
 }
 
-// again puts entries that are still registered back to be read.
-func (r *registry) again(entries ...*entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.todo = append(r.todo, entries...)
-	r.signal()
+// push puts an entry to what is to be read. The caller holds the mutex.
+func (r *registry) push(e *entry) {
+	if e.key == "" {
+		r.plain.push(e)
+	} else {
+		r.keyed.push(e)
+	}
 }
 
-// take returns at most n entries to be read.
+// fits registers an entry to be read unless it is registered already, and returns false if
+// there is no room for it.
+func (r *registry) fits(e entry) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.entries[e.id] != nil {
+		return true
+	}
+	if len(r.entries) >= r.max {
+		return false
+	}
+	e.since = time.Now()
+	r.entries[e.id] = &e
+	r.push(&e)
+	return true
+}
+
+// claim registers an entry that is being read, and returns nil if it is registered already
+// or there is no room.
+func (r *registry) claim(e entry) *entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.entries[e.id] != nil || len(r.entries) >= r.max {
+		return nil
+	}
+	e.since = time.Now()
+	r.entries[e.id] = &e
+	return &e
+}
+
+// adopt registers a delivery whose message has been read already as an entry of its own,
+// beyond the bound if need be: it is in memory anyway.
+func (r *registry) adopt(id sql.DeliveryID, message *entry) *entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := &entry{id: id, key: message.key, rung: true, read: true, shard: message.shard, since: time.Now()}
+	r.entries[id] = e
+	return e
+}
+
+// again puts an entry that is still registered back to be read.
+func (r *registry) again(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.push(e)
+}
+
+// take returns at most n entries without a key to be read.
 func (r *registry) take(n int) []*entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n = min(n, len(r.todo))
-	out := make([]*entry, n)
-	copy(out, r.todo)
-	r.todo = r.todo[n:]
-	if len(r.todo) == 0 {
-		r.todo = nil
-	} else {
-		r.signal()
-	}
-	return out
+	return r.plain.take(n)
 }
 
-// waiting is how many entries are to be read.
+// waiting is how many entries without a key are to be read.
 func (r *registry) waiting() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.todo)
+	return len(r.plain.entries)
 }
 
-// signal wakes one reader.
-func (r *registry) signal() {
-	select {
-	case r.ready <- struct{}{}:
-	default:
-	}
+// takeKeyed returns at most n entries with a key to be read.
+func (r *registry) takeKeyed(n int) []*entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.keyed.take(n)
 }
 
 // smallReads is what a read is granted while the bytes are used up, as long as they are not
@@ -164,28 +235,40 @@ func (r *registry) settle(granted int64, entries []*entry) {
 // leave unregisters entries whose rows stay as they are in the table, for a sweep to find.
 func (r *registry) leave(entries ...*entry) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.noteLeft()
-	for _, e := range entries {
-		r.drop(e)
+	r.mu.Unlock()
+	for _, e := range r.unregister(entries) {
+		r.onLanded(e.key, e.seq)
 	}
 }
 
 // remove unregisters entries whose outcome is written, or that nobody needs any more.
 func (r *registry) remove(entries ...*entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range entries {
-		r.drop(e)
+	for _, e := range r.unregister(entries) {
+		r.onLanded(e.key, 0)
 	}
 }
 
-// drop takes an entry out and gives its bytes back. The caller holds the mutex.
-func (r *registry) drop(e *entry) {
-	if r.entries[e.id] == e {
-		delete(r.entries, e.id)
-		r.bytes -= e.bytes
+// unregister takes entries out and returns those that the keyring counts.
+func (r *registry) unregister(entries []*entry) (counted []*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range entries {
+		if r.drop(e) && e.keyed {
+			counted = append(counted, e)
+		}
 	}
+	return counted
+}
+
+// drop takes an entry out and gives its bytes back. The caller holds the mutex.
+func (r *registry) drop(e *entry) bool {
+	if r.entries[e.id] != e {
+		return false
+	}
+	delete(r.entries, e.id)
+	r.bytes -= e.bytes
+	return true
 }
 
 // sweepRoom is how many rows a sweep may register: half the registry, and nothing while
@@ -237,4 +320,9 @@ func (r *registry) size() (entries int, bytes int64) {
 // messageEntry is the entry of a pending message.
 func messageEntry(ring relay.Ring, rung bool) entry {
 	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, rung: rung}
+}
+
+// keyEntry is the entry of a key whose pending messages are to be read.
+func keyEntry(key string) entry {
+	return entry{id: sql.DeliveryID{Instance: key}, key: key}
 }

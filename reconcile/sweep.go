@@ -43,10 +43,11 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 func (e *Engine) SweepGroup(ctx context.Context, group int) error {
 	w := e.witnesses[group]
 	w.begin(time.Now())
-	for _, keyed := range []bool{false, true} {
-		if err := e.sweepIndex(ctx, group, keyed); err != nil {
-			return err
-		}
+	if err := e.sweepPlain(ctx, group); err != nil {
+		return err
+	}
+	if err := e.sweepKeys(ctx, group); err != nil {
+		return err
 	}
 	if _, heartbeat, ok := e.config.Stream.Heard(); ok && ctx.Err() == nil {
 		if why := w.end(heartbeat); why != "" && e.config.Stream.Rebuild(why) {
@@ -56,22 +57,16 @@ func (e *Engine) SweepGroup(ctx context.Context, group int) error {
 	return nil
 }
 
-func (e *Engine) sweepIndex(ctx context.Context, group int, keyed bool) error {
+// sweepPlain sweeps the messages without a key.
+func (e *Engine) sweepPlain(ctx context.Context, group int) error {
 	g := e.config.Groups[group]
 	var at sql.Position
 	for {
-		room := e.registry.sweepRoom()
-		for room == 0 {
-			if !pause(ctx, roomEvery, nil) {
-				return nil
-			}
-			room = e.registry.sweepRoom()
-		}
-		if err := e.writer.waitHealthy(ctx); err != nil {
+		limit, ok := e.sweepLimit(ctx, g)
+		if !ok {
 			return nil
 		}
-		limit := min(g.Limit, room)
-		found, err := e.config.Store.SweepPending(ctx, keyed, e.lease.Load().among(g.Shards), at, limit)
+		found, err := e.config.Store.SweepPending(ctx, e.lease.Load().among(g.Shards), at, limit)
 		if err != nil {
 			return err
 		}
@@ -80,6 +75,43 @@ func (e *Engine) sweepIndex(ctx context.Context, group int, keyed bool) error {
 		}
 		at = found[len(found)-1].At
 	}
+}
+
+// sweepKeys sweeps the keys that have pending messages; the messages are read by key.
+func (e *Engine) sweepKeys(ctx context.Context, group int) error {
+	g := e.config.Groups[group]
+	var at sql.Position
+	for {
+		limit, ok := e.sweepLimit(ctx, g)
+		if !ok {
+			return nil
+		}
+		found, err := e.config.Store.SweepKeys(ctx, e.lease.Load().among(g.Shards), at, limit)
+		if err != nil {
+			return err
+		}
+		entries := make([]entry, len(found))
+		for i, key := range found {
+			entries[i] = keyEntry(key.Key)
+			at = sql.Position{Shard: key.Shard, Key: key.Key}
+		}
+		if e.registry.add(entries); len(found) < limit {
+			return nil
+		}
+	}
+}
+
+// sweepLimit waits until the registry has room and outcomes can be written, and returns how
+// many rows the next statement may find. It returns false when ctx ends.
+func (e *Engine) sweepLimit(ctx context.Context, g Group) (limit int, ok bool) {
+	room := e.registry.sweepRoom()
+	for room == 0 {
+		if !pause(ctx, roomEvery, nil) {
+			return 0, false
+		}
+		room = e.registry.sweepRoom()
+	}
+	return min(g.Limit, room), e.writer.waitHealthy(ctx) == nil
 }
 
 // registerFound registers what a sweep found, once it is durable.

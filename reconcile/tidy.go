@@ -8,6 +8,9 @@ import (
 const (
 	// tidyEvery is how often old messages are removed and overdue ones given up.
 	tidyEvery = 10 * time.Second
+	// lookAtLines is how often all keys that wait are looked at: a person may have ended the
+	// message that they waited for.
+	lookAtLines = time.Minute
 	// tidyBatch is the most messages that one statement removes.
 	tidyBatch = 500
 )
@@ -15,7 +18,12 @@ const (
 // tidy removes what has been kept long enough and gives up what nobody can wait for, until
 // ctx ends.
 func (e *Engine) tidy(ctx context.Context) error {
+	looked := time.Now()
 	for pause(ctx, tidyEvery, nil) {
+		if time.Since(looked) > lookAtLines {
+			looked = time.Now()
+			e.waker.all()
+		}
 		e.trouble.note("remove old messages", ignoreEnd(ctx, e.Retain(ctx)))
 		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.GiveUp(ctx)))
 		n, bytes := e.registry.size()

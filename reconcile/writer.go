@@ -28,6 +28,7 @@ const (
 type written struct {
 	entry   *entry
 	changes []sql.Change
+	after   func() // called when the outcomes are written, or will not be
 }
 
 // writer collects outcomes and writes them in batches. An entry stays registered until its
@@ -53,10 +54,10 @@ func newWriter(e *Engine) *writer {
 }
 
 // put queues one flight's outcomes.
-func (w *writer) put(en *entry, changes []sql.Change) {
+func (w *writer) put(en *entry, changes []sql.Change, after func()) {
 	w.mu.Lock()
 	w.pending++
-	w.queue = append(w.queue, &written{entry: en, changes: changes})
+	w.queue = append(w.queue, &written{entry: en, changes: changes, after: after})
 	w.mu.Unlock()
 	poke(w.ready)
 }
@@ -249,6 +250,11 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 	}
 	crash.At(crash.BeforeUnregister)
 	w.engine.registry.remove(done...)
+	for _, item := range items {
+		if hit[item.changes[0].Delivery.Message] {
+			item.after()
+		}
+	}
 	w.settled(len(done))
 	if len(missed) > 0 {
 		w.lookAgain(ctx, missed)
@@ -263,6 +269,7 @@ func (w *writer) announce(changes []sql.Change) {
 		switch {
 		case c.NextAttempt >= 0:
 			w.engine.due.hint(time.Now().Add(c.NextAttempt))
+		case c.Reason == relay.ReasonKeyBlocked:
 		case c.Status == relay.DeliveryWaiting, c.Reason != relay.ReasonNone:
 			w.engine.backlog.add(c.Circuit)
 		}
@@ -295,16 +302,23 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	}
 	own := w.engine.lease.Load()
 	var later []*written
-	var forgotten []*entry
+	var forgotten []*written
 	for _, item := range missed {
 		id := item.changes[0].Delivery.Message
 		if unfinished[id] && own.leased(item.entry.shard) {
 			later = append(later, item)
 			continue
 		}
-		forgotten = append(forgotten, item.entry)
+		if unfinished[id] {
+			w.engine.registry.leave(item.entry)
+		} else {
+			w.engine.registry.remove(item.entry)
+		}
+		forgotten = append(forgotten, item)
 	}
-	w.engine.registry.remove(forgotten...)
+	for _, item := range forgotten {
+		item.after()
+	}
 	w.settled(len(forgotten))
 	if len(later) > 0 {
 		time.AfterFunc(lockedAgain, func() { w.again(later) })

@@ -10,12 +10,12 @@ import (
 	"relay"
 )
 
-// Position is a place in the order of sweeping: the shards ascending, within each the keys,
-// within each the sequence. The zero value is the beginning.
+// Position is a place in the order of sweeping: the shards ascending, within each the
+// sequence of messages without a key, or the keys. The zero value is the beginning.
 type Position struct {
 	Shard int16
-	Key   string // empty while messages without a key are swept
 	Seq   int64
+	Key   string
 }
 
 // Pending is a pending message that a sweep found.
@@ -27,9 +27,8 @@ type Pending struct {
 }
 
 // Each shard is one walk along its part of the index, which stops at the limit.
-const (
-	sweepKeyless = `
-select x.id, '', x.shard, x.seq, x.finished_at is null
+const sweepPending = `
+select x.id, x.shard, x.seq, x.finished_at is null
 from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	select o.id, o.shard, o.seq, o.finished_at from relay.outbox o
@@ -39,34 +38,15 @@ cross join lateral (
 ) x
 limit $4`
 
-	sweepKeyed = `
-select x.id, x.key, x.shard, x.seq, x.finished_at is null
-from unnest($1::smallint[]) as s(shard)
-cross join lateral (
-	select o.id, o.key, o.shard, o.seq, o.finished_at from relay.outbox o
-	where o.status = 'pending' and o.key is not null and o.deliver_at is null and o.shard = s.shard
-		and (o.key, o.seq) > (case when s.shard = $2::smallint then $5::text else '' end, case when s.shard = $2 then $3::bigint else 0 end)
-	order by o.key, o.seq limit $4
-) x
-limit $4`
-)
-
-// SweepPending finds pending messages of the shards that are not delayed, those with a key
-// or those without, after a position, at most limit of them, in order.
-func (s *Store) SweepPending(ctx context.Context, keyed bool, shards []int16, after Position, limit int) ([]Pending, error) {
-	statement := sweepKeyless
-	arguments := []any{shardsFrom(shards, after.Shard), after.Shard, after.Seq, limit}
-	if keyed {
-		statement = sweepKeyed
-		arguments = append(arguments, after.Key)
-	}
-	rows, err := s.pool.Query(ctx, statement, arguments...)
+// SweepPending finds pending messages of the shards that have no key and are not delayed,
+// after a position, at most limit of them, in order.
+func (s *Store) SweepPending(ctx context.Context, shards []int16, after Position, limit int) ([]Pending, error) {
+	rows, err := s.pool.Query(ctx, sweepPending, shardsFrom(shards, after.Shard), after.Shard, after.Seq, limit)
 	if err != nil {
 		return nil, fmt.Errorf("sweep: %w", err)
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Pending, err error) {
-		err = row.Scan((*[16]byte)(&p.ID), &p.Key, &p.At.Shard, &p.At.Seq, &p.Untouched)
-		p.At.Key = p.Key
+		err = row.Scan((*[16]byte)(&p.ID), &p.At.Shard, &p.At.Seq, &p.Untouched)
 		return p, err
 	})
 	if err != nil {

@@ -33,18 +33,26 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 	}
 	messages, subscriptions, instances := splitDeliveryIDs(deliveries)
 	shards, epochs := lease.of(taken)
+	all, keys := make([]int16, relay.Shards), make([]string, relay.Shards)
+	for i := range all {
+		all[i], keys[i] = int16(i), fmt.Sprint("k", i)
+	}
 	return []hotStatement{
 		{"read messages", readMessages, []any{uuids(ids), int64(1000), int64(100000)}},
 		{"read deliveries", readDeliveries, []any{messages, subscriptions, instances, int64(1000), int64(100000)}},
 		{"take up", takeUp, arguments(lease, taken)},
 		{"lock open", lockOpen, []any{[16]byte(lease.Owner), shards, epochs, uuids(ids)}},
 		{"write open", writeOpen, arguments(lease, open)},
-		{"sweep", sweepKeyless, []any{shards, int16(0), int64(0), 500}},
-		{"sweep keys", sweepKeyed, []any{shards, int16(0), int64(0), 500, ""}},
-		{"due messages", dueMessages, []any{shards, time.Unix(0, 0), 500}},
-		{"due deliveries", dueDeliveries, []any{shards, time.Unix(0, 0), 500}},
-		{"next due", nextDue, []any{shards}},
-		{"parked", parkedDeliveries, []any{"amqp", shards, int64(0), 500}},
+		{"sweep", sweepPending, []any{all, int16(0), int64(0), 500}},
+		{"sweep keys", sweepKeys, []any{all, int16(0), "", 500}},
+		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), 64, int64(1000), int64(100000)}},
+		{"line states", lineStates, []any{subscriptions, instances, subscriptions}},
+		{"line heads", lineHeads, []any{subscriptions, instances, subscriptions, 16}},
+		{"unfinished lines", unfinishedLines, []any{"", "", "", 500}},
+		{"due messages", dueMessages, []any{all, time.Unix(0, 0), 500}},
+		{"due deliveries", dueDeliveries, []any{all, time.Unix(0, 0), 500}},
+		{"next due", nextDue, []any{all}},
+		{"parked", parkedDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
 		{"parked circuits", parkedCircuits, nil},
 	}

@@ -35,12 +35,14 @@ type MessageRow struct {
 	Message relay.Message // complete if Readable, without body and headers otherwise
 	Size    int64         // bytes of the body
 	Again   bool          // it had ended before, and a person wants it sent again
+	Version int64         // of the subscriptions, as this reading saw them
 }
 
 // messageColumns are read in this order by scanMessage.
 const messageColumns = `
 	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type, coalesce(x.source, ''),
-	coalesce(x.destination, ''), x.deliver_at, x.created_at, x.size, x.finished_at is not null`
+	coalesce(x.destination, ''), x.deliver_at, x.created_at, x.size, x.finished_at is not null,
+	(select version from relay.subscription_version)`
 
 // fields are the columns of one outbox row that reads need, with the size of its body. A
 // body's length is known without reading it from its TOAST table.
@@ -103,7 +105,7 @@ func scanMessage(rows pgx.Rows, row *MessageRow, first ...any) error {
 	var deliverAt *time.Time
 	m := &row.Message
 	dest := append(first, &row.Verdict, (*[16]byte)(&m.ID), &m.Seq, &m.Shard, &m.Topic, &m.Key, &m.ContentType,
-		&m.Source, &m.Destination, &deliverAt, &m.CreatedAt, &row.Size, &row.Again, &m.Headers, &payload, &body)
+		&m.Source, &m.Destination, &deliverAt, &m.CreatedAt, &row.Size, &row.Again, &row.Version, &m.Headers, &payload, &body)
 	if err := rows.Scan(dest...); err != nil {
 		return err
 	}
@@ -134,10 +136,11 @@ type DeliveryRow struct {
 	Attempts       int
 	HandleAttempts int
 	DueAt          time.Time
+	KeyBlocked     bool // it waits for an earlier message of its key
 }
 
 const readDeliveries = `
-select x.ord, x.target, x.circuit, x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, x.verdict,` + messageColumns + `,
+select x.ord, x.target, x.circuit, x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, coalesce(x.reason = 'key_blocked', false), x.verdict,` + messageColumns + `,
 	case when x.verdict = 5 then x.headers end,
 	case when x.verdict = 5 then x.payload end,
 	case when x.verdict = 5 then x.body end
@@ -151,7 +154,7 @@ from (
 	from (
 		select r.*, sum(case when r.size <= $4 then r.size else 0 end) over (order by r.size, r.ord) as total
 		from (
-			select w.ord, f.*, d.target, d.circuit, d.status as delivery_status, d.attempts, d.handle_attempts, d.due_at, d.next_attempt_at
+			select w.ord, f.*, d.target, d.circuit, d.status as delivery_status, d.attempts, d.handle_attempts, d.due_at, d.reason, d.next_attempt_at
 			from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as w(id, subscription, instance, ord)
 			cross join lateral (
 				select * from relay.delivery y
@@ -177,7 +180,7 @@ func (s *Store) ReadDeliveries(ctx context.Context, ids []DeliveryID, limits Lim
 	for rows.Next() {
 		var ord int64
 		var row DeliveryRow
-		err := scanMessage(rows, &row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt)
+		err := scanMessage(rows, &row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt, &row.KeyBlocked)
 		if err != nil {
 			return nil, fmt.Errorf("read deliveries: %w", err)
 		}

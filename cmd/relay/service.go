@@ -193,23 +193,8 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 	if err := s.wire(); err != nil {
 		return err
 	}
-	if err := persist(ctx, s.log, func() error { return s.reroute(ctx) }); err != nil {
-		return err
-	}
 	close(s.wired)
 	return s.run(ctx)
-}
-
-// reroute takes up what was rejected for want of a route, now that there is one.
-func (s *service) reroute(ctx context.Context) error {
-	if !s.router.HasDefault() {
-		return nil
-	}
-	n, err := s.store.Reroute(ctx, notify.NoRoute.Error())
-	if err == nil && n > 0 {
-		s.log.Info("messages that were rejected for want of a route are taken up", "messages", n)
-	}
-	return err
 }
 
 // run works until ctx ends, then stops in order: the doorbell, intake, attempts under way,

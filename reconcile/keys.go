@@ -1,0 +1,196 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"relay"
+	"relay/sql"
+)
+
+const (
+	// keysBatch is the most entries that one reading of keys takes.
+	keysBatch = 200
+	// maxKeyWait is how long a message may wait in memory behind others of its key.
+	maxKeyWait = time.Second
+)
+
+// readKeyed reads what has a key, one batch after the other: a single reader, so that the
+// messages of a key are taken up in their order.
+func (e *Engine) readKeyed(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.registry.keyed.ready:
+		}
+		if e.writer.waitHealthy(ctx) != nil {
+			return nil
+		}
+		batch := e.registry.takeKeyed(keysBatch)
+		if len(batch) > 0 && len(batch) < keysBatch {
+			if !pause(ctx, gather, nil) {
+				return nil
+			}
+			batch = append(batch, e.registry.takeKeyed(keysBatch-len(batch))...)
+		}
+		if len(batch) > 0 {
+			e.readKeyedBatch(ctx, batch)
+		}
+	}
+}
+
+// readKeyedBatch reads a batch: open deliveries as they are, messages by their keys.
+func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
+	budget := e.registry.reserve(max(e.config.InFlightBytes/readers, e.config.MaxPayload))
+	if budget == 0 {
+		e.registry.leave(batch...)
+		return
+	}
+	messages, deliveries := divide(batch)
+	limits := sql.Limits{MaxPayload: e.config.MaxPayload, Budget: budget}
+	flights := e.readDeliveries(ctx, deliveries, limits)
+	for _, f := range flights {
+		limits.Budget = max(0, limits.Budget-f.entry.bytes)
+	}
+	flights = append(flights, e.readByKey(ctx, messages, limits)...)
+	e.take(ctx, budget, flights)
+}
+
+// readByKey reads the lowest pending messages of the keys of the entries. An entry that
+// was rung and is not among them is looked at by its id.
+func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Limits) (flights []*flight) {
+	if len(entries) == 0 {
+		return nil
+	}
+	wanted := make(map[relay.ID]*entry, len(entries))
+	keys := e.keysOf(entries, wanted)
+	found, err := e.config.Store.ReadKeys(ctx, keys, readAhead, limits)
+	for i := 0; err == nil && i < len(found); i++ {
+		err = e.upTo(ctx, newest(found[i]))
+	}
+	e.noteRead(ctx, err)
+	if err != nil {
+		for _, en := range wanted {
+			e.registry.leave(en)
+		}
+		return nil
+	}
+	for i, rows := range found {
+		flights = append(flights, e.takeKey(keys[i], rows, wanted)...)
+	}
+	return append(flights, e.readRest(ctx, wanted, limits)...)
+}
+
+// keysOf lists the keys of the entries, each once, and the entries that stand for a
+// message. Those that stand for a key alone have done their duty.
+func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sql.Key) {
+	seen := make(map[string]bool, len(entries))
+	for _, en := range entries {
+		if en.isKey() {
+			e.registry.remove(en)
+		} else {
+			wanted[en.id.Message] = en
+		}
+		if !seen[en.key] {
+			seen[en.key] = true
+			keys = append(keys, sql.Key{Shard: relay.ShardOf(relay.ID{}, en.key), Key: en.key, After: e.keyring.after(en.key)})
+		}
+	}
+	return keys
+}
+
+// takeKey takes the messages of one key in their order, as far as they can be had.
+func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry) (flights []*flight) {
+	taken := 0
+	for i := range rows {
+		row := &rows[i]
+		id := row.Message.ID
+		en := wanted[id]
+		delete(wanted, id)
+		if en == nil {
+			if en = e.registry.claim(messageEntry(relay.Ring{ID: id, Key: key.Key}, false)); en == nil {
+				break // it is under way already, or there is no room: nothing may overtake it
+			}
+			en.unflushed = true
+		}
+		f := e.judge(en, row)
+		if f == nil {
+			break
+		}
+		e.fly(f, row)
+		flights = append(flights, f)
+		taken++
+	}
+	if len(rows) == readAhead || taken < len(rows) {
+		e.readLater(key.Key)
+	}
+	return flights
+}
+
+// fly routes a message with a key and has the keyring count it.
+func (e *Engine) fly(f *flight, row *sql.MessageRow) {
+	e.keyring.took(row.Message.Key, row.Message.Seq)
+	f.entry.keyed, f.entry.seq = true, row.Message.Seq
+	f.route(e.config.Router, row.Again)
+}
+
+// readLater sees to it that the rest of a key is read when what is in memory has ended, or
+// else by a sweep.
+func (e *Engine) readLater(key string) {
+	if !e.keyring.more(key) {
+		e.registry.leave()
+	}
+}
+
+// readRest looks at the messages that were rung and are not among the lowest of their keys:
+// not visible yet, ended, delayed, or behind many others.
+func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, limits sql.Limits) (flights []*flight) {
+	if len(wanted) == 0 {
+		return nil
+	}
+	ids, entries := make([]relay.ID, 0, len(wanted)), make([]*entry, 0, len(wanted))
+	for id, en := range wanted {
+		ids, entries = append(ids, id), append(entries, en)
+	}
+	rows, err := e.config.Store.ReadMessages(ctx, ids, limits)
+	if err == nil {
+		err = e.upTo(ctx, newest(rows))
+	}
+	e.noteRead(ctx, err)
+	if err != nil {
+		e.registry.leave(entries...)
+		return nil
+	}
+	for i := range rows {
+		row := &rows[i]
+		if row.Verdict == sql.Readable && row.Message.DeliverAt.IsZero() && row.Message.Seq > e.keyring.after(row.Message.Key) {
+			e.registry.remove(entries[i])
+			e.readLater(row.Message.Key)
+			continue
+		}
+		if f := e.judge(entries[i], row); f != nil {
+			e.fly(f, row)
+			flights = append(flights, f)
+		}
+	}
+	return flights
+}
+
+// landed is called when a message with a key has left memory.
+func (e *Engine) landed(key string, back int64) {
+	if e.keyring.landed(key, back) {
+		e.registry.add([]entry{keyEntry(key)})
+	}
+}
+
+// expireLines puts what has waited in memory for its key for a second into the table, until
+// ctx ends.
+func (e *Engine) expireLines(ctx context.Context) error {
+	for pause(ctx, maxKeyWait/10, nil) {
+		for _, l := range e.order.expired(time.Now().Add(-maxKeyWait)) {
+			l.flight.note(l, parkedBehind())
+		}
+	}
+	return nil
+}

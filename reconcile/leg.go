@@ -1,0 +1,83 @@
+package reconcile
+
+import (
+	"time"
+
+	"relay"
+	"relay/crash"
+	"relay/sql"
+)
+
+// leg is one delivery of a flight.
+type leg struct {
+	flight   *flight
+	delivery *relay.Delivery
+	line     sql.Line // zero: it waits for no key
+	since    time.Time
+	entry    *entry // of its own, once its message is open
+	change   sql.Change
+	over     bool // change is its outcome
+}
+
+func (l *leg) ordered() bool { return l.line != sql.Line{} }
+
+// dispatch has the attempt made.
+func (l *leg) dispatch() {
+	l.flight.engine.config.Dispatcher.Dispatch(l.delivery, l.flight.due, l.ended)
+}
+
+// parkedBehind is the outcome of a leg that waits for its key in the table.
+func parkedBehind() relay.Outcome {
+	return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonKeyBlocked}
+}
+
+// ended takes the outcome of the attempt, lets the line go on, and sees to it that the
+// outcome is written.
+func (l *leg) ended(o relay.Outcome) {
+	crash.At(crash.AfterAnswer)
+	e, f := l.flight.engine, l.flight
+	if f.state.taking && o.Class.Accepted() {
+		e.config.Metrics.latency.Observe(time.Since(f.state.due).Seconds())
+	}
+	switch {
+	case !l.ordered():
+		f.note(l, o)
+	case stopping(o):
+		behind := e.order.drop(l)
+		f.note(l, o)
+		for _, next := range behind {
+			next.flight.note(next, o)
+		}
+	default:
+		change := e.config.Policy.change(l.delivery, f.state, o)
+		next := e.order.ended(l, goesOn(l, o, change.Status))
+		f.note(l, o)
+		if next != nil {
+			next.dispatch()
+		}
+	}
+}
+
+// goesOn reports whether the outcome lets the next message of the key go.
+func goesOn(l *leg, o relay.Outcome, status relay.DeliveryStatus) bool {
+	if status == relay.DeliveryDead {
+		return !l.delivery.Subscriber.BlockOnDead
+	}
+	return o.Class.Accepted()
+}
+
+// stopping reports whether an attempt was not made because the relay stops.
+func stopping(o relay.Outcome) bool {
+	return o.Class == relay.ClassParked && o.Reason == relay.ReasonNone
+}
+
+// settled is called when the leg's outcome is written, or is not to be written any more.
+func (l *leg) settled() {
+	if !l.ordered() {
+		return
+	}
+	parked := l.change.Reason == relay.ReasonKeyBlocked
+	for _, next := range l.flight.engine.order.settled(l, parked) {
+		next.flight.note(next, parkedBehind())
+	}
+}

@@ -1,0 +1,193 @@
+package reconcile
+
+import (
+	"sync"
+	"time"
+
+	"relay"
+	"relay/sql"
+)
+
+// order keeps messages with the same key in order at each subscriber: of each line, only
+// the head is sent. A line is in memory as long as something of it is under way; what waits
+// longer stands in the table, and the end of a line in memory wakes the table's head.
+type order struct {
+	// wake is called when a line has left memory and its table may hold a successor.
+	wake func(sql.Line)
+
+	mu    sync.Mutex
+	lines map[sql.Line]*line
+}
+
+// line is one key at one subscriber and instance.
+type line struct {
+	busy    *leg   // under way
+	failing bool   // busy was not accepted, and this is not written yet
+	queue   []*leg // behind it, in order
+	legs    int    // entered and not yet written, and pins
+	// table says that the table may hold later deliveries of the line: what is taken up
+	// now has to wait there too.
+	table bool
+}
+
+func newOrder(wake func(sql.Line)) *order {
+	return &order{wake: wake, lines: make(map[sql.Line]*line)}
+}
+
+// admission is what becomes of a leg that enters its line.
+type admission int
+
+const (
+	admitted admission = iota // it is under way: dispatch it
+	queued                    // it is dispatched when those before it have been accepted
+	refused                   // it waits in the table
+)
+
+// pin keeps the lines in memory until they are unpinned, and returns those that were not
+// there before: the table has to be asked about them. Only one goroutine pins.
+func (o *order) pin(lines []sql.Line) (fresh []sql.Line) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range lines {
+		at := o.lines[id]
+		if at == nil {
+			at = &line{}
+			o.lines[id] = at
+			fresh = append(fresh, id)
+		}
+		at.legs++
+	}
+	return fresh
+}
+
+// learn notes that the table holds something of a pinned line.
+func (o *order) learn(id sql.Line) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lines[id].table = true
+}
+
+// unpin lets the lines go again.
+func (o *order) unpin(lines []sql.Line) {
+	for _, id := range lines {
+		o.mu.Lock()
+		wake := o.release(id)
+		o.mu.Unlock()
+		if wake {
+			o.wake(id)
+		}
+	}
+}
+
+// release takes one leg or pin from a line, and forgets the line with the last. It reports
+// whether the table has to be looked at then. The caller holds the mutex.
+func (o *order) release(id sql.Line) (wake bool) {
+	at := o.lines[id]
+	at.legs--
+	if at.legs > 0 {
+		return false
+	}
+	delete(o.lines, id)
+	return at.table
+}
+
+// enter puts a leg into its line, which is pinned.
+func (o *order) enter(l *leg) admission {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := o.lines[l.line]
+	at.legs++
+	if !l.flight.state.taking {
+		at.table = true
+	}
+	switch {
+	case l.flight.state.taking && at.table:
+		return refused
+	case at.busy == nil:
+		at.busy = l
+		return admitted
+	}
+	at.queue = append(at.queue, l)
+	return queued
+}
+
+// has reports whether a line is in memory.
+func (o *order) has(id sql.Line) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lines[id] != nil
+}
+
+// ended notes how the attempt for the head of a line ended, and returns the leg to dispatch
+// next, if the line may go on.
+func (o *order) ended(l *leg, goOn bool) (next *leg) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := o.lines[l.line]
+	if at.busy != l {
+		return nil
+	}
+	if !goOn {
+		at.failing = true
+		return nil
+	}
+	at.busy = nil
+	if len(at.queue) > 0 {
+		next, at.queue = at.queue[0], at.queue[1:]
+		at.busy = next
+	}
+	return next
+}
+
+// settled notes that a leg's outcome stands in the table, or that nobody needs it any more.
+// It returns the legs behind a head that failed, which now wait in the table: they are
+// written after the head, or a crash in between would let them overtake it.
+func (o *order) settled(l *leg, parked bool) (behind []*leg) {
+	o.mu.Lock()
+	at := o.lines[l.line]
+	at.table = at.table || parked
+	if at.busy == l {
+		if at.failing {
+			at.table = true
+		}
+		behind, at.queue = at.queue, nil
+		at.busy, at.failing = nil, false
+	}
+	wake := o.release(l.line)
+	o.mu.Unlock()
+	if wake {
+		o.wake(l.line)
+	}
+	return behind
+}
+
+// expired returns the legs that have waited in memory behind others since before a time.
+func (o *order) expired(before time.Time) (out []*leg) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, at := range o.lines {
+		if len(at.queue) > 0 && at.queue[0].since.Before(before) {
+			out = append(out, at.queue...)
+			at.queue, at.table = nil, true
+		}
+	}
+	return out
+}
+
+// drop empties the queue behind a head that is not attempted because the relay stops.
+func (o *order) drop(l *leg) (behind []*leg) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if at := o.lines[l.line]; at.busy == l {
+		behind, at.queue, at.busy = at.queue, nil, nil
+	}
+	return behind
+}
+
+// lineOf is the line of a delivery; the zero value has none.
+func lineOf(d *relay.Delivery) sql.Line {
+	if d.Message.Key == "" || d.Subscriber.Unordered {
+		return sql.Line{}
+	}
+	return sql.Line{Subscription: d.Subscriber.Name, Instance: d.Instance, Key: d.Message.Key}
+}

@@ -1,0 +1,124 @@
+package reconcile
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"relay"
+	"relay/sql"
+)
+
+var testLine = sql.Line{Subscription: "default", Key: "k"}
+
+func testLeg(taking bool) *leg {
+	return &leg{flight: &flight{state: state{taking: taking}}, delivery: testDelivery(1), line: testLine, since: time.Now()}
+}
+
+// enterAll puts legs into their line, pinned meanwhile.
+func enterAll(o *order, legs ...*leg) (admissions []admission) {
+	o.pin([]sql.Line{testLine})
+	for _, l := range legs {
+		admissions = append(admissions, o.enter(l))
+	}
+	o.unpin([]sql.Line{testLine})
+	return admissions
+}
+
+func TestOnlyTheHeadOfALineIsSent(t *testing.T) {
+	t.Parallel()
+	o := newOrder(func(sql.Line) { t.Error("woken although the table holds nothing") })
+	a, b, c := testLeg(true), testLeg(true), testLeg(true)
+	if got := enterAll(o, a, b, c); !slices.Equal(got, []admission{admitted, queued, queued}) {
+		t.Fatalf("admissions %v", got)
+	}
+	if o.ended(a, true) != b || o.ended(a, true) != nil || o.ended(b, true) != c || o.ended(c, true) != nil {
+		t.Fatal("the next was not the one behind")
+	}
+	for _, l := range []*leg{a, b, c} {
+		if behind := o.settled(l, false); behind != nil {
+			t.Fatalf("%d legs behind one that was accepted", len(behind))
+		}
+	}
+	if o.has(testLine) {
+		t.Error("the line stays in memory")
+	}
+}
+
+func TestWhatIsBehindAFailedHeadWaitsUntilThatIsWritten(t *testing.T) {
+	t.Parallel()
+	woken := 0
+	o := newOrder(func(sql.Line) { woken++ })
+	a, b, later := testLeg(true), testLeg(true), testLeg(true)
+	enterAll(o, a, b)
+	if o.ended(a, false) != nil {
+		t.Fatal("something overtook a head that failed")
+	}
+	if got := enterAll(o, later); got[0] != queued {
+		t.Fatalf("what came before the head was written: %v", got)
+	}
+	if behind := o.settled(a, false); !slices.Equal(behind, []*leg{b, later}) {
+		t.Fatalf("%d legs are parked, want both", len(behind))
+	}
+	if got := enterAll(o, testLeg(true)); got[0] != refused {
+		t.Fatalf("what came after: %v", got)
+	}
+	o.settled(b, true)
+	o.settled(later, true)
+	if woken != 0 {
+		t.Fatal("woken while a leg was not written")
+	}
+	o.settled(testLeg(true), true)
+	if woken != 1 || o.has(testLine) {
+		t.Errorf("woken %d times", woken)
+	}
+}
+
+func TestWhatTheTableHoldsIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	o := newOrder(func(sql.Line) {})
+	if fresh := o.pin([]sql.Line{testLine}); len(fresh) != 1 {
+		t.Fatal("a new line is not asked about")
+	}
+	o.learn(testLine)
+	if o.enter(testLeg(true)) != refused || o.enter(testLeg(false)) != admitted || o.enter(testLeg(false)) != queued {
+		t.Error("a new message overtook what waits in the table")
+	}
+}
+
+func TestTheKeyringReadsOnWhenHalfHasLanded(t *testing.T) {
+	t.Parallel()
+	k := newKeyring()
+	for seq := range int64(readAhead) {
+		k.took("k", seq+1)
+	}
+	if !k.more("k") || k.after("k") != readAhead {
+		t.Fatal("more is not remembered")
+	}
+	for i := range readAhead {
+		if read := k.landed("k", 0); read != (i == readAhead/2-1) {
+			t.Fatalf("after %d landed: read %v", i+1, read)
+		}
+	}
+	if k.more("k") || k.after("k") != 0 {
+		t.Error("the key stays in memory")
+	}
+	k.took("k", 7)
+	k.took("k", 8)
+	if k.landed("k", 7); k.after("k") != 6 {
+		t.Errorf("reading goes on after %d although 7 was left", k.after("k"))
+	}
+}
+
+func TestADeadMessageHoldsItsKeyOnlyWhereItShall(t *testing.T) {
+	t.Parallel()
+	l := testLeg(true)
+	dead := relay.Outcome{Class: relay.ClassDead}
+	if !goesOn(l, dead, relay.DeliveryDead) {
+		t.Error("a dead message holds its key by default")
+	}
+	l.delivery.Subscriber.BlockOnDead = true
+	if goesOn(l, dead, relay.DeliveryDead) {
+		t.Error("a dead message does not hold its key under block")
+	}
+}

@@ -1,0 +1,87 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+)
+
+// lookAtSubscriptions is how often the subscriptions' version is asked for, besides coming
+// with every message that is read.
+const lookAtSubscriptions = time.Second
+
+// watchSubscriptions keeps the router at the subscriptions' version, until ctx ends.
+func (e *Engine) watchSubscriptions(ctx context.Context) error {
+	for {
+		err := e.LoadSubscriptions(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.trouble.note("read subscriptions", err)
+		if !pause(ctx, lookAtSubscriptions, nil) {
+			return nil
+		}
+	}
+}
+
+// LoadSubscriptions loads the subscriptions if they have changed. What waits for one that
+// was paused, or had no route, is looked at again.
+func (e *Engine) LoadSubscriptions(ctx context.Context) error {
+	version, err := e.config.Store.SubscriptionVersion(ctx)
+	if err != nil || version == e.looked {
+		return err
+	}
+	if err := e.upTo(ctx, version); err != nil {
+		return err
+	}
+	e.backlog.lookAgain()
+	e.waker.all()
+	if err := e.reroute(ctx); err != nil {
+		return err
+	}
+	e.looked = version
+	return nil
+}
+
+// upTo loads the subscriptions if a message that was read saw newer ones.
+func (e *Engine) upTo(ctx context.Context, version int64) error {
+	e.loading.Lock()
+	defer e.loading.Unlock()
+	if version <= e.config.Router.Version() {
+		return nil
+	}
+	all, version, err := e.config.Store.Subscriptions(ctx)
+	if err != nil {
+		return err
+	}
+	e.config.Router.Replace(version, all)
+	for _, s := range all {
+		if s.Invalid != "" {
+			e.config.Log.Warn("a subscription cannot be served", "subscription", s.Name, "why", s.Invalid)
+		}
+		e.config.Dispatcher.Up(s.Circuit())
+	}
+	return nil
+}
+
+// reroute takes up what was rejected for want of a route and has one now.
+func (e *Engine) reroute(ctx context.Context) error {
+	topics, err := e.config.Store.UnroutedTopics(ctx, e.config.Router.NoRoute())
+	if err != nil {
+		return err
+	}
+	routed := topics[:0]
+	for _, topic := range topics {
+		if e.config.Router.Routes(topic) {
+			routed = append(routed, topic)
+		}
+	}
+	if len(routed) == 0 {
+		return nil
+	}
+	n, err := e.config.Store.Reroute(ctx, e.config.Router.NoRoute(), routed)
+	if err == nil && n > 0 {
+		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)
+		e.Missed()
+	}
+	return err
+}

@@ -1,0 +1,241 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Key names an ordering key and where its pending messages are read from.
+type Key struct {
+	Shard int16
+	Key   string
+	After int64 // the sequence after which they are read; zero: from the lowest
+}
+
+// Within a key the order of insertion decides which bodies fit, so that what does not fit
+// is followed by nothing that does.
+const readKeys = `
+select x.ord, x.verdict,` + messageColumns + `,
+	case when x.verdict = 5 then x.headers end,
+	case when x.verdict = 5 then x.payload end,
+	case when x.verdict = 5 then x.body end
+from (
+	select s.*, case when s.size > $5 then 3 when s.total > $6 then 4 else 5 end as verdict
+	from (
+		select r.*, sum(case when r.size <= $5 then r.size else 0 end) over (order by r.ord, r.seq) as total
+		from (
+			select w.ord, f.*
+			from unnest($1::smallint[], $2::text[], $3::bigint[]) with ordinality as w(shard, key, after, ord)
+			cross join lateral (
+				select ` + outboxFields + ` from relay.outbox o
+				where o.status = 'pending' and o.key is not null and o.deliver_at is null
+					and o.shard = w.shard and o.key = w.key and o.seq > w.after
+				order by o.seq limit $4
+			) f
+		) r
+	) s
+) x
+order by x.ord, x.seq`
+
+// ReadKeys reads the lowest pending messages of each key, at most most of each, in order:
+// one slice for each key. Delayed ones are not among them.
+func (s *Store) ReadKeys(ctx context.Context, keys []Key, most int, limits Limits) ([][]MessageRow, error) {
+	shards, names, after := make([]int16, len(keys)), make([]string, len(keys)), make([]int64, len(keys))
+	for i, k := range keys {
+		shards[i], names[i], after[i] = k.Shard, k.Key, k.After
+	}
+	rows, err := s.pool.Query(ctx, readKeys, shards, names, after, most, limits.MaxPayload, limits.Budget)
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	defer rows.Close()
+	out := make([][]MessageRow, len(keys))
+	for rows.Next() {
+		var ord int64
+		var row MessageRow
+		if err := scanMessage(rows, &row, &ord); err != nil {
+			return nil, fmt.Errorf("read keys: %w", err)
+		}
+		out[ord-1] = append(out[ord-1], row)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	return out, nil
+}
+
+// A skip scan: from each key straight to the next, however many messages it has.
+const sweepKeys = `
+select s.shard, k.key
+from unnest($1::smallint[]) as s(shard)
+cross join lateral (
+	with recursive k as (
+		(select o.key from relay.outbox o
+		where o.status = 'pending' and o.key is not null and o.deliver_at is null and o.shard = s.shard
+			and o.key > case when s.shard = $2::smallint then $3::text else '' end
+		order by o.key limit 1)
+		union all
+		select n.key from k cross join lateral (
+			select o.key from relay.outbox o
+			where o.status = 'pending' and o.key is not null and o.deliver_at is null and o.shard = s.shard and o.key > k.key
+			order by o.key limit 1
+		) n
+	)
+	select key from k limit $4
+) k
+limit $4`
+
+// SweepKeys finds keys with pending messages after a position, at most limit of them, in
+// order.
+func (s *Store) SweepKeys(ctx context.Context, shards []int16, after Position, limit int) ([]Key, error) {
+	rows, err := s.pool.Query(ctx, sweepKeys, shardsFrom(shards, after.Shard), after.Shard, after.Key, limit)
+	if err != nil {
+		return nil, fmt.Errorf("sweep keys: %w", err)
+	}
+	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k Key, err error) {
+		err = row.Scan(&k.Shard, &k.Key)
+		return k, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sweep keys: %w", err)
+	}
+	return keys, nil
+}
+
+// Line is a key at one subscriber and instance: what is sent in order.
+type Line struct {
+	Subscription string
+	Instance     string
+	Key          string
+}
+
+func splitLines(lines []Line) (subscriptions, instances, keys []string) {
+	subscriptions, instances, keys = make([]string, len(lines)), make([]string, len(lines)), make([]string, len(lines))
+	for i, l := range lines {
+		subscriptions[i], instances[i], keys[i] = l.Subscription, l.Instance, l.Key
+	}
+	return subscriptions, instances, keys
+}
+
+// LineState is what the table says about a line.
+type LineState struct {
+	// Unfinished says that a delivery of the line has neither been accepted nor ended.
+	Unfinished bool
+	// Dead says that a delivery of the line is dead, which matters where the subscription
+	// says that it blocks.
+	Dead bool
+}
+
+const lineStates = `
+select exists (
+		select from relay.delivery d
+		where d.key is not null and d.subscription = w.subscription and d.instance = w.instance and d.key = w.key
+			and d.status in ('waiting', 'push_failed', 'handle_failed')
+	), exists (
+		select from relay.delivery d
+		where d.key is not null and d.subscription = w.subscription and d.instance = w.instance and d.key = w.key
+			and d.status = 'dead'
+	)
+from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(subscription, instance, key, n)
+order by w.n`
+
+// LineStates says for each line whether something of it stands in the table.
+func (s *Store) LineStates(ctx context.Context, lines []Line) ([]LineState, error) {
+	if len(lines) == 0 {
+		return nil, nil
+	}
+	subscriptions, instances, keys := splitLines(lines)
+	rows, err := s.pool.Query(ctx, lineStates, subscriptions, instances, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read lines: %w", err)
+	}
+	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l LineState, err error) {
+		err = row.Scan(&l.Unfinished, &l.Dead)
+		return l, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read lines: %w", err)
+	}
+	return states, nil
+}
+
+// Head is one of the first deliveries of a line that stand in the table.
+type Head struct {
+	ID      DeliveryID
+	Key     string
+	Blocked bool // it waits for its key; otherwise it has a time or a circuit of its own
+	Dead    bool // a delivery of its line is dead
+	// Earlier says that a message of its key with a lower sequence is pending: a crash kept
+	// it from being taken up before this one.
+	Earlier bool
+}
+
+const lineHeads = `
+select d.message_id, d.subscription, d.instance, d.key, coalesce(d.reason = 'key_blocked', false), exists (
+	select from relay.delivery x
+	where x.key is not null and x.subscription = d.subscription and x.instance = d.instance and x.key = d.key and x.status = 'dead'
+), exists (
+	select from relay.outbox o
+	where o.status = 'pending' and o.key is not null and o.deliver_at is null
+		and o.shard = d.shard and o.key = d.key and o.seq < d.seq
+)
+from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(subscription, instance, key, n)
+cross join lateral (
+	select * from relay.delivery y
+	where y.key is not null and y.subscription = w.subscription and y.instance = w.instance and y.key = w.key
+		and y.status in ('waiting', 'push_failed', 'handle_failed')
+	order by y.seq limit $4
+) d
+order by w.n, d.seq`
+
+// LineHeads returns the first deliveries of each line, at most most of each, in order.
+func (s *Store) LineHeads(ctx context.Context, lines []Line, most int) ([]Head, error) {
+	subscriptions, instances, keys := splitLines(lines)
+	rows, err := s.pool.Query(ctx, lineHeads, subscriptions, instances, keys, most)
+	if err != nil {
+		return nil, fmt.Errorf("read heads: %w", err)
+	}
+	heads, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h Head, err error) {
+		err = row.Scan((*[16]byte)(&h.ID.Message), &h.ID.Subscription, &h.ID.Instance, &h.Key, &h.Blocked, &h.Dead, &h.Earlier)
+		return h, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read heads: %w", err)
+	}
+	return heads, nil
+}
+
+const unfinishedLines = `
+with recursive line as (
+	(select d.subscription, d.instance, d.key from relay.delivery d
+	where d.key is not null and d.status in ('waiting', 'push_failed', 'handle_failed')
+		and (d.subscription, d.instance, d.key) > ($1, $2, $3)
+	order by d.subscription, d.instance, d.key limit 1)
+	union all
+	select n.* from line l cross join lateral (
+		select d.subscription, d.instance, d.key from relay.delivery d
+		where d.key is not null and d.status in ('waiting', 'push_failed', 'handle_failed')
+			and (d.subscription, d.instance, d.key) > (l.subscription, l.instance, l.key)
+		order by d.subscription, d.instance, d.key limit 1
+	) n
+)
+select subscription, instance, key from line limit $4`
+
+// UnfinishedLines lists the lines with unfinished deliveries after one, by a skip scan, at
+// most limit of them. It is what a relay looks through when it takes shards over.
+func (s *Store) UnfinishedLines(ctx context.Context, after Line, limit int) ([]Line, error) {
+	rows, err := s.pool.Query(ctx, unfinishedLines, after.Subscription, after.Instance, after.Key, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list lines: %w", err)
+	}
+	lines, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l Line, err error) {
+		err = row.Scan(&l.Subscription, &l.Instance, &l.Key)
+		return l, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list lines: %w", err)
+	}
+	return lines, nil
+}

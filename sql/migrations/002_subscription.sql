@@ -1,0 +1,70 @@
+-- Subscriptions: who receives which topics, and how.
+
+create table relay.subscription (
+  name                text primary key,
+  topics              text[] not null,
+  target              text not null,
+  paused              boolean not null default false,
+  ordered             boolean not null default true,
+  broadcast           boolean not null default false,
+  ack                 text not null default 'response',
+  ack_timeout         interval not null default '1 minute',
+  timeout             interval,
+  concurrency         integer,
+  rate_limit          double precision,
+  max_attempts        integer,
+  max_handle_attempts integer,
+  backoff             interval[],
+  on_dead             text not null default 'continue',
+  secrets             text[],
+  headers             jsonb not null default '{}',
+  created_at          timestamptz not null default now(),
+  constraint subscription_name check (
+    octet_length(name) between 1 and 255 and name !~ '[:/[:space:][:cntrl:]]' and name not in ('direct', 'default')),
+  constraint subscription_topics check (
+    cardinality(topics) > 0 and array_position(topics, null) is null and array_position(topics, '') is null),
+  constraint subscription_target check (octet_length(target) between 1 and 8000),
+  constraint subscription_ack check (ack in ('response', 'consumer')),
+  constraint subscription_on_dead check (on_dead in ('continue', 'block')),
+  constraint subscription_positive check (
+    ack_timeout > interval '0' and timeout > interval '0' and concurrency > 0 and rate_limit > 0
+    and max_attempts > 0 and max_handle_attempts > 0 and cardinality(backoff) > 0),
+  constraint subscription_headers check (jsonb_typeof(headers) = 'object'),
+  -- Lifted by the migration that comes with either.
+  constraint subscription_supported check (not broadcast and ack = 'response')
+);
+
+comment on table relay.subscription is
+  'Consumer groups. A change takes effect within two seconds, for messages inserted after it at once.';
+
+-- Reading messages returns this number, so that routing never works with subscriptions
+-- that are older than the message.
+create table relay.subscription_version (version bigint not null);
+insert into relay.subscription_version values (1);
+
+create function relay.subscription_changed() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+  update relay.subscription_version set version = version + 1;
+  return null;
+end
+$$;
+
+create trigger subscription_changed after insert or update or delete or truncate on relay.subscription
+for each statement execute function relay.subscription_changed();
+
+create function relay.subscription_deleted() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+  if exists (select from relay.delivery d where d.subscription = old.name and d.subscription not in ('direct', 'default')
+      and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')) then
+    raise exception 'subscription "%" has deliveries outstanding', old.name
+      using errcode = 'foreign_key_violation',
+        hint = 'Let them end, or run: relay subscriptions delete --force ' || old.name;
+  end if;
+  return old;
+end
+$$;
+
+create trigger subscription_deleted before delete on relay.subscription
+for each row execute function relay.subscription_deleted();

@@ -1,0 +1,157 @@
+package test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"relay/test/harness"
+)
+
+// sequences keeps, per key, the numbers of messages in the order of their first request
+// and of their acceptance; a message's topic ends with its number.
+type sequences struct {
+	mu       sync.Mutex
+	accepted map[string]int // per key, the highest number accepted so far
+	wrong    []string
+}
+
+// check is a receiver's answer: it fails a part of the requests, and notes a first request
+// that comes before the message before was accepted.
+func (s *sequences) check(failing float64) func(http.ResponseWriter, *http.Request) bool {
+	s.accepted = make(map[string]int)
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		key := r.Header.Get("ce-subject")
+		n, _ := strconv.Atoi(r.Header.Get("ce-type")[strings.LastIndex(r.Header.Get("ce-type"), ".")+1:])
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if n > s.accepted[key]+1 {
+			s.wrong = append(s.wrong, fmt.Sprintf("key %s: %d came when %d was the last accepted", key, n, s.accepted[key]))
+		}
+		if rand.Float64() < failing {
+			w.WriteHeader(http.StatusInternalServerError)
+			return false
+		}
+		s.accepted[key] = max(s.accepted[key], n)
+		return true
+	}
+}
+
+// ordered inserts the numbered messages of so many keys, each key in a session of its own.
+func ordered(t *testing.T, s *system, keys, each int) {
+	t.Helper()
+	var group sync.WaitGroup
+	for k := range keys {
+		group.Go(func() {
+			for n := 1; n <= each; n++ {
+				_, err := s.app.Exec(t.Context(), "insert into relay.outbox (topic, key) values ($1, $2)", fmt.Sprint("t.", n), fmt.Sprint("k", k))
+				if err != nil {
+					t.Errorf("insert: %v", err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func (s *sequences) verify(t *testing.T, keys, each int) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, wrong := range s.wrong {
+		if i == 10 {
+			t.Errorf("and %d more", len(s.wrong)-10)
+			break
+		}
+		t.Error(wrong)
+	}
+	for k := range keys {
+		if got := s.accepted[fmt.Sprint("k", k)]; got != each {
+			t.Errorf("key k%d: %d accepted, want %d", k, got, each)
+		}
+	}
+}
+
+func TestMessagesOfAKeyArriveInOrder(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=50ms", "RELAY_MAX_ATTEMPTS=1000")
+	var seq sequences
+	s.receiver.answers = seq.check(0.1)
+	const keys, each = 8, 300
+	ordered(t, s, keys, each)
+	s.settled(t, 2*time.Minute)
+	seq.verify(t, keys, each)
+}
+
+func TestOrderSurvivesKillsAndTakeovers(t *testing.T) {
+	t.Parallel()
+	const ttl = "RELAY_LEASE_TTL=1s"
+	settings := []string{ttl, "RELAY_BACKOFF=50ms", "RELAY_MAX_ATTEMPTS=1000"}
+	s := newSystem(t, settings...)
+	settings = append(settings, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+	var seq sequences
+	s.receiver.answers = seq.check(0.05)
+	const keys, each = 6, 250
+	var inserting sync.WaitGroup
+	inserting.Go(func() { ordered(t, s, keys, each) })
+	for i := range 4 {
+		already := s.receiver.distinct()
+		harness.Eventually(t, 60*time.Second, "the relay delivers", func() bool { return s.receiver.distinct() > already+50 })
+		if i%2 == 0 {
+			s.relay.kill()
+		} else if err := s.relay.stop(25 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		s.relay = start(t, s.db, settings...)
+	}
+	inserting.Wait()
+	s.settled(t, 2*time.Minute)
+	seq.verify(t, keys, each)
+}
+
+func TestAFailingHeadBlocksItsKeyAlone(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=1h")
+	s.receiver.answers = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("ce-type") != "bad" {
+			return true
+		}
+		w.WriteHeader(500)
+		return false
+	}
+	head := s.send(t, "topic, key", "'bad', 'k'")
+	s.waitStatus(t, head, "open")
+	behind := s.send(t, "topic, key", "'good', 'k'")
+	other := s.send(t, "topic, key", "'good', 'other'")
+	s.waitStatus(t, other, "done")
+	harness.Eventually(t, 20*time.Second, "the message behind waits for its key", func() bool {
+		return s.text(t, "select reason from relay.delivery where message_id = $1", behind) == "key_blocked"
+	})
+	s.exec(t, "update relay.outbox set status = 'cancelled' where id = $1", head)
+	s.exec(t, "update relay.delivery set next_attempt_at = now() where message_id = $1", head)
+	s.waitStatus(t, behind, "done")
+}
+
+func TestAHotKeyGoesOneByOne(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	var seq sequences
+	s.receiver.answers = seq.check(0)
+	const each = 5000
+	if _, err := s.app.Exec(t.Context(), "insert into relay.outbox (topic, key) select 't.' || n, 'k0' from generate_series(1, $1::int) n", each); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	s.settled(t, 2*time.Minute)
+	t.Logf("%d messages of one key in %s", each, time.Since(begun))
+	seq.verify(t, 1, each)
+	if d := s.receiver.duplicates(); d != 0 {
+		t.Errorf("%d duplicates", d)
+	}
+}
