@@ -86,17 +86,18 @@ func (e *Engine) RegisterDue(ctx context.Context) error {
 		return nil
 	}
 	shards := e.lease.Load().shards
+	// Asked first: what becomes due between the two questions is found by the second.
+	next, some, err := e.config.Store.NextDue(ctx, shards)
+	if err != nil {
+		return err
+	}
+	if some {
+		e.due.hint(time.Now().Add(next))
+	}
 	if err := e.registerDue(ctx, shards, e.config.Store.DueMessages); err != nil {
 		return err
 	}
-	if err := e.registerDue(ctx, shards, e.config.Store.DueDeliveries); err != nil {
-		return err
-	}
-	next, some, err := e.config.Store.NextDue(ctx, shards)
-	if err == nil && some {
-		e.due.hint(time.Now().Add(next))
-	}
-	return err
+	return e.registerDue(ctx, shards, e.config.Store.DueDeliveries)
 }
 
 type findDue func(ctx context.Context, shards []int16, from time.Time, limit int) ([]sql.Due, error)

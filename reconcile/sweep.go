@@ -12,6 +12,11 @@ const (
 	// pollEvery is how often sweeps run while no doorbell works, unless they run more often
 	// by themselves.
 	pollEvery = 500 * time.Millisecond
+	// restShare is how many times longer than a last sweep that found nothing a group rests
+	// while a doorbell works: where a snapshot that is held open makes sweeps slow, they take a twentieth of
+	// the time at the most. mostRest bounds it.
+	restShare = 19
+	mostRest  = time.Minute
 	// roomEvery is how often a sweep looks whether the registry has room again.
 	roomEvery = 10 * time.Millisecond
 )
@@ -19,16 +24,24 @@ const (
 // sweep runs the sweeps of one group until ctx ends.
 func (e *Engine) sweep(ctx context.Context, group int) error {
 	g := e.config.Groups[group]
+	var took time.Duration
 	for {
 		now := time.Now()
 		wait := g.Next(now).Sub(now)
-		if !e.config.Ringing() || e.registry.tookLeft() {
+		switch {
+		case !e.config.Ringing(), e.registry.tookLeft():
 			wait = min(wait, pollEvery)
+		default:
+			wait = max(wait, min(restShare*took, mostRest))
 		}
 		if !pause(ctx, wait, e.sweepNow[group]) {
 			return nil
 		}
-		err := e.SweepGroup(ctx, group)
+		begun := time.Now()
+		found, err := e.SweepGroup(ctx, group)
+		if took = 0; found == 0 {
+			took = time.Since(begun)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -39,64 +52,68 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 // SweepGroup makes one pass over the pending messages of a group's shards that this relay
 // owns: what nobody rang for, or what was left to the table, is registered. A limit bounds
 // one statement; a full batch is followed at once by the next, as far as the registry has
-// room. It returns when the pass is over, with the first error.
-func (e *Engine) SweepGroup(ctx context.Context, group int) error {
+// room. It returns when the pass is over, with how many rows and keys it found.
+func (e *Engine) SweepGroup(ctx context.Context, group int) (found int, err error) {
 	w := e.witnesses[group]
 	w.begin(time.Now())
-	if err := e.sweepPlain(ctx, group); err != nil {
-		return err
+	plain, err := e.sweepPlain(ctx, group)
+	if err != nil {
+		return plain, err
 	}
-	if err := e.sweepKeys(ctx, group); err != nil {
-		return err
+	keys, err := e.sweepKeys(ctx, group)
+	if err != nil {
+		return plain + keys, err
 	}
 	if _, heartbeat, ok := e.config.Stream.Heard(); ok && ctx.Err() == nil {
 		if why := w.end(heartbeat); why != "" && e.config.Stream.Rebuild(why) {
 			e.config.Log.Warn("the stream seems to be blind and is rebuilt", "why", why)
 		}
 	}
-	return nil
+	return plain + keys, nil
 }
 
 // sweepPlain sweeps the messages without a key.
-func (e *Engine) sweepPlain(ctx context.Context, group int) error {
+func (e *Engine) sweepPlain(ctx context.Context, group int) (total int, err error) {
 	g := e.config.Groups[group]
 	var at sql.Position
 	for {
 		limit, ok := e.sweepLimit(ctx, g)
 		if !ok {
-			return nil
+			return total, nil
 		}
 		found, err := e.config.Store.SweepPending(ctx, e.lease.Load().among(g.Shards), at, limit)
 		if err != nil {
-			return err
+			return total, err
 		}
+		total += len(found)
 		if err := e.registerFound(ctx, e.witnesses[group], found); err != nil || len(found) < limit {
-			return err
+			return total, err
 		}
 		at = found[len(found)-1].At
 	}
 }
 
 // sweepKeys sweeps the keys that have pending messages; the messages are read by key.
-func (e *Engine) sweepKeys(ctx context.Context, group int) error {
+func (e *Engine) sweepKeys(ctx context.Context, group int) (total int, err error) {
 	g := e.config.Groups[group]
 	var at sql.Position
 	for {
 		limit, ok := e.sweepLimit(ctx, g)
 		if !ok {
-			return nil
+			return total, nil
 		}
 		found, err := e.config.Store.SweepKeys(ctx, e.lease.Load().among(g.Shards), at, limit)
 		if err != nil {
-			return err
+			return total, err
 		}
+		total += len(found)
 		entries := make([]entry, len(found))
 		for i, key := range found {
 			entries[i] = keyEntry(key.Key)
 			at = sql.Position{Shard: key.Shard, Key: key.Key}
 		}
 		if e.registry.add(entries); len(found) < limit {
-			return nil
+			return total, nil
 		}
 	}
 }
