@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -93,6 +94,9 @@ func parseHTTPTarget(s string) (Target, error) {
 	if u.Hostname() == "" {
 		return Target{}, errors.New("malformed URL: no host")
 	}
+	if len(u.Hostname()) > MaxShortString {
+		return Target{}, fmt.Errorf("malformed URL: a host name of %d bytes, at most %d are allowed", len(u.Hostname()), MaxShortString)
+	}
 	if u.Fragment != "" {
 		return Target{}, errors.New("malformed URL: a fragment is never sent")
 	}
@@ -154,6 +158,20 @@ func (t Target) Circuit() string {
 		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(t.URL.Scheme)]
 	}
 	return strings.ToLower(t.URL.Scheme) + "://" + net.JoinHostPort(strings.ToLower(t.URL.Hostname()), port)
+}
+
+// maxInstance is the largest length of an instance in bytes: together with a message's
+// key it has to fit into one entry of an index, for which PostgreSQL has 2704 bytes.
+const maxInstance = 1024
+
+// Instance names the target where deliveries to different targets are told apart: its text,
+// of which a long one keeps the beginning and a digest of all.
+func (t Target) Instance() string {
+	if len(t.Raw) <= maxInstance {
+		return t.Raw
+	}
+	digest := fmt.Sprintf("…%x", sha256.Sum256([]byte(t.Raw)))
+	return strings.ToValidUTF8(t.Raw[:maxInstance-len(digest)], "") + digest
 }
 
 // Redacted returns the target without user, password and query, fit for logs and errors.

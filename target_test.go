@@ -3,6 +3,7 @@ package relay
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestParseTarget(t *testing.T) {
@@ -105,5 +106,27 @@ func TestRoutingKeyFor(t *testing.T) {
 		if got := target.RoutingKeyFor(m); got != want {
 			t.Errorf("%q: routing key %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestInstancesOfLongTargetsAreShortAndApart(t *testing.T) {
+	t.Parallel()
+	long := "http://host/?" + strings.Repeat("ä", 2000)
+	seen := map[string]bool{}
+	for _, raw := range []string{"http://host/", long, long + "1", long + "2"} {
+		target, err := ParseTarget(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		instance := target.Instance()
+		if len(instance) > 1024 || !utf8.ValidString(instance) || seen[instance] {
+			t.Errorf("instance %q of %d bytes, seen: %v", instance, len(instance), seen[instance])
+		}
+		if seen[instance] = true; len(raw) < 1024 && instance != raw {
+			t.Errorf("instance %q of the target %q", instance, raw)
+		}
+	}
+	if _, err := ParseTarget("http://" + strings.Repeat("h", 256) + "/"); err == nil {
+		t.Error("a host name of 256 bytes is accepted")
 	}
 }

@@ -120,7 +120,7 @@ func (r *Router) Route(m *relay.Message) ([]*relay.Delivery, error) {
 	for i, s := range subscribers {
 		d := r.delivery(m, s, relay.PlainInstance, headers)
 		if s.Name == relay.SubscriptionDirect {
-			d.Instance = s.Target.Raw
+			d.Instance = s.Target.Instance()
 		}
 		d.Attempt = 1
 		if err := checkDelivery(d); err != nil && len(subscribers) == 1 {

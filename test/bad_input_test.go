@@ -55,6 +55,23 @@ func TestBadRowsAreRejectedAndNeighboursAreNot(t *testing.T) {
 	}
 }
 
+// A destination that did not fit into an index could not be written, nor could anything else.
+func TestALongDestinationStopsNobody(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_EGRESS_ALLOW=loopback", "RELAY_BACKOFF=100ms")
+	failing := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return false })
+	query := "/?q=" + s.text(t, "select string_agg(md5(n::text), '') from generate_series(1, 200) n")
+	good := s.send(t, "topic, destination", "'t', $1", s.receiver.URL+query)
+	bad := s.send(t, "topic, destination", "'t', $1", failing.URL+query)
+	neighbour := s.send(t, "topic", "'t'")
+	s.waitStatus(t, good, "done")
+	s.waitStatus(t, neighbour, "done")
+	harness.Eventually(t, 20*time.Second, "it is tried again", func() bool { return len(failing.requests(bad)) > 1 })
+	if n := s.text(t, "select target from relay.delivery where message_id = $1", good); n != s.receiver.URL+query {
+		t.Errorf("the target is cut to %d bytes", len(n))
+	}
+}
+
 func TestWithoutARouteAMessageIsRejectedAndTakenUpLater(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_DEFAULT_DESTINATION=")
