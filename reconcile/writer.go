@@ -283,15 +283,17 @@ func outcomeLabel(c *sql.Change) string {
 	return string(c.Status)
 }
 
-// lookAgain sorts out the flights whose rows were not written. A row that is there and
-// unfinished was held by somebody: its outcome is written later, and no new attempt is
-// made. One that is gone or ended, or whose shard is another relay's, is forgotten.
+// lookAgain sorts out the flights whose rows were not written, either all of messages taken
+// up or all of open ones. A row that is there and unfinished was held by somebody, or its
+// message is still being taken up: its outcome is written later, and no new attempt is made.
+// One that is gone or ended, that was to be taken up and is open already (by a write whose
+// answer was lost), or whose shard is another relay's, is forgotten.
 func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	ids := make([]relay.ID, len(missed))
 	for i, item := range missed {
 		ids[i] = item.changes[0].Delivery.Message
 	}
-	there, err := w.engine.config.Store.StillThere(ctx, ids)
+	there, err := w.engine.config.Store.StillThere(ctx, ids, !missed[0].changes[0].Taking)
 	w.engine.trouble.note("look for unwritten messages", err)
 	if err != nil {
 		there = ids

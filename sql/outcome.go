@@ -90,14 +90,16 @@ const ownShards = `own as materialized (
 	) l
 )`
 
+// A message that was taken up before and set back by hand may go elsewhere now. Its former
+// deliveries then count for nothing: one that is dead must not make the message dead again.
 const takeUp = `
 with ` + ownShards + `,
 locked as materialized (
-	select w.*, o.key, o.seq, o.shard, o.due_at
+	select w.*, o.key, o.seq, o.shard, o.due_at, o.again
 	from ` + changeRows + `
 	cross join lateral (
-		select x.key, x.seq, x.shard,
-			case when x.finished_at is null then coalesce(x.deliver_at, x.created_at) else clock_timestamp() end as due_at
+		select x.key, x.seq, x.shard, x.finished_at is not null or x.outstanding > 0 as again,
+			case when x.finished_at is null then greatest(x.deliver_at, x.created_at) else clock_timestamp() end as due_at
 		from relay.outbox x
 		where x.id = w.id and x.status = 'pending' and x.shard = any (array(select shard from own))
 		for update skip locked
@@ -134,20 +136,45 @@ delivery as (
 		next_attempt_at = excluded.next_attempt_at, response_code = excluded.response_code,
 		last_error = excluded.last_error, delivered_at = excluded.delivered_at, handled_at = excluded.handled_at,
 		updated_at = clock_timestamp(), due_at = clock_timestamp()
+),
+former as (
+	update relay.delivery d set status = 'cancelled', reason = null, next_attempt_at = null, updated_at = clock_timestamp()
+	from locked l
+	where l.again and d.message_id = l.id and d.status not in ('delivered', 'handled', 'cancelled')
+		and (d.subscription, d.instance) not in (select k.subscription, k.instance from locked k where k.id = d.message_id)
 )
 select id from locked`
 
 // The messages are locked by a statement of their own: what two subscribers of one message
 // wrote at the same moment is then seen by the second one's snapshot, which decides how the
-// message ends.
+// message ends. One whose delivery is held by somebody's session is left for later, too.
 const lockOpen = `
-with ` + ownShards + `
-select o.id from unnest($4::uuid[]) as w(id)
-cross join lateral (
-	select x.id from relay.outbox x
-	where x.id = w.id and x.status = 'open' and x.shard = any (array(select shard from own))
-	for update skip locked
-) o`
+with ` + ownShards + `,
+asked as materialized (
+	select w.* from unnest($4::uuid[], $5::text[], $6::text[]) as w(id, subscription, instance)
+),
+locked as materialized (
+	select o.id from (select distinct id from asked) w
+	cross join lateral (
+		select x.id from relay.outbox x
+		where x.id = w.id and x.status = 'open' and x.shard = any (array(select shard from own))
+		for update skip locked
+	) o
+),
+held as materialized (
+	select w.id from locked l join asked w using (id)
+	cross join lateral (
+		select y.message_id from relay.delivery y
+		where y.message_id = w.id and y.subscription = w.subscription and y.instance = w.instance limit 1
+	) d
+	left join lateral (
+		select true as ours from relay.delivery y
+		where y.message_id = w.id and y.subscription = w.subscription and y.instance = w.instance
+		for update skip locked
+	) f on true
+	where f.ours is null
+)
+select id from locked where id not in (select id from held)`
 
 const writeOpen = `
 with locked as materialized (
@@ -171,7 +198,11 @@ delivery as (
 attempt as (
 	insert into relay.attempt (message_id, subscription, instance, attempt, started_at, duration, outcome, response_code, error, response)
 	select id, subscription, instance, attempt, started_at, duration_us * interval '1 microsecond', outcome, nullif(code, 0), nullif(error, ''), response
-	from locked where attempt > 0
+	from locked l where attempt > 0 and 0 = (
+		select count(*) from relay.attempt a
+		where a.message_id = l.id and a.subscription = l.subscription and a.instance = l.instance
+			and a.attempt = l.attempt and a.started_at = l.started_at
+	)
 ),
 ended as (
 	select message_id as id,
@@ -215,11 +246,12 @@ func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) (
 func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
 	err = s.inTx(ctx, "write outcomes", func(tx pgx.Tx) error {
 		shards, epochs := lease.of(changes)
-		ids := make([]relay.ID, len(changes))
+		ids := make([]DeliveryID, len(changes))
 		for i := range changes {
-			ids[i] = changes[i].Delivery.Message
+			ids[i] = changes[i].Delivery
 		}
-		rows, err := tx.Query(ctx, lockOpen, [16]byte(lease.Owner), shards, epochs, uuids(ids))
+		messages, subscriptions, instances := splitDeliveryIDs(ids)
+		rows, err := tx.Query(ctx, lockOpen, [16]byte(lease.Owner), shards, epochs, messages, subscriptions, instances)
 		if written, err = collectIDs("lock messages", rows, err); err != nil || len(written) == 0 {
 			return err
 		}
@@ -244,15 +276,16 @@ func only(changes []Change, messages []relay.ID) []Change {
 	return out
 }
 
-// StillThere returns those of the messages that exist and have not ended, in any order: the
-// ones whose outcome has to be written again because somebody held their row.
-func (s *Store) StillThere(ctx context.Context, ids []relay.ID) ([]relay.ID, error) {
+// StillThere returns those of the messages that exist and are pending or, if open is set,
+// open, in any order: the ones whose outcome has to be written again because somebody held
+// their row.
+func (s *Store) StillThere(ctx context.Context, ids []relay.ID, open bool) ([]relay.ID, error) {
 	const statement = `
 	select x.id from unnest($1::uuid[]) as w(id)
 	cross join lateral (
-		select o.id from relay.outbox o where o.id = w.id and o.status in ('pending', 'open') limit 1
+		select o.id from relay.outbox o where o.id = w.id and (o.status = 'pending' or $2 and o.status = 'open') limit 1
 	) x`
-	rows, err := s.pool.Query(ctx, statement, uuids(ids))
+	rows, err := s.pool.Query(ctx, statement, uuids(ids), open)
 	return collectIDs("look for messages", rows, err)
 }
 

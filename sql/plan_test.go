@@ -41,7 +41,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"read messages", readMessages, []any{uuids(ids), int64(1000), int64(100000)}},
 		{"read deliveries", readDeliveries, []any{messages, subscriptions, instances, int64(1000), int64(100000)}},
 		{"take up", takeUp, arguments(lease, taken)},
-		{"lock open", lockOpen, []any{[16]byte(lease.Owner), shards, epochs, uuids(ids)}},
+		{"lock open", lockOpen, []any{[16]byte(lease.Owner), shards, epochs, messages, subscriptions, instances}},
 		{"write open", writeOpen, arguments(lease, open)},
 		{"sweep", sweepPending, []any{all, int16(0), int64(0), 500}},
 		{"sweep keys", sweepKeys, []any{all, int16(0), "", 500}},

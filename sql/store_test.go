@@ -283,7 +283,7 @@ func TestWriteSkipsALockedRow(t *testing.T) {
 	if err != nil || !slices.Equal(written, []relay.ID{free}) {
 		t.Fatalf("wrote %v: %v", written, err)
 	}
-	there, err := s.StillThere(t.Context(), []relay.ID{locked, free})
+	there, err := s.StillThere(t.Context(), []relay.ID{locked, free}, false)
 	if err != nil || !slices.Equal(there, []relay.ID{locked}) {
 		t.Fatalf("still there: %v: %v", there, err)
 	}

@@ -1,0 +1,151 @@
+package sql
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"relay"
+)
+
+// randomText does not compress.
+func randomText(n int) string {
+	b := make([]byte, n/2)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}
+
+// A destination that did not fit into an index could not be written, nor could its batch.
+func TestALongDestinationCanBeWritten(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	target, err := relay.ParseTarget("http://127.0.0.1:1/?" + randomText(7000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := randomText(1024)
+	change := taken(insert(t, admin, "topic, key", "'t', $1", key), relay.SubscriptionDirect, relay.DeliveryPushFailed)
+	change.Shard = relay.ShardOf(change.Delivery.Message, key)
+	change.MessageStatus, change.Outstanding, change.NextAttempt = relay.MessageOpen, 1, -1
+	change.Delivery.Instance, change.Target, change.Circuit = target.Instance(), target.Raw, target.Circuit()
+	if written, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil || len(written) != 1 {
+		t.Fatalf("wrote %v: %v", written, err)
+	}
+}
+
+// failed is the change of a message whose first attempt failed.
+func failed(id relay.ID, next time.Duration) Change {
+	change := taken(id, "direct", relay.DeliveryPushFailed)
+	change.MessageStatus, change.Outstanding, change.NextAttempt = relay.MessageOpen, 1, next
+	return change
+}
+
+// The answer to a COMMIT may be lost: the same changes are then written again.
+func TestOutcomesWrittenTwiceCountOnce(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	id := insert(t, admin, "topic", "'t'")
+	change := failed(id, time.Hour)
+	for i := range 2 {
+		written, err := s.WriteTaken(t.Context(), lease, []Change{change})
+		if err != nil || len(written) != 1-i {
+			t.Fatalf("wrote %v: %v", written, err)
+		}
+	}
+	there, err := s.StillThere(t.Context(), []relay.ID{id}, false)
+	if err != nil || len(there) != 0 {
+		t.Errorf("a message that is taken up would be taken up again: %v: %v", there, err)
+	}
+	change.Taking, change.Attempts, change.Attempt.Number = false, 2, 2
+	for range 2 {
+		if written, err := s.WriteOpen(t.Context(), lease, []Change{change}); err != nil || len(written) != 1 {
+			t.Fatalf("wrote %v: %v", written, err)
+		}
+	}
+	var attempts []int32
+	const recorded = "select array_agg(attempt order by attempt) from relay.attempt"
+	if err := admin.QueryRow(t.Context(), recorded).Scan(&attempts); err != nil || !slices.Equal(attempts, []int32{1, 2}) {
+		t.Errorf("attempts %v are recorded, want each once: %v", attempts, err)
+	}
+}
+
+func TestWriteSkipsALockedDelivery(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	locked, free, bare := insert(t, admin, "topic", "'t'"), insert(t, admin, "topic", "'t'"), insert(t, admin, "topic", "'t'")
+	changes := []Change{failed(locked, time.Hour), failed(free, time.Hour), failed(bare, time.Hour)}
+	if _, err := s.WriteTaken(t.Context(), lease, changes); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Exec(t.Context(), "delete from relay.delivery where message_id = $1", [16]byte(bare)); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), "update relay.delivery set next_attempt_at = now() where message_id = $1", [16]byte(locked)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range changes {
+		changes[i].Taking, changes[i].Status, changes[i].NextAttempt = false, relay.DeliveryHandled, -1
+	}
+	written, err := s.WriteOpen(t.Context(), lease, changes)
+	if err != nil || len(written) != 2 || slices.Contains(written, locked) {
+		t.Fatalf("wrote %v: %v", written, err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	written, err = s.WriteOpen(t.Context(), lease, changes)
+	if err != nil || !slices.Contains(written, locked) {
+		t.Fatalf("wrote %v: %v", written, err)
+	}
+}
+
+// A person mends a row's destination and sets it back to pending: what became of the
+// delivery to the former destination says nothing about the message any more.
+func TestAMendedDestinationReplacesTheFormer(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	for _, former := range []relay.DeliveryStatus{relay.DeliveryDead, relay.DeliveryPushFailed} {
+		id := insert(t, admin, "topic", "'t'")
+		change := failed(id, 0)
+		if former == relay.DeliveryDead {
+			change.MessageStatus, change.Status, change.Outstanding, change.NextAttempt = relay.MessageDead, former, 0, -1
+		}
+		if _, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := admin.Exec(t.Context(), "update relay.outbox set status = 'pending' where id = $1", [16]byte(id)); err != nil {
+			t.Fatal(err)
+		}
+		change = failed(id, time.Hour)
+		change.Delivery.Instance = "mended"
+		if _, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil {
+			t.Fatal(err)
+		}
+		if due, err := s.DueDeliveries(t.Context(), shardsOf(lease), time.Time{}, 10); err != nil || len(due) != 0 {
+			t.Errorf("%s: the former delivery is due: %v: %v", former, due, err)
+		}
+		change.Taking, change.Status, change.NextAttempt = false, relay.DeliveryHandled, -1
+		if _, err := s.WriteOpen(t.Context(), lease, []Change{change}); err != nil {
+			t.Fatal(err)
+		}
+		if status, n := messageStatus(t, admin, id); status != "done" || n != 0 {
+			t.Errorf("%s: message is %s with %d outstanding", former, status, n)
+		}
+	}
+}
+
+// shardsOf returns the shards of a lease, ascending.
+func shardsOf(lease Lease) []int16 { return slices.Sorted(maps.Keys(lease.Epochs)) }
