@@ -77,18 +77,18 @@ type Message struct {
 	Source string
 	// Destination is the row's own target or the name of a subscription. Empty: routed by topic.
 	Destination string
-	// DeliverAt is the earliest time of delivery. Zero: at once.
+	// DeliverAt is the earliest time of delivery. Zero: at once, or never ('infinity').
 	DeliverAt time.Time
 	CreatedAt time.Time
 }
 
-// Due returns the time from which the message counts as waiting: its deliver_at,
-// else its creation.
+// Due returns the time from which the message counts as waiting: its deliver_at, but not
+// before its creation.
 func (m *Message) Due() time.Time {
-	if m.DeliverAt.IsZero() {
-		return m.CreatedAt
+	if m.DeliverAt.After(m.CreatedAt) {
+		return m.DeliverAt
 	}
-	return m.DeliverAt
+	return m.CreatedAt
 }
 
 // Ring says that a row exists and nothing else: the doorbell's word. What the row

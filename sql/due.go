@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"relay"
 )
@@ -70,14 +71,14 @@ func shardsFrom(shards []int16, first int16) []int16 {
 type Due struct {
 	ID  DeliveryID
 	Key string
-	At  time.Time // when it was or is due; zero where there is no time
+	At  time.Time // when it was or is due; zero where there is no time, or '-infinity'
 	Seq int64
 }
 
 // Times are compared with the statement's beginning: the clock itself changes while a
 // statement runs, so that an index could not be entered by it.
 const dueMessages = `
-select x.id, '', '', x.key, x.deliver_at, x.seq from unnest($1::smallint[]) as s(shard)
+select x.id, '', '', x.key, case when isfinite(x.deliver_at) then x.deliver_at end, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	select o.id, coalesce(o.key, '') as key, o.deliver_at, o.seq from relay.outbox o
 	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard
@@ -89,12 +90,21 @@ order by x.deliver_at limit $3`
 // DueMessages finds delayed messages that became due at or after a time, which may be zero,
 // the longest due first, at most limit of them.
 func (s *Store) DueMessages(ctx context.Context, shards []int16, from time.Time, limit int) ([]Due, error) {
-	rows, err := s.pool.Query(ctx, dueMessages, shards, from, limit)
+	rows, err := s.pool.Query(ctx, dueMessages, shards, since(from), limit)
 	return collectDue("find due messages", rows, err)
 }
 
+// since is a time from which a walk begins. The zero time stands for all there is, also what
+// was written by hand as due since '-infinity'.
+func since(from time.Time) pgtype.Timestamptz {
+	if from.IsZero() {
+		return pgtype.Timestamptz{InfinityModifier: pgtype.NegativeInfinity, Valid: true}
+	}
+	return pgtype.Timestamptz{Time: from, Valid: true}
+}
+
 const dueDeliveries = `
-select x.message_id, x.subscription, x.instance, x.key, x.next_attempt_at, x.seq from unnest($1::smallint[]) as s(shard)
+select x.message_id, x.subscription, x.instance, x.key, case when isfinite(x.next_attempt_at) then x.next_attempt_at end, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	select d.message_id, d.subscription, d.instance, coalesce(d.key, '') as key, d.next_attempt_at, d.seq
 	from relay.delivery d
@@ -107,12 +117,12 @@ order by x.next_attempt_at limit $3`
 // DueDeliveries finds deliveries whose next attempt became due at or after a time, which
 // may be zero, the longest due first, at most limit of them.
 func (s *Store) DueDeliveries(ctx context.Context, shards []int16, from time.Time, limit int) ([]Due, error) {
-	rows, err := s.pool.Query(ctx, dueDeliveries, shards, from, limit)
+	rows, err := s.pool.Query(ctx, dueDeliveries, shards, since(from), limit)
 	return collectDue("find due deliveries", rows, err)
 }
 
 const nextDue = `
-select (extract(epoch from min(x.at) - clock_timestamp()) * 1000000)::bigint
+select (extract(epoch from least(min(x.at) - clock_timestamp(), interval '1 day')) * 1000000)::bigint
 from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	(select o.deliver_at as at from relay.outbox o
@@ -126,7 +136,7 @@ cross join lateral (
 where x.at < 'infinity'`
 
 // NextDue returns how long it is until the next delayed message or retry of the shards is
-// due, by the database's clock. It returns false if there is none. What is due already is
+// due, by the database's clock, but at most a day. It returns false if there is none. What is due already is
 // not counted: DueMessages and DueDeliveries find it.
 func (s *Store) NextDue(ctx context.Context, shards []int16) (time.Duration, bool, error) {
 	var us *int64

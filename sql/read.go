@@ -41,7 +41,8 @@ type MessageRow struct {
 // messageColumns are read in this order by scanMessage.
 const messageColumns = `
 	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type, coalesce(x.source, ''),
-	coalesce(x.destination, ''), x.deliver_at, x.created_at, x.size, x.finished_at is not null,
+	coalesce(x.destination, ''), case when isfinite(x.deliver_at) then x.deliver_at end,
+	x.created_at, x.size, x.finished_at is not null,
 	(select version from relay.subscription_version)`
 
 // fields are the columns of one outbox row that reads need, with the size of its body. A
