@@ -41,7 +41,9 @@ const migrationLock = 0x72656c6179 // "relay"
 func (s *Store) connectUnbounded(ctx context.Context) (*pgx.Conn, error) {
 	config := s.pool.Config().ConnConfig
 	config.DialFunc = (&net.Dialer{}).DialContext
-	config.RuntimeParams["statement_timeout"], config.RuntimeParams["lock_timeout"] = "0", "0"
+	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
+		config.RuntimeParams[timeout] = "0"
+	}
 	return pgx.ConnectConfig(ctx, config)
 }
 

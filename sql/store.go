@@ -15,6 +15,10 @@ import (
 // thousand rows by index; what takes longer waits for a lock or for a server in trouble.
 const statementTimeout = 30 * time.Second
 
+// idleTimeout ends a transaction of a relay that froze, or was cut off, in the midst of it:
+// it holds lease rows, and with them up the takeover by another relay.
+const idleTimeout = 2 * time.Second
+
 // Store runs the relay's statements over a pool of connections. Its methods are safe for
 // concurrent use and return the driver's error wrapped with the operation.
 type Store struct {
@@ -57,7 +61,7 @@ func SessionSettings() map[string]string {
 		"row_security":                        "off",
 		"jit":                                 "off",
 		"statement_timeout":                   fmt.Sprint(statementTimeout.Milliseconds()),
-		"idle_in_transaction_session_timeout": "60000",
+		"idle_in_transaction_session_timeout": fmt.Sprint(idleTimeout.Milliseconds()),
 		"lock_timeout":                        "10000",
 		"TimeZone":                            "UTC",
 		// Every statement of the store is a walk along an index, or knows the rows by their
