@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"relay"
 )
 
 // UnroutedTopics lists the topics of messages that were rejected with the given reason, for
@@ -25,16 +27,31 @@ func (s *Store) UnroutedTopics(ctx context.Context, reason string) ([]string, er
 	return topics, nil
 }
 
+// rerouteBatch is the most messages that one statement makes pending again.
+const rerouteBatch = 1000
+
+const reroute = `
+with found as materialized (
+	select id from relay.outbox
+	where status = 'rejected' and destination is null and last_error = $1 and topic = any ($2) and id > $3
+		and created_at > statement_timestamp() - interval '24 hours'
+	order by id limit $4 for update skip locked
+), changed as (
+	update relay.outbox o set status = 'pending', last_error = null from found f where o.id = f.id
+)
+select id from found`
+
 // Reroute makes the messages with these topics pending again that UnroutedTopics is about,
-// and returns how many.
-func (s *Store) Reroute(ctx context.Context, reason string, topics []string) (int64, error) {
-	const statement = `
-	update relay.outbox set status = 'pending', last_error = null
-	where status = 'rejected' and destination is null and last_error = $1 and topic = any ($2)
-		and created_at > clock_timestamp() - interval '24 hours'`
-	tag, err := s.pool.Exec(ctx, statement, reason, topics)
-	if err != nil {
-		return 0, fmt.Errorf("take up rejected messages: %w", err)
+// and returns how many. One that somebody has locked is left as it is.
+func (s *Store) Reroute(ctx context.Context, reason string, topics []string) (n int, err error) {
+	var last relay.ID
+	for {
+		rows, err := s.pool.Query(ctx, reroute, reason, topics, [16]byte(last), rerouteBatch)
+		ids, err := collectIDs("take up rejected messages", rows, err)
+		n += len(ids)
+		if err != nil || len(ids) < rerouteBatch {
+			return n, err
+		}
+		last = ids[len(ids)-1]
 	}
-	return tag.RowsAffected(), nil
 }
