@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +23,8 @@ const (
 	// cutOff is how much longer than its deadline an attempt may take before it is cancelled
 	// from outside.
 	cutOff = 2 * time.Second
-	// forgetAfter is how long an idle, healthy destination is remembered.
+	// forgetAfter is how long an idle destination is remembered, and one that is down or has
+	// asked for time after that time is over.
 	forgetAfter = 10 * time.Minute
 )
 
@@ -179,7 +182,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) Stop(ctx context.Context) {
 	d.mu.Lock()
 	d.stopped = true
-	lanes := d.lanes
+	lanes := slices.Collect(maps.Values(d.lanes))
 	d.mu.Unlock()
 	for _, l := range lanes {
 		l.mu.Lock()
@@ -319,8 +322,11 @@ func (d *Dispatcher) expire(now time.Time) {
 	lanes := make([]*lane, 0, len(d.lanes))
 	for name, l := range d.lanes {
 		l.mu.Lock()
-		if l.active == 0 && l.queued() == 0 && !l.circuit.open && now.Sub(l.used) > forgetAfter {
+		if l.forgettable(now) {
 			delete(d.lanes, name)
+			if l.circuit.open {
+				d.config.Metrics.circuit(false)
+			}
 		}
 		l.mu.Unlock()
 		lanes = append(lanes, l)

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"relay"
 )
 
@@ -196,4 +198,80 @@ func TestStopWaitsForWhatIsUnderWayAndNoLongerThanTold(t *testing.T) {
 			t.Errorf("%v: an attempt began after the stop", out.all)
 		}
 	})
+}
+
+// What a destination asked for was forgotten when it had been idle for ten minutes.
+func TestARetryAfterOutlivesTheMemoryOfIdleDestinations(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDispatcher(1, func(context.Context, *relay.Delivery) relay.Outcome {
+			return relay.Outcome{Class: relay.ClassPushFailed, RetryAfter: time.Hour}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go d.Run(ctx)
+		var out outcomes
+		first := deliveryTo(t, "http://one/")
+		d.Dispatch(first, false, out.done)
+		time.Sleep(59 * time.Minute)
+		if room := d.Room(first.Subscriber.Circuit()); room != 0 {
+			t.Errorf("there is room for %d deliveries before Retry-After", room)
+		}
+		d.Dispatch(deliveryTo(t, "http://one/"), true, out.done)
+		if out.count("push_failed ") != 1 || out.count("parked circuit_open") != 1 {
+			t.Errorf("%v: something went out before Retry-After", out.all)
+		}
+		cancel()
+		d.Stop(t.Context())
+	})
+}
+
+// A destination that nobody writes to any more stayed down for ever.
+func TestADestinationThatIsDownIsForgottenInTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDispatcher(20, func(context.Context, *relay.Delivery) relay.Outcome {
+			return relay.Outcome{Class: relay.ClassPushFailed}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		go d.Run(ctx)
+		var out outcomes
+		for range 20 {
+			d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+		}
+		time.Sleep(time.Minute)
+		if n := openCircuits(t, d); len(d.Open()) != 1 || n != 1 {
+			t.Errorf("open: %v, and %v by the metric", d.Open(), n)
+		}
+		time.Sleep(15 * time.Minute)
+		if len(d.Open()) != 0 {
+			t.Errorf("open: %v", d.Open())
+		}
+		cancel()
+		d.Stop(t.Context())
+	})
+}
+
+func openCircuits(t *testing.T, d *Dispatcher) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := d.config.Metrics.open.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetGauge().GetValue()
+}
+
+func TestStoppingWhileDestinationsAreForgotten(t *testing.T) {
+	t.Parallel()
+	d := newTestDispatcher(1, func(context.Context, *relay.Delivery) relay.Outcome {
+		return relay.Outcome{Class: relay.ClassHandled}
+	})
+	var out outcomes
+	for n := range 1000 {
+		d.Dispatch(deliveryTo(t, fmt.Sprintf("http://host%d/", n)), false, out.done)
+	}
+	d.workers.Wait()
+	var group sync.WaitGroup
+	group.Go(func() { d.expire(time.Now().Add(time.Hour)) })
+	d.Stop(t.Context())
+	group.Wait()
 }

@@ -112,6 +112,20 @@ func (l *lane) mayGo(ctx context.Context) bool {
 	return limiter.Wait(ctx) == nil
 }
 
+// forgettable reports whether nothing goes to the destination, nothing waits for it, and
+// what is known about it does not matter any more. A circuit that is open is probed at
+// probeAt at the latest if anything waits for it in the table. The caller holds the mutex.
+func (l *lane) forgettable(now time.Time) bool {
+	if l.active > 0 || l.queued() > 0 || now.Before(l.circuit.heldUntil) {
+		return false
+	}
+	known := l.used
+	if l.circuit.open && l.circuit.probeAt.After(known) {
+		known = l.circuit.probeAt
+	}
+	return now.Sub(known) > forgetAfter
+}
+
 // learn updates the moving average with an attempt's duration. The caller holds the mutex.
 func (l *lane) learn(d time.Duration) {
 	if l.took == 0 {
