@@ -90,6 +90,8 @@ type Engine struct {
 	sweepNow []chan struct{} // one for each group
 	// gathering is held by the reader that waits for a batch.
 	gathering chan struct{}
+	// sweepSoon says that a sweep of all groups is due shortly.
+	sweepSoon atomic.Bool
 	// One for each group: it judges the stream by what the sweeps find.
 	witnesses []*witness
 	trouble   troubles
@@ -149,11 +151,18 @@ func (e *Engine) Ring(rings []relay.Ring) {
 	e.config.Metrics.rung.Add(float64(len(rings)))
 }
 
-// left tells the witnesses that rows were left to the table.
+// left tells the witnesses that rows were left to the table, and has all groups sweep soon:
+// nobody knows of which one they are, and its own time may be hours away.
 func (e *Engine) left() {
 	now := time.Now()
 	for _, w := range e.witnesses {
 		w.leave(now)
+	}
+	if e.sweepSoon.CompareAndSwap(false, true) {
+		time.AfterFunc(pollEvery, func() {
+			e.sweepSoon.Store(false)
+			e.Missed()
+		})
 	}
 }
 

@@ -66,10 +66,9 @@ type registry struct {
 	mu      sync.Mutex
 	entries map[sql.DeliveryID]*entry
 	bytes   int64
-	left    bool // something was left to the table since it was last asked
-	onLeft  func()
-	plain   todo // without a key: read by ids, in any order
-	keyed   todo // with a key: read by keys, in order
+	onLeft  func() // told, with the mutex held, that something was left to the table
+	plain   todo   // without a key: read by ids, in any order
+	keyed   todo   // with a key: read by keys, in order
 	// onLanded is called, without the mutex, when a message that the keyring counts has
 	// been unregistered; back is its sequence if its row is still to be taken up, else zero.
 	onLanded func(key string, back int64)
@@ -119,9 +118,8 @@ func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) 
 	return added
 }
 
-// noteLeft remembers that something was left to the table. The caller holds the mutex.
+// noteLeft says that something was left to the table. The caller holds the mutex.
 func (r *registry) noteLeft() {
-	r.left = true
 	if r.onLeft != nil {
 		r.onLeft()
 	}
@@ -271,24 +269,15 @@ func (r *registry) drop(e *entry) bool {
 	return true
 }
 
-// sweepRoom is how many rows a sweep may register: half the registry, and nothing while
-// bodies fill more than half of the bytes.
+// sweepRoom is how many rows a sweep may register: half the registry, rounded up, and
+// nothing while bodies fill more than half of the bytes.
 func (r *registry) sweepRoom() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bytes > r.maxBytes/2 {
 		return 0
 	}
-	return max(0, r.max/2-len(r.entries))
-}
-
-// tookLeft reports whether something was left to the table since the last call.
-func (r *registry) tookLeft() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	left := r.left
-	r.left = false
-	return left
+	return max(0, (r.max+1)/2-len(r.entries))
 }
 
 // place notes the shard of an entry whose row was read.

@@ -17,14 +17,16 @@ func ringEntries(n int) []entry {
 func TestRegistryDropsASecondRingAndLeavesWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(10, 100)
+	left := 0
+	r.onLeft = func() { left++ }
 	rings := ringEntries(12)
 	if n := r.add(rings[:5]); n != 5 {
 		t.Fatalf("added %d, want 5", n)
 	}
-	if n := r.add(rings[:5]); n != 0 || r.tookLeft() {
+	if n := r.add(rings[:5]); n != 0 || left != 0 {
 		t.Fatalf("a second ring added %d", n)
 	}
-	if n := r.add(rings); n != 5 || !r.tookLeft() || r.tookLeft() {
+	if n := r.add(rings); n != 5 || left != 1 {
 		t.Fatalf("added %d, want 5, with two left to the table once", n)
 	}
 	if got := r.take(100); len(got) != 10 {
@@ -61,5 +63,17 @@ func TestRegistryAccountsForBytes(t *testing.T) {
 	r.leave(entries[1])
 	if n, bytes := r.size(); n != 1 || bytes != 0 {
 		t.Errorf("%d entries with %d bytes are left, want 1 with 0", n, bytes)
+	}
+}
+
+// Half of one is none: a registry of one was never swept into.
+func TestTheSmallestRegistryHasRoomForASweep(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(1, 100)
+	if n := r.sweepRoom(); n != 1 {
+		t.Errorf("an empty registry of one has room for %d, want 1", n)
+	}
+	if r.add(ringEntries(1)); r.sweepRoom() != 0 {
+		t.Error("a full registry has room")
 	}
 }

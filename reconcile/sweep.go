@@ -28,11 +28,10 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 	for {
 		now := time.Now()
 		wait := g.Next(now).Sub(now)
-		switch {
-		case !e.config.Ringing(), e.registry.tookLeft():
-			wait = min(wait, pollEvery)
-		default:
+		if e.config.Ringing() {
 			wait = max(wait, min(restShare*took, mostRest))
+		} else {
+			wait = min(wait, pollEvery)
 		}
 		if !pause(ctx, wait, e.sweepNow[group]) {
 			return nil
