@@ -64,7 +64,7 @@ type Config struct {
 	// Retention of zero keeps all.
 	Retention time.Duration `env:"RELAY_RETENTION,default=168h" allow:"a duration, such as 168h; 0 keeps all" desc:"Age at which done and cancelled messages are removed. Dead and rejected ones stay until a person acts."`
 
-	LeaseTTL time.Duration `env:"RELAY_LEASE_TTL,default=10s" allow:"a duration above 0, such as 10s" desc:"Time after which the shards of a relay that fell silent pass to another."`
+	LeaseTTL time.Duration `env:"RELAY_LEASE_TTL,default=10s" allow:"a duration of at least 1s, such as 10s" desc:"Time after which the shards of a relay that fell silent pass to another."`
 
 	ShutdownGrace time.Duration `env:"RELAY_SHUTDOWN_GRACE,default=20s" allow:"a duration above 0, such as 20s" desc:"Time that deliveries under way have to end after SIGTERM."`
 

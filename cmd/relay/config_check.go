@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -91,6 +92,9 @@ func isSlotName(s string) bool {
 	return s != "" && len(s) <= 63 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
+// minLeaseTTL leaves a relay that renews its leases several times a second the time to do so.
+const minLeaseTTL = time.Second
+
 func (c *Config) checkBounds() (string, reason) {
 	bounds := []struct {
 		name string
@@ -104,7 +108,7 @@ func (c *Config) checkBounds() (string, reason) {
 		{"RELAY_IN_FLIGHT_BYTES", c.InFlightBytes > 0},
 		{"RELAY_MAX_PAYLOAD", c.MaxPayload > 0},
 		{"RELAY_RETENTION", c.Retention >= 0},
-		{"RELAY_LEASE_TTL", c.LeaseTTL > 0},
+		{"RELAY_LEASE_TTL", c.LeaseTTL >= minLeaseTTL},
 		{"RELAY_SHUTDOWN_GRACE", c.ShutdownGrace > 0},
 	}
 	for _, b := range bounds {

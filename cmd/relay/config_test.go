@@ -143,7 +143,7 @@ var badValues = map[string][]struct {
 	"RELAY_IN_FLIGHT_BYTES":     {{value: "0"}, {value: "64 MeB"}, {value: "64mb"}, {value: "-1"}, {value: "9999999999GiB"}, {value: "1.5GiB"}},
 	"RELAY_MAX_PAYLOAD":         {{value: "0MiB"}, {value: "big"}, {value: "65MiB"}},
 	"RELAY_RETENTION":           {{value: "-1h"}, {value: "7"}},
-	"RELAY_LEASE_TTL":           {{value: "0s"}, {value: "10"}},
+	"RELAY_LEASE_TTL":           {{value: "0s"}, {value: "999ms"}, {value: "10"}},
 	"RELAY_SHUTDOWN_GRACE":      {{value: "0s"}, {value: "x"}},
 	"RELAY_ADMIN_ADDR":          {{value: "8470"}, {value: "localhost"}, {value: ":http"}, {value: ":65536"}},
 	"RELAY_ADMIN_TOKEN":         {{value: "two words"}, {value: "schlüssel"}, {value: "", also: []string{"RELAY_ADMIN_ADDR", ":8470"}}, {value: "", also: []string{"RELAY_ADMIN_ADDR", "10.0.0.1:8470", "RELAY_VIEWER_TOKEN", "viewer"}}},
