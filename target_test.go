@@ -17,11 +17,11 @@ func TestParseTarget(t *testing.T) {
 		{"https://example.com:8443/a%20b?token=hunter2", "https://example.com:8443", "https://example.com:8443/a%20b?…", TargetHTTP},
 		{"https://user:hunter2@example.com/", "https://example.com:443", "https://example.com/", TargetHTTP},
 		{"http://[::1]:8080/", "http://[::1]:8080", "http://[::1]:8080/", TargetHTTP},
-		{"amqp:events/order.{topic}", "amqp", "amqp:events/order.{topic}", TargetExchange},
-		{"amqp:events/", "amqp", "amqp:events/", TargetExchange},
-		{"amqp:/orders", "amqp", "amqp:/orders", TargetQueue},
-		{"amqp:/a/b", "amqp", "amqp:/a/b", TargetQueue},
-		{"billing", "amqp", "billing", TargetSubscription},
+		{"amqp:events/order.{topic}", "amqp:", "amqp:events/order.{topic}", TargetExchange},
+		{"amqp:events/", "amqp:", "amqp:events/", TargetExchange},
+		{"amqp:/orders", "amqp:", "amqp:/orders", TargetQueue},
+		{"amqp:/a/b", "amqp:", "amqp:/a/b", TargetQueue},
+		{"billing", "amqp:", "billing", TargetSubscription},
 	}
 	for _, row := range rows {
 		got, err := ParseTarget(row.text)
