@@ -198,6 +198,10 @@ func poke(c chan struct{}) {
 	}
 }
 
+// lastWrites is the least time that the last outcomes have to be written in, after the
+// attempts under way have ended.
+const lastWrites = 2 * time.Second
+
 // readers is how many reads run at once, so that one batch is read while another is routed.
 const readers = 2
 
@@ -237,7 +241,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	var renewal sync.WaitGroup
 	renewal.Go(func() { e.keepLeases(renewing) })
 	e.config.Dispatcher.Stop(grace)
-	unwritten := e.writer.finish(grace)
+	// What was cut off at the end of the grace has an outcome too.
+	until := time.Now().Add(lastWrites)
+	if end, _ := grace.Deadline(); end.After(until) {
+		until = end
+	}
+	last, cancelLast := context.WithDeadline(context.WithoutCancel(ctx), until)
+	defer cancelLast()
+	unwritten := e.writer.finish(last)
 	stopRenewing()
 	renewal.Wait()
 	stopWriting()

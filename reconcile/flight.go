@@ -31,6 +31,9 @@ type flight struct {
 }
 
 func tooLarge(size, most int64) error {
+	if size <= most {
+		return relay.Rejection("headers, source and destination of more than 128 KiB")
+	}
 	return relay.Rejection(fmt.Sprintf("payload of %d bytes, RELAY_MAX_PAYLOAD allows %d", size, most))
 }
 

@@ -22,7 +22,7 @@ select x.ord, x.verdict,` + messageColumns + `,
 	case when x.verdict = 5 then x.payload end,
 	case when x.verdict = 5 then x.body end
 from (
-	select s.*, case when s.size > $5 then 3 when s.total > $6 then 4 else 5 end as verdict
+	select s.*, case when s.size > $5 or s.oversized then 3 when s.total > $6 then 4 else 5 end as verdict
 	from (
 		select r.*, sum(case when r.size <= $5 then r.size else 0 end) over (order by r.ord, r.seq) as total
 		from (

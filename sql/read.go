@@ -18,7 +18,7 @@ const (
 	Unseen   Verdict = iota
 	Ended            // it is not pending (or not unfinished) any more: forget it
 	NotDue           // it is for later: the due timer has it
-	TooLarge         // its size is over the limit; the body was not read
+	TooLarge         // its size is over the limit, or its headers are over 128 KiB; they were not read
 	NoRoom           // its body did not fit into the budget and was not read
 	Readable         // it is here
 )
@@ -40,8 +40,8 @@ type MessageRow struct {
 
 // messageColumns are read in this order by scanMessage.
 const messageColumns = `
-	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type, coalesce(x.source, ''),
-	coalesce(x.destination, ''), case when isfinite(x.deliver_at) then x.deliver_at end,
+	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type, coalesce(left(x.source, 131072), ''),
+	coalesce(left(x.destination, 131072), ''), case when isfinite(x.deliver_at) then x.deliver_at end,
 	x.created_at, x.size, x.finished_at is not null,
 	(select version from relay.subscription_version)`
 
@@ -50,7 +50,9 @@ const messageColumns = `
 const outboxFields = `
 	o.id, o.seq, o.shard, o.topic, o.key, o.content_type, o.source, o.destination, o.deliver_at, o.created_at,
 	o.status, o.finished_at, o.headers, o.payload, o.body,
-	coalesce(octet_length(o.payload), octet_length(o.body), 0)::bigint as size`
+	coalesce(octet_length(o.payload), octet_length(o.body), 0)::bigint as size,
+	case when pg_column_size(o.headers) > 2048 then octet_length(o.headers::text) else 0 end
+		+ coalesce(octet_length(o.source), 0) + coalesce(octet_length(o.destination), 0) > 131072 as oversized`
 
 // Each id is one probe of the primary key, whatever the statistics say. The running total
 // of sizes decides which bodies come along.
@@ -63,7 +65,7 @@ from (
 	select s.*, case
 		when s.status <> 'pending' then 1
 		when s.deliver_at > clock_timestamp() then 2
-		when s.size > $2 then 3
+		when s.size > $2 or s.oversized then 3
 		when s.total > $3 then 4
 		else 5 end as verdict
 	from (
@@ -149,7 +151,7 @@ from (
 	select s.*, case
 		when s.status <> 'open' or s.delivery_status not in ('waiting', 'push_failed', 'handle_failed') then 1
 		when s.next_attempt_at > clock_timestamp() then 2
-		when s.size > $4 then 3
+		when s.size > $4 or s.oversized then 3
 		when s.total > $5 then 4
 		else 5 end as verdict
 	from (

@@ -34,6 +34,8 @@ func TestBadRowsAreRejectedAndNeighboursAreNot(t *testing.T) {
 		{"topic, headers", `'t', '{"a": 1}'`, "not a string"},
 		{"topic, headers", `'t', '[1]'`, "not an object"},
 		{"topic, payload", `'t', to_json(repeat('x', 2000))::text`, "RELAY_MAX_PAYLOAD"},
+		{"topic, headers", `'t', jsonb_build_object('a', repeat('x', 200000))`, "128 KiB"},
+		{"topic, source", `'t', repeat('x', 200000)`, "128 KiB"},
 	}
 	ids := make([]string, len(cases))
 	for i, c := range cases {

@@ -29,6 +29,10 @@ create table relay.subscription (
   constraint subscription_positive check (
     ack_timeout > interval '0' and timeout > interval '0' and concurrency > 0 and rate_limit > 0
     and max_attempts > 0 and max_handle_attempts > 0 and cardinality(backoff) > 0),
+  constraint subscription_backoff check (
+    array_position(backoff, null) is null and interval '0' < all (backoff) and interval '1 year' > all (backoff)
+    and timeout < interval '1 day' and ack_timeout < interval '1 year'),
+  constraint subscription_secrets check (array_position(secrets, null) is null),
   constraint subscription_headers check (jsonb_typeof(headers) = 'object'),
   -- Lifted by the migration that comes with either.
   constraint subscription_supported check (not broadcast and ack = 'response')
