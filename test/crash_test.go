@@ -133,30 +133,28 @@ func TestTheStartOutlastsLostConnections(t *testing.T) {
 	prepare(t, db)
 	r := newReceiver(t, nil)
 	way := newProxy(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(db.Server.Port())))
-	for name, table := range map[string]string{"the migration": "relay.schema_version", "taking up what was rejected": "relay.outbox"} {
-		lock, err := db.Admin(t).Begin(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := lock.Exec(t.Context(), "lock table "+table+" in access exclusive mode"); err != nil {
-			t.Fatal(err)
-		}
-		p := launch(t, db, "RELAY_DATABASE_URL="+way.through(t, db.URL), "RELAY_DEFAULT_DESTINATION="+r.URL)
-		harness.Eventually(t, 20*time.Second, name+" waits for the lock", func() bool {
-			var waiting bool
-			err := db.Admin(t).QueryRow(t.Context(), "select exists (select from pg_locks where relation = $1::text::regclass and not granted)", table).Scan(&waiting)
-			return err == nil && waiting
-		})
-		way.set(proxyRefuse)
-		way.cut()
-		harness.Eventually(t, 20*time.Second, "the relay says so", func() bool { return strings.Contains(p.log.String(), "keeps trying") })
-		way.set(proxyPass)
-		if err := lock.Rollback(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		p.waitReady()
-		if err := p.stop(20 * time.Second); err != nil {
-			t.Errorf("%s: the relay ended with %v", name, err)
-		}
+	lock, err := db.Admin(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock.Exec(t.Context(), "lock table relay.schema_version in access exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	p := launch(t, db, "RELAY_DATABASE_URL="+way.through(t, db.URL), "RELAY_DEFAULT_DESTINATION="+r.URL)
+	harness.Eventually(t, 20*time.Second, "the migration waits for the lock", func() bool {
+		var waiting bool
+		err := db.Admin(t).QueryRow(t.Context(), "select exists (select from pg_locks where relation = 'relay.schema_version'::regclass and not granted)").Scan(&waiting)
+		return err == nil && waiting
+	})
+	way.set(proxyRefuse)
+	way.cut()
+	harness.Eventually(t, 20*time.Second, "the relay says so", func() bool { return strings.Contains(p.log.String(), "keeps trying") })
+	way.set(proxyPass)
+	if err := lock.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.waitReady()
+	if err := p.stop(20 * time.Second); err != nil {
+		t.Errorf("the relay ended with %v", err)
 	}
 }
