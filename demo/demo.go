@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"relay/throwaway"
 )
 
 // How long the end of a demo waits for messages that are on their way.
@@ -75,7 +77,7 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 	if err := d.servers.start(ctx, d.cfg.NoRabbit, d.screen); err != nil {
 		return err
 	}
-	if d.metrics, err = freeAddress(); err != nil {
+	if d.metrics, _, err = throwaway.FreeAddress(); err != nil { // claimed until the demo ends
 		return err
 	}
 	if d.receiver, err = newReceiver(d.tally, d.screen); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"relay/test/harness"
+	"relay/throwaway"
 )
 
 // shop is a database in which the example programs run, with a receiver that listens and a
@@ -145,12 +146,12 @@ func query[T any](t *testing.T, db *pgxpool.Pool, statement string, args ...any)
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := throwaway.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	t.Cleanup(release)
+	_, port, _ := net.SplitHostPort(address)
 	return port
 }
 

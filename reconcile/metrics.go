@@ -12,6 +12,7 @@ type Metrics struct {
 	bytes    prometheus.Gauge
 	shards   prometheus.Gauge
 	removed  prometheus.Counter
+	sweeping prometheus.Counter
 }
 
 // NewMetrics registers the metrics of the package; a nil registerer keeps them unseen.
@@ -36,9 +37,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		bytes:    gauge("relay_reconcile_in_flight_bytes", "Bytes of the bodies in flight."),
 		shards:   gauge("relay_reconcile_owned_shards", "Shards that this relay owns."),
 		removed:  counter("relay_reconcile_removed_messages_total", "Messages removed because their retention was over."),
+		sweeping: counter("relay_reconcile_sweep_seconds_total", "Time that the statements of sweeps took, in all groups together."),
 	}
 	if r != nil {
-		r.MustRegister(m.rung, m.swept, m.written, m.latency, m.inFlight, m.bytes, m.shards, m.removed)
+		r.MustRegister(m.rung, m.swept, m.written, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping)
 	}
 	return m
 }

@@ -80,7 +80,9 @@ func (e *Engine) sweepPlain(ctx context.Context, group int) (total int, err erro
 		if !ok {
 			return total, nil
 		}
+		begun := time.Now()
 		found, err := e.config.Store.SweepPending(ctx, e.lease.Load().among(g.Shards), at, limit)
+		e.config.Metrics.sweeping.Add(time.Since(begun).Seconds())
 		if err != nil {
 			return total, err
 		}
@@ -101,7 +103,9 @@ func (e *Engine) sweepKeys(ctx context.Context, group int) (total int, err error
 		if !ok {
 			return total, nil
 		}
+		begun := time.Now()
 		found, err := e.config.Store.SweepKeys(ctx, e.lease.Load().among(g.Shards), at, limit)
+		e.config.Metrics.sweeping.Add(time.Since(begun).Seconds())
 		if err != nil {
 			return total, err
 		}

@@ -38,6 +38,17 @@ func takePort() (*port, error) {
 	return nil, fmt.Errorf("no free port found between %d and %d", firstPort, lastPort)
 }
 
+// FreeAddress returns an address of 127.0.0.1 that nobody listens on and that stays free for
+// a server of the caller's: no outgoing connection gets its port, nor anybody else who asks
+// here before release is called.
+func FreeAddress() (address string, release func(), err error) {
+	p, err := takePort()
+	if err != nil {
+		return "", nil, err
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.number)), p.release, nil
+}
+
 // claimPort binds an abstract Unix socket named after the port. It stands in the same
 // network namespace as the port and vanishes with the process, which no lock file does.
 func claimPort(n int) (net.Listener, error) {

@@ -35,7 +35,8 @@ create table relay.subscription (
   constraint subscription_secrets check (array_position(secrets, null) is null),
   constraint subscription_headers check (jsonb_typeof(headers) = 'object'),
   -- Lifted by the migration that comes with either.
-  constraint subscription_supported check (not broadcast and ack = 'response')
+  constraint subscription_ack_supported check (ack = 'response'),
+  constraint subscription_broadcast_supported check (not broadcast)
 );
 
 comment on table relay.subscription is

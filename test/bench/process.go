@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"relay/throwaway"
 )
 
 // process is a relay that runs as a process of its own.
@@ -54,7 +55,7 @@ func (l *lab) command(ctx context.Context, args []string, env ...string) *exec.C
 // relay starts a relay on the database and waits until it hears the stream, or another
 // relay that does. The caller stops it.
 func (d *database) relay(ctx context.Context, env ...string) (*process, error) {
-	address, err := freeAddress()
+	address, release, err := throwaway.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -69,9 +70,10 @@ func (d *database) relay(ctx context.Context, env ...string) (*process, error) {
 		p.cmd.Stderr = io.MultiWriter(p.log, os.Stderr)
 	}
 	if err := p.cmd.Start(); err != nil {
+		release()
 		return nil, err
 	}
-	go func() { _ = p.cmd.Wait(); close(p.ended) }()
+	go func() { _ = p.cmd.Wait(); release(); close(p.ended) }()
 	if err := p.awaitReady(ctx); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
@@ -110,8 +112,11 @@ func (p *process) stop() error {
 // written is how many outcomes have been written since the relay's start.
 func (p *process) written() int { return p.metric("relay_reconcile_outcomes_total") }
 
-// metric returns the sum of a metric's samples; zero if there is none.
-func (p *process) metric(name string) int {
+// metric returns the sum of a metric's samples, whole ones only; zero if there is none.
+func (p *process) metric(name string) int { return int(p.value(name)) }
+
+// value is metric with its fraction.
+func (p *process) value(name string) float64 {
 	page, _ := ask("http://" + p.metrics + "/metrics")
 	var sum float64
 	for line := range strings.Lines(page) {
@@ -125,7 +130,7 @@ func (p *process) metric(name string) int {
 			sum += v
 		}
 	}
-	return int(sum)
+	return sum
 }
 
 // ask returns a page and whether its status is 200. Empty: nobody answers.
@@ -156,13 +161,4 @@ func until(ctx context.Context, within time.Duration, what string, ok func() (bo
 		case <-time.After(interval):
 		}
 	}
-}
-
-// freeAddress returns a local address that nobody listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }

@@ -53,9 +53,10 @@ type soak struct {
 type sample struct {
 	at        time.Duration
 	latencies latencies
-	resident  int   // kB
-	bytes     int64 // of tables and indexes
-	held      bool  // the snapshot is open
+	resident  int           // kB
+	bytes     int64         // of tables and indexes
+	sweeping  time.Duration // that sweeps took since the start, in all groups together
+	held      bool          // the snapshot is open
 }
 
 // samplesInAll is how many samples a run has, however long it is.
@@ -105,7 +106,7 @@ func (s *soak) hold(ctx context.Context) error {
 
 func (s *soak) sample(ctx context.Context) error {
 	at := time.Since(s.began)
-	one := sample{at: at, latencies: s.endpoint.take(), resident: s.resident(), held: at > s.holdFrom() && at < s.holdTo()+s.span/samplesInAll}
+	one := sample{at: at, latencies: s.endpoint.take(), resident: s.resident(), sweeping: time.Duration(s.value("relay_reconcile_sweep_seconds_total") * float64(time.Second)), held: at > s.holdFrom() && at < s.holdTo()+s.span/samplesInAll}
 	err := s.admin.QueryRow(ctx, `
 		select sum(pg_total_relation_size(c.oid)) from pg_class c join pg_namespace n on n.oid = c.relnamespace
 		where n.nspname = 'relay' and c.relkind = 'r'`).Scan(&one.bytes)
@@ -126,12 +127,25 @@ func (s *soak) phase(from, to float64) (p99 time.Duration, kb int, bytes int64) 
 	return time.Duration(median(latency)), int(median(memory)), int64(median(size))
 }
 
+// mostSwept returns the largest share of the time that sweeps took between two samples, after
+// the first two.
+func (s *soak) mostSwept() (share float64) {
+	for i := 2; i < len(s.samples); i++ {
+		one, before := s.samples[i], s.samples[i-1]
+		share = max(share, float64(one.sweeping-before.sweeping)/float64(one.at-before.at))
+	}
+	return share
+}
+
 // soak compares the time before the snapshot with the time of it and the end.
 func (r *report) soak(s *soak) {
 	before, memory, size := s.phase(0.2, 0.4)
 	during, _, most := s.phase(0.42, 0.58)
 	after, memoryAfter, sizeAfter := s.phase(0.85, 1)
 	r.judge("p99 before, during and after the snapshot", "at most doubles", max(during, after) <= 2*before, "%s, %s, %s", milliseconds(before), milliseconds(during), milliseconds(after))
+	last := s.samples[len(s.samples)-1]
+	swept := float64(last.sweeping) / float64(last.at)
+	r.judge("share of the time that sweeps take, and in the worst sixtieth of the run", "≤ 5 % as a whole", swept <= 0.05, "%.2f %%, %.2f %%", 100*swept, 100*s.mostSwept())
 	r.judge("resident memory, before and after", "no growth", memoryAfter <= memory+memory/5, "%d MB, %d MB", memory>>10, memoryAfter>>10)
 	r.judge("tables and indexes before, during and after", "level afterwards", sizeAfter <= most+most/10, "%d MB, %d MB, %d MB", size>>20, most>>20, sizeAfter>>20)
 }
