@@ -104,10 +104,10 @@ func (p *process) waitKilled(t testing.TB) {
 	select {
 	case <-p.ended:
 	case <-time.After(30 * time.Second):
-		t.Fatalf("the relay did not reach the mark\n%s", p.log)
+		t.Fatalf("the relay did not reach the mark\n%s", p.log.excerpt())
 	}
 	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-		t.Fatalf("the relay ended with %v\n%s", p.err, p.log)
+		t.Fatalf("the relay ended with %v\n%s", p.err, p.log.excerpt())
 	}
 }
 

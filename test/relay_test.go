@@ -49,6 +49,28 @@ func (b *logBuffer) String() string {
 	return b.all.String()
 }
 
+// shownLines is how many lines of a relay's log a failed test prints: the whole of it would
+// bury why the test failed.
+const shownLines = 60
+
+// excerpt returns the end of what was printed and says which file holds all of it.
+func (b *logBuffer) excerpt() string {
+	all := b.String()
+	lines := strings.SplitAfter(all, "\n")
+	if len(lines) <= shownLines {
+		return all
+	}
+	file, err := os.CreateTemp("", "relay-test-*.log")
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	if _, err := file.WriteString(all); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("(%d lines, all in %s; the last %d:)\n%s", len(lines), file.Name(), shownLines, strings.Join(lines[len(lines)-shownLines:], ""))
+}
+
 // command prepares a relay command with nothing in its environment but what is given, as
 // NAME=value.
 func command(t testing.TB, args []string, env ...string) *exec.Cmd {
@@ -71,7 +93,7 @@ func prepare(t testing.TB, db *harness.DB) {
 
 // start runs a relay on the database and waits until it is ready. Local endpoints are
 // allowed; env may say otherwise. It is killed at the end of the test if it still runs, and
-// its log is printed if the test failed.
+// the end of its log is printed if the test failed.
 func start(t testing.TB, db *harness.DB, env ...string) *process {
 	t.Helper()
 	p := launch(t, db, env...)
@@ -103,7 +125,7 @@ func launchBinary(t testing.TB, binary string, db *harness.DB, env ...string) *p
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("log of the relay:\n%s", p.log)
+			t.Logf("log of the relay:\n%s", p.log.excerpt())
 		}
 	})
 	return p
@@ -115,7 +137,7 @@ func (p *process) waitReady() {
 	harness.Eventually(p.t, 30*time.Second, "the relay is ready", func() bool {
 		select {
 		case <-p.ended:
-			p.t.Fatalf("the relay ended: %v\n%s", p.err, p.log)
+			p.t.Fatalf("the relay ended: %v\n%s", p.err, p.log.excerpt())
 		default:
 		}
 		status, body := get(p.t, "http://"+p.metrics+"/readyz")
@@ -137,7 +159,7 @@ func (p *process) stop(within time.Duration) error {
 	case <-p.ended:
 		return p.err
 	case <-time.After(within):
-		p.t.Fatalf("the relay did not end within %s of SIGTERM\n%s", within, p.log)
+		p.t.Fatalf("the relay did not end within %s of SIGTERM\n%s", within, p.log.excerpt())
 		return nil
 	}
 }
