@@ -29,6 +29,7 @@ type written struct {
 	entry   *entry
 	changes []sql.Change
 	after   func() // called when the outcomes are written, or will not be
+	reduced int    // how often something was taken from it that the database refused
 }
 
 // writer collects outcomes and writes them in batches. An entry stays registered until its
@@ -45,6 +46,9 @@ type writer struct {
 	pending int  // put and not settled yet, whether queued, being written, or waiting for a lock
 	failing bool // the last write failed
 	healthy chan struct{}
+	// refused outcomes since one of them was logged, and when that was.
+	refused     int
+	saidRefused time.Time
 }
 
 func newWriter(e *Engine) *writer {
@@ -188,7 +192,8 @@ func (w *writer) report(err error) {
 }
 
 // write writes one batch: messages taken up in one statement, deliveries of open ones in
-// another. What failed altogether is tried again until ctx ends.
+// another. What failed altogether is tried again until ctx ends; what the database refuses is
+// set apart from the rest.
 func (w *writer) write(ctx context.Context, batch []*written) {
 	var taken, open []*written
 	for _, item := range batch {
@@ -223,6 +228,10 @@ func (w *writer) writeWith(ctx context.Context, items []*written, write writeFun
 			return
 		}
 		if ctx.Err() != nil {
+			return
+		}
+		if why := refusal(err); why != nil {
+			w.split(ctx, items, why, write)
 			return
 		}
 		w.report(err)
