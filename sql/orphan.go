@@ -16,7 +16,7 @@ func (s *Store) EndOrphans(ctx context.Context, ids []DeliveryID) error {
 		cross join lateral (
 			select * from relay.delivery y
 			where y.message_id = w.id and y.subscription = w.subscription and y.instance = w.instance
-				and y.status in ('waiting', 'push_failed', 'handle_failed') limit 1
+				and y.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') limit 1
 		) d
 		left join lateral (
 			select x.id, x.status from relay.outbox x where x.id = w.id limit 1

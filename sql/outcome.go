@@ -176,6 +176,35 @@ held as materialized (
 )
 select id from locked where id not in (select id from held)`
 
+// countDown takes what the statement's part delivery has ended from what is outstanding of
+// the messages, which are locked, and ends those with nothing left.
+const countDown = `
+ended as (
+	select message_id as id,
+		count(*) filter (where status in ('delivered', 'handled', 'dead', 'cancelled')) as n,
+		bool_or(status = 'dead') as dead,
+		bool_or(status in ('delivered', 'handled')) as good,
+		max(last_error) as error
+	from delivery group by message_id
+),
+message as (
+	update relay.outbox o set
+		outstanding = o.outstanding - e.n,
+		status = case
+			when o.outstanding - e.n > 0 then 'open'
+			when e.dead or was.dead then 'dead'
+			when e.good or was.good then 'done'
+			else 'cancelled' end::relay.message_status,
+		finished_at = case when o.outstanding - e.n <= 0 then clock_timestamp() end,
+		last_error = coalesce(e.error, case when o.outstanding - e.n > 0 or e.dead or was.dead then o.last_error end)
+	from ended e
+	cross join lateral (
+		select bool_or(y.status = 'dead') as dead, bool_or(y.status in ('delivered', 'handled')) as good
+		from relay.delivery y where y.message_id = e.id
+	) was
+	where o.id = e.id and o.status = 'open'
+)`
+
 const writeOpen = `
 with locked as materialized (
 	select w.* from ` + changeRows + `
@@ -203,32 +232,7 @@ attempt as (
 		where a.message_id = l.id and a.subscription = l.subscription and a.instance = l.instance
 			and a.attempt = l.attempt and a.started_at = l.started_at
 	)
-),
-ended as (
-	select message_id as id,
-		count(*) filter (where status in ('delivered', 'handled', 'dead', 'cancelled')) as n,
-		bool_or(status = 'dead') as dead,
-		bool_or(status in ('delivered', 'handled')) as good,
-		max(last_error) as error
-	from delivery group by message_id
-),
-message as (
-	update relay.outbox o set
-		outstanding = o.outstanding - e.n,
-		status = case
-			when o.outstanding - e.n > 0 then 'open'
-			when e.dead or was.dead then 'dead'
-			when e.good or was.good then 'done'
-			else 'cancelled' end::relay.message_status,
-		finished_at = case when o.outstanding - e.n <= 0 then clock_timestamp() end,
-		last_error = coalesce(e.error, case when o.outstanding - e.n > 0 or e.dead or was.dead then o.last_error end)
-	from ended e
-	cross join lateral (
-		select bool_or(y.status = 'dead') as dead, bool_or(y.status in ('delivered', 'handled')) as good
-		from relay.delivery y where y.message_id = e.id
-	) was
-	where o.id = e.id
-)
+),` + countDown + `
 -- The lease is checked by lockOpen; a statement has to name each of its parameters.
 select $1::uuid, $2::smallint[], $3::bigint[]`
 

@@ -55,6 +55,10 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"parked", parkedDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
 		{"parked circuits", parkedCircuits, nil},
+		{"list subscriptions", listSubscriptions, []any{CountLimit}},
+		{"count outstanding", countOutstanding, []any{"sub", CountLimit}},
+		{"find outstanding", findOutstanding, []any{"sub", 500}},
+		{"cancel deliveries", cancelDeliveries, []any{messages, subscriptions, instances, "why"}},
 	}
 }
 

@@ -10,15 +10,16 @@ import (
 // is a struct in a file of its own with a method Run(ctx context.Context, app *App) error,
 // of which it may leave out either.
 type CLI struct {
-	Migrate  MigrateCmd  `cmd:"" help:"Create the schema relay, or bring it to this program's version."`
-	Grant    GrantCmd    `cmd:"" help:"Let an application's role insert messages."`
-	Run      RunCmd      `cmd:"" help:"Deliver messages until told to stop."`
-	Send     SendCmd     `cmd:"" help:"Insert one message through the outbox."`
-	Messages MessagesCmd `cmd:"" help:"List, show, retry, copy and cancel messages."`
-	Status   StatusCmd   `cmd:"" help:"Show on one screen how relays, messages and deliveries stand."`
-	Demo     DemoCmd     `cmd:"" help:"Show the relay at work on throw-away servers; needs no configuration."`
-	Doctor   DoctorCmd   `cmd:"" help:"Check all that the relay needs, and name the command that mends what is wrong."`
-	Version  VersionCmd  `cmd:"" help:"Print the version of this program."`
+	Migrate       MigrateCmd       `cmd:"" help:"Create the schema relay, or bring it to this program's version."`
+	Grant         GrantCmd         `cmd:"" help:"Let an application's role insert messages."`
+	Run           RunCmd           `cmd:"" help:"Deliver messages until told to stop."`
+	Send          SendCmd          `cmd:"" help:"Insert one message through the outbox."`
+	Messages      MessagesCmd      `cmd:"" help:"List, show, retry, copy and cancel messages."`
+	Subscriptions SubscriptionsCmd `cmd:"" help:"List, set, pause, resume, test and delete subscriptions."`
+	Status        StatusCmd        `cmd:"" help:"Show on one screen how relays, messages and deliveries stand."`
+	Demo          DemoCmd          `cmd:"" help:"Show the relay at work on throw-away servers; needs no configuration."`
+	Doctor        DoctorCmd        `cmd:"" help:"Check all that the relay needs, and name the command that mends what is wrong."`
+	Version       VersionCmd       `cmd:"" help:"Print the version of this program."`
 }
 
 // usageError is a command line that makes no sense.

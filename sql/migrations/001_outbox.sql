@@ -98,8 +98,8 @@ create index delivery_key on relay.delivery (subscription, instance, key, seq)
 -- What still holds a key where the subscription says that a dead message does.
 create index delivery_key_dead on relay.delivery (subscription, instance, key, seq)
   where key is not null and status = 'dead';
--- What keeps a subscription from being deleted.
-create index delivery_outstanding on relay.delivery (subscription)
+-- What keeps a subscription from being deleted, the oldest first.
+create index delivery_outstanding on relay.delivery (subscription, seq)
   where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and subscription not in ('direct', 'default');
 create index delivery_due on relay.delivery (shard, next_attempt_at)
   where next_attempt_at is not null;
