@@ -55,6 +55,9 @@ func sections() []section {
 		{"outage", "One of two destinations down", runOutage},
 		{"share", "Two relays sharing", runShare},
 		{"insert", "Cost of an INSERT", runInsert},
+		{"key", "Order by key", runKey},
+		{"delay", "Delayed messages", runDelay},
+		{"many", "Many subscriptions, keys and pending rows", runMany},
 		{soakSection, "Soak", runSoak},
 	}
 }
@@ -86,7 +89,7 @@ func parseOptions(args []string) (options, error) {
 	var only string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&only, "only", "", "sections to run, separated by commas (default: all but soak)")
-	f.BoolVar(&o.full, "full", false, "use the numbers of the targets: 1,000,000 rows of backlog, 10,000,000 done rows, 5 minutes of outage")
+	f.BoolVar(&o.full, "full", false, "use the numbers of the targets: 1,000,000 rows of backlog, 10,000,000 done rows, 5 minutes of outage, 1,000,000 keys and delayed rows, 10,000,000 pending rows")
 	f.BoolVar(&o.update, "update", false, "write the results of the sections that ran into the page")
 	f.IntVar(&o.rounds, "rounds", 5, "rounds of which the median counts")
 	f.DurationVar(&o.soak, "for", time.Hour, "how long the section soak runs")

@@ -52,11 +52,13 @@ func (l latencies) quantile(q float64) time.Duration {
 // receiver is an HTTP endpoint that answers 200 after a delay.
 type receiver struct {
 	recorder
-	url    string
-	delay  time.Duration
-	count  atomic.Int64
-	server *http.Server
-	ended  chan struct{}
+	url   string
+	delay time.Duration
+	// refused is a key whose messages are answered with 500; empty: none.
+	refused string
+	count   atomic.Int64
+	server  *http.Server
+	ended   chan struct{}
 }
 
 // newReceiver starts an endpoint. The caller closes it.
@@ -72,7 +74,11 @@ func newReceiver(delay time.Duration) (*receiver, error) {
 }
 
 // ServeHTTP implements http.Handler.
-func (r *receiver) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if r.refuses(req) {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
 	body := make([]byte, payloadBytes)
 	n, err := io.ReadFull(req.Body, body)
 	if err != nil && n == 0 {
