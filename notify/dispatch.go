@@ -95,6 +95,11 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 	case !l.circuit.admits(due, now):
 		l.mu.Unlock()
 		done(parked(relay.ReasonCircuitOpen))
+	case l.queued() < l.ending:
+		// A worker takes it at once; the next message of a key comes while it reports the
+		// one before.
+		l.push(it)
+		l.mu.Unlock()
 	case l.active < l.limit:
 		l.active++
 		l.circuit.begin()
@@ -213,6 +218,9 @@ func (d *Dispatcher) work(l *lane, it item) {
 		if l.mayGo(d.base) {
 			outcome = d.attempt(it.delivery)
 		}
+		l.mu.Lock()
+		l.ending++
+		l.mu.Unlock()
 		it.done(outcome)
 		var more bool
 		if it, more = d.next(l, it.delivery, outcome); !more {
@@ -225,6 +233,7 @@ func (d *Dispatcher) work(l *lane, it item) {
 func (d *Dispatcher) next(l *lane, last *relay.Delivery, o relay.Outcome) (item, bool) {
 	now := time.Now()
 	l.mu.Lock()
+	l.ending--
 	if o.Class.Attempted() {
 		l.learn(o.Duration)
 	}

@@ -27,11 +27,13 @@ type lane struct {
 	name  string
 	limit int // attempts at once
 
-	mu      sync.Mutex
-	queue   []item
-	head    int   // index of the first item of queue still waiting
-	bytes   int64 // of the bodies in queue
-	active  int
+	mu     sync.Mutex
+	queue  []item
+	head   int   // index of the first item of queue still waiting
+	bytes  int64 // of the bodies in queue
+	active int
+	// ending is how many workers report an outcome and take an item afterwards.
+	ending  int
 	circuit circuit
 	rate    *rate.Limiter // nil: no limit
 	took    time.Duration // moving average of an attempt's duration

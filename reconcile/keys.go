@@ -65,7 +65,7 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 	}
 	wanted := make(map[relay.ID]*entry, len(entries))
 	keys := e.keysOf(entries, wanted)
-	found, err := e.config.Store.ReadKeys(ctx, keys, readAhead, limits)
+	found, err := e.config.Store.ReadKeys(ctx, keys, limits)
 	for i := 0; err == nil && i < len(found); i++ {
 		err = e.upTo(ctx, newest(found[i]))
 	}
@@ -94,7 +94,8 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 		}
 		if !seen[en.key] {
 			seen[en.key] = true
-			keys = append(keys, sql.Key{Shard: relay.ShardOf(relay.ID{}, en.key), Key: en.key, After: e.keyring.after(en.key)})
+			after, ahead := e.keyring.from(en.key)
+			keys = append(keys, sql.Key{Shard: relay.ShardOf(relay.ID{}, en.key), Key: en.key, After: after, Most: ahead})
 		}
 	}
 	return keys
@@ -122,7 +123,7 @@ func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID
 		flights = append(flights, f)
 		taken++
 	}
-	if len(rows) == readAhead || taken < len(rows) {
+	if len(rows) == key.Most || taken < len(rows) {
 		e.readLater(key.Key)
 	}
 	return flights

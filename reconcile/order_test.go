@@ -110,6 +110,21 @@ func TestTheKeyringReadsOnWhenHalfHasLanded(t *testing.T) {
 	}
 }
 
+func TestAKeyThatGoesFastIsReadFurtherAhead(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	st := &keyState{ahead: readAhead, read: at}
+	for _, step := range []struct {
+		took time.Duration
+		want int
+	}{{fastHalf / 2, 2 * readAhead}, {fastHalf / 2, 4 * readAhead}, {fastHalf / 2, mostAhead}, {0, mostAhead}, {2 * fastHalf, mostAhead}, {3 * fastHalf, mostAhead / 2}, {time.Hour, mostAhead / 4}, {time.Hour, readAhead}, {time.Hour, readAhead}} {
+		at = at.Add(step.took)
+		if st.pace(at); st.ahead != step.want {
+			t.Fatalf("after half was over in %s: %d are read, want %d", step.took, st.ahead, step.want)
+		}
+	}
+}
+
 func TestADeadMessageHoldsItsKeyOnlyWhereItShall(t *testing.T) {
 	t.Parallel()
 	l := testLeg(true)

@@ -12,6 +12,7 @@ type Key struct {
 	Shard int16
 	Key   string
 	After int64 // the sequence after which they are read; zero: from the lowest
+	Most  int   // how many are read; used by ReadKeys alone
 }
 
 // Within a key the order of insertion decides which bodies fit, so that what does not fit
@@ -27,24 +28,25 @@ from (
 		select r.*, sum(case when r.size <= $5 then r.size else 0 end) over (order by r.ord, r.seq) as total
 		from (
 			select w.ord, f.*
-			from unnest($1::smallint[], $2::text[], $3::bigint[]) with ordinality as w(shard, key, after, ord)
+			from unnest($1::smallint[], $2::text[], $3::bigint[], $4::int[]) with ordinality as w(shard, key, after, most, ord)
 			cross join lateral (
 				select ` + outboxFields + ` from relay.outbox o
 				where o.status = 'pending' and o.key is not null and o.deliver_at is null
 					and o.shard = w.shard and o.key = w.key and o.seq > w.after
-				order by o.seq limit $4
+				order by o.seq limit w.most
 			) f
 		) r
 	) s
 ) x
 order by x.ord, x.seq`
 
-// ReadKeys reads the lowest pending messages of each key, at most most of each, in order:
-// one slice for each key. Delayed ones are not among them.
-func (s *Store) ReadKeys(ctx context.Context, keys []Key, most int, limits Limits) ([][]MessageRow, error) {
-	shards, names, after := make([]int16, len(keys)), make([]string, len(keys)), make([]int64, len(keys))
+// ReadKeys reads the lowest pending messages of each key, at most its Most of each, in
+// order: one slice for each key. Delayed ones are not among them.
+func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits) ([][]MessageRow, error) {
+	shards, names := make([]int16, len(keys)), make([]string, len(keys))
+	after, most := make([]int64, len(keys)), make([]int32, len(keys))
 	for i, k := range keys {
-		shards[i], names[i], after[i] = k.Shard, k.Key, k.After
+		shards[i], names[i], after[i], most[i] = k.Shard, k.Key, k.After, int32(k.Most)
 	}
 	rows, err := s.pool.Query(ctx, readKeys, shards, names, after, most, limits.MaxPayload, limits.Budget)
 	if err != nil {

@@ -3,6 +3,7 @@ package sql
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"write open", writeOpen, arguments(lease, open)},
 		{"sweep", sweepPending, []any{all, int16(0), int64(0), 500}},
 		{"sweep keys", sweepKeys, []any{all, int16(0), "", 500}},
-		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), 64, int64(1000), int64(100000)}},
+		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), slices.Repeat([]int32{64}, len(all)), int64(1000), int64(100000)}},
 		{"line states", lineStates, []any{subscriptions, instances, subscriptions}},
 		{"line heads", lineHeads, []any{subscriptions, instances, subscriptions, 16}},
 		{"unfinished lines", unfinishedLines, []any{"", "", "", 500}},
