@@ -47,7 +47,9 @@
 // overtake. As soon as the table holds something of a line, what is taken up later has to
 // wait there too. When a line leaves memory, the table's head is woken; after a start or a
 // takeover all lines are looked at, by a skip scan. A head is not woken while a message of
-// its key with a lower sequence is pending, which a crash may leave behind.
+// its key with a lower sequence is pending, which a crash may leave behind. Who ends a head by
+// hand makes the next one due in the same transaction: it is found as a retry is, by whoever
+// owns its shard then.
 //
 // # Several subscribers
 //

@@ -168,7 +168,7 @@ type Head struct {
 	ID      DeliveryID
 	Key     string
 	Blocked bool // it waits for its key; otherwise it has a time or a circuit of its own
-	Dead    bool // a delivery of its line is dead
+	Dead    bool // an earlier delivery of its line is dead
 	// Earlier says that a message of its key with a lower sequence is pending: a crash kept
 	// it from being taken up before this one.
 	Earlier bool
@@ -177,7 +177,7 @@ type Head struct {
 const lineHeads = `
 select d.message_id, d.subscription, d.instance, d.key, coalesce(d.reason = 'key_blocked', false), exists (
 	select from relay.delivery x
-	where x.key is not null and x.subscription = d.subscription and x.instance = d.instance and x.key = d.key and x.status = 'dead'
+	where x.key is not null and x.subscription = d.subscription and x.instance = d.instance and x.key = d.key and x.status = 'dead' and x.seq < d.seq
 ), exists (
 	select from relay.outbox o
 	where o.status = 'pending' and o.key is not null and o.deliver_at is null

@@ -26,9 +26,9 @@ const (
 	EffectLocked           Effect = "locked"            // another session holds its row; a second try may succeed
 )
 
-// Succeeded reports whether the message is now as the person wanted it.
+// Succeeded reports whether the message, or the head of a key, is now as the person wanted it.
 func (e Effect) Succeeded() bool {
-	return e == EffectRetried || e == EffectCancelled || e == EffectAlreadyCancelled
+	return e == EffectRetried || e == EffectCancelled || e == EffectAlreadyCancelled || e == EffectSkipped
 }
 
 // Statements of a person's change. The messages are locked by a statement of their own,
@@ -57,7 +57,7 @@ const (
 	with deliveries as (
 		update relay.delivery d set status = 'cancelled', reason = null, next_attempt_at = null, updated_at = clock_timestamp()
 		from unnest($1::uuid[]) as w(id)
-		where d.message_id = w.id and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
+		where d.message_id = w.id and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack', 'dead')
 	)
 	update relay.outbox o set status = 'cancelled', outstanding = 0, finished_at = clock_timestamp()
 	from unnest($1::uuid[]) as w(id) where o.id = w.id`
@@ -98,10 +98,13 @@ func (s *Store) RetryMessages(ctx context.Context, ids []relay.ID, from []relay.
 }
 
 // CancelMessages cancels messages whose status is among from, with those of their deliveries
-// that have not ended. What is under way at that moment is not called back. One that is
-// done stays so. The effects are in the order of the ids, of which none may stand there twice.
+// that have not ended or are dead; their keys go on. What is under way at that moment is not
+// called back. One that is done stays so. The effects are in the order of the ids, of which none may stand there twice.
 func (s *Store) CancelMessages(ctx context.Context, ids []relay.ID, from []relay.MessageStatus) ([]Effect, error) {
 	return s.change(ctx, "cancel messages", ids, func(tx pgx.Tx, held heldMessages) error {
+		if _, err := tx.Exec(ctx, lockByHand); err != nil {
+			return err
+		}
 		var chosen []relay.ID
 		for id, status := range held.status {
 			switch {
@@ -115,7 +118,7 @@ func (s *Store) CancelMessages(ctx context.Context, ids []relay.ID, from []relay
 			return err
 		}
 		held.note(EffectCancelled, chosen...)
-		return nil
+		return wake(ctx, tx, chosen)
 	})
 }
 

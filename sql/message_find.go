@@ -79,6 +79,26 @@ const (
 			union all
 			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.deliver_at is not null limit $2)
 		) x where x.id < $1 order by x.id desc limit $2`
+	// The deliveries have the key, and so have their own index the messages that were never
+	// taken up. Those of the future that share the shard are looked through.
+	findKey = `
+		select` + findColumns + ` from (
+			(select distinct d.message_id as id from relay.delivery d
+			where d.key = $7 and d.message_id < $1 order by d.message_id desc limit $2)
+			union
+			(select o.id from relay.outbox o
+			where o.status in ('rejected', 'cancelled') and o.key = $7 and o.id < $1 order by o.id desc limit $2)
+			union
+			(select o.id from relay.outbox o
+			where o.status = 'pending' and o.key = $7 and o.deliver_at is null and o.shard = (hashtext($7) & 63)::smallint
+				and o.id < $1 order by o.id desc limit $2)
+			union
+			(select o.id from relay.outbox o
+			where o.status = 'pending' and o.key = $7 and o.deliver_at is not null and o.shard = (hashtext($7) & 63)::smallint
+				and o.id < $1 order by o.id desc limit $2)
+			order by id desc limit $2
+		) k
+		cross join lateral (select * from relay.outbox y where y.id = k.id limit 1) x`
 	countFewPending = `
 	select count(*) from (
 		(select from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
@@ -115,7 +135,7 @@ order by s.id desc limit $3`
 // FindMessages looks at no more than FindWindow messages whose ids come before the id
 // after, and returns at most limit of those that match. A zero id begins with the youngest.
 func (s *Store) FindMessages(ctx context.Context, f MessageFilter, after relay.ID, limit int) (MessagePage, error) {
-	source, err := s.findSource(ctx, f.Status)
+	source, err := s.findSource(ctx, f)
 	if err != nil {
 		return MessagePage{}, err
 	}
@@ -136,11 +156,14 @@ func (s *Store) FindMessages(ctx context.Context, f MessageFilter, after relay.I
 	return collectPage(rows, limit)
 }
 
-// findSource returns the walk that suits a status.
-func (s *Store) findSource(ctx context.Context, status relay.MessageStatus) (string, error) {
-	switch status {
+// findSource returns the walk that suits a filter.
+func (s *Store) findSource(ctx context.Context, f MessageFilter) (string, error) {
+	if f.Key != "" {
+		return findKey, nil
+	}
+	switch f.Status {
 	case relay.MessageOpen, relay.MessageDead, relay.MessageRejected:
-		return fmt.Sprintf(findUnfinished, status), nil
+		return fmt.Sprintf(findUnfinished, f.Status), nil
 	case relay.MessagePending:
 		var n int
 		if err := s.pool.QueryRow(ctx, countFewPending, fewPending+1).Scan(&n); err != nil {

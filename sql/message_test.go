@@ -88,6 +88,46 @@ func sorted(ids []relay.ID) []relay.ID {
 	return slices.SortedFunc(slices.Values(ids), func(a, b relay.ID) int { return strings.Compare(a.String(), b.String()) })
 }
 
+func TestMessagesAreFoundByKeyInEachStatus(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin := db.Admin(t)
+	want := []relay.ID{
+		keyed(t, admin, "k", "done", "a handled", "b handled"),
+		keyed(t, admin, "k", "pending", "a dead"), // sent again by hand
+		keyed(t, admin, "k", "pending"),
+		keyed(t, admin, "k", "rejected"),
+		keyed(t, admin, "k", "cancelled"),
+		insert(t, admin, "topic, key, deliver_at", "'t', 'k', now() + interval '1 day'"),
+	}
+	for _, status := range []string{"done", "pending", "rejected", "cancelled"} {
+		keyed(t, admin, "other", status, "a handled")
+	}
+	if got := find(t, s, MessageFilter{Key: "k"}); !slices.Equal(sorted(got), sorted(want)) {
+		t.Errorf("found %v, want %v", got, want)
+	}
+	if got := find(t, s, MessageFilter{Key: "k", Status: "cancelled"}); !slices.Equal(got, want[4:5]) {
+		t.Errorf("cancelled: found %v, want %v", got, want[4:5])
+	}
+	var pages []relay.ID
+	for page := (MessagePage{More: true}); page.More; pages = append(pages, ids(page)...) {
+		var err error
+		if page, err = s.FindMessages(t.Context(), MessageFilter{Key: "k"}, page.Next, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(sorted(pages), sorted(want)) {
+		t.Errorf("page by page: found %v, want %v", pages, want)
+	}
+}
+
+func ids(page MessagePage) (ids []relay.ID) {
+	for _, m := range page.Messages {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
 func TestTopicPatternsMatchAsAMQPHasThem(t *testing.T) {
 	t.Parallel()
 	for pattern, topics := range map[string]map[string]bool{

@@ -21,6 +21,14 @@ type hotStatement struct {
 	arguments []any
 }
 
+// indexes lists those that the plan has to use where others could serve it badly.
+func (h hotStatement) indexes() []string {
+	if h.sql == fmt.Sprintf(findMessages, findKey) {
+		return []string{"delivery_search", "outbox_untaken_key", "outbox_pending_key", "outbox_delayed"}
+	}
+	return nil
+}
+
 func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 	var deliveries []DeliveryID
 	var taken, open []Change
@@ -56,6 +64,12 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"parked", parkedDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
 		{"parked circuits", parkedCircuits, nil},
+		{"find by key", fmt.Sprintf(findMessages, findKey), []any{[16]byte(ids[0]), FindWindow, 50, "", "", "", "k1", "", "", time.Unix(0, 0), time.Now(), ""}},
+		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit}},
+		{"heads of a key", headsOfKey, []any{"direct", "k1"}},
+		{"wake lines", wakeLines, []any{uuids(ids)}},
+		{"skip heads", skipHeads, []any{messages, subscriptions, instances}},
+		{"retry heads", retryHeads, []any{messages, subscriptions, instances}},
 		{"list subscriptions", listSubscriptions, []any{CountLimit}},
 		{"count outstanding", countOutstanding, []any{"sub", CountLimit}},
 		{"find outstanding", findOutstanding, []any{"sub", 500}},
@@ -106,6 +120,11 @@ func TestPlansOfHotStatementsUseIndexes(t *testing.T) {
 			for _, hot := range hotStatements(ids, lease) {
 				for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 					plan := explain(t, conn, mode, hot)
+					for _, index := range hot.indexes() {
+						if !strings.Contains(plan, index) {
+							t.Errorf("%s (%s) does not use %s\n%s", hot.name, mode, index, plan)
+						}
+					}
 					if scan := seqScan.FindString(plan); scan != "" {
 						t.Errorf("%s (%s): %s\n%s", hot.name, mode, scan, plan)
 					}

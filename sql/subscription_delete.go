@@ -88,12 +88,19 @@ func (s *Store) CancelOutstanding(ctx context.Context, name, reason string, limi
 		return 0, 0, err
 	}
 	err = s.inTx(ctx, "cancel deliveries", func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockByHand); err != nil {
+			return err
+		}
 		held, err := lockAll(ctx, tx, messagesOf(ids))
 		if err != nil {
 			return err
 		}
-		messages, subscriptions, instances := splitDeliveryIDs(held.only(ids))
-		return tx.QueryRow(ctx, cancelDeliveries, messages, subscriptions, instances, reason).Scan(&cancelled)
+		chosen := held.only(ids)
+		messages, subscriptions, instances := splitDeliveryIDs(chosen)
+		if err := tx.QueryRow(ctx, cancelDeliveries, messages, subscriptions, instances, reason).Scan(&cancelled); err != nil {
+			return err
+		}
+		return wake(ctx, tx, messagesOf(chosen))
 	})
 	return cancelled, len(ids), err
 }

@@ -60,6 +60,8 @@ create index outbox_delayed on relay.outbox (shard, deliver_at)
 -- What a person looks for.
 create index outbox_unfinished on relay.outbox (status, id)
   where status in ('open', 'dead', 'rejected');
+create index outbox_untaken_key on relay.outbox (key, id)
+  where status in ('rejected', 'cancelled') and key is not null;
 -- What retention removes.
 create index outbox_ended on relay.outbox (finished_at) where status in ('done', 'cancelled');
 
@@ -108,6 +110,10 @@ create index delivery_parked on relay.delivery (circuit, seq)
   where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed');
 create index delivery_dead on relay.delivery (subscription, updated_at)
   where status = 'dead';
+
+-- What a person looks for by key. Messages that ended without a delivery have
+-- outbox_untaken_key.
+create index delivery_search on relay.delivery (key, message_id) where key is not null;
 
 -- Every failed attempt and the last one.
 create table relay.attempt (

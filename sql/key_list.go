@@ -1,0 +1,115 @@
+package sql
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"relay"
+)
+
+// KeyWaitLimit bounds the count of what waits behind the head of one key.
+const KeyWaitLimit = 10_000
+
+// HeldKey is a key that waits at one subscriber and instance, and the head that holds it.
+type HeldKey struct {
+	Subscription string
+	Instance     string // as stored: it may hold a password
+	Key          string
+	Message      relay.ID // the head
+	Status       relay.DeliveryStatus
+	Reason       string     // why the head waits; empty: it was tried
+	Since        time.Time  // when the head died, or was due first
+	NextAttempt  *time.Time // of the head; nil: none by a time
+	Error        string     // the head's last one
+	Waiting      int        // deliveries behind the head, up to KeyWaitLimit
+}
+
+// A line is held by the first delivery that was not accepted, or that died where the
+// subscription blocks. Both are found by skip scans, however many wait.
+const (
+	headOfLine = `
+	select x.* from (
+		(select * from relay.delivery y
+		where y.key is not null and y.subscription = l.subscription and y.instance = l.instance and y.key = l.key
+			and y.status in ('waiting', 'push_failed', 'handle_failed')
+		order by y.seq limit 1)
+		union all
+		(select * from relay.delivery y
+		where l.blocks and y.key is not null and y.subscription = l.subscription and y.instance = l.instance and y.key = l.key
+			and y.status = 'dead'
+		order by y.seq limit 1)
+	) x order by x.seq limit 1`
+
+	subscribers = `
+	select s.name, s.on_dead = 'block' as blocks from relay.subscription s where $1 = '' or s.name = $1
+	union all
+	select x, false from unnest(array['direct', 'default']) x where $1 = '' or x = $1`
+
+	heldKeys = `
+	select l.subscription, l.instance, l.key, h.message_id, h.status::text, coalesce(h.reason, ''),
+		case when h.status = 'dead' then h.updated_at else h.due_at end, h.next_attempt_at, coalesce(h.last_error, ''), b.n
+	from (
+		select n.name as subscription, n.blocks, k.instance, k.key
+		from (` + subscribers + `) n
+		cross join lateral (
+			(with recursive k as (
+				(select d.instance, d.key from relay.delivery d
+				where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed')
+				order by d.instance, d.key limit 1)
+				union all
+				select x.* from k cross join lateral (
+					select d.instance, d.key from relay.delivery d
+					where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed')
+						and (d.instance, d.key) > (k.instance, k.key)
+					order by d.instance, d.key limit 1
+				) x
+			) select * from k limit $2)
+			union
+			(with recursive k as (
+				(select d.instance, d.key from relay.delivery d
+				where n.blocks and d.key is not null and d.subscription = n.name and d.status = 'dead'
+				order by d.instance, d.key limit 1)
+				union all
+				select x.* from k cross join lateral (
+					select d.instance, d.key from relay.delivery d
+					where d.key is not null and d.subscription = n.name and d.status = 'dead'
+						and (d.instance, d.key) > (k.instance, k.key)
+					order by d.instance, d.key limit 1
+				) x
+			) select * from k limit $2)
+			order by 1, 2 limit $2
+		) k
+		order by 1, 3, 4 limit $2
+	) l
+	cross join lateral (` + headOfLine + `) h
+	cross join lateral (
+		select count(*)::int as n from (
+			select from relay.delivery y
+			where y.key is not null and y.subscription = l.subscription and y.instance = l.instance and y.key = l.key
+				and y.status in ('waiting', 'push_failed', 'handle_failed') and y.seq > h.seq
+			limit $3
+		) z
+	) b
+	order by 1, 2, 3`
+)
+
+// HeldKeys lists the keys that wait at a subscription, or at any if the name is empty, at
+// most limit of them, by subscription, instance and key.
+func (s *Store) HeldKeys(ctx context.Context, subscription string, limit int) ([]HeldKey, error) {
+	rows, err := s.pool.Query(ctx, heldKeys, subscription, limit, KeyWaitLimit)
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", denial(err))
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k HeldKey, err error) {
+		err = row.Scan(&k.Subscription, &k.Instance, &k.Key, (*[16]byte)(&k.Message), &k.Status, &k.Reason,
+			&k.Since, &k.NextAttempt, &k.Error, &k.Waiting)
+		return k, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", denial(err))
+	}
+	return list, nil
+}
