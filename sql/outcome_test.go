@@ -149,3 +149,47 @@ func TestAMendedDestinationReplacesTheFormer(t *testing.T) {
 
 // shardsOf returns the shards of a lease, ascending.
 func shardsOf(lease Lease) []int16 { return slices.Sorted(maps.Keys(lease.Epochs)) }
+
+// Readers end what is orphaned, and must not wait for somebody's session.
+func TestALockedOrphanIsPassedOver(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	locked, free := insert(t, admin, "topic", "'t'"), insert(t, admin, "topic", "'t'")
+	changes := []Change{failed(locked, time.Hour), failed(free, time.Hour)}
+	if _, err := s.WriteTaken(t.Context(), lease, changes); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Exec(t.Context(), "update relay.outbox set status = 'cancelled'"); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), "select from relay.delivery where message_id = $1 for update", [16]byte(locked)); err != nil {
+		t.Fatal(err)
+	}
+	ids := []DeliveryID{changes[0].Delivery, changes[1].Delivery}
+	ended := func() (n int) {
+		t.Helper()
+		if err := s.EndOrphans(t.Context(), ids); err != nil {
+			t.Fatal(err)
+		}
+		if err := admin.QueryRow(t.Context(), "select count(*) from relay.delivery where status = 'cancelled'").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	begun := time.Now()
+	if n := ended(); n != 1 || time.Since(begun) > 5*time.Second {
+		t.Errorf("%d ended after %s", n, time.Since(begun))
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := ended(); n != 2 {
+		t.Errorf("%d ended when nothing is locked", n)
+	}
+}

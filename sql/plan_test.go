@@ -63,6 +63,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"next due", nextDue, []any{all}},
 		{"parked", parkedDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
+		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},
 		{"parked circuits", parkedCircuits, nil},
 		{"find by key", fmt.Sprintf(findMessages, findKey), []any{[16]byte(ids[0]), FindWindow, 50, "", "", "", "k1", "", "", time.Unix(0, 0), time.Now(), ""}},
 		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit}},
