@@ -64,6 +64,10 @@ type Delivery struct {
 	Headers map[string]string
 	// Source is the row's source or the relay's.
 	Source string
+	// Since is when it was last known to be due. An attempt that does not start within a
+	// second of it is not made: it may have been cancelled or paused. Zero: when it is
+	// dispatched.
+	Since time.Time
 	// Refused says why this message can never be sent to this subscriber. Empty: it can.
 	Refused string
 }

@@ -86,7 +86,10 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 		done(relay.Outcome{Class: relay.ClassParked})
 		return
 	}
-	it := item{delivery: delivery, done: done, since: now}
+	it := item{delivery: delivery, done: done, since: delivery.Since}
+	if it.since.IsZero() {
+		it.since = now
+	}
 	l.mu.Lock()
 	switch {
 	case delivery.Subscriber.Paused:
@@ -215,7 +218,7 @@ func (d *Dispatcher) Stop(ctx context.Context) {
 func (d *Dispatcher) work(l *lane, it item) {
 	for {
 		outcome := parked(relay.ReasonFull)
-		if l.mayGo(d.base) {
+		if l.mayGo(d.base, it.since) {
 			outcome = d.attempt(it.delivery)
 		}
 		l.mu.Lock()

@@ -275,3 +275,34 @@ func TestStoppingWhileDestinationsAreForgotten(t *testing.T) {
 	d.Stop(t.Context())
 	group.Wait()
 }
+
+// A message may wait for its key before it waits for its destination, and there for its rate.
+// It was read before all of that, and may have been cancelled meanwhile.
+func TestWhatWasReadASecondAgoIsNotSent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var latest atomic.Int64
+		d := newTestDispatcher(2, func(_ context.Context, delivery *relay.Delivery) relay.Outcome {
+			latest.Store(max(latest.Load(), int64(time.Since(delivery.Since))))
+			time.Sleep(10 * time.Millisecond)
+			return relay.Outcome{Class: relay.ClassHandled}
+		})
+		var out outcomes
+		since := func(delivery *relay.Delivery, age time.Duration) *relay.Delivery {
+			delivery.Since = time.Now().Add(-age)
+			return delivery
+		}
+		d.Dispatch(since(deliveryTo(t, "http://one/"), 900*time.Millisecond), false, out.done)
+		d.Dispatch(since(deliveryTo(t, "http://one/"), 1100*time.Millisecond), false, out.done)
+		for range 3 {
+			rated := since(deliveryTo(t, "http://rated/"), 700*time.Millisecond)
+			rated.Subscriber.Name, rated.Subscriber.RateLimit = "rated", 4
+			d.Dispatch(rated, false, out.done)
+		}
+		time.Sleep(3 * time.Second)
+		if out.count("handled ") != 3 || out.count("parked full") != 2 || time.Duration(latest.Load()) > time.Second {
+			t.Errorf("%v, the latest after %s", out.all, time.Duration(latest.Load()))
+		}
+		d.Stop(t.Context())
+	})
+}

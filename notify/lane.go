@@ -100,16 +100,16 @@ func (l *lane) configure(limit int, perSecond float64) {
 	}
 }
 
-// mayGo waits for the lane's rate, and returns false if that would take longer than maxWait
-// or ctx ends.
-func (l *lane) mayGo(ctx context.Context) bool {
+// mayGo waits for the lane's rate, and returns false if an item that has waited since a time
+// would have waited longer than maxWait then, or if ctx ends.
+func (l *lane) mayGo(ctx context.Context, since time.Time) bool {
 	l.mu.Lock()
 	limiter := l.rate
 	l.mu.Unlock()
 	if limiter == nil {
-		return true
+		return time.Since(since) <= maxWait
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	ctx, cancel := context.WithDeadline(ctx, since.Add(maxWait))
 	defer cancel()
 	return limiter.Wait(ctx) == nil
 }

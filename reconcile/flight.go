@@ -73,13 +73,13 @@ func (f *flight) resume(r router, row *sql.DeliveryRow) {
 }
 
 func (f *flight) add(d *relay.Delivery) {
-	f.legs = append(f.legs, &leg{flight: f, delivery: d, line: lineOf(d), since: time.Now()})
+	f.legs = append(f.legs, &leg{flight: f, delivery: d, line: lineOf(d)})
 	f.left++
 }
 
 // launch hands a flight's deliveries to the dispatcher, each when its line lets it, or
 // writes at once what needs none.
-func (e *Engine) launch(f *flight) {
+func (e *Engine) launch(f *flight, now time.Time) {
 	if c, none := f.needsNone(); none {
 		e.writer.put(f.entry, []sql.Change{c}, f.wake)
 		return
@@ -88,6 +88,7 @@ func (e *Engine) launch(f *flight) {
 		time.AfterFunc(splitAfter, f.takeUp)
 	}
 	for _, l := range f.legs {
+		l.delivery.Since = now
 		if !l.ordered() {
 			l.dispatch()
 			continue

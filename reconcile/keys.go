@@ -47,6 +47,7 @@ func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
 		e.registry.leave(batch...)
 		return
 	}
+	begun := time.Now()
 	messages, deliveries := divide(batch)
 	limits := sql.Limits{MaxPayload: e.config.MaxPayload, Budget: budget}
 	flights := e.readDeliveries(ctx, deliveries, limits)
@@ -54,7 +55,7 @@ func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
 		limits.Budget = max(0, limits.Budget-f.entry.bytes)
 	}
 	flights = append(flights, e.readByKey(ctx, messages, limits)...)
-	e.take(ctx, budget, flights)
+	e.take(ctx, budget, flights, begun)
 }
 
 // readByKey reads the lowest pending messages of the keys of the entries. An entry that

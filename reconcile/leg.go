@@ -13,8 +13,7 @@ type leg struct {
 	flight   *flight
 	delivery *relay.Delivery
 	line     sql.Line // zero: it waits for no key
-	since    time.Time
-	entry    *entry // of its own, once its message is open
+	entry    *entry   // of its own, once its message is open
 	change   sql.Change
 	over     bool // change is its outcome
 }

@@ -166,7 +166,7 @@ func (o *order) expired(before time.Time) (out []*leg) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, at := range o.lines {
-		if len(at.queue) > 0 && at.queue[0].since.Before(before) {
+		if len(at.queue) > 0 && at.queue[0].delivery.Since.Before(before) {
 			out = append(out, at.queue...)
 			at.queue, at.table = nil, true
 		}

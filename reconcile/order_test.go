@@ -12,7 +12,9 @@ import (
 var testLine = sql.Line{Subscription: "default", Key: "k"}
 
 func testLeg(taking bool) *leg {
-	return &leg{flight: &flight{state: state{taking: taking}}, delivery: testDelivery(1), line: testLine, since: time.Now()}
+	l := &leg{flight: &flight{state: state{taking: taking}}, delivery: testDelivery(1), line: testLine}
+	l.delivery.Since = time.Now()
+	return l
 }
 
 // enterAll puts legs into their line, pinned meanwhile.

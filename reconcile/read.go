@@ -18,6 +18,9 @@ const (
 	gather = time.Millisecond
 	// unseenFor is how long a row that the stream showed, but SQL does not, is looked for.
 	unseenFor = time.Second
+	// staleAfter is when what was read, and not handed on, is read again: it may have been
+	// cancelled or paused meanwhile. What was handed on has as long to be sent.
+	staleAfter = time.Second
 )
 
 // read takes what is registered, reads it from the table and hands it on, until ctx ends.
@@ -64,11 +67,12 @@ func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
 		e.registry.leave(batch...)
 		return
 	}
+	begun := time.Now()
 	messages, deliveries := divide(batch)
 	limits := sql.Limits{MaxPayload: e.config.MaxPayload, Budget: budget}
 	flights := e.readMessages(ctx, messages, &limits)
 	flights = append(flights, e.readDeliveries(ctx, deliveries, limits)...)
-	e.take(ctx, budget, flights)
+	e.take(ctx, budget, flights, begun)
 }
 
 // divide tells pending messages from deliveries of open ones.
@@ -83,8 +87,10 @@ func divide(batch []*entry) (messages, deliveries []*entry) {
 	return messages, deliveries
 }
 
-// take settles what was read with what was reserved for it, and launches the flights.
-func (e *Engine) take(ctx context.Context, budget int64, flights []*flight) {
+// take settles what was read, from begun on, with what was reserved for it, and launches the
+// flights. What took too long is read again, once: where the database answers that slowly,
+// nothing would ever be sent.
+func (e *Engine) take(ctx context.Context, budget int64, flights []*flight, begun time.Time) {
 	if len(flights) > 0 {
 		crash.At(crash.AfterRead)
 	}
@@ -99,10 +105,32 @@ func (e *Engine) take(ctx context.Context, budget int64, flights []*flight) {
 		e.registry.leave(held...)
 		return
 	}
+	now := time.Now()
+	if now.Sub(begun) > staleAfter {
+		flights = e.readAgain(flights)
+	}
 	for _, f := range flights {
-		e.launch(f)
+		e.launch(f, now)
 	}
 	e.order.unpin(lines)
+}
+
+// readAgain puts flights back to be read again and returns the others: those that were read
+// again already, and are behind none of their key that is put back now.
+func (e *Engine) readAgain(flights []*flight) (rest []*flight) {
+	var again []*entry
+	back := make(map[string]bool) // keys
+	for _, f := range flights {
+		key := f.message.Key
+		if f.entry.reread && !back[key] {
+			rest = append(rest, f)
+			continue
+		}
+		again = append(again, f.entry)
+		back[key] = key != ""
+	}
+	e.registry.reread(again)
+	return rest
 }
 
 // prepare waits until what was read is durable, and learns what the table holds of the
@@ -111,6 +139,9 @@ func (e *Engine) prepare(ctx context.Context, flights []*flight, held []*entry) 
 	if slices.ContainsFunc(held, func(en *entry) bool { return en.unflushed }) {
 		if err := e.config.Store.EnsureFlushed(ctx); err != nil {
 			return nil, err
+		}
+		for _, en := range held {
+			en.unflushed = false
 		}
 	}
 	for _, f := range flights {
@@ -174,6 +205,9 @@ func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sq
 		ids[i] = en.id
 	}
 	rows, err := e.config.Store.ReadDeliveries(ctx, ids, limits)
+	for i := 0; err == nil && i < len(rows); i++ {
+		err = e.upTo(ctx, rows[i].Version)
+	}
 	e.noteRead(ctx, err)
 	if err != nil {
 		e.registry.leave(entries...)

@@ -19,7 +19,8 @@ type entry struct {
 	rung bool
 	// unflushed says that the row may not be durable yet: it is sent only after its WAL is.
 	unflushed bool
-	looks     int // how often it was looked for in vain
+	looks     int  // how often it was looked for in vain
+	reread    bool // it is read again because it took too long the first time
 	read      bool
 	shard     int16 // once read
 	bytes     int64 // of its body, once read
@@ -179,6 +180,25 @@ func (r *registry) again(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.push(e)
+}
+
+// reread puts entries that were read, and not handed on, back to be read again.
+func (r *registry) reread(entries []*entry) {
+	var counted []entry
+	r.mu.Lock()
+	for _, e := range entries {
+		r.bytes -= e.bytes
+		e.bytes, e.reread = 0, true
+		if e.keyed {
+			counted = append(counted, *e)
+			e.keyed, e.seq = false, 0
+		}
+		r.push(e)
+	}
+	r.mu.Unlock()
+	for i := range counted {
+		r.onLanded(counted[i].key, counted[i].seq)
+	}
 }
 
 // take returns at most n entries without a key to be read.
