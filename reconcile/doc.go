@@ -61,6 +61,14 @@
 // are written one by one as they end. Reading returns the version of the subscriptions, so
 // that no message is routed by ones that are older than itself.
 //
+// # Jobs
+//
+// What a person asks for by filter is done by the owner of shard 0, in batches whose results
+// and progress are part of the same transaction (sql.StepJob). It changes rows as a person
+// would; what is due then comes by the due times, what is pending again is rung for. A
+// delivery that is sent again stands outside the order: its row has no key, and it enters no
+// line. One that died where a dead message holds its key keeps it.
+//
 // # Unflushed rows
 //
 // Under asynchronous commit a row can be seen, be sent, and vanish in a crash. The stream

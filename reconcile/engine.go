@@ -229,6 +229,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.forward(ctx) })
 	intake.Go(func() error { return e.refill(ctx) })
 	intake.Go(func() error { return e.tidy(ctx) })
+	intake.Go(func() error { return e.runJobs(ctx) })
 	for i := range e.config.Groups {
 		intake.Go(func() error { return e.sweep(ctx, i) })
 	}

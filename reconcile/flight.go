@@ -70,6 +70,9 @@ func (f *flight) resume(r router, row *sql.DeliveryRow) {
 	}
 	f.add(d)
 	f.legs[0].entry = f.entry
+	if row.Unordered {
+		f.legs[0].line = sql.Line{}
+	}
 }
 
 func (f *flight) add(d *relay.Delivery) {

@@ -206,7 +206,7 @@ func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sq
 	}
 	rows, err := e.config.Store.ReadDeliveries(ctx, ids, limits)
 	for i := 0; err == nil && i < len(rows); i++ {
-		err = e.upTo(ctx, rows[i].Version)
+		err = e.upTo(ctx, rows[i].Version) // a replay may be for a subscription made a moment ago
 	}
 	e.noteRead(ctx, err)
 	if err != nil {

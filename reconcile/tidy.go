@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"time"
+
+	"relay/sql"
 )
 
 const (
@@ -25,6 +27,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 			e.waker.all()
 		}
 		e.trouble.note("remove old messages", ignoreEnd(ctx, e.Retain(ctx)))
+		e.trouble.note("remove old jobs", ignoreEnd(ctx, e.RetainJobs(ctx)))
 		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.GiveUp(ctx)))
 		n, bytes := e.registry.size()
 		e.config.Metrics.inFlight.Set(float64(n))
@@ -54,6 +57,19 @@ func (e *Engine) Retain(ctx context.Context) error {
 			return err
 		}
 		from = last
+	}
+}
+
+// RetainJobs removes the jobs whose retention is over, with their results.
+func (e *Engine) RetainJobs(ctx context.Context) error {
+	if e.config.Retention == 0 || !e.MaySend(sql.JobShard) {
+		return nil
+	}
+	for {
+		n, err := e.config.Store.RetainJobs(ctx, e.config.Retention, tidyBatch)
+		if err != nil || n < tidyBatch {
+			return err
+		}
 	}
 }
 

@@ -2,9 +2,8 @@ package sql
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,21 +13,28 @@ import (
 // Effect is what a person's change did to one message.
 type Effect string
 
-// The effects. The first three are successes.
+// The effects. The first five are successes.
 const (
 	EffectRetried          Effect = "retried"           // it is sent again
+	EffectReplayed         Effect = "replayed"          // it is sent to the subscription, for the first time or again
+	EffectUnderWay         Effect = "under way"         // it was on its way to the subscription already
 	EffectCancelled        Effect = "cancelled"         // nothing of it is sent any more
 	EffectAlreadyCancelled Effect = "already cancelled" // it was before
 	EffectNotFound         Effect = "not found"         // there is no such message
 	EffectNotEnded         Effect = "not ended"         // it is pending, or goes on by itself
 	EffectEndedWell        Effect = "ended well"        // it is done
 	EffectChanged          Effect = "has changed"       // it has ended otherwise than was asked for
+	EffectNoDelivery       Effect = "no delivery"       // the subscriber has none of it that could be changed
 	EffectLocked           Effect = "locked"            // another session holds its row; a second try may succeed
 )
 
 // Succeeded reports whether the message, or the head of a key, is now as the person wanted it.
 func (e Effect) Succeeded() bool {
-	return e == EffectRetried || e == EffectCancelled || e == EffectAlreadyCancelled || e == EffectSkipped
+	switch e {
+	case EffectRetried, EffectReplayed, EffectUnderWay, EffectCancelled, EffectAlreadyCancelled, EffectSkipped:
+		return true
+	}
+	return false
 }
 
 // Statements of a person's change. The messages are locked by a statement of their own,
@@ -45,12 +51,14 @@ const (
 	// An end that is noted says that the message is sent again with all of its time.
 	retryMessages = `
 	update relay.outbox o set status = 'pending', finished_at = coalesce(o.finished_at, clock_timestamp())
-	from unnest($1::uuid[]) as w(id) where o.id = w.id`
+	from unnest($1::uuid[]) as w(id) where o.id = w.id
+	returning o.id, coalesce(o.key, ''), case when isfinite(o.deliver_at) then o.deliver_at end`
 
 	hurryDeliveries = `
 	update relay.delivery d set next_attempt_at = clock_timestamp(), updated_at = clock_timestamp()
 	from unnest($1::uuid[]) as w(id)
-	where d.message_id = w.id and d.next_attempt_at > clock_timestamp() and d.status in ('waiting', 'push_failed', 'handle_failed')
+	where d.message_id = w.id and ($2 = '' or d.subscription = $2)
+		and d.next_attempt_at > clock_timestamp() and d.status in ('waiting', 'push_failed', 'handle_failed')
 	returning d.message_id`
 
 	cancelMessages = `
@@ -67,41 +75,57 @@ const (
 	cross join lateral (select o.id from relay.outbox o where o.id = w.id limit 1) x`
 )
 
-// RetryMessages sends messages again whose status is among from: one that has ended becomes
-// pending and has all of its attempts and all of its time again; the deliveries of an open
-// one that wait for a later time are due at once. Payloads never change. The effects are in
-// the order of the ids, of which none may stand there twice.
+// RetryMessages sends messages again whose status is among from, with all of their attempts
+// and all of their time. One that ended well somewhere is sent only to the others, unless it
+// is done; any other becomes pending and is routed anew. The deliveries of an open one that
+// wait for a later time are due at once. Payloads never change. The effects are in the order
+// of the ids, of which none may stand there twice.
 func (s *Store) RetryMessages(ctx context.Context, ids []relay.ID, from []relay.MessageStatus) ([]Effect, error) {
-	return s.change(ctx, "retry messages", ids, func(tx pgx.Tx, held heldMessages) error {
-		var again, open []relay.ID
-		for id, status := range held.status {
-			switch {
-			case !slices.Contains(from, status):
-			case status == relay.MessageOpen:
-				open = append(open, id)
-			case status != relay.MessagePending:
-				again = append(again, id)
-			}
-		}
-		if _, err := tx.Exec(ctx, retryMessages, uuids(again)); err != nil {
-			return err
-		}
-		rows, err := tx.Query(ctx, hurryDeliveries, uuids(open))
-		hurried, err := collectIDs("set deliveries due", rows, err)
-		if err != nil {
-			return err
-		}
-		held.note(EffectRetried, again...)
-		held.note(EffectRetried, hurried...)
-		return nil
-	})
+	return s.change(ctx, "retry messages", ids, retryAll(from))
+}
+
+// RetryDeliveries is RetryMessages for one subscriber alone: what is dead or cancelled there
+// is sent again, with force also what ended well, and nothing to anybody else. Messages are
+// left alone that are pending.
+func (s *Store) RetryDeliveries(ctx context.Context, ids []relay.ID, subscription string, force bool) ([]Effect, error) {
+	return s.change(ctx, "retry deliveries", ids, retryFor(subscription, force))
 }
 
 // CancelMessages cancels messages whose status is among from, with those of their deliveries
 // that have not ended or are dead; their keys go on. What is under way at that moment is not
 // called back. One that is done stays so. The effects are in the order of the ids, of which none may stand there twice.
 func (s *Store) CancelMessages(ctx context.Context, ids []relay.ID, from []relay.MessageStatus) ([]Effect, error) {
-	return s.change(ctx, "cancel messages", ids, func(tx pgx.Tx, held heldMessages) error {
+	return s.change(ctx, "cancel messages", ids, cancelAll(from))
+}
+
+// action changes messages that are locked, and notes what became of each.
+type action func(ctx context.Context, tx pgx.Tx, held *heldMessages) error
+
+func retryAll(from []relay.MessageStatus) action {
+	return func(ctx context.Context, tx pgx.Tx, held *heldMessages) error {
+		chosen := held.among(from)
+		partly, err := reopen(ctx, tx, append(chosen[relay.MessageDead], chosen[relay.MessageCancelled]...), "", reopenPartly)
+		if err != nil {
+			return err
+		}
+		held.note(EffectRetried, partly...)
+		var again []relay.ID
+		for status, ids := range chosen {
+			for _, id := range ids {
+				if status != relay.MessageOpen && status != relay.MessagePending && held.effect[id] == "" {
+					again = append(again, id)
+				}
+			}
+		}
+		if err := held.setBack(ctx, tx, again); err != nil {
+			return err
+		}
+		return held.hurry(ctx, tx, chosen[relay.MessageOpen], "")
+	}
+}
+
+func cancelAll(from []relay.MessageStatus) action {
+	return func(ctx context.Context, tx pgx.Tx, held *heldMessages) error {
 		if _, err := tx.Exec(ctx, lockByHand); err != nil {
 			return err
 		}
@@ -119,38 +143,96 @@ func (s *Store) CancelMessages(ctx context.Context, ids []relay.ID, from []relay
 		}
 		held.note(EffectCancelled, chosen...)
 		return wake(ctx, tx, chosen)
-	})
+	}
 }
 
 // heldMessages are messages locked by a transaction, and what became of them in it.
 type heldMessages struct {
 	status map[relay.ID]relay.MessageStatus
 	effect map[relay.ID]Effect
+	// pending are the messages that were set back, for whoever rings for them.
+	pending []relay.Ring
 }
 
-func (h heldMessages) note(e Effect, ids ...relay.ID) {
+func (h *heldMessages) note(e Effect, ids ...relay.ID) {
 	for _, id := range ids {
 		h.effect[id] = e
 	}
 }
 
+// among sorts the messages by their status, as far as it is one of some.
+func (h *heldMessages) among(some []relay.MessageStatus) map[relay.MessageStatus][]relay.ID {
+	chosen := make(map[relay.MessageStatus][]relay.ID)
+	for id, status := range h.status {
+		if slices.Contains(some, status) {
+			chosen[status] = append(chosen[status], id)
+		}
+	}
+	return chosen
+}
+
+// without lists the messages whose status is none of some.
+func (h *heldMessages) without(some ...relay.MessageStatus) (ids []relay.ID) {
+	for id, status := range h.status {
+		if !slices.Contains(some, status) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// setBack makes messages pending.
+func (h *heldMessages) setBack(ctx context.Context, tx pgx.Tx, ids []relay.ID) error {
+	rows, err := tx.Query(ctx, retryMessages, uuids(ids))
+	if err != nil {
+		return err
+	}
+	var ring relay.Ring
+	var at *time.Time
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&ring.ID), &ring.Key, &at}, func() error {
+		ring.DeliverAt = time.Time{}
+		if at != nil {
+			ring.DeliverAt = *at
+		}
+		h.pending = append(h.pending, ring)
+		h.note(EffectRetried, ring.ID)
+		return nil
+	})
+	return err
+}
+
+// hurry makes deliveries of open messages due that wait for a later time: those of a
+// subscription, or all if it is empty.
+func (h *heldMessages) hurry(ctx context.Context, tx pgx.Tx, ids []relay.ID, subscription string) error {
+	rows, err := tx.Query(ctx, hurryDeliveries, uuids(ids), subscription)
+	hurried, err := collectIDs("set deliveries due", rows, err)
+	h.note(EffectRetried, hurried...)
+	return err
+}
+
 // change locks what it can of the messages, lets act change them, and says what became of
 // each.
-func (s *Store) change(ctx context.Context, operation string, ids []relay.ID, act func(pgx.Tx, heldMessages) error) (effects []Effect, err error) {
+func (s *Store) change(ctx context.Context, operation string, ids []relay.ID, act action) (effects []Effect, err error) {
 	err = s.inTx(ctx, operation, func(tx pgx.Tx) error {
-		held, err := lockAll(ctx, tx, ids)
-		if err != nil {
-			return denial(err)
-		}
-		if err := act(tx, held); err != nil {
-			return denial(err)
-		}
-		rows, err := tx.Query(ctx, existingMessages, uuids(ids))
-		there, err := collectIDs("look for messages", rows, err)
-		effects = held.effects(ids, there)
+		effects, _, err = act.on(ctx, tx, ids)
 		return err
 	})
 	return effects, err
+}
+
+// on applies an action to messages in a transaction, and returns the effects in the order of
+// the ids, and which messages are pending again.
+func (act action) on(ctx context.Context, tx pgx.Tx, ids []relay.ID) ([]Effect, []relay.Ring, error) {
+	held, err := lockAll(ctx, tx, ids)
+	if err != nil {
+		return nil, nil, denial(err)
+	}
+	if err := act(ctx, tx, &held); err != nil {
+		return nil, nil, denial(err)
+	}
+	rows, err := tx.Query(ctx, existingMessages, uuids(ids))
+	there, err := collectIDs("look for messages", rows, err)
+	return held.effects(ids, there), held.pending, err
 }
 
 func lockAll(ctx context.Context, tx pgx.Tx, ids []relay.ID) (heldMessages, error) {
@@ -169,7 +251,7 @@ func lockAll(ctx context.Context, tx pgx.Tx, ids []relay.ID) (heldMessages, erro
 }
 
 // effects says of each message what was noted, or else why nothing was.
-func (h heldMessages) effects(ids, there []relay.ID) []Effect {
+func (h *heldMessages) effects(ids, there []relay.ID) []Effect {
 	exists := make(map[relay.ID]bool, len(there))
 	for _, id := range there {
 		exists[id] = true
@@ -193,24 +275,4 @@ func (h heldMessages) effects(ids, there []relay.ID) []Effect {
 		}
 	}
 	return effects
-}
-
-const copyMessage = `
-insert into relay.outbox (topic, key, payload, body, content_type, headers, source, destination, deliver_at)
-select o.topic, o.key, o.payload, o.body, o.content_type, o.headers, o.source, coalesce(nullif($2, ''), o.destination),
-	case when o.deliver_at > clock_timestamp() then o.deliver_at end
-from relay.outbox o where o.id = $1
-returning id`
-
-// CopyMessage inserts a message of the same content under a new id, which it returns, with a
-// destination of its own unless that is empty. It returns ErrGone if there is none to copy.
-func (s *Store) CopyMessage(ctx context.Context, id relay.ID, destination string) (copied relay.ID, err error) {
-	err = s.pool.QueryRow(ctx, copyMessage, [16]byte(id), destination).Scan((*[16]byte)(&copied))
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = ErrGone
-	}
-	if err != nil {
-		return copied, fmt.Errorf("copy message %s: %w", id, denial(err))
-	}
-	return copied, nil
 }

@@ -22,18 +22,30 @@ const fewPending = 20_000
 
 // MessageFilter says which messages are looked for. An empty field matches all.
 type MessageFilter struct {
-	Status relay.MessageStatus
+	Status relay.MessageStatus `json:"status,omitempty"`
 	// Topic is a topic, or a pattern as AMQP has them: * stands for one word, # for any
 	// number of them.
-	Topic string
-	Key   string
+	Topic string `json:"topic,omitempty"`
+	Key   string `json:"key,omitempty"`
 	// Source is the row's own; that of the relay stands in no row.
-	Source string
+	Source string `json:"source,omitempty"`
 	// Subscription is a subscriber of the message. Together with the status dead or open, it
-	// is the one whose delivery is dead or has not ended.
-	Subscription string
-	Cause        string    // a part of the message's last error, in either case
-	Since, Until time.Time // of the insertion; Until is excluded
+	// is the one whose delivery is dead or has not ended; a message that is dead there may
+	// be open still, for the sake of others.
+	Subscription string `json:"subscription,omitempty"`
+	// Cause is a part of the last error, in either case: of the delivery to Subscription, or
+	// of the message if that is empty.
+	Cause string    `json:"cause,omitempty"`
+	Since time.Time `json:"since,omitzero"` // of the insertion
+	Until time.Time `json:"until,omitzero"` // of the insertion; excluded
+	// ReplayTo is a subscription to which messages are replayed: those with one of the Topics
+	// or with its name as their destination, whatever became of them, if they were taken up
+	// and not cancelled.
+	ReplayTo string   `json:"replay_to,omitempty"`
+	Topics   []string `json:"topics,omitempty"` // patterns; for ReplayTo alone
+	// AsOf leaves out what a job did not count: what has ended, or has been sent to
+	// ReplayTo or Subscription, since then.
+	AsOf time.Time `json:"as_of,omitzero"`
 }
 
 // MessageSummary is what a list shows of a message.
@@ -71,6 +83,12 @@ const (
 	findUnfinished = `
 		select` + findColumns + ` from relay.outbox x
 		where x.status = '%s' and x.id < $1 order by x.id desc limit $2`
+	findDeadThere = `
+		select * from (
+			(select` + findColumns + ` from relay.outbox x where x.status = 'dead' and x.id < $1 order by x.id desc limit $2)
+			union all
+			(select` + findColumns + ` from relay.outbox x where x.status = 'open' and x.id < $1 order by x.id desc limit $2)
+		) x order by x.id desc limit $2`
 	findFewPending = `
 		select * from (
 			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.key is null and x.deliver_at is null limit $2)
@@ -84,17 +102,20 @@ const (
 	findKey = `
 		select` + findColumns + ` from (
 			(select distinct d.message_id as id from relay.delivery d
-			where d.key = $7 and d.message_id < $1 order by d.message_id desc limit $2)
+			where d.key = $6 and d.message_id < $1 order by d.message_id desc limit $2)
+			union
+			(select distinct d.message_id from relay.delivery d
+			where d.search_key = $6 and d.message_id < $1 order by d.message_id desc limit $2)
 			union
 			(select o.id from relay.outbox o
-			where o.status in ('rejected', 'cancelled') and o.key = $7 and o.id < $1 order by o.id desc limit $2)
+			where o.status in ('rejected', 'cancelled') and o.key = $6 and o.id < $1 order by o.id desc limit $2)
 			union
 			(select o.id from relay.outbox o
-			where o.status = 'pending' and o.key = $7 and o.deliver_at is null and o.shard = (hashtext($7) & 63)::smallint
+			where o.status = 'pending' and o.key = $6 and o.deliver_at is null and o.shard = (hashtext($6) & 63)::smallint
 				and o.id < $1 order by o.id desc limit $2)
 			union
 			(select o.id from relay.outbox o
-			where o.status = 'pending' and o.key = $7 and o.deliver_at is not null and o.shard = (hashtext($7) & 63)::smallint
+			where o.status = 'pending' and o.key = $6 and o.deliver_at is not null and o.shard = (hashtext($6) & 63)::smallint
 				and o.id < $1 order by o.id desc limit $2)
 			order by id desc limit $2
 		) k
@@ -109,28 +130,43 @@ const (
 	) x`
 )
 
+// judgeMessages says of each message of a source whether it matches, and numbers them.
+const judgeMessages = `
+select o.*, row_number() over (order by o.id desc) as n,
+	($3 = '' or o.status::text = $3 or $3 = 'dead' and $11 <> '' and o.status = 'open')
+		and ($4 = '' or o.topic = $4) and ($5 = '' or o.topic ~ $5)
+		and ($6 = '' or coalesce(o.key = $6, false)) and ($7 = '' or coalesce(o.source = $7, false))
+		and ($8 = '' or $11 <> '' or coalesce(strpos(lower(o.last_error), lower($8)) > 0, false))
+		and ($9::timestamptz is null or o.created_at >= $9) and ($10::timestamptz is null or o.created_at < $10)
+		and ($11 = '' or exists (
+			select from relay.delivery d where d.message_id = o.id and d.subscription = $11
+				and case $3
+					when 'dead' then d.status = 'dead'
+					when 'open' then d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
+					else true end
+				and ($8 = '' or coalesce(strpos(lower(d.last_error), lower($8)) > 0, false))
+				and ($12::timestamptz is null or d.updated_at < $12)
+		))
+		and ($12::timestamptz is null or $11 <> '' or $13 <> '' or o.finished_at is null or o.finished_at < $12)
+		and ($13 = '' or o.status not in ('pending', 'cancelled')
+			and coalesce(o.destination = $13 or o.destination is null and o.topic ~ any ($14::text[]), false)
+			and not exists (
+				select from relay.delivery d where d.message_id = o.id and d.subscription = $13 and d.updated_at >= $12
+			)) as matched
+from (%s) o`
+
 // findMessages picks what matches from a source. The last row of a whole window comes along
 // whether it matches or not: it says where to go on.
 const findMessages = `
 select s.matched, s.n, s.id, s.created_at, s.status::text, s.topic, coalesce(s.key, ''), coalesce(s.source, ''),
 	coalesce(s.destination, ''), s.deliver_at, s.finished_at, coalesce(s.last_error, ''), s.outstanding, s.size
-from (
-	select o.*, row_number() over (order by o.id desc) as n,
-		($4 = '' or o.status::text = $4) and ($5 = '' or o.topic = $5) and ($6 = '' or o.topic ~ $6)
-			and ($7 = '' or coalesce(o.key = $7, false)) and ($8 = '' or coalesce(o.source = $8, false))
-			and ($9 = '' or coalesce(strpos(lower(o.last_error), lower($9)) > 0, false))
-			and ($10::timestamptz is null or o.created_at >= $10) and ($11::timestamptz is null or o.created_at < $11)
-			and ($12 = '' or exists (
-				select from relay.delivery d where d.message_id = o.id and d.subscription = $12
-					and case $4
-						when 'dead' then d.status = 'dead'
-						when 'open' then d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
-						else true end
-			)) as matched
-	from (%s) o
-) s
+from (` + judgeMessages + `) s
 where s.matched or s.n = $2
-order by s.id desc limit $3`
+order by s.id desc limit $15`
+
+const countMessages = `
+select count(*) filter (where s.matched), (array_agg(s.id) filter (where s.n = $2))[1]
+from (` + judgeMessages + `) s`
 
 // FindMessages looks at no more than FindWindow messages whose ids come before the id
 // after, and returns at most limit of those that match. A zero id begins with the youngest.
@@ -139,32 +175,62 @@ func (s *Store) FindMessages(ctx context.Context, f MessageFilter, after relay.I
 	if err != nil {
 		return MessagePage{}, err
 	}
-	exact, pattern := f.Topic, ""
-	if strings.ContainsAny(f.Topic, "*#") {
-		exact, pattern = "", topicExpression(f.Topic)
-	}
-	if after == (relay.ID{}) {
-		for i := range after {
-			after[i] = 0xff
-		}
-	}
-	rows, err := s.pool.Query(ctx, fmt.Sprintf(findMessages, source), [16]byte(after), FindWindow, limit, string(f.Status), exact, pattern,
-		f.Key, f.Source, f.Cause, timeOrNil(f.Since), timeOrNil(f.Until), f.Subscription)
+	rows, err := s.pool.Query(ctx, fmt.Sprintf(findMessages, source), append(f.arguments(after), limit)...)
 	if err != nil {
 		return MessagePage{}, fmt.Errorf("look for messages: %w", denial(err))
 	}
 	return collectPage(rows, limit)
 }
 
+// CountMessages counts the messages that match, window by window: it takes as long as
+// looking at all messages does, some seconds for a million.
+func (s *Store) CountMessages(ctx context.Context, f MessageFilter) (total int64, err error) {
+	for next := (&relay.ID{}); next != nil; {
+		source, err := s.findSource(ctx, f)
+		if err != nil {
+			return total, err
+		}
+		var n int64
+		var last *[16]byte // nil: the window was not whole
+		err = s.pool.QueryRow(ctx, fmt.Sprintf(countMessages, source), f.arguments(*next)...).Scan(&n, &last)
+		next = (*relay.ID)(last)
+		if err != nil {
+			return total, fmt.Errorf("count messages: %w", denial(err))
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// arguments are those of judgeMessages.
+func (f MessageFilter) arguments(after relay.ID) []any {
+	exact, pattern := f.Topic, ""
+	if strings.ContainsAny(f.Topic, "*#") {
+		exact, pattern = "", topicExpression(f.Topic)
+	}
+	topics := make([]string, len(f.Topics))
+	for i, t := range f.Topics {
+		topics[i] = topicExpression(t)
+	}
+	if after == (relay.ID{}) {
+		for i := range after {
+			after[i] = 0xff
+		}
+	}
+	return []any{[16]byte(after), FindWindow, string(f.Status), exact, pattern, f.Key, f.Source, f.Cause,
+		timeOrNil(f.Since), timeOrNil(f.Until), f.Subscription, timeOrNil(f.AsOf), f.ReplayTo, topics}
+}
+
 // findSource returns the walk that suits a filter.
 func (s *Store) findSource(ctx context.Context, f MessageFilter) (string, error) {
-	if f.Key != "" {
+	switch {
+	case f.Key != "":
 		return findKey, nil
-	}
-	switch f.Status {
-	case relay.MessageOpen, relay.MessageDead, relay.MessageRejected:
+	case f.Status == relay.MessageDead && f.Subscription != "":
+		return findDeadThere, nil
+	case f.Status == relay.MessageOpen, f.Status == relay.MessageDead, f.Status == relay.MessageRejected:
 		return fmt.Sprintf(findUnfinished, f.Status), nil
-	case relay.MessagePending:
+	case f.Status == relay.MessagePending:
 		var n int
 		if err := s.pool.QueryRow(ctx, countFewPending, fewPending+1).Scan(&n); err != nil {
 			return "", fmt.Errorf("look for messages: %w", denial(err))

@@ -327,7 +327,8 @@ func TestALargeTableIsWalkedByIndexAndInWindows(t *testing.T) {
 	}
 	defer conn.Close(t.Context())
 	some := func(source string) []any {
-		return []any{[16]byte{0xff}, 1000, 50, "", "", "", "", "", "", timeOrNil(time.Now()), timeOrNil(time.Now()), source}
+		f := MessageFilter{Since: time.Now(), Until: time.Now(), AsOf: time.Now(), Subscription: source}
+		return append(f.arguments(relay.ID{0xff}), 50)
 	}
 	ids := uuids(find(t, s, MessageFilter{Status: "dead", Topic: "t0"})[:100])
 	for _, statistics := range []string{"select 1", "analyze relay.outbox, relay.delivery"} {
@@ -341,10 +342,11 @@ func TestALargeTableIsWalkedByIndexAndInWindows(t *testing.T) {
 			"outbox_delayed":    {"count pending", countFewPending, []any{100}},
 			"Index":             {"lock", lockMessages, []any{ids}},
 			"Index Scan using":  {"retry", retryMessages, []any{ids}},
-			"delivery_":         {"hurry", hurryDeliveries, []any{ids}},
-			"delivery_pkey":     {"cancel", cancelMessages, []any{ids}},
-			"attempt_message":   {"attempts", showAttempts, []any{ids[0], 10}},
-			"delivery_due":      {"earliest due", earliestDue, nil},
+			"delivery_":         {"hurry", hurryDeliveries, []any{ids, ""}},
+			"Index Scan Backward using outbox_unfinished": {"list dead there", fmt.Sprintf(findMessages, findDeadThere), some("s")},
+			"delivery_pkey":   {"cancel", cancelMessages, []any{ids}},
+			"attempt_message": {"attempts", showAttempts, []any{ids[0], 10}},
+			"delivery_due":    {"earliest due", earliestDue, nil},
 		} {
 			plan := explain(t, conn, "force_generic_plan", hot)
 			if seqScan.MatchString(plan) || !strings.Contains(plan, index) {

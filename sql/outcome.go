@@ -135,7 +135,7 @@ delivery as (
 		attempts = excluded.attempts, handle_attempts = excluded.handle_attempts,
 		next_attempt_at = excluded.next_attempt_at, response_code = excluded.response_code,
 		last_error = excluded.last_error, delivered_at = excluded.delivered_at, handled_at = excluded.handled_at,
-		updated_at = clock_timestamp(), due_at = clock_timestamp()
+		updated_at = clock_timestamp(), due_at = clock_timestamp(), key = excluded.key, search_key = null
 ),
 former as (
 	update relay.delivery d set status = 'cancelled', reason = null, next_attempt_at = null, updated_at = clock_timestamp()

@@ -24,7 +24,7 @@ type hotStatement struct {
 // indexes lists those that the plan has to use where others could serve it badly.
 func (h hotStatement) indexes() []string {
 	if h.sql == fmt.Sprintf(findMessages, findKey) {
-		return []string{"delivery_search", "outbox_untaken_key", "outbox_pending_key", "outbox_delayed"}
+		return []string{"delivery_search ", "delivery_search_again", "outbox_untaken_key", "outbox_pending_key", "outbox_delayed"}
 	}
 	return nil
 }
@@ -65,7 +65,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
 		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},
 		{"parked circuits", parkedCircuits, nil},
-		{"find by key", fmt.Sprintf(findMessages, findKey), []any{[16]byte(ids[0]), FindWindow, 50, "", "", "", "k1", "", "", time.Unix(0, 0), time.Now(), ""}},
+		{"find by key", fmt.Sprintf(findMessages, findKey), append(MessageFilter{Key: "k1", Since: time.Unix(0, 0), Until: time.Now(), AsOf: time.Now()}.arguments(ids[0]), 50)},
 		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit}},
 		{"heads of a key", headsOfKey, []any{"direct", "k1"}},
 		{"wake lines", wakeLines, []any{uuids(ids)}},
@@ -75,6 +75,10 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"count outstanding", countOutstanding, []any{"sub", CountLimit}},
 		{"find outstanding", findOutstanding, []any{"sub", 500}},
 		{"cancel deliveries", cancelDeliveries, []any{messages, subscriptions, instances, "why"}},
+		{"reopen partly", reopenDeliveries(reopenPartly), []any{uuids(ids), ""}},
+		{"reopen failed", reopenDeliveries(reopenFailed), []any{uuids(ids), "direct"}},
+		{"replay", replayDeliveries, []any{uuids(ids), "sub"}},
+		{"cancel for one", cancelForOne, []any{uuids(ids), "direct"}},
 	}
 }
 

@@ -69,8 +69,8 @@ func TestDeadMessagesAreRetriedBesideARunningRelay(t *testing.T) {
 		t.Errorf("by id: code %d, %q, %q", code, out, errs)
 	}
 	begun := time.Now()
-	code, out, errs = s.messages(t, "retry", "--status=dead", "--topic=order.*", "--yes", "--rate=20")
-	if code != 0 || strings.Count(out, "  retried\n") != 29 || !strings.Contains(errs, "29 dead messages match") {
+	code, out, errs = s.messages(t, "retry", "--status=dead", "--topic=order.*", "--yes", "--rate=20", "--wait")
+	if code != 0 || !strings.Contains(out, ": done, 29 of 29\n") || !strings.Contains(errs, "29 dead messages match") {
 		t.Errorf("by filter: code %d, %q, %q", code, out, errs)
 	}
 	if took := time.Since(begun); took < time.Second {
@@ -156,17 +156,20 @@ func TestRetryAndCancelManyWhileARelayDelivers(t *testing.T) {
 	harness.Eventually(t, 30*time.Second, "some are dead", func() bool {
 		return s.text(t, "select (count(*) > 100)::text from relay.outbox where status = 'dead'") == "true"
 	})
-	for _, args := range [][]string{{"cancel", "--status=open", "--yes"}, {"retry", "--status=dead", "--yes"}, {"cancel", "--status=pending", "--yes"}} {
-		if _, out, errs := s.messages(t, args...); strings.Contains(out, "locked") || strings.Contains(errs, "SQLSTATE") {
+	for _, args := range [][]string{{"cancel", "--status=open", "--yes", "--wait"}, {"retry", "--status=dead", "--yes", "--wait"}, {"cancel", "--status=pending", "--yes", "--wait"}} {
+		if _, _, errs := s.messages(t, args...); strings.Contains(errs, "SQLSTATE") {
 			t.Errorf("%v: %s", args, errs)
 		}
 	}
 	works.Store(true)
 	harness.Eventually(t, 60*time.Second, "all others are retried until they are done", func() bool {
-		s.messages(t, "retry", "--status=dead", "--yes")
+		s.messages(t, "retry", "--status=dead", "--yes", "--wait")
 		return s.text(t, "select count(*)::text from relay.outbox where status not in ('done', 'cancelled')") == "0"
 	})
 	s.settled(t, 20*time.Second)
+	if n := s.text(t, "select count(*)::text from relay.job_result where result = 'locked'"); n != "0" {
+		t.Errorf("%s messages could not be had", n)
+	}
 	if n := s.text(t, `select count(*)::text from relay.outbox o where status = 'done'
 		and not exists (select from relay.delivery d where d.message_id = o.id and d.status = 'handled')`); n != "0" {
 		t.Errorf("%s messages are done and were never handled", n)
@@ -332,8 +335,8 @@ func openTerminal(t *testing.T) (person, program *os.File) {
 func TestAPersonIsAskedOnATerminal(t *testing.T) {
 	t.Parallel()
 	s := bare(t)
-	id := s.text(t, "insert into relay.outbox (topic, status) values ('t', 'dead') returning id::text")
-	for _, tt := range []struct{ answer, left string }{{"\n", "dead"}, {"no\n", "dead"}, {"y\n", "cancelled"}} {
+	s.exec(t, "insert into relay.outbox (topic, status) values ('t', 'dead')")
+	for _, tt := range []struct{ answer, jobs string }{{"\n", "0"}, {"no\n", "0"}, {"y\n", "1"}} {
 		person, program := openTerminal(t)
 		cmd := command(t, []string{"messages", "cancel", "--status=dead"}, "RELAY_DATABASE_URL="+s.db.URL)
 		var errs logBuffer
@@ -345,8 +348,9 @@ func TestAPersonIsAskedOnATerminal(t *testing.T) {
 		if _, err := person.WriteString(tt.answer); err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Wait(); (err == nil) != (tt.left == "cancelled") || s.status(t, id) != tt.left {
-			t.Errorf("after %q: %v, the message is %s\n%s", tt.answer, err, s.status(t, id), &errs)
+		jobs := "select count(*)::text from relay.job where kind = 'cancel' and total = 1"
+		if err := cmd.Wait(); (err == nil) != (tt.jobs == "1") || s.text(t, jobs) != tt.jobs {
+			t.Errorf("after %q: %v, %s jobs\n%s", tt.answer, err, s.text(t, jobs), &errs)
 		}
 	}
 }

@@ -15,8 +15,9 @@ type CLI struct {
 	Run           RunCmd           `cmd:"" help:"Deliver messages until told to stop."`
 	Send          SendCmd          `cmd:"" help:"Insert one message through the outbox."`
 	Messages      MessagesCmd      `cmd:"" help:"List, show, retry, copy and cancel messages."`
-	Subscriptions SubscriptionsCmd `cmd:"" help:"List, set, pause, resume, test and delete subscriptions."`
+	Subscriptions SubscriptionsCmd `cmd:"" help:"List, set, pause, resume, test, replay and delete subscriptions."`
 	Keys          KeysCmd          `cmd:"" help:"List the keys that wait, and skip or retry what they wait for."`
+	Jobs          JobsCmd          `cmd:"" help:"List, show, stop and resume what goes on in the background."`
 	Status        StatusCmd        `cmd:"" help:"Show on one screen how relays, messages and deliveries stand."`
 	Demo          DemoCmd          `cmd:"" help:"Show the relay at work on throw-away servers; needs no configuration."`
 	Doctor        DoctorCmd        `cmd:"" help:"Check all that the relay needs, and name the command that mends what is wrong."`

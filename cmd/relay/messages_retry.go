@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"relay"
+	"relay/sql"
 )
 
 // MessagesRetryCmd is `relay messages retry`.
@@ -21,11 +22,15 @@ func (c MessagesRetryCmd) Validate() error {
 	case c.Status == relay.MessageDone && !c.Force:
 		return errors.New("--status done: these ended well; --force sends them again")
 	}
-	return c.choice.Validate()
+	given := c.choice
+	if len(c.IDs) > 0 {
+		given.Subscription = ""
+	}
+	return given.Validate()
 }
 
-// Run sends messages again. One that has ended is pending again, with all of its attempts
-// and all of its time; one that waits for its next attempt is due at once.
+// Run sends messages again, with all of their attempts and all of their time; one that waits
+// for its next attempt is due at once. With a subscription nobody else gets them.
 func (c MessagesRetryCmd) Run(ctx context.Context, app *App) error {
 	store, err := dialStore(ctx, app)
 	if err != nil {
@@ -36,7 +41,12 @@ func (c MessagesRetryCmd) Run(ctx context.Context, app *App) error {
 	if c.Force {
 		from = append(from, relay.MessageDone)
 	}
-	return c.run(ctx, app, store, "retry", from, store.RetryMessages)
+	return c.run(ctx, app, store, sql.JobRetry, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
+		if c.Subscription != "" {
+			return store.RetryDeliveries(ctx, ids, c.Subscription, c.Force)
+		}
+		return store.RetryMessages(ctx, ids, from)
+	})
 }
 
 // MessagesCancelCmd is `relay messages cancel`.
@@ -58,5 +68,7 @@ func (c MessagesCancelCmd) Run(ctx context.Context, app *App) error {
 	}
 	defer store.Close()
 	from := []relay.MessageStatus{relay.MessagePending, relay.MessageOpen, relay.MessageDead, relay.MessageRejected}
-	return c.run(ctx, app, store, "cancel", from, store.CancelMessages)
+	return c.run(ctx, app, store, sql.JobCancel, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
+		return store.CancelMessages(ctx, ids, from)
+	})
 }

@@ -17,6 +17,7 @@ type SubscriptionsCmd struct {
 	Pause  SubscriptionsPauseCmd  `cmd:"" help:"Keep a subscription's messages in the table."`
 	Resume SubscriptionsResumeCmd `cmd:"" help:"Send again what waits for a paused subscription."`
 	Test   SubscriptionsTestCmd   `cmd:"" help:"Send one test message to a subscription alone, and say how it ended."`
+	Replay SubscriptionsReplayCmd `cmd:"" help:"Send the messages of the past to a subscription, by a job in the background."`
 	Delete SubscriptionsDeleteCmd `cmd:"" help:"Delete a subscription."`
 }
 

@@ -87,6 +87,7 @@ create table relay.delivery (
   shard           smallint not null,
   seq             bigint not null,
   key             text,
+  search_key      text,
   primary key (message_id, subscription, instance)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
@@ -94,6 +95,9 @@ comment on column relay.delivery.due_at is
   'from when RELAY_GIVE_UP_AFTER counts: deliver_at or created_at, or when a person asked for it again';
 comment on column relay.delivery.circuit is
   'the destination whose health and concurrency this delivery shares: origin, broker, or subscription';
+
+comment on column relay.delivery.search_key is
+  'the key of a message that a person had sent again: key is null then, and the delivery outside the order';
 
 create index delivery_key on relay.delivery (subscription, instance, key, seq)
   where key is not null and status in ('waiting', 'push_failed', 'handle_failed');
@@ -114,6 +118,7 @@ create index delivery_dead on relay.delivery (subscription, updated_at)
 -- What a person looks for by key. Messages that ended without a delivery have
 -- outbox_untaken_key.
 create index delivery_search on relay.delivery (key, message_id) where key is not null;
+create index delivery_search_again on relay.delivery (search_key, message_id) where search_key is not null;
 
 -- Every failed attempt and the last one.
 create table relay.attempt (

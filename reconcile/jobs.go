@@ -1,0 +1,109 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"relay"
+	"relay/sql"
+)
+
+const (
+	// jobsEvery is how often a relay looks for jobs while none runs.
+	jobsEvery = 500 * time.Millisecond
+	// jobsMost is how many jobs go on at once; the youngest wait.
+	jobsMost = 16
+	// jobBatch is the most messages that one transaction of a job changes. A job with a rate
+	// has batches of a fifth of a second.
+	jobBatch  = 500
+	jobShares = 5
+	// jobTick is how often jobs with a rate are looked at, jobAgain when messages are tried
+	// again that somebody else holds.
+	jobTick  = 20 * time.Millisecond
+	jobAgain = 200 * time.Millisecond
+)
+
+// jobRates holds the limiters of the jobs that run.
+type jobRates map[relay.ID]*rate.Limiter
+
+// allow returns how many messages of a job may be changed now, and takes them from its rate.
+func (r jobRates) allow(job sql.Job, now time.Time) int {
+	if job.Rate == 0 {
+		return jobBatch
+	}
+	l := r[job.ID]
+	if l == nil {
+		size := min(max(int(job.Rate/jobShares), 1), jobBatch)
+		l = rate.NewLimiter(rate.Limit(job.Rate), size)
+		r[job.ID] = l
+	}
+	if !l.AllowN(now, l.Burst()) {
+		return 0
+	}
+	return l.Burst()
+}
+
+// runJobs works at the jobs that people asked for, while this relay owns their shard, until
+// ctx ends.
+func (e *Engine) runJobs(ctx context.Context) error {
+	rates := make(jobRates)
+	for wait := jobsEvery; pause(ctx, wait, nil); {
+		if wait = jobsEvery; !e.MaySend(sql.JobShard) {
+			clear(rates)
+			continue
+		}
+		next, err := e.stepJobs(ctx, rates)
+		e.trouble.note("run jobs", ignoreEnd(ctx, err))
+		if err == nil {
+			wait = next
+		}
+	}
+	return nil
+}
+
+// stepJobs does the next batch of each job whose rate allows it, and returns when to come
+// again. One that fails does not keep the others from going on.
+func (e *Engine) stepJobs(ctx context.Context, rates jobRates) (wait time.Duration, err error) {
+	jobs, err := e.config.Store.RunningJobs(ctx, jobsMost)
+	if err != nil || len(jobs) == 0 {
+		clear(rates)
+		return jobsEvery, err
+	}
+	wait = jobsEvery
+	for _, job := range jobs {
+		most := rates.allow(job, time.Now())
+		if most == 0 {
+			wait = min(wait, jobTick)
+			continue
+		}
+		step, stepErr := e.config.Store.StepJob(ctx, e.lease.Load().lease, job, most)
+		if stepErr != nil {
+			err = stepErr
+			continue
+		}
+		e.stepped(job, step)
+		switch {
+		case !step.Moved:
+		case step.Locked > 0:
+			wait = min(wait, jobAgain)
+		case job.Rate > 0:
+			wait = min(wait, jobTick)
+		default:
+			wait = 0
+		}
+	}
+	return wait, err
+}
+
+// stepped rings for what a batch has changed.
+func (e *Engine) stepped(job sql.Job, step sql.JobStep) {
+	e.Ring(step.Pending)
+	if step.Changed > 0 {
+		e.due.now() // also for what waited behind messages that were cancelled
+	}
+	if step.Ended {
+		e.config.Log.Info("a job has ended", "job", job.ID, "kind", string(job.Kind))
+	}
+}
