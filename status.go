@@ -55,5 +55,10 @@ const (
 	SubscriptionDefault = "default" // RELAY_DEFAULT_DESTINATION
 )
 
+// TopicDead is the topic under which a death or a rejection is published where a subscription
+// wants it. Only patterns whose first word is "relay" match it, and its own death is not
+// published.
+const TopicDead = "relay.dead"
+
 // PlainInstance is the instance of a subscriber that has only one.
 const PlainInstance = ""

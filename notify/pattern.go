@@ -1,6 +1,10 @@
 package notify
 
-import "strings"
+import (
+	"strings"
+
+	"relay"
+)
 
 // patterns matches topics against many patterns at once, as the topic exchanges of AMQP
 // 0-9-1 do: words are separated by dots, * stands for exactly one word, # for any number
@@ -50,9 +54,15 @@ func (n *node[T]) word(word string) *node[T] {
 }
 
 // match returns the values of all patterns that match the topic, each once, in no order.
+// relay.TopicDead is matched only by patterns that begin with its very first word: whoever
+// subscribes to everything wants what applications say.
 func (p *patterns[T]) match(topic string) []T {
 	m := matcher[T]{words: strings.Split(topic, ".")}
-	m.walk(&p.root, 0)
+	if topic != relay.TopicDead {
+		m.walk(&p.root, 0)
+	} else if first := p.root.words[m.words[0]]; first != nil {
+		m.walk(first, 1)
+	}
 	return m.found
 }
 

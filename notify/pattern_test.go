@@ -95,3 +95,19 @@ func BenchmarkRouteAmong10000Subscriptions(b *testing.B) {
 		}
 	}
 }
+
+func TestTheDeadAreMatchedByNameAlone(t *testing.T) {
+	t.Parallel()
+	var p patterns[string]
+	for _, pattern := range []string{"#", "*.dead", "#.dead", "*.*", "relay", "relay.dead.*", "relay.dead", "relay.*", "relay.#", "relay.#.dead"} {
+		p.add(pattern, pattern)
+	}
+	found := p.match("relay.dead")
+	slices.Sort(found)
+	if want := []string{"relay.#", "relay.#.dead", "relay.*", "relay.dead"}; !slices.Equal(found, want) {
+		t.Errorf("found %q, want %q", found, want)
+	}
+	if n := len(p.match("relay.test")); n != 4 {
+		t.Errorf("another topic that begins so is matched by %d patterns, want 4", n)
+	}
+}

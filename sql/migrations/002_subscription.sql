@@ -73,3 +73,64 @@ $$;
 
 create trigger subscription_deleted before delete on relay.subscription
 for each row execute function relay.subscription_deleted();
+
+-- Whether a subscription wants to hear of the dead: whether one of its patterns matches
+-- relay.dead and begins with the very word relay.
+create function relay.wants_dead(topics text[]) returns boolean
+language sql immutable parallel safe as $$
+  select exists (select from unnest(topics) as p(pattern) where p.pattern ~ '^relay((\.#)*\.(dead|\*)(\.#)*|(\.#)+)$')
+$$;
+
+create index subscription_wants_dead on relay.subscription (name) where relay.wants_dead(topics);
+
+-- A target without user, password and query.
+create function relay.shown_target(target text) returns text
+language sql immutable parallel safe as $$
+  select case when target ~* '^https?://'
+    then regexp_replace(regexp_replace(target, '^([^:]*://)[^/?#]*@', '\1'), '\?.*$', '?…')
+    else target end
+$$;
+
+-- The transaction that writes a death publishes it. Who wants none pays for two comparisons.
+create function relay.delivery_died() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+  if exists (select from relay.subscription s where relay.wants_dead(s.topics)) then
+    insert into relay.outbox (topic, payload)
+    select 'relay.dead', json_build_object(
+      'message_id', o.id, 'topic', o.topic, 'key', o.key, 'source', o.source,
+      'subscription', new.subscription, 'instance', relay.shown_target(new.instance), 'target', relay.shown_target(new.target),
+      'status', new.status, 'reason', new.reason, 'last_error', new.last_error, 'attempts', new.attempts,
+      'response_code', new.response_code, 'created_at', o.created_at, 'dead_at', clock_timestamp())
+    from relay.outbox o where o.id = new.message_id and o.topic <> 'relay.dead';
+  end if;
+  return null;
+end
+$$;
+
+create trigger delivery_died_at_once after insert on relay.delivery
+for each row when (new.status = 'dead') execute function relay.delivery_died();
+
+-- What was dead and sent again dies anew at another time.
+create trigger delivery_died after update on relay.delivery
+for each row when (new.status = 'dead' and (old.status <> 'dead' or old.updated_at <> new.updated_at))
+execute function relay.delivery_died();
+
+create function relay.message_rejected() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+  if exists (select from relay.subscription s where relay.wants_dead(s.topics)) then
+    insert into relay.outbox (topic, payload)
+    values ('relay.dead', json_build_object(
+      'message_id', new.id, 'topic', new.topic, 'key', new.key, 'source', new.source,
+      'subscription', null, 'instance', null, 'target', relay.shown_target(new.destination),
+      'status', new.status, 'reason', null, 'last_error', new.last_error, 'attempts', 0,
+      'response_code', null, 'created_at', new.created_at, 'dead_at', clock_timestamp()));
+  end if;
+  return null;
+end
+$$;
+
+create trigger message_rejected after update on relay.outbox
+for each row when (new.status = 'rejected' and old.status <> 'rejected' and new.topic <> 'relay.dead')
+execute function relay.message_rejected();
