@@ -155,11 +155,18 @@ func (s *service) ringing() bool {
 	return s.config.ReconcileSet || s.doorbell != nil && s.doorbell.State().Streaming
 }
 
-// limitMemory makes the garbage collector keep to what the configuration bounds, unless
-// GOMEMLIMIT says otherwise: bodies in flight, copies of them on their way, and the rest.
+// gcPercent lets the heap grow to four times of what lives in it, which is little: a relay
+// at full speed otherwise collects many times a second.
+const gcPercent = 300
+
+// limitMemory makes the garbage collector run seldom, and keep to what the configuration
+// bounds: bodies in flight and the rest. GOGC and GOMEMLIMIT prevail.
 func limitMemory(config Config) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(2*int64(config.InFlightBytes) + 64<<20)
+		debug.SetMemoryLimit(int64(config.InFlightBytes) + 64<<20)
 	}
 }
 
