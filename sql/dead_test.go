@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"slices"
 	"testing"
 
 	"relay"
@@ -103,5 +104,18 @@ func TestADeathIsPublishedOnceAndInItsTransaction(t *testing.T) {
 	}
 	if n := count(); n != 4 {
 		t.Errorf("%d published after a cancel, want 4", n)
+	}
+}
+
+func TestAReplayOfEverythingLeavesOutTheDead(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin := db.Admin(t)
+	order := insert(t, admin, "topic, status", "'order.created', 'done'")
+	alert := insert(t, admin, "topic, status", "'relay.dead', 'done'")
+	for pattern, want := range map[string][]relay.ID{"#": {order}, "*.*": {order}, "relay.#": {alert}, "relay.dead": {alert}, "order.#": {order}} {
+		if got := find(t, s, MessageFilter{ReplayTo: "sub", Topics: []string{pattern}}); !slices.Equal(got, want) {
+			t.Errorf("%s: found %v, want %v", pattern, got, want)
+		}
 	}
 }

@@ -210,7 +210,7 @@ func (f MessageFilter) arguments(after relay.ID) []any {
 	}
 	topics := make([]string, len(f.Topics))
 	for i, t := range f.Topics {
-		topics[i] = topicExpression(t)
+		topics[i] = subscribed(t)
 	}
 	if after == (relay.ID{}) {
 		for i := range after {
@@ -266,6 +266,16 @@ func collectPage(rows pgx.Rows, limit int) (page MessagePage, err error) {
 		return page, fmt.Errorf("look for messages: %w", denial(err))
 	}
 	return page, nil
+}
+
+// subscribed is the expression of a subscription's pattern: relay.TopicDead is matched only by
+// one whose first word is literally its own.
+func subscribed(pattern string) string {
+	first, _, _ := strings.Cut(pattern, ".")
+	if strings.HasPrefix(relay.TopicDead, first+".") {
+		return topicExpression(pattern)
+	}
+	return "^(?!" + regexp.QuoteMeta(relay.TopicDead) + "$)" + strings.TrimPrefix(topicExpression(pattern), "^")
 }
 
 // topicExpression turns a topic pattern of AMQP into a regular expression of PostgreSQL.
