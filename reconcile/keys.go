@@ -13,6 +13,9 @@ const (
 	keysBatch = 200
 	// maxKeyWait is how long a message may wait in memory behind others of its key.
 	maxKeyWait = time.Second
+	// dueBehind is when a delayed message is looked at again that is due, while earlier ones
+	// of its key are still to be taken up.
+	dueBehind = 50 * time.Millisecond
 )
 
 // readKeyed reads what has a key, one batch after the other: a single reader, so that the
@@ -77,10 +80,13 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 		}
 		return nil
 	}
+	short := make(map[string]bool) // keys of which the table has more
 	for i, rows := range found {
-		flights = append(flights, e.takeKey(keys[i], rows, wanted)...)
+		taken := e.takeKey(keys[i], rows, wanted)
+		short[keys[i].Key] = len(rows) == keys[i].Most || len(taken) < len(rows)
+		flights = append(flights, taken...)
 	}
-	return append(flights, e.readRest(ctx, wanted, limits)...)
+	return append(flights, e.readRest(ctx, wanted, short, limits)...)
 }
 
 // keysOf lists the keys of the entries, each once, and the entries that stand for a
@@ -146,8 +152,9 @@ func (e *Engine) readLater(key string) {
 }
 
 // readRest looks at the messages that were rung and are not among the lowest of their keys:
-// not visible yet, ended, delayed, or behind many others.
-func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, limits sql.Limits) (flights []*flight) {
+// not visible yet, ended, delayed, or behind many others. A delayed one that is due goes
+// behind what is pending of its key: in a short key it is looked at again a little later.
+func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short map[string]bool, limits sql.Limits) (flights []*flight) {
 	if len(wanted) == 0 {
 		return nil
 	}
@@ -169,6 +176,11 @@ func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, limit
 		if row.Verdict == sql.Readable && row.Message.DeliverAt.IsZero() && row.Message.Seq > e.keyring.after(row.Message.Key) {
 			e.registry.remove(entries[i])
 			e.readLater(row.Message.Key)
+			continue
+		}
+		if row.Verdict == sql.Readable && short[row.Message.Key] && row.Message.Seq > e.keyring.after(row.Message.Key) {
+			e.registry.remove(entries[i])
+			e.due.hint(time.Now().Add(dueBehind))
 			continue
 		}
 		if f := e.judge(entries[i], row); f != nil {

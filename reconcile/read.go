@@ -187,6 +187,11 @@ func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql
 		return nil
 	}
 	for i := range rows {
+		if key := rows[i].Message.Key; key != "" && rows[i].Verdict != sql.Ended {
+			// A ring by NOTIFY tells no key. Messages with one have a reader of their own.
+			e.registry.rekey(entries[i], key)
+			continue
+		}
 		if f := e.judge(entries[i], &rows[i]); f != nil {
 			f.route(e.config.Router, rows[i].Again)
 			flights = append(flights, f)

@@ -201,6 +201,14 @@ func (r *registry) reread(entries []*entry) {
 	}
 }
 
+// rekey hands an entry whose message turned out to have a key to the reader of keys.
+func (r *registry) rekey(e *entry, key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.key = key
+	r.push(e)
+}
+
 // take returns at most n entries without a key to be read.
 func (r *registry) take(n int) []*entry {
 	r.mu.Lock()

@@ -89,6 +89,40 @@ func TestMessagesOfAKeyArriveInOrder(t *testing.T) {
 	seq.verify(t, keys, each)
 }
 
+// A ring by NOTIFY tells no key, so that the reader of messages without one comes across it.
+func TestMessagesOfAKeyArriveInOrderWithoutAStream(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_CAPTURE=notify", "RELAY_BACKOFF=50ms", "RELAY_MAX_ATTEMPTS=1000")
+	var seq sequences
+	s.receiver.answers = seq.check(0.1)
+	const keys, each = 8, 200
+	ordered(t, s, keys, each)
+	s.settled(t, 2*time.Minute)
+	seq.verify(t, keys, each)
+}
+
+func TestADelayedMessageThatIsDueOvertakesNothingOfItsKey(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	if err := s.relay.stop(25 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	const each, delayed = 400, 300
+	if _, err := s.app.Exec(t.Context(), `insert into relay.outbox (topic, key, deliver_at)
+		select 't.' || n, 'k0', case when n = $2::int then now() - interval '1 second' end from generate_series(1, $1::int) n`, each, delayed); err != nil {
+		t.Fatal(err)
+	}
+	s.relay = start(t, s.db, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+	s.settled(t, time.Minute)
+	s.receiver.mu.Lock()
+	defer s.receiver.mu.Unlock()
+	for i, one := range s.receiver.all {
+		if one.header.Get("ce-type") == "t.300" && i < delayed-1 {
+			t.Errorf("the delayed message came as number %d, want %d or later", i+1, delayed)
+		}
+	}
+}
+
 func TestOrderSurvivesKillsAndTakeovers(t *testing.T) {
 	t.Parallel()
 	const ttl = "RELAY_LEASE_TTL=1s"
