@@ -294,6 +294,9 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	if delivery.Subscriber.Target.Kind != relay.TargetHTTP {
 		destination = d.config.AMQP
 	}
+	if destination == nil {
+		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: errNoBroker.Error()}
+	}
 	crash.At(crash.BeforeSend)
 	return destination.Deliver(ctx, delivery)
 }

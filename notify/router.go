@@ -46,10 +46,8 @@ type routes struct {
 func (r *Router) Replace(version int64, all []*relay.Subscriber) {
 	next := &routes{version: version, byName: make(map[string]*relay.Subscriber, len(all))}
 	for _, s := range all {
-		if s.Invalid == "" {
-			if err := r.check(s.Target); err != nil {
-				s.Invalid = "target: " + err.Error()
-			}
+		if err := checkTarget(s.Target); err != nil && s.Invalid == "" {
+			s.Invalid = "target: " + err.Error()
 		}
 		if s.Timeout == 0 {
 			s.Timeout = r.config.Timeout
@@ -163,7 +161,7 @@ func (r *Router) known(subscription, target string) (*relay.Subscriber, error) {
 	}
 	parsed, err := relay.ParseTarget(target)
 	if err == nil {
-		err = r.check(parsed)
+		err = checkTarget(parsed)
 	}
 	if err != nil {
 		return nil, relay.Rejection("destination: " + err.Error())
@@ -207,15 +205,22 @@ func (r *Router) own(destination string) (*relay.Subscriber, error) {
 	return &relay.Subscriber{Name: relay.SubscriptionDirect, Target: target, Timeout: r.config.Timeout}, nil
 }
 
+// errNoBroker is why nothing goes to an AMQP target. A message that is new is rejected; one
+// that was taken up while there was a broker waits.
+var errNoBroker = errors.New("it needs a broker, and RELAY_AMQP_URL is not set")
+
 // check says whether this relay can send to the target at all.
 func (r *Router) check(target relay.Target) error {
-	switch target.Kind {
-	case relay.TargetSubscription:
+	if target.Kind != relay.TargetHTTP && target.Kind != relay.TargetSubscription && !r.config.Broker {
+		return errNoBroker
+	}
+	return checkTarget(target)
+}
+
+// checkTarget says whether the target is one that messages may go to, be it that they have to wait.
+func checkTarget(target relay.Target) error {
+	if target.Kind == relay.TargetSubscription {
 		return fmt.Errorf("there is no subscription %q", target.Subscription)
-	case relay.TargetExchange, relay.TargetQueue:
-		if !r.config.Broker {
-			return errors.New("it needs a broker, and RELAY_AMQP_URL is not set")
-		}
 	}
 	return nil
 }
