@@ -13,6 +13,9 @@ const (
 	// lookAtLines is how often all keys that wait are looked at: a person may have ended the
 	// message that they waited for.
 	lookAtLines = time.Minute
+	// giveUpAgain is when the next batch of overdue deliveries is looked for: the one before
+	// is found again until it has ended.
+	giveUpAgain = 200 * time.Millisecond
 	// tidyBatch is the most messages that one statement removes.
 	tidyBatch = 500
 )
@@ -28,7 +31,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 		}
 		e.trouble.note("remove old messages", ignoreEnd(ctx, e.Retain(ctx)))
 		e.trouble.note("remove old jobs", ignoreEnd(ctx, e.RetainJobs(ctx)))
-		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.GiveUp(ctx)))
+		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.giveUpAll(ctx)))
 		n, bytes := e.registry.size()
 		e.config.Metrics.inFlight.Set(float64(n))
 		e.config.Metrics.bytes.Set(float64(bytes))
@@ -44,10 +47,27 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
+// giveUpAll gives up one batch after the other, for as long as tidyEvery: other things are
+// to be done too.
+func (e *Engine) giveUpAll(ctx context.Context) error {
+	for until := time.Now().Add(tidyEvery); ; {
+		n, err := e.GiveUp(ctx)
+		if err != nil || n < tidyBatch || time.Now().After(until) {
+			return err
+		}
+		if !pause(ctx, giveUpAgain, nil) || e.writer.waitHealthy(ctx) != nil {
+			return nil
+		}
+	}
+}
+
 // Retain removes the messages whose retention is over, in small batches.
 func (e *Engine) Retain(ctx context.Context) error {
 	if e.config.Retention == 0 {
 		return nil
+	}
+	if err := e.config.Store.Finish(ctx, tidyBatch); err != nil {
+		return err
 	}
 	var from time.Time
 	for {
@@ -73,19 +93,20 @@ func (e *Engine) RetainJobs(ctx context.Context) error {
 	}
 }
 
-// GiveUp registers the deliveries that have been due for too long; reading them ends them.
-func (e *Engine) GiveUp(ctx context.Context) error {
+// GiveUp registers deliveries that have been due for too long, a batch at the most, and
+// returns how many it found; reading them ends them.
+func (e *Engine) GiveUp(ctx context.Context) (found int, err error) {
 	if e.config.Policy.GiveUpAfter == 0 {
-		return nil
+		return 0, nil
 	}
 	overdue, err := e.config.Store.Overdue(ctx, e.lease.Load().shards, e.config.Policy.GiveUpAfter, tidyBatch)
 	if err != nil || len(overdue) == 0 {
-		return err
+		return 0, err
 	}
 	entries := make([]entry, len(overdue))
 	for i, d := range overdue {
 		entries[i] = entry{id: d.ID, key: d.Key}
 	}
 	e.registry.add(entries)
-	return nil
+	return len(overdue), nil
 }

@@ -63,6 +63,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"next due", nextDue, []any{all}},
 		{"parked", parkedDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
+		{"note the end", stampEnd, []any{500}},
 		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},
 		{"parked circuits", parkedCircuits, nil},
 		{"find by key", fmt.Sprintf(findMessages, findKey), append(MessageFilter{Key: "k1", Since: time.Unix(0, 0), Until: time.Now(), AsOf: time.Now()}.arguments(ids[0]), 50)},

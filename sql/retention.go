@@ -34,6 +34,24 @@ func (s *Store) Retain(ctx context.Context, age time.Duration, from time.Time, l
 	return removed, last, nil
 }
 
+const stampEnd = `
+update relay.outbox o set finished_at = clock_timestamp()
+from (
+	select id from relay.outbox
+	where status in ('done', 'cancelled') and finished_at is null
+	limit $1 for update skip locked
+) f
+where o.id = f.id`
+
+// Finish notes the present as the end of at most limit messages that somebody ended by hand
+// without a time, from which Retain then counts.
+func (s *Store) Finish(ctx context.Context, limit int) error {
+	if _, err := s.pool.Exec(ctx, stampEnd, limit); err != nil {
+		return fmt.Errorf("note the end of messages: %w", err)
+	}
+	return nil
+}
+
 // Overdue finds unfinished deliveries of the shards that have been due for longer than age
 // and are not under way, at most limit of them: what nobody can wait for any longer.
 func (s *Store) Overdue(ctx context.Context, shards []int16, age time.Duration, limit int) ([]Due, error) {
