@@ -34,39 +34,39 @@ type Config struct {
 	HTTPSecrets Secrets `env:"RELAY_HTTP_SECRET" unset:"requests are not signed" allow:"whsec_ and the base64 of 24 to 64 bytes; several separated by commas or spaces, newest first" desc:"Signs HTTP requests as Standard Webhooks says, with each secret."`
 
 	// HTTPTimeout bounds one attempt, from dial to the last byte read.
-	HTTPTimeout time.Duration `env:"RELAY_HTTP_TIMEOUT,default=10s" allow:"a duration above 0, such as 10s" desc:"Time for one HTTP attempt, from dial to the last byte of the answer."`
+	HTTPTimeout time.Duration `env:"RELAY_HTTP_TIMEOUT,default=10s" allow:"a duration above 0 and at most 24h, such as 10s" desc:"Time for one HTTP attempt, from dial to the last byte of the answer."`
 
-	HTTPConcurrency int `env:"RELAY_HTTP_CONCURRENCY,default=64" allow:"a whole number from 1" desc:"Requests under way at once, per destination."`
+	HTTPConcurrency int `env:"RELAY_HTTP_CONCURRENCY,default=64" allow:"a whole number from 1 to 1000000" desc:"Requests under way at once, per destination."`
 
 	// EgressAllow is for notify.ParseEgress, which has accepted it.
 	EgressAllow string `env:"RELAY_EGRESS_ALLOW" unset:"public addresses only" allow:"CIDRs, IP addresses, host names, and the words private and loopback, separated by commas or spaces" desc:"Where a URL in a row may lead besides public addresses. Targets set by the operator may be private anyway."`
 
 	// Backoff has at least one interval, each above zero; the last repeats.
-	Backoff Backoff `env:"RELAY_BACKOFF,default=5s,30s,2m,10m,30m,1h,3h,6h" allow:"durations above 0 separated by commas" desc:"Intervals between attempts, with jitter. The last repeats."`
+	Backoff Backoff `env:"RELAY_BACKOFF,default=5s,30s,2m,10m,30m,1h,3h,6h" allow:"durations above 0 and at most 8760h, separated by commas" desc:"Intervals between attempts, with jitter. The last repeats."`
 
 	// MaxAttempts is at least 1.
-	MaxAttempts int `env:"RELAY_MAX_ATTEMPTS,default=20" allow:"a whole number from 1" desc:"Attempts after which a delivery is dead."`
+	MaxAttempts int `env:"RELAY_MAX_ATTEMPTS,default=20" allow:"a whole number from 1 to 1000000" desc:"Attempts after which a delivery is dead."`
 
-	GiveUpAfter time.Duration `env:"RELAY_GIVE_UP_AFTER,default=168h" allow:"a duration above 0, such as 168h" desc:"Time after a message was due at which a waiting delivery is dead, however few attempts it had."`
+	GiveUpAfter time.Duration `env:"RELAY_GIVE_UP_AFTER,default=168h" allow:"a duration above 0 and at most 876000h, such as 168h" desc:"Time after a message was due at which a waiting delivery is dead, however few attempts it had."`
 
 	Reconcile Groups `env:"RELAY_RECONCILE,default=0-63 every 5s limit 500" allow:"<shards> every <delay> [limit <rows>] or <shards> cron <five or six fields> [limit <rows>], separated by semicolons, each shard of 0 to 63 once" desc:"When the reconciler sweeps which shards, and how many rows one statement takes. Unless it is set, a relay without a stream sweeps every 500ms."`
 
 	// ReconcileSet says that RELAY_RECONCILE was set, so that Reconcile holds without a stream too.
 	ReconcileSet bool
 
-	InFlight int `env:"RELAY_IN_FLIGHT,default=10000" allow:"a whole number from 1" desc:"Messages in memory at once. What is above waits in the table."`
+	InFlight int `env:"RELAY_IN_FLIGHT,default=10000" allow:"a whole number from 1 to 1000000" desc:"Messages in memory at once. What is above waits in the table."`
 
-	InFlightBytes Bytes `env:"RELAY_IN_FLIGHT_BYTES,default=64MiB" allow:"a size above 0, such as 64MiB or 500kB" desc:"Bytes of payload in memory at once."`
+	InFlightBytes Bytes `env:"RELAY_IN_FLIGHT_BYTES,default=64MiB" allow:"a size above 0 and at most 1024GiB, such as 64MiB or 500kB" desc:"Bytes of payload in memory at once."`
 
 	// MaxPayload is at most InFlightBytes.
-	MaxPayload Bytes `env:"RELAY_MAX_PAYLOAD,default=1MiB" allow:"a size above 0 and at most RELAY_IN_FLIGHT_BYTES, such as 1MiB" desc:"Largest payload that is sent. Larger messages are rejected."`
+	MaxPayload Bytes `env:"RELAY_MAX_PAYLOAD,default=1MiB" allow:"a size above 0, at most 1GiB and RELAY_IN_FLIGHT_BYTES, such as 1MiB" desc:"Largest payload that is sent. Larger messages are rejected."`
 
 	// Retention of zero keeps all.
-	Retention time.Duration `env:"RELAY_RETENTION,default=168h" allow:"a duration, such as 168h; 0 keeps all" desc:"Age at which done and cancelled messages are removed. Dead and rejected ones stay until a person acts."`
+	Retention time.Duration `env:"RELAY_RETENTION,default=168h" allow:"a duration of at most 876000h, such as 168h; 0 keeps all" desc:"Age at which done and cancelled messages are removed. Dead and rejected ones stay until a person acts."`
 
-	LeaseTTL time.Duration `env:"RELAY_LEASE_TTL,default=10s" allow:"a duration of at least 1s, such as 10s" desc:"Time after which the shards of a relay that fell silent pass to another."`
+	LeaseTTL time.Duration `env:"RELAY_LEASE_TTL,default=10s" allow:"a duration of 1s to 24h, such as 10s" desc:"Time after which the shards of a relay that fell silent pass to another."`
 
-	ShutdownGrace time.Duration `env:"RELAY_SHUTDOWN_GRACE,default=20s" allow:"a duration above 0, such as 20s" desc:"Time that deliveries under way have to end after SIGTERM."`
+	ShutdownGrace time.Duration `env:"RELAY_SHUTDOWN_GRACE,default=20s" allow:"a duration above 0 and at most 24h, such as 20s" desc:"Time that deliveries under way have to end after SIGTERM."`
 
 	AdminAddr Address `env:"RELAY_ADMIN_ADDR,default=127.0.0.1:8470" allow:"host:port, :port or off" desc:"Address of the message centre and its API."`
 

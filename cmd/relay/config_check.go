@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,21 +96,35 @@ func isSlotName(s string) bool {
 // minLeaseTTL leaves a relay that renews its leases several times a second the time to do so.
 const minLeaseTTL = time.Second
 
+// Times above these, and numbers, are taken for mistakes: PostgreSQL and Go count both in
+// types that end somewhere, and a relay that waits for centuries looks like one that hangs.
+const (
+	maxAttemptTime = 24 * time.Hour             // of what somebody waits for
+	maxPeriod      = 100 * 365 * 24 * time.Hour // of what is only compared with a clock
+	maxInterval    = 365 * 24 * time.Hour       // as subscriptions have it
+	maxCount       = 1_000_000
+	maxBytes       = 1 << 40
+)
+
+// between reports whether a value is above zero and at most most.
+func between[T int | Bytes | time.Duration](v, most T) bool { return v > 0 && v <= most }
+
 func (c *Config) checkBounds() (string, reason) {
 	bounds := []struct {
 		name string
 		ok   bool
 	}{
-		{"RELAY_HTTP_TIMEOUT", c.HTTPTimeout > 0},
-		{"RELAY_HTTP_CONCURRENCY", c.HTTPConcurrency > 0},
-		{"RELAY_MAX_ATTEMPTS", c.MaxAttempts > 0},
-		{"RELAY_GIVE_UP_AFTER", c.GiveUpAfter > 0},
-		{"RELAY_IN_FLIGHT", c.InFlight > 0},
-		{"RELAY_IN_FLIGHT_BYTES", c.InFlightBytes > 0},
-		{"RELAY_MAX_PAYLOAD", c.MaxPayload > 0},
-		{"RELAY_RETENTION", c.Retention >= 0},
-		{"RELAY_LEASE_TTL", c.LeaseTTL >= minLeaseTTL},
-		{"RELAY_SHUTDOWN_GRACE", c.ShutdownGrace > 0},
+		{"RELAY_HTTP_TIMEOUT", between(c.HTTPTimeout, maxAttemptTime)},
+		{"RELAY_HTTP_CONCURRENCY", between(c.HTTPConcurrency, maxCount)},
+		{"RELAY_BACKOFF", slices.Max(c.Backoff) <= maxInterval},
+		{"RELAY_MAX_ATTEMPTS", between(c.MaxAttempts, maxCount)},
+		{"RELAY_GIVE_UP_AFTER", between(c.GiveUpAfter, maxPeriod)},
+		{"RELAY_IN_FLIGHT", between(c.InFlight, maxCount)},
+		{"RELAY_IN_FLIGHT_BYTES", between(c.InFlightBytes, maxBytes)},
+		{"RELAY_MAX_PAYLOAD", between(c.MaxPayload, 1<<30)},
+		{"RELAY_RETENTION", c.Retention == 0 || between(c.Retention, maxPeriod)},
+		{"RELAY_LEASE_TTL", c.LeaseTTL >= minLeaseTTL && c.LeaseTTL <= maxAttemptTime},
+		{"RELAY_SHUTDOWN_GRACE", between(c.ShutdownGrace, maxAttemptTime)},
 	}
 	for _, b := range bounds {
 		if !b.ok {
