@@ -44,8 +44,8 @@ func ReadLag(ctx context.Context, db *pgx.Conn, slot string) (Lag, error) {
 	return lag, nil
 }
 
-// holdersFrom is the restart lag, in bytes, from which it is looked who holds WAL.
-const holdersFrom = 64 << 20
+// HoldersFrom is the restart lag, in bytes, from which it is looked who holds WAL.
+const HoldersFrom = 64 << 20
 
 // measure measures the lag of the slot for state and metrics, and looks for who holds WAL
 // if that is much.
@@ -55,7 +55,7 @@ func (s *Stream) measure(ctx context.Context, db *pgx.Conn) error {
 		return err
 	}
 	var holders []Holder
-	if lag.Restart > holdersFrom {
+	if lag.Restart > HoldersFrom {
 		if holders, err = Holders(ctx, db, s.cfg.Slot); err != nil {
 			return err
 		}

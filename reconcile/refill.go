@@ -18,10 +18,13 @@ const (
 type backlog struct {
 	mu     sync.Mutex
 	after  map[string]int64 // circuit: sequence up to which its parked rows were read
+	added  map[string]bool  // circuits added again since their position was asked for
 	looked time.Time
 }
 
-func newBacklog() *backlog { return &backlog{after: make(map[string]int64)} }
+func newBacklog() *backlog {
+	return &backlog{after: make(map[string]int64), added: make(map[string]bool)}
+}
 
 func (b *backlog) add(circuits ...string) {
 	b.mu.Lock()
@@ -30,6 +33,7 @@ func (b *backlog) add(circuits ...string) {
 		if _, known := b.after[circuit]; !known {
 			b.after[circuit] = 0
 		}
+		b.added[circuit] = true
 	}
 }
 
@@ -62,20 +66,22 @@ func (b *backlog) stale(now time.Time) bool {
 	return true
 }
 
+// position returns after which sequence a circuit's parked rows are to be read.
 func (b *backlog) position(circuit string) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	delete(b.added, circuit)
 	return b.after[circuit]
 }
 
 // advance notes how far a circuit's parked rows were read. A walk that began at the
-// beginning and found nothing ends the circuit's backlog; one that came to the end begins
-// anew.
+// beginning and found nothing ends the circuit's backlog, unless something was parked
+// meanwhile; one that came to the end begins anew.
 func (b *backlog) advance(circuit string, from, to int64, end bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case end && from == 0 && to == 0:
+	case end && from == 0 && to == 0 && !b.added[circuit]:
 		delete(b.after, circuit)
 	case end:
 		b.after[circuit] = 0

@@ -12,7 +12,7 @@ import (
 // What a slot may hold back before it is worth a word, in bytes.
 const (
 	confirmedWarn = 64 << 20
-	restartWarn   = 512 << 20
+	restartWarn   = cdc.HoldersFrom // from there on /readyz names holders too
 )
 
 // oldTransaction is the age from which an open transaction is worth a word.

@@ -36,7 +36,12 @@ func (s *service) fitTrigger(ctx context.Context) error {
 func (s *service) changeTrigger(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, string(s.config.DatabaseURL))
+	config, err := pgx.ParseConfig(string(s.config.DatabaseURL))
+	if err != nil {
+		return err
+	}
+	config.RuntimeParams["application_name"] = "relay"
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}
