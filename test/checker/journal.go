@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 )
 
 // Outcome is how a transaction ended, as far as its producer knows.
@@ -32,6 +33,12 @@ type Message struct {
 	// To is the receiver that is to have it.
 	To      string
 	Outcome Outcome
+
+	// What follows is known of runs with subscriptions.
+	Destination string    `json:",omitzero"` // a subscription, or Direct; empty: by topic
+	Due         time.Time `json:",omitzero"` // zero: at once
+	Begun       time.Time `json:",omitzero"` // when its INSERT was issued
+	Ended       time.Time `json:",omitzero"` // when its COMMIT had returned
 }
 
 // Journal is a producer's, a file of JSON lines. Its methods may be called at the same

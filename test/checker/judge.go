@@ -15,6 +15,8 @@ type Receipt struct {
 	ID       string
 	Attempt  int // as the relay numbers it
 	At       time.Time
+	// Unanswered says that the receiver let its answer get lost: a duplicate may follow.
+	Unanswered bool
 }
 
 // Row is what the table says of a message after the healing period.
@@ -37,6 +39,14 @@ type Evidence struct {
 	Received      []Receipt
 	Rows          map[string]Row // by message id
 	Interruptions []Interruption
+
+	// What follows is known of runs with subscriptions, whose receivers have their names.
+	// With Changes, each subscriber is judged by itself and Message.To means nothing.
+	Requests []Receipt // all, accepted or not
+	Changes  []Change  // of each subscription in order of time
+	Steps    []Step    // of deliveries; of messages those by which they ended other than well
+	Cancels  []Cancel
+	Retried  map[string]bool // by a person: these messages stand outside the order
 }
 
 // Verdict is what a run amounts to. Ids stand with the reason why they are named.
@@ -51,7 +61,7 @@ type Verdict struct {
 	Given []string
 	// Phantom were received and never committed, or by somebody whom they did not concern.
 	Phantom []string
-	// Duplicates are the acceptances beyond the first of each message.
+	// Duplicates are the acceptances beyond the first of each message at each subscriber.
 	Duplicates int
 	// Bound is the most duplicates that the interruptions allow: for each, the messages that
 	// were received before its end and whose outcome was written after its beginning.
@@ -61,6 +71,9 @@ type Verdict struct {
 	Explained map[string]int
 	// Unexplained are the duplicates between whose receipts lies no interruption.
 	Unexplained []string
+	// Order are the messages that came before an earlier one of their key, Early those that
+	// came before they were due, Late those sent after a cancel or a pause.
+	Order, Early, Late []string
 }
 
 // Judge compares what was sent with what was received.
@@ -73,10 +86,16 @@ func Judge(e Evidence) Verdict {
 	known := make(map[string]bool, len(e.Sent))
 	for _, m := range e.Sent {
 		known[m.ID] = true
+		if len(e.Changes) > 0 {
+			continue
+		}
 		mine := receipts[m.ID]
 		slices.SortFunc(mine, func(a, b Receipt) int { return a.At.Compare(b.At) })
 		v.judgeMessage(m, mine, e)
-		v.judgeDuplicates(m, mine, e)
+		v.judgeDuplicates(mine, e.Interruptions, e.Rows[m.ID].Finished)
+	}
+	if len(e.Changes) > 0 {
+		v.judgeFanout(e)
 	}
 	for id := range receipts {
 		if !known[id] {
@@ -125,13 +144,16 @@ func (v *Verdict) count(m Message) {
 	v.Vanished++
 }
 
-// judgeDuplicates takes one message's receipts in order of time.
-func (v *Verdict) judgeDuplicates(m Message, receipts []Receipt, e Evidence) {
+// lostAnswer explains a duplicate of what its receiver accepted and did not answer.
+const lostAnswer = "an answer that got lost"
+
+// judgeDuplicates takes one message's receipts by one receiver, in order of time, and when
+// its last outcome was written; zero: it has not ended.
+func (v *Verdict) judgeDuplicates(receipts []Receipt, interruptions []Interruption, finished time.Time) {
 	if len(receipts) == 0 {
 		return
 	}
-	finished := e.Rows[m.ID].Finished
-	for _, i := range e.Interruptions {
+	for _, i := range interruptions {
 		if !receipts[0].At.After(i.To) && (finished.IsZero() || !finished.Before(i.From)) {
 			v.Bound++
 		}
@@ -139,10 +161,14 @@ func (v *Verdict) judgeDuplicates(m Message, receipts []Receipt, e Evidence) {
 	for n := 1; n < len(receipts); n++ {
 		v.Duplicates++
 		before, after := receipts[n-1], receipts[n]
-		why := explain(e.Interruptions, before.At, after.At)
+		why := explain(interruptions, before.At, after.At)
+		if before.Unanswered {
+			why = lostAnswer
+			v.Bound++
+		}
 		if why == "" {
 			v.Unexplained = append(v.Unexplained, fmt.Sprintf("%s came to %s as attempt %d at %s and again as attempt %d at %s",
-				m.ID, m.To, before.Attempt, clock(before.At), after.Attempt, clock(after.At)))
+				after.ID, after.Receiver, before.Attempt, clock(before.At), after.Attempt, clock(after.At)))
 			continue
 		}
 		v.Explained[why]++
@@ -164,8 +190,8 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
 // String is the verdict in one line.
 func (v Verdict) String() string {
-	return fmt.Sprintf("committed %d, rolled back %d, vanished with a crash %d, received %d: lost %d, phantom %d, duplicates %d (bound %d, unexplained %d), given up %d",
-		v.Committed, v.RolledBack, v.Vanished, v.Received, len(v.Lost), len(v.Phantom), v.Duplicates, v.Bound, len(v.Unexplained), len(v.Given))
+	return fmt.Sprintf("committed %d, rolled back %d, vanished with a crash %d, received %d: lost %d, phantom %d, duplicates %d (bound %d, unexplained %d), out of order %d, early %d, late %d, given up %d",
+		v.Committed, v.RolledBack, v.Vanished, v.Received, len(v.Lost), len(v.Phantom), v.Duplicates, v.Bound, len(v.Unexplained), len(v.Order), len(v.Early), len(v.Late), len(v.Given))
 }
 
 // Err says what breaks the promise, a few ids of each kind; nil if nothing does. A run in
@@ -175,7 +201,8 @@ func (v Verdict) Err() error {
 	for _, broken := range []struct {
 		what string
 		ids  []string
-	}{{"lost", v.Lost}, {"phantom", v.Phantom}, {"unexplained duplicate", v.Unexplained}} {
+	}{{"lost", v.Lost}, {"phantom", v.Phantom}, {"unexplained duplicate", v.Unexplained},
+		{"out of order", v.Order}, {"before it was due", v.Early}, {"after a cancel or a pause", v.Late}} {
 		if n := len(broken.ids); n > 0 {
 			all = append(all, fmt.Errorf("%s: %d\n\t%s", broken.what, n, strings.Join(broken.ids[:min(n, 10)], "\n\t")))
 		}
