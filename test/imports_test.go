@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"relay/cmd/relay":      {"relay", "relay/sql", "relay/admin", "relay/cdc", "relay/notify", "relay/reconcile", "relay/demo", "relay/throwaway"},
 	"relay/test":           nil,
 	"relay/test/harness":   {"relay/throwaway"},
-	"relay/test/bench":     {"relay/sql", "relay/throwaway"},
+	"relay/test/bench":     {"relay", "relay/notify", "relay/sql", "relay/throwaway"}, // routing is measured alone, too
 	"relay/test/checker":   nil,
 	"relay/examples":       nil,
 	"relay/examples/go/..": nil, // they are copied, so they stand alone
