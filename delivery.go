@@ -38,6 +38,10 @@ type Subscriber struct {
 	// MaxHandleAttempts ends the delivery as dead after so many handle failures. Zero: no
 	// limit of its own.
 	MaxHandleAttempts int
+	// AckByConsumer says that the consumer reports later how its work ended; it is waited for
+	// as long as AckTimeout before the message goes again.
+	AckByConsumer bool
+	AckTimeout    time.Duration
 	// Invalid says what is wrong with the subscription's settings: nothing can be sent
 	// before a person mends them. Empty: nothing.
 	Invalid string

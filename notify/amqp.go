@@ -28,6 +28,8 @@ type AMQPConfig struct {
 	Window int
 	// Timeout bounds one attempt of a subscriber that sets none. Zero: 10 seconds.
 	Timeout time.Duration
+	// Replies takes the acknowledgements of consumers. The zero value takes none.
+	Replies Replies
 	// Log takes changes of the connection. Nil: nothing is logged.
 	Log *slog.Logger
 	// OnUp is called when the broker takes messages (again): a connection was made, or
@@ -70,7 +72,7 @@ func NewAMQP(cfg AMQPConfig) (*AMQP, error) {
 
 // Deliver publishes one message and waits for the broker's confirm. The classes:
 //
-//	confirmed and routed to a queue          delivered
+//	confirmed and routed to a queue          delivered; awaiting_ack if the consumer acknowledges
 //	returned as unroutable (312)             push failed
 //	nacked on a live channel                 push failed
 //	closes the channel it is alone on        push failed, with the broker's code
@@ -90,6 +92,10 @@ func (a *AMQP) deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	if err != nil {
 		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
 	}
+	ackable := d.Subscriber.AckByConsumer && a.cfg.Replies.Queue != ""
+	if ackable {
+		m.replyTo(a.cfg.Replies.Queue, d.AckToken(a.cfg.Replies.Key))
+	}
 	timeout := a.cfg.Timeout
 	if d.Subscriber.Timeout > 0 {
 		timeout = d.Subscriber.Timeout
@@ -103,6 +109,9 @@ func (a *AMQP) deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 		}
 		out, again := c.deliver(ctx, m)
 		if !again {
+			if ackable && out.Class == relay.ClassDelivered {
+				out.Class = relay.ClassAwaitingAck
+			}
 			return out
 		}
 	}

@@ -54,6 +54,11 @@ func (c *amqpConnection) ready(ctx context.Context, m *amqpMessage) error {
 	if _, blocked := c.blockedBy(); blocked {
 		return errAMQPBlocked
 	}
+	if queue := m.publishing.ReplyTo; queue != "" {
+		if err := c.topology.ensure(ctx, replyTarget(queue)); err != nil {
+			return err
+		}
+	}
 	return c.topology.ensure(ctx, m.target)
 }
 

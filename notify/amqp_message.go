@@ -65,6 +65,12 @@ func newAMQPMessage(d *relay.Delivery) (*amqpMessage, error) {
 	return m, nil
 }
 
+// replyTo tells the consumer where to acknowledge, and by which token.
+func (m *amqpMessage) replyTo(queue, token string) {
+	m.publishing.ReplyTo, m.publishing.CorrelationId = queue, token
+	m.headerSize += 2 + len(queue) + len(token)
+}
+
 // amqpHeaders returns the header table: the subscriber's headers, the row's, then the
 // relay's own, which no other may replace. The CloudEvents attributes are named as the
 // CloudEvents AMQP binding 1.0 says, with the prefix that JMS can express too.

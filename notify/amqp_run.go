@@ -49,6 +49,9 @@ func (a *AMQP) attend(ctx context.Context, c *amqpConnection) error {
 	defer c.close()
 	a.set(c, "")
 	a.cfg.OnUp()
+	if a.cfg.Replies.Queue != "" {
+		c.spawn(func() { a.takeReplies(ctx, c) })
+	}
 	for {
 		select {
 		case <-ctx.Done():

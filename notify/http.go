@@ -33,6 +33,10 @@ type HTTPConfig struct {
 	Concurrency int
 	// Secrets sign for every subscriber that has none, newest first (RELAY_HTTP_SECRET).
 	Secrets []string
+	// AckURL is where consumers acknowledge, without a slash at its end (RELAY_ACK_URL), and
+	// AckKey signs their tokens. Empty: they cannot.
+	AckURL string
+	AckKey relay.AckKey
 	// Egress opens addresses to rows with a destination of their own
 	// (RELAY_EGRESS_ALLOW). Nil: public addresses only.
 	Egress *Egress
@@ -106,6 +110,10 @@ func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) re
 	if err != nil {
 		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
 	}
+	ackable := d.Subscriber.AckByConsumer && h.cfg.AckURL != ""
+	if ackable {
+		header.Set("Relay-Ack-Url", h.cfg.AckURL+AckPath+d.AckToken(h.cfg.AckKey))
+	}
 	timeout := h.cfg.Timeout
 	if d.Subscriber.Timeout > 0 {
 		timeout = d.Subscriber.Timeout
@@ -117,7 +125,11 @@ func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) re
 	if err != nil {
 		return failure{target: target, parent: ctx, attempt: attempt, timeout: timeout, progress: p, err: err}.outcome()
 	}
-	return readAnswer(resp, target, now)
+	out := readAnswer(resp, target, now)
+	if ackable && out.Code == http.StatusAccepted {
+		out.Class = relay.ClassAwaitingAck
+	}
+	return out
 }
 
 // keysFor returns the keys that sign for the subscriber. A bad secret is an error: sending

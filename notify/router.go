@@ -23,6 +23,9 @@ type RouterConfig struct {
 	Source string
 	// Broker says that an AMQP broker is configured; without one AMQP targets are rejected.
 	Broker bool
+	// AckURL says that consumers can acknowledge over HTTP; without it HTTP subscriptions of
+	// which the consumer acknowledges cannot be served.
+	AckURL bool
 	// Timeout bounds one attempt (RELAY_HTTP_TIMEOUT).
 	Timeout time.Duration
 }
@@ -39,6 +42,8 @@ type routes struct {
 	version int64
 	byName  map[string]*relay.Subscriber
 	topics  patterns[*relay.Subscriber]
+	acks    bool // the consumers of one acknowledge
+	replies bool // and do so through the broker
 }
 
 // Replace makes the router use these subscriptions from now on. It keeps them; nobody may
@@ -49,6 +54,11 @@ func (r *Router) Replace(version int64, all []*relay.Subscriber) {
 		if err := checkTarget(s.Target); err != nil && s.Invalid == "" {
 			s.Invalid = "target: " + err.Error()
 		}
+		if s.Invalid == "" && s.AckByConsumer && s.Target.Kind == relay.TargetHTTP && !r.config.AckURL {
+			s.Invalid = noAckURL
+		}
+		next.acks = next.acks || s.AckByConsumer
+		next.replies = next.replies || s.AckByConsumer && s.Target.Kind != relay.TargetHTTP
 		if s.Timeout == 0 {
 			s.Timeout = r.config.Timeout
 		}
@@ -59,6 +69,16 @@ func (r *Router) Replace(version int64, all []*relay.Subscriber) {
 	}
 	r.routes.Store(next)
 }
+
+// noAckURL is why nothing is sent to consumers that could not acknowledge it: each message
+// would come to them again and again, and be dead in the end.
+const noAckURL = "ack: its HTTP consumer is to acknowledge, and cannot: set RELAY_ACK_URL and RELAY_ACK_ADDR, or ack = 'response'"
+
+// WantsAcks reports whether the consumers of some subscription acknowledge.
+func (r *Router) WantsAcks() bool { return r.routes.Load().acks }
+
+// WantsReplies reports whether some of them do so through the broker.
+func (r *Router) WantsReplies() bool { return r.routes.Load().replies }
 
 // Version returns the version of the subscriptions in use. Zero: none were loaded.
 func (r *Router) Version() int64 { return r.routes.Load().version }

@@ -69,6 +69,16 @@
 // delivery that is sent again stands outside the order: its row has no key, and it enters no
 // line. One that died where a dead message holds its key keeps it.
 //
+// # Acknowledgements
+//
+// What a consumer says may come to any relay, and before anything of its delivery is
+// written. It is stored in relay.ack under the lock of the message's row, and only then
+// answered. The owner of the shard applies it through the writer, as an outcome like any
+// other, when nothing of the delivery is under way. Whoever writes an outcome of such a
+// delivery locks the message first and then looks into relay.ack: that the work succeeded
+// outweighs whatever became of the attempt, or a last attempt whose answer was lost would
+// bury what was done. What was accepted once never holds its key again.
+//
 // # Unflushed rows
 //
 // Under asynchronous commit a row can be seen, be sent, and vanish in a crash. The stream
@@ -86,6 +96,8 @@
 //	while writing                 pending, or written        one statement: all of it or nothing
 //	after writing                 ended, or due again        a ring from replayed WAL is forgotten
 //	after a key's head ended      key_blocked behind it      the look at all lines after the start wakes it
+//	after an acknowledgement      in relay.ack               the owner of the shard applies it
+//	while awaiting one            awaiting_ack, with a time  pushed again when nobody says anything
 //	while renewing its leases     its shards are leased      others take over when the lease has ended
 //	frozen, and awake again       leased by another          its writes hit no row: the epoch has changed
 //

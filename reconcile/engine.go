@@ -25,6 +25,8 @@ type router interface {
 	// whether a message of the subscription that died holds its key.
 	Paused(circuit string) bool
 	BlocksOnDead(subscription string) bool
+	// WantsAcks reports whether consumers of a subscription acknowledge.
+	WantsAcks() bool
 	// Routes reports whether messages of a topic have a route; NoRoute is the reason of
 	// those that have none.
 	Routes(topic string) bool
@@ -58,6 +60,8 @@ type Config struct {
 	InFlight      int
 	InFlightBytes int64
 	MaxPayload    int64
+	// AckKey signs the tokens with which consumers acknowledge.
+	AckKey relay.AckKey
 	// Retention is how long ended messages are kept. Zero: for ever.
 	Retention time.Duration
 	// LeaseTTL is how long a lease lasts without being renewed.
@@ -85,6 +89,7 @@ type Engine struct {
 	order    *order
 	keyring  *keyring
 	waker    *waker
+	acked    chan struct{}   // a consumer has acknowledged something here
 	loading  sync.Mutex      // while subscriptions are loaded
 	looked   int64           // the version of the subscriptions that waiting messages were looked at with
 	sweepNow []chan struct{} // one for each group
@@ -108,6 +113,7 @@ func New(config Config) *Engine {
 		others:    newForwarder(),
 		keyring:   newKeyring(),
 		waker:     newWaker(),
+		acked:     make(chan struct{}, 1),
 		gathering: make(chan struct{}, 1),
 		trouble:   troubles{log: config.Log},
 	}
@@ -230,6 +236,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.refill(ctx) })
 	intake.Go(func() error { return e.tidy(ctx) })
 	intake.Go(func() error { return e.runJobs(ctx) })
+	intake.Go(func() error { return e.watchAcks(ctx) })
 	for i := range e.config.Groups {
 		intake.Go(func() error { return e.sweep(ctx, i) })
 	}

@@ -59,7 +59,7 @@ func (f *flight) route(r router, again bool) {
 func (f *flight) resume(r router, row *sql.DeliveryRow) {
 	f.row, f.due = row, true
 	f.state = state{
-		status: row.Status, attempts: row.Attempts, handleAttempts: row.HandleAttempts, due: row.DueAt,
+		status: row.Status, attempts: row.Attempts, handleAttempts: row.HandleAttempts, due: row.DueAt, accepted: row.Accepted,
 	}
 	if f.reject != nil {
 		return
@@ -76,7 +76,11 @@ func (f *flight) resume(r router, row *sql.DeliveryRow) {
 }
 
 func (f *flight) add(d *relay.Delivery) {
-	f.legs = append(f.legs, &leg{flight: f, delivery: d, line: lineOf(d)})
+	l := &leg{flight: f, delivery: d}
+	if !f.state.accepted {
+		l.line = lineOf(d)
+	}
+	f.legs = append(f.legs, l)
 	f.left++
 }
 
@@ -111,6 +115,11 @@ func (f *flight) needsNone() (sql.Change, bool) {
 	switch {
 	case f.reject != nil:
 		return f.rejection(f.reject), true
+	case f.state.status == relay.DeliveryAwaitingAck && f.state.attempts >= p.most(f.legs[0].delivery.Subscriber):
+		d := f.legs[0].delivery
+		c := unchanged(d, f.state)
+		c.Status, c.Error = relay.DeliveryDead, silent(d.Subscriber, f.state.attempts)
+		return c, true
 	case !f.state.taking && p.overdue(f.state, time.Now()):
 		c := p.change(f.legs[0].delivery, f.state, relay.Outcome{Class: relay.ClassDead})
 		c.Attempts, c.Attempt, c.Error = f.state.attempts, nil, p.gaveUp("")
@@ -194,26 +203,11 @@ func (f *flight) takeUp() {
 // new state.
 func (f *flight) conclude() []sql.Change {
 	changes := make([]sql.Change, len(f.legs))
-	outstanding, dead := 0, false
 	for i, l := range f.legs {
 		changes[i] = l.change
-		if !l.change.Status.Ended() {
-			outstanding++
-		}
-		dead = dead || l.change.Status == relay.DeliveryDead
 	}
-	if !f.state.taking || changes[0].MessageStatus == relay.MessageRejected {
-		return changes
-	}
-	status := relay.MessageDone
-	switch {
-	case outstanding > 0:
-		status = relay.MessageOpen
-	case dead:
-		status = relay.MessageDead
-	}
-	for i := range changes {
-		changes[i].MessageStatus, changes[i].Outstanding = status, outstanding
+	if f.state.taking {
+		sql.Conclude(changes)
 	}
 	return changes
 }
@@ -221,7 +215,7 @@ func (f *flight) conclude() []sql.Change {
 // rejection is the change of a message that cannot be sent at all. A delivery of an open
 // message, which could once be sent, is dead instead.
 func (f *flight) rejection(reason error) sql.Change {
-	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking}
+	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking, Ackable: f.state.accepted}
 	c.Delivery.Message = f.message.ID
 	if f.state.taking {
 		c.MessageStatus = relay.MessageRejected

@@ -117,7 +117,7 @@ func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID
 		en := wanted[id]
 		delete(wanted, id)
 		if en == nil {
-			if en = e.registry.claim(messageEntry(relay.Ring{ID: id, Key: key.Key}, false)); en == nil {
+			if en = e.registry.claim(messageEntry(relay.Ring{ID: id, Key: key.Key}, false), 0); en == nil {
 				break // it is under way already, or there is no room: nothing may overtake it
 			}
 			en.unflushed = true

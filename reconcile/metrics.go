@@ -1,12 +1,17 @@
 package reconcile
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"relay"
+)
 
 // Metrics counts what the engine does.
 type Metrics struct {
 	rung     prometheus.Counter
 	swept    prometheus.Counter
 	written  *prometheus.CounterVec
+	acks     *prometheus.CounterVec
 	latency  prometheus.Histogram
 	inFlight prometheus.Gauge
 	bytes    prometheus.Gauge
@@ -29,6 +34,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		written: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "relay_reconcile_outcomes_total", Help: "Delivery outcomes written, by status.",
 		}, []string{"status"}),
+		acks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "relay_reconcile_acknowledgements_total", Help: "Acknowledgements by consumers, by result; only handled and failed ones have an effect.",
+		}, []string{"result"}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "relay_reconcile_delivery_latency_seconds", Help: "Time from when a message was due to its acceptance at the first attempt.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600},
@@ -39,8 +47,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		removed:  counter("relay_reconcile_removed_messages_total", "Messages removed because their retention was over."),
 		sweeping: counter("relay_reconcile_sweep_seconds_total", "Time that the statements of sweeps took, in all groups together."),
 	}
+	for _, result := range relay.AckResults {
+		m.acks.WithLabelValues(string(result))
+	}
 	if r != nil {
-		r.MustRegister(m.rung, m.swept, m.written, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping)
+		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping)
 	}
 	return m
 }

@@ -44,6 +44,7 @@ type state struct {
 	attempts       int
 	handleAttempts int
 	due            time.Time
+	accepted       bool // the destination took it at an earlier attempt
 }
 
 // overdue reports whether the delivery has been due for too long.
@@ -51,21 +52,27 @@ func (p Policy) overdue(s state, now time.Time) bool {
 	return p.GiveUpAfter > 0 && now.Sub(s.due) > p.GiveUpAfter
 }
 
-// change turns an outcome into what is written.
-func (p Policy) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
-	c := sql.Change{
+// unchanged is what a delivery had before an attempt.
+func unchanged(d *relay.Delivery, s state) sql.Change {
+	return sql.Change{
 		Delivery: sql.DeliveryID{Message: d.Message.ID, Subscription: d.Subscriber.Name, Instance: d.Instance},
 		Shard:    d.Message.Shard, Target: d.Subscriber.Target.Raw, Circuit: d.Subscriber.Circuit(), Taking: s.taking,
-		Attempts: s.attempts, HandleAttempts: s.handleAttempts,
-		NextAttempt: -1, ResponseCode: o.Code, Error: o.Error,
+		Attempts: s.attempts, HandleAttempts: s.handleAttempts, NextAttempt: -1,
+		Ackable: d.Subscriber.AckByConsumer || s.accepted,
 	}
+}
+
+// change turns an outcome into what is written.
+func (p Policy) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
+	c := unchanged(d, s)
+	c.ResponseCode, c.Error = o.Code, o.Error
 	switch o.Class {
 	case relay.ClassHandled:
 		c.Status = relay.DeliveryHandled
 	case relay.ClassDelivered:
 		c.Status = relay.DeliveryDelivered
 	case relay.ClassAwaitingAck:
-		c.Status = relay.DeliveryAwaitingAck
+		c.Status, c.NextAttempt = relay.DeliveryAwaitingAck, d.Subscriber.AckTimeout
 	case relay.ClassPushFailed:
 		p.fail(&c, d, s, o, relay.DeliveryPushFailed)
 	case relay.ClassHandleFailed:
@@ -90,10 +97,7 @@ func (p Policy) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
 
 // fail decides between another attempt and the end.
 func (p Policy) fail(c *sql.Change, d *relay.Delivery, s state, o relay.Outcome, status relay.DeliveryStatus) {
-	most := p.MaxAttempts
-	if d.Subscriber.MaxAttempts > 0 {
-		most = d.Subscriber.MaxAttempts
-	}
+	most := p.most(d.Subscriber)
 	handled := d.Subscriber.MaxHandleAttempts
 	switch {
 	case d.Attempt >= most, handled > 0 && c.HandleAttempts >= handled:
@@ -107,6 +111,42 @@ func (p Policy) fail(c *sql.Change, d *relay.Delivery, s state, o relay.Outcome,
 	}
 }
 
+// most is the number of attempts after which a delivery is dead.
+func (p Policy) most(s *relay.Subscriber) int {
+	if s.MaxAttempts > 0 {
+		return s.MaxAttempts
+	}
+	return p.MaxAttempts
+}
+
+// acknowledged turns a consumer's word about the delivery's present attempt into what is
+// written.
+func (p Policy) acknowledged(d *relay.Delivery, s state, a sql.AckRow) sql.Change {
+	c := unchanged(d, s)
+	c.Ackable, c.AckAttempt = true, a.Attempt
+	if a.Ack.Handled {
+		c.Status = relay.DeliveryHandled
+		return c
+	}
+	c.HandleAttempts++
+	c.Error = "the consumer acknowledged that it failed"
+	if a.Ack.Error != "" {
+		c.Error += ": " + a.Ack.Error
+	}
+	if a.Ack.Retry {
+		p.fail(&c, d, s, relay.Outcome{Error: c.Error}, relay.DeliveryHandleFailed)
+	} else {
+		c.Status = relay.DeliveryDead
+	}
+	c.Attempt = &sql.Attempt{Number: a.Attempt, Started: a.Received, Outcome: relay.DeliveryHandleFailed}
+	return c
+}
+
+// silent is the error of a delivery whose consumer took the last attempt and said no more.
+func silent(s *relay.Subscriber, attempts int) string {
+	return fmt.Sprintf("no acknowledgement within %s (ack_timeout) of attempt %d, which was the last (max_attempts)", s.AckTimeout, attempts)
+}
+
 // gaveUp is the error of a delivery that ends because nobody can wait any longer.
 func (p Policy) gaveUp(last string) string {
 	text := fmt.Sprintf("given up: due for more than %s (RELAY_GIVE_UP_AFTER)", p.GiveUpAfter)
@@ -117,9 +157,9 @@ func (p Policy) gaveUp(last string) string {
 }
 
 // waitingStatus is the status of a delivery that was not attempted: what failed before
-// still shows how.
+// still shows how, what was accepted waits for another attempt.
 func waitingStatus(s state) relay.DeliveryStatus {
-	if s.status == "" {
+	if s.status == "" || s.status == relay.DeliveryAwaitingAck {
 		return relay.DeliveryWaiting
 	}
 	return s.status

@@ -153,11 +153,11 @@ func (r *registry) fits(e entry) bool {
 }
 
 // claim registers an entry that is being read, and returns nil if it is registered already
-// or there is no room.
-func (r *registry) claim(e entry) *entry {
+// or there is no room, not even by going so much beyond the bound.
+func (r *registry) claim(e entry, beyond int) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.entries[e.id] != nil || len(r.entries) >= r.max {
+	if r.entries[e.id] != nil || len(r.entries) >= r.max+beyond {
 		return nil
 	}
 	e.since = time.Now()

@@ -134,11 +134,11 @@ const lineStates = `
 select exists (
 		select from relay.delivery d
 		where d.key is not null and d.subscription = w.subscription and d.instance = w.instance and d.key = w.key
-			and d.status in ('waiting', 'push_failed', 'handle_failed')
+			and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null
 	), exists (
 		select from relay.delivery d
 		where d.key is not null and d.subscription = w.subscription and d.instance = w.instance and d.key = w.key
-			and d.status = 'dead'
+			and d.status = 'dead' and d.delivered_at is null
 	)
 from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(subscription, instance, key, n)
 order by w.n`
@@ -177,7 +177,7 @@ type Head struct {
 const lineHeads = `
 select d.message_id, d.subscription, d.instance, d.key, coalesce(d.reason = 'key_blocked', false), exists (
 	select from relay.delivery x
-	where x.key is not null and x.subscription = d.subscription and x.instance = d.instance and x.key = d.key and x.status = 'dead' and x.seq < d.seq
+	where x.key is not null and x.subscription = d.subscription and x.instance = d.instance and x.key = d.key and x.status = 'dead' and x.delivered_at is null and x.seq < d.seq
 ), exists (
 	select from relay.outbox o
 	where o.status = 'pending' and o.key is not null and o.deliver_at is null
@@ -187,7 +187,7 @@ from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(subscriptio
 cross join lateral (
 	select * from relay.delivery y
 	where y.key is not null and y.subscription = w.subscription and y.instance = w.instance and y.key = w.key
-		and y.status in ('waiting', 'push_failed', 'handle_failed')
+		and y.status in ('waiting', 'push_failed', 'handle_failed') and y.delivered_at is null
 	order by y.seq limit $4
 ) d
 order by w.n, d.seq`
@@ -212,13 +212,13 @@ func (s *Store) LineHeads(ctx context.Context, lines []Line, most int) ([]Head, 
 const unfinishedLines = `
 with recursive line as (
 	(select d.subscription, d.instance, d.key from relay.delivery d
-	where d.key is not null and d.status in ('waiting', 'push_failed', 'handle_failed')
+	where d.key is not null and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null
 		and (d.subscription, d.instance, d.key) > ($1, $2, $3)
 	order by d.subscription, d.instance, d.key limit 1)
 	union all
 	select n.* from line l cross join lateral (
 		select d.subscription, d.instance, d.key from relay.delivery d
-		where d.key is not null and d.status in ('waiting', 'push_failed', 'handle_failed')
+		where d.key is not null and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null
 			and (d.subscription, d.instance, d.key) > (l.subscription, l.instance, l.key)
 		order by d.subscription, d.instance, d.key limit 1
 	) n

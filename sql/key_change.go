@@ -41,7 +41,7 @@ from (
 cross join lateral (
 	select y.message_id, y.seq, y.shard from relay.delivery y
 	where y.key is not null and y.subscription = l.subscription and y.instance = l.instance and y.key = l.key
-		and y.status in ('waiting', 'push_failed', 'handle_failed')
+		and y.status in ('waiting', 'push_failed', 'handle_failed') and y.delivered_at is null
 	order by y.seq limit 1
 ) h
 where d.message_id = h.message_id and d.subscription = l.subscription and d.instance = l.instance
@@ -51,7 +51,7 @@ where d.message_id = h.message_id and d.subscription = l.subscription and d.inst
 		cross join lateral (
 			select from relay.delivery y
 			where y.key is not null and y.subscription = l.subscription and y.instance = l.instance and y.key = l.key
-				and y.status = 'dead' and y.seq < h.seq limit 1
+				and y.status = 'dead' and y.delivered_at is null and y.seq < h.seq limit 1
 		) x
 		where s.name = l.subscription and s.on_dead = 'block'
 	)
@@ -71,19 +71,19 @@ const headsOfKey = `
 with recursive i as (
 	select n.name, n.blocks, least(
 		(select d.instance from relay.delivery d
-		where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed')
+		where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null
 		order by d.instance limit 1),
 		(select d.instance from relay.delivery d
-		where n.blocks and d.key is not null and d.subscription = n.name and d.status = 'dead'
+		where n.blocks and d.key is not null and d.subscription = n.name and d.status = 'dead' and d.delivered_at is null
 		order by d.instance limit 1)) as instance
 	from (` + subscribers + `) n
 	union all
 	select i.name, i.blocks, least(
 		(select d.instance from relay.delivery d
-		where d.key is not null and d.subscription = i.name and d.status in ('waiting', 'push_failed', 'handle_failed') and d.instance > i.instance
+		where d.key is not null and d.subscription = i.name and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null and d.instance > i.instance
 		order by d.instance limit 1),
 		(select d.instance from relay.delivery d
-		where i.blocks and d.key is not null and d.subscription = i.name and d.status = 'dead' and d.instance > i.instance
+		where i.blocks and d.key is not null and d.subscription = i.name and d.status = 'dead' and d.delivered_at is null and d.instance > i.instance
 		order by d.instance limit 1))
 	from i where i.instance is not null
 )
@@ -128,6 +128,7 @@ const (
 			status = case when h.status = 'dead' then 'waiting' else d.status end,
 			attempts = case when h.status = 'dead' then 0 else d.attempts end,
 			handle_attempts = case when h.status = 'dead' then 0 else d.handle_attempts end,
+			acked_attempt = case when h.status = 'dead' then 0 else d.acked_attempt end,
 			due_at = case when h.status = 'dead' then clock_timestamp() else d.due_at end,
 			reason = case when h.status = 'dead' then null else d.reason end,
 			next_attempt_at = clock_timestamp(), updated_at = clock_timestamp()

@@ -34,12 +34,12 @@ const (
 	select x.* from (
 		(select * from relay.delivery y
 		where y.key is not null and y.subscription = l.subscription and y.instance = l.instance and y.key = l.key
-			and y.status in ('waiting', 'push_failed', 'handle_failed')
+			and y.status in ('waiting', 'push_failed', 'handle_failed') and y.delivered_at is null
 		order by y.seq limit 1)
 		union all
 		(select * from relay.delivery y
 		where l.blocks and y.key is not null and y.subscription = l.subscription and y.instance = l.instance and y.key = l.key
-			and y.status = 'dead'
+			and y.status = 'dead' and y.delivered_at is null
 		order by y.seq limit 1)
 	) x order by x.seq limit 1`
 
@@ -57,12 +57,12 @@ const (
 		cross join lateral (
 			(with recursive k as (
 				(select d.instance, d.key from relay.delivery d
-				where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed')
+				where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null
 				order by d.instance, d.key limit 1)
 				union all
 				select x.* from k cross join lateral (
 					select d.instance, d.key from relay.delivery d
-					where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed')
+					where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null
 						and (d.instance, d.key) > (k.instance, k.key)
 					order by d.instance, d.key limit 1
 				) x
@@ -70,12 +70,12 @@ const (
 			union
 			(with recursive k as (
 				(select d.instance, d.key from relay.delivery d
-				where n.blocks and d.key is not null and d.subscription = n.name and d.status = 'dead'
+				where n.blocks and d.key is not null and d.subscription = n.name and d.status = 'dead' and d.delivered_at is null
 				order by d.instance, d.key limit 1)
 				union all
 				select x.* from k cross join lateral (
 					select d.instance, d.key from relay.delivery d
-					where d.key is not null and d.subscription = n.name and d.status = 'dead'
+					where d.key is not null and d.subscription = n.name and d.status = 'dead' and d.delivered_at is null
 						and (d.instance, d.key) > (k.instance, k.key)
 					order by d.instance, d.key limit 1
 				) x
@@ -89,7 +89,7 @@ const (
 		select count(*)::int as n from (
 			select from relay.delivery y
 			where y.key is not null and y.subscription = l.subscription and y.instance = l.instance and y.key = l.key
-				and y.status in ('waiting', 'push_failed', 'handle_failed') and y.seq > h.seq
+				and y.status in ('waiting', 'push_failed', 'handle_failed') and y.delivered_at is null and y.seq > h.seq
 			limit $3
 		) z
 	) b

@@ -58,7 +58,7 @@ const (
 	update relay.delivery d set next_attempt_at = clock_timestamp(), updated_at = clock_timestamp()
 	from unnest($1::uuid[]) as w(id)
 	where d.message_id = w.id and ($2 = '' or d.subscription = $2)
-		and d.next_attempt_at > clock_timestamp() and d.status in ('waiting', 'push_failed', 'handle_failed')
+		and d.next_attempt_at > clock_timestamp() and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
 	returning d.message_id`
 
 	cancelMessages = `

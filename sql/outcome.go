@@ -58,6 +58,11 @@ type Change struct {
 	ResponseCode int    // zero: none
 	Error        string // empty: none
 	Attempt      *Attempt
+	// Ackable says that the consumer acknowledges, and may have done so already.
+	Ackable bool
+	// AckAttempt is the attempt whose failure the consumer told, if that is what this change
+	// writes. Zero: it is not.
+	AckAttempt int
 }
 
 // Attempt is one row of relay.attempt.
@@ -135,7 +140,7 @@ delivery as (
 		attempts = excluded.attempts, handle_attempts = excluded.handle_attempts,
 		next_attempt_at = excluded.next_attempt_at, response_code = excluded.response_code,
 		last_error = excluded.last_error, delivered_at = excluded.delivered_at, handled_at = excluded.handled_at,
-		updated_at = clock_timestamp(), due_at = clock_timestamp(), key = excluded.key, search_key = null
+		updated_at = clock_timestamp(), due_at = clock_timestamp(), acked_attempt = 0, key = excluded.key, search_key = null
 ),
 former as (
 	update relay.delivery d set status = 'cancelled', reason = null, next_attempt_at = null, updated_at = clock_timestamp()
@@ -215,8 +220,8 @@ delivery as (
 		attempts = l.attempts, handle_attempts = l.handle_attempts,
 		next_attempt_at = case when l.next_us >= 0 then clock_timestamp() + l.next_us * interval '1 microsecond' end,
 		response_code = case when l.attempt > 0 then nullif(l.code, 0) else d.response_code end,
-		last_error = case when l.attempt > 0 or l.error <> '' then nullif(l.error, '') else d.last_error end,
-		delivered_at = case when l.status in ('delivered', 'handled', 'awaiting_ack') then clock_timestamp() end,
+		last_error = case when l.attempt > 0 or l.error <> '' or l.status = 'handled' then nullif(l.error, '') else d.last_error end,
+		delivered_at = coalesce(d.delivered_at, case when l.status in ('delivered', 'handled', 'awaiting_ack') then clock_timestamp() end),
 		handled_at = case when l.status = 'handled' then clock_timestamp() end,
 		updated_at = clock_timestamp()
 	from locked l
@@ -240,6 +245,9 @@ select $1::uuid, $2::smallint[], $3::bigint[]`
 // one statement, and returns the messages that were written. One that was not is locked by
 // somebody, gone, no longer pending, or no longer this relay's.
 func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
+	if anyAckable(changes) {
+		return s.writeTakenAcked(ctx, lease, changes)
+	}
 	rows, err := s.pool.Query(ctx, takeUp, arguments(lease, changes)...)
 	return collectIDs("take up messages", rows, err)
 }
@@ -259,8 +267,16 @@ func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) (w
 		if written, err = collectIDs("lock messages", rows, err); err != nil || len(written) == 0 {
 			return err
 		}
-		_, err = tx.Exec(ctx, writeOpen, arguments(lease, only(changes, written))...)
-		return err
+		changes := only(changes, written)
+		if anyAckable(changes) {
+			if changes, err = applyAcks(ctx, tx, changes); err != nil {
+				return err
+			}
+		}
+		if _, err = tx.Exec(ctx, writeOpen, arguments(lease, changes)...); err != nil {
+			return err
+		}
+		return writeAcked(ctx, tx, changes)
 	})
 	return written, err
 }

@@ -46,6 +46,11 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 	for i := range all {
 		all[i], keys[i] = int16(i), fmt.Sprint("k", i)
 	}
+	subscribers, attempts := make([][]byte, len(deliveries)), make([]int32, len(deliveries))
+	for i, d := range deliveries {
+		subscriber := relay.AckSubscriberOf(d.Subscription, d.Instance)
+		subscribers[i] = subscriber[:]
+	}
 	return []hotStatement{
 		{"read messages", readMessages, []any{uuids(ids), int64(1000), int64(100000)}},
 		{"read deliveries", readDeliveries, []any{messages, subscriptions, instances, int64(1000), int64(100000)}},
@@ -75,6 +80,12 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"list subscriptions", listSubscriptions, []any{CountLimit}},
 		{"count outstanding", countOutstanding, []any{"sub", CountLimit}},
 		{"find outstanding", findOutstanding, []any{"sub", 500}},
+		{"lock pending", lockPending, []any{[16]byte(lease.Owner), shards, epochs, messages}},
+		{"read acked", readAcked, []any{messages[0], subscribers[0]}},
+		{"take acks", takeAcks, []any{messages, subscribers, attempts}},
+		{"note acked", noteAcked, []any{messages, subscriptions, instances, attempts}},
+		{"find acks", findAcks, []any{all, 500}},
+		{"read acks", readAcks, []any{messages, subscribers}},
 		{"cancel deliveries", cancelDeliveries, []any{messages, subscriptions, instances, "why"}},
 		{"reopen partly", reopenDeliveries(reopenPartly), []any{uuids(ids), ""}},
 		{"reopen failed", reopenDeliveries(reopenFailed), []any{uuids(ids), "direct"}},
@@ -140,7 +151,7 @@ func TestPlansOfHotStatementsUseIndexes(t *testing.T) {
 	}
 }
 
-var seqScan = regexp.MustCompile(`(Seq|Bitmap Heap) Scan on (outbox|delivery|attempt)\b`)
+var seqScan = regexp.MustCompile(`(Seq|Bitmap Heap) Scan on (outbox|delivery|attempt|ack)\b`)
 
 // explain returns the plan of a statement as a prepared one has it.
 func explain(t *testing.T, conn *pgx.Conn, mode string, hot hotStatement) string {

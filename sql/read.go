@@ -140,19 +140,20 @@ type DeliveryRow struct {
 	HandleAttempts int
 	DueAt          time.Time
 	KeyBlocked     bool // it waits for an earlier message of its key
+	Accepted       bool // the destination has taken it once: it holds its key no more
 	// Unordered says that it stands outside the order of its message's key, because a person
 	// had it sent again.
 	Unordered bool
 }
 
 const readDeliveries = `
-select x.ord, x.target, x.circuit, x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, coalesce(x.reason = 'key_blocked', false), x.delivery_key is null, x.verdict,` + messageColumns + `,
+select x.ord, x.target, x.circuit, x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, coalesce(x.reason = 'key_blocked', false), x.delivery_key is null, x.delivered_at is not null, x.verdict,` + messageColumns + `,
 	case when x.verdict = 5 then x.headers end,
 	case when x.verdict = 5 then x.payload end,
 	case when x.verdict = 5 then x.body end
 from (
 	select s.*, case
-		when s.status <> 'open' or s.delivery_status not in ('waiting', 'push_failed', 'handle_failed') then 1
+		when s.status <> 'open' or s.delivery_status not in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') then 1
 		when s.next_attempt_at > clock_timestamp() then 2
 		when s.size > $4 or s.oversized then 3
 		when s.total > $5 then 4
@@ -160,7 +161,7 @@ from (
 	from (
 		select r.*, sum(case when r.size <= $4 then r.size else 0 end) over (order by r.size, r.ord) as total
 		from (
-			select w.ord, f.*, d.target, d.circuit, d.status as delivery_status, d.attempts, d.handle_attempts, d.due_at, d.reason, d.next_attempt_at, d.key as delivery_key
+			select w.ord, f.*, d.target, d.circuit, d.status as delivery_status, d.attempts, d.handle_attempts, d.due_at, d.reason, d.next_attempt_at, d.key as delivery_key, d.delivered_at
 			from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as w(id, subscription, instance, ord)
 			cross join lateral (
 				select * from relay.delivery y
@@ -186,7 +187,7 @@ func (s *Store) ReadDeliveries(ctx context.Context, ids []DeliveryID, limits Lim
 	for rows.Next() {
 		var ord int64
 		var row DeliveryRow
-		err := scanMessage(rows, &row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt, &row.KeyBlocked, &row.Unordered)
+		err := scanMessage(rows, &row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt, &row.KeyBlocked, &row.Unordered, &row.Accepted)
 		if err != nil {
 			return nil, fmt.Errorf("read deliveries: %w", err)
 		}

@@ -36,23 +36,23 @@ select name, topics, target, paused, ordered,
 	coalesce((extract(epoch from timeout) * 1000000)::bigint, 0), coalesce(concurrency, 0), coalesce(rate_limit, 0),
 	coalesce(max_attempts, 0), coalesce(max_handle_attempts, 0),
 	array(select (extract(epoch from b) * 1000000)::bigint from unnest(backoff) with ordinality as x(b, n) order by n),
-	on_dead, coalesce(secrets, '{}'), headers
+	on_dead, coalesce(secrets, '{}'), headers, ack = 'consumer', (extract(epoch from ack_timeout) * 1000000)::bigint
 from relay.subscription order by name`
 
 func scanSubscription(row pgx.CollectableRow) (*relay.Subscriber, error) {
 	s := &relay.Subscriber{Trusted: true}
 	var target, onDead string
 	var ordered bool
-	var timeout int64
+	var timeout, ackTimeout int64
 	var backoff []int64
 	var headers []byte
 	err := row.Scan(&s.Name, &s.Topics, &target, &s.Paused, &ordered, &timeout, &s.Concurrency, &s.RateLimit,
-		&s.MaxAttempts, &s.MaxHandleAttempts, &backoff, &onDead, &s.Secrets, &headers)
+		&s.MaxAttempts, &s.MaxHandleAttempts, &backoff, &onDead, &s.Secrets, &headers, &s.AckByConsumer, &ackTimeout)
 	if err != nil {
 		return nil, err
 	}
 	s.Unordered, s.BlockOnDead = !ordered, onDead == "block"
-	s.Timeout = time.Duration(timeout) * time.Microsecond
+	s.Timeout, s.AckTimeout = time.Duration(timeout)*time.Microsecond, time.Duration(ackTimeout)*time.Microsecond
 	for _, us := range backoff {
 		s.Backoff = append(s.Backoff, time.Duration(us)*time.Microsecond)
 	}

@@ -150,6 +150,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	if migrated {
 		d.checkMessages(ctx, examiner)
 		d.checkDeliveries(ctx, examiner)
+		d.checkAcknowledgements(ctx, examiner)
 	}
 }
 

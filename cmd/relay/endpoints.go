@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"relay/admin"
+	"relay/notify"
 )
 
-// serveEndpoints opens the metrics and the admin address and serves health and metrics on
+// serveEndpoints opens the metrics, the admin and the acknowledgements' address and serves
 // them until ctx ends. An address that cannot be opened is an error before anything is
 // served.
 func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) error {
@@ -20,7 +22,12 @@ func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) err
 	addresses := []struct {
 		variable string
 		address  Address
-	}{{"RELAY_METRICS_ADDR", s.config.MetricsAddr}, {"RELAY_ADMIN_ADDR", s.config.AdminAddr}}
+		handler  http.Handler
+	}{
+		{"RELAY_METRICS_ADDR", s.config.MetricsAddr, handler},
+		{"RELAY_ADMIN_ADDR", s.config.AdminAddr, handler},
+		{"RELAY_ACK_ADDR", s.config.AckAddr, notify.NewAckHandler(s, s.log)},
+	}
 	for _, a := range addresses {
 		if a.address == "" {
 			continue
@@ -30,7 +37,7 @@ func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) err
 		if err != nil {
 			return fmt.Errorf("%s=%s: %w: set it to a free address, or to off", a.variable, a.address, err)
 		}
-		group.Go(func() error { return admin.Serve(ctx, listener, handler, s.log) })
+		group.Go(func() error { return admin.Serve(ctx, listener, a.handler, s.log) })
 	}
 	return nil
 }

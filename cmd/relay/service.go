@@ -37,6 +37,8 @@ type service struct {
 	log        *slog.Logger
 	registry   *prometheus.Registry
 	store      *sql.Store
+	ackKey     relay.AckKey
+	ackQueue   string // of RabbitMQ
 	router     *notify.Router
 	http       *notify.HTTP
 	amqp       *notify.AMQP // nil: no broker is configured
@@ -59,7 +61,7 @@ func (s *service) wire() error {
 func (s *service) wireDestinations() (err error) {
 	c := s.config
 	s.router, err = notify.NewRouter(notify.RouterConfig{
-		Default: c.DefaultDestination.Raw, Source: c.Source, Broker: c.AMQPURL != "", Timeout: c.HTTPTimeout,
+		Default: c.DefaultDestination.Raw, Source: c.Source, Broker: c.AMQPURL != "", AckURL: c.AckURL != "", Timeout: c.HTTPTimeout,
 	})
 	if err != nil {
 		return fmt.Errorf("RELAY_DEFAULT_DESTINATION: %w", err)
@@ -70,6 +72,7 @@ func (s *service) wireDestinations() (err error) {
 	}
 	s.http, err = notify.NewHTTP(notify.HTTPConfig{
 		Timeout: c.HTTPTimeout, Concurrency: c.HTTPConcurrency, Secrets: c.HTTPSecrets, Egress: egress, Log: s.log,
+		AckURL: c.AckURL, AckKey: s.ackKey,
 	})
 	if err != nil {
 		return err
@@ -82,6 +85,7 @@ func (s *service) wireDestinations() (err error) {
 	if c.AMQPURL != "" {
 		s.amqp, err = notify.NewAMQP(notify.AMQPConfig{
 			URL: string(c.AMQPURL), Log: s.log, OnUp: func() { s.dispatcher.Up(relay.CircuitBroker) },
+			Replies: notify.Replies{Queue: s.ackQueue, Key: s.ackKey, Wanted: s.router.WantsReplies, Taker: s},
 		})
 		if err != nil {
 			return fmt.Errorf("RELAY_AMQP_URL: %w", err)
@@ -105,7 +109,7 @@ func (s *service) wireEngine() {
 		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(),
 		Groups: c.Reconcile, Stream: s, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
-		Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
+		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
 		Name: host, Version: version(), Log: s.log, Metrics: reconcile.NewMetrics(s.registry),
 	})
 }
@@ -195,6 +199,9 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 		return err
 	}
 	if err := persist(ctx, s.log, func() error { return s.fitTrigger(ctx) }); err != nil {
+		return err
+	}
+	if err := persist(ctx, s.log, func() error { return s.readAckKey(ctx) }); err != nil {
 		return err
 	}
 	if err := s.wire(); err != nil {

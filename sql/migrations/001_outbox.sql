@@ -76,6 +76,7 @@ create table relay.delivery (
   reason          text,
   attempts        integer not null default 0,
   handle_attempts integer not null default 0,
+  acked_attempt   integer not null default 0,
   next_attempt_at timestamptz,
   response_code   integer,
   last_error      text,
@@ -93,6 +94,10 @@ create table relay.delivery (
 
 comment on column relay.delivery.due_at is
   'from when RELAY_GIVE_UP_AFTER counts: deliver_at or created_at, or when a person asked for it again';
+comment on column relay.delivery.acked_attempt is
+  'the last attempt of which the consumer said that its work had failed';
+comment on column relay.delivery.delivered_at is
+  'when it was first accepted: from then on it does not hold its key, whatever follows';
 comment on column relay.delivery.circuit is
   'the destination whose health and concurrency this delivery shares: origin, broker, or subscription';
 

@@ -34,8 +34,7 @@ create table relay.subscription (
     and timeout < interval '1 day' and ack_timeout < interval '1 year'),
   constraint subscription_secrets check (array_position(secrets, null) is null),
   constraint subscription_headers check (jsonb_typeof(headers) = 'object'),
-  -- Lifted by the migration that comes with either.
-  constraint subscription_ack_supported check (ack = 'response'),
+  -- Lifted by the migration that comes with it.
   constraint subscription_broadcast_supported check (not broadcast)
 );
 

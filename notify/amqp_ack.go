@@ -1,0 +1,122 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"relay"
+)
+
+const (
+	// repliesPrefetch is how many replies the broker hands out before they are acked, and
+	// replyWorkers how many are taken at once.
+	repliesPrefetch = 64
+	replyWorkers    = 8
+	// repliesEvery is how often it is looked whether a subscription wants replies.
+	repliesEvery = 250 * time.Millisecond
+	// repliesAgain is when consuming is tried again, and a reply that cannot be stored.
+	repliesAgain = time.Second
+)
+
+// Replies says how consumers of the broker acknowledge.
+type Replies struct {
+	// Queue is where they reply to, one for each database. Empty: they cannot.
+	Queue string
+	// Key signs the tokens, which travel as correlation ids.
+	Key relay.AckKey
+	// Wanted reports whether a subscription's consumers acknowledge.
+	Wanted func() bool
+	// Taker takes what they say.
+	Taker acknowledger
+}
+
+// ReplyQueue is the queue of replies of a database.
+func ReplyQueue(database string) string { return "relay.ack." + database }
+
+func replyTarget(queue string) relay.Target {
+	return relay.Target{Kind: relay.TargetQueue, Queue: queue}
+}
+
+// takeReplies consumes the replies of this connection from when a subscription wants them
+// until ctx or the connection ends.
+func (a *AMQP) takeReplies(ctx context.Context, c *amqpConnection) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-c.gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	said := ""
+	for wait := repliesEvery; pause(ctx, wait); {
+		wait = repliesEvery
+		if !a.cfg.Replies.Wanted() {
+			continue
+		}
+		err := a.consumeReplies(ctx, c)
+		if ctx.Err() != nil {
+			return
+		}
+		if text := amqpErrorText(err); text != said {
+			said = text
+			a.cfg.Log.Warn("acknowledgements cannot be taken from the broker; trying again", "queue", a.cfg.Replies.Queue, "error", text)
+		}
+		wait = repliesAgain
+	}
+}
+
+// consumeReplies declares the queue if need be and takes replies until ctx or the channel
+// ends.
+func (a *AMQP) consumeReplies(ctx context.Context, c *amqpConnection) error {
+	if err := c.topology.ensure(ctx, replyTarget(a.cfg.Replies.Queue)); err != nil {
+		return err
+	}
+	ch, err := c.conn.Channel()
+	if err != nil {
+		return err
+	}
+	defer ch.Close()
+	if err := ch.Qos(repliesPrefetch, 0, false); err != nil {
+		return err
+	}
+	replies, err := ch.ConsumeWithContext(ctx, a.cfg.Replies.Queue, "", false, false, false, false, nil)
+	if err != nil {
+		c.topology.forget(amqpEntity{queue: true, name: a.cfg.Replies.Queue})
+		return err
+	}
+	var workers sync.WaitGroup
+	for range replyWorkers {
+		workers.Go(func() {
+			for reply := range replies {
+				a.takeReply(ctx, reply)
+			}
+		})
+	}
+	workers.Wait()
+	c.topology.forget(amqpEntity{queue: true, name: a.cfg.Replies.Queue})
+	return errors.New("the broker has ended the consumer: the queue was deleted, or the channel closed")
+}
+
+// takeReply acks a reply when it is stored, or can never be: what means nothing is counted
+// and dropped. While the database does not answer it waits here, not in a loop through the
+// broker, which would give it up after some rounds.
+func (a *AMQP) takeReply(ctx context.Context, reply amqp.Delivery) {
+	body := reply.Body[:min(len(reply.Body), relay.MaxAckBody+1)]
+	for {
+		_, err := a.cfg.Replies.Taker.Acknowledge(ctx, reply.CorrelationId, body)
+		if err == nil {
+			// If the ack is lost the reply comes again and is a repetition.
+			_ = reply.Ack(false)
+			return
+		}
+		if !pause(ctx, repliesAgain) {
+			return
+		}
+	}
+}

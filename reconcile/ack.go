@@ -1,0 +1,139 @@
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"relay"
+	"relay/sql"
+)
+
+const (
+	// ackEvery is how often acknowledgements are looked for that came to another relay, or
+	// overtook the outcome of their attempt; one that came here is looked at at once.
+	ackEvery = 250 * time.Millisecond
+	// ackRarely is how often that is done if no subscription wants them.
+	ackRarely = 5 * time.Second
+	// ackGather is how long one waits for company.
+	ackGather = 2 * time.Millisecond
+	// acksBatch is the most that one statement finds.
+	acksBatch = 500
+)
+
+// Acknowledge takes a consumer's word: a token and the JSON of relay.ParseAck. Any relay of
+// the database may take any. The word is durable when this returns without an error; the
+// owner of the message's shard applies it. An error says that the database could not be
+// asked, so that the consumer should try again.
+func (e *Engine) Acknowledge(ctx context.Context, token string, body []byte) (relay.AckResult, error) {
+	result, err := e.acknowledge(ctx, token, body)
+	if err != nil {
+		return "", err
+	}
+	e.config.Metrics.acks.WithLabelValues(string(result)).Inc()
+	if result == relay.AckHandled || result == relay.AckFailed {
+		poke(e.acked)
+	}
+	return result, nil
+}
+
+func (e *Engine) acknowledge(ctx context.Context, token string, body []byte) (relay.AckResult, error) {
+	subject, err := e.config.AckKey.Open(token)
+	if err == relay.ErrAckForged {
+		return relay.AckForged, nil
+	}
+	if err != nil {
+		return relay.AckMalformed, nil
+	}
+	ack, err := relay.ParseAck(body)
+	if err != nil {
+		return relay.AckBadBody, nil
+	}
+	return e.config.Store.RecordAck(ctx, subject, ack)
+}
+
+// watchAcks applies acknowledgements until ctx ends.
+func (e *Engine) watchAcks(ctx context.Context) error {
+	for {
+		every := ackRarely
+		if e.config.Router.WantsAcks() {
+			every = ackEvery
+		}
+		if !pause(ctx, every, e.acked) || !pause(ctx, ackGather, nil) || e.writer.waitHealthy(ctx) != nil {
+			return nil
+		}
+		err := e.ApplyAcks(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.trouble.note("apply acknowledgements", err)
+	}
+}
+
+// ApplyAcks makes one pass over what consumers have said: it hands to the writer what can be
+// applied, and removes what is moot. A delivery that is under way is left to the next pass:
+// its outcome comes first.
+func (e *Engine) ApplyAcks(ctx context.Context) error {
+	found, err := e.config.Store.FindAcks(ctx, e.lease.Load().shards, acksBatch)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	if len(found) == acksBatch {
+		poke(e.acked)
+	}
+	var moot, claimed []sql.AckRow
+	entries := make(map[sql.DeliveryID]*entry)
+	for _, a := range found {
+		if a.Moot {
+			moot = append(moot, a)
+			continue
+		}
+		if en := e.registry.claim(entry{id: a.Delivery, key: a.Key}, acksBatch); en != nil {
+			entries[a.Delivery] = en
+			claimed = append(claimed, a)
+		}
+	}
+	if len(moot) > 0 {
+		if err := e.config.Store.DropAcks(ctx, moot); err != nil {
+			e.releaseAcks(entries)
+			return err
+		}
+	}
+	if len(claimed) == 0 {
+		return nil
+	}
+	// They are read once more: what was under way before may have been written meanwhile.
+	rows, err := e.config.Store.ReadAcks(ctx, claimed)
+	if err == nil {
+		for _, a := range rows {
+			if en := entries[a.Delivery]; en != nil && e.apply(en, a) {
+				delete(entries, a.Delivery)
+			}
+		}
+	}
+	e.releaseAcks(entries)
+	return err
+}
+
+// apply hands a consumer's word to the writer, and reports whether it could.
+func (e *Engine) apply(en *entry, a sql.AckRow) bool {
+	e.registry.place(en, a.Shard)
+	if !e.MaySend(a.Shard) {
+		return false
+	}
+	m := &relay.Message{ID: a.Message, Shard: a.Shard, Key: a.Key}
+	d, err := e.config.Router.Resume(m, a.Delivery.Subscription, a.Delivery.Instance, a.Target, a.Attempts-1)
+	if err != nil { // it cannot be sent any more, but the word on what was sent counts
+		d = &relay.Delivery{Message: m, Subscriber: &relay.Subscriber{Name: a.Delivery.Subscription}, Instance: a.Delivery.Instance, Attempt: a.Attempts}
+	}
+	s := state{status: a.Status, attempts: a.Attempts, handleAttempts: a.HandleAttempts, due: a.DueAt, accepted: true}
+	line := sql.Line{Subscription: a.Delivery.Subscription, Instance: a.Delivery.Instance, Key: a.Key}
+	e.writer.put(en, []sql.Change{e.config.Policy.acknowledged(d, s, a)}, func() { e.waker.add(line) })
+	return true
+}
+
+// releaseAcks unregisters deliveries whose acknowledgements are looked at again later.
+func (e *Engine) releaseAcks(entries map[sql.DeliveryID]*entry) {
+	for _, en := range entries {
+		e.registry.remove(en)
+	}
+}

@@ -1,0 +1,162 @@
+package sql
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"relay"
+)
+
+// Consumers may have acknowledged some of the messages before their outcomes are written.
+// The messages are locked by a statement of their own then, after which nobody can add a
+// word, and the next one sees those that were said.
+const (
+	lockPending = `
+	with ` + ownShards + `
+	select o.id from (select distinct unnest($4::uuid[]) as id) w
+	cross join lateral (
+		select x.id from relay.outbox x
+		where x.id = w.id and x.status = 'pending' and x.shard = any (array(select shard from own))
+		for update skip locked
+	) o`
+
+	// What the change itself applies goes, and so does that the work succeeded, which
+	// outweighs whatever became of the attempt.
+	takeAcks = `
+	delete from relay.ack a using unnest($1::uuid[], $2::bytea[], $3::int[]) as w(id, subscriber, attempt)
+	where a.message_id = w.id and a.subscriber = w.subscriber and (a.handled or a.attempt <= w.attempt)
+	returning a.message_id, a.subscriber, a.handled`
+
+	noteAcked = `
+	update relay.delivery d set acked_attempt = greatest(d.acked_attempt, w.attempt)
+	from unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) as w(id, subscription, instance, attempt)
+	where d.message_id = w.id and d.subscription = w.subscription and d.instance = w.instance`
+)
+
+func anyAckable(changes []Change) bool {
+	for i := range changes {
+		if changes[i].Ackable {
+			return true
+		}
+	}
+	return false
+}
+
+// writeTakenAcked is WriteTaken for messages of which consumers may have acknowledged some.
+func (s *Store) writeTakenAcked(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
+	err = s.inTx(ctx, "take up messages", func(tx pgx.Tx) error {
+		ids := make([]relay.ID, len(changes))
+		for i := range changes {
+			ids[i] = changes[i].Delivery.Message
+		}
+		shards, epochs := lease.of(changes)
+		rows, err := tx.Query(ctx, lockPending, [16]byte(lease.Owner), shards, epochs, uuids(ids))
+		locked, err := collectIDs("lock messages", rows, err)
+		if err != nil || len(locked) == 0 {
+			return err
+		}
+		if changes, err = applyAcks(ctx, tx, only(changes, locked)); err != nil {
+			return err
+		}
+		rows, err = tx.Query(ctx, takeUp, arguments(lease, changes)...)
+		written, err = collectIDs("take up messages", rows, err)
+		return err
+	})
+	return written, err
+}
+
+// applyAcks removes the acknowledgements that the changes apply, and returns the changes with
+// those as handled of which the consumers said so meanwhile. The messages are locked; the
+// changes are the caller's own copies.
+func applyAcks(ctx context.Context, tx pgx.Tx, changes []Change) ([]Change, error) {
+	type subject struct {
+		message    relay.ID
+		subscriber relay.AckSubscriber
+	}
+	at := make(map[subject]*Change)
+	var ids [][16]byte
+	var subscribers [][]byte
+	var attempts []int32
+	for i := range changes {
+		c := &changes[i]
+		if !c.Ackable {
+			continue
+		}
+		of := subject{c.Delivery.Message, relay.AckSubscriberOf(c.Delivery.Subscription, c.Delivery.Instance)}
+		at[of] = c
+		ids, subscribers, attempts = append(ids, of.message), append(subscribers, of.subscriber[:]), append(attempts, int32(c.AckAttempt))
+	}
+	if len(at) == 0 {
+		return changes, nil
+	}
+	rows, err := tx.Query(ctx, takeAcks, ids, subscribers, attempts)
+	if err != nil {
+		return nil, err
+	}
+	var of subject
+	var subscriber []byte
+	var handled bool
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&of.message), &subscriber, &handled}, func() error {
+		copy(of.subscriber[:], subscriber)
+		if c := at[of]; c != nil && handled {
+			c.Status, c.Reason, c.NextAttempt, c.Error = relay.DeliveryHandled, relay.ReasonNone, -1, ""
+		}
+		return nil
+	})
+	Conclude(changes)
+	return changes, err
+}
+
+// writeAcked remembers which attempt's failure the consumer has told, so that the same word
+// counts once.
+func writeAcked(ctx context.Context, tx pgx.Tx, changes []Change) error {
+	var ids []DeliveryID
+	var attempts []int32
+	for i := range changes {
+		if changes[i].AckAttempt > 0 {
+			ids, attempts = append(ids, changes[i].Delivery), append(attempts, int32(changes[i].AckAttempt))
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	messages, subscriptions, instances := splitDeliveryIDs(ids)
+	_, err := tx.Exec(ctx, noteAcked, messages, subscriptions, instances, attempts)
+	return err
+}
+
+// Conclude sets, in the changes of messages that are taken up, each message's new state
+// from all of its deliveries. A rejected message stays so.
+func Conclude(changes []Change) {
+	type sum struct {
+		outstanding int
+		dead        bool
+	}
+	sums := make(map[relay.ID]sum)
+	for i := range changes {
+		c := &changes[i]
+		s := sums[c.Delivery.Message]
+		if !c.Status.Ended() {
+			s.outstanding++
+		}
+		s.dead = s.dead || c.Status == relay.DeliveryDead
+		sums[c.Delivery.Message] = s
+	}
+	for i := range changes {
+		c := &changes[i]
+		if !c.Taking || c.MessageStatus == relay.MessageRejected {
+			continue
+		}
+		s := sums[c.Delivery.Message]
+		c.Outstanding = s.outstanding
+		switch {
+		case s.outstanding > 0:
+			c.MessageStatus = relay.MessageOpen
+		case s.dead:
+			c.MessageStatus = relay.MessageDead
+		default:
+			c.MessageStatus = relay.MessageDone
+		}
+	}
+}

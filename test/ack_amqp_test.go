@@ -1,0 +1,91 @@
+package test
+
+import (
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"relay/test/harness"
+)
+
+// reply acknowledges a message that came by the broker.
+func (b *broker) reply(t testing.TB, queue, token, body string) {
+	t.Helper()
+	err := b.channel.PublishWithContext(t.Context(), "", queue, false, false, amqp.Publishing{CorrelationId: token, Body: []byte(body)})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAConsumerAcknowledgesOverRabbitMQ(t *testing.T) {
+	t.Parallel()
+	url := harness.AMQPURL(t)
+	b := newBroker(t, url)
+	b.queue(t, "work", "", "")
+	env := []string{"RELAY_AMQP_URL=" + url, "RELAY_BACKOFF=50ms"}
+	s := newSystem(t, env...)
+	env = append(env, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+	s.exec(t, "insert into relay.subscription (name, topics, target, ack) values ('sub', '{#}', 'amqp:/work', 'consumer')")
+
+	handled := s.send(t, "topic, key", "'t', 'k'")
+	got := b.consume(t, "work", 1)[0]
+	if got.MessageId != handled || got.ReplyTo != "relay.ack."+s.db.Name || len(got.CorrelationId) > 255 || got.CorrelationId == "" {
+		t.Fatalf("message %q, reply to %q, correlation id %q", got.MessageId, got.ReplyTo, got.CorrelationId)
+	}
+	s.waitDelivery(t, handled, "awaiting_ack")
+	second := s.send(t, "topic, key", "'t', 'k'") // the key goes on
+	next := b.consume(t, "work", 1)[0]
+
+	// Poison is counted and dropped, and what follows is taken.
+	b.reply(t, got.ReplyTo, "", saysHandled)
+	b.reply(t, got.ReplyTo, got.CorrelationId, "poison")
+	b.reply(t, got.ReplyTo, got.CorrelationId[:90]+"AA", saysHandled)
+	b.reply(t, got.ReplyTo, got.CorrelationId, saysHandled)
+	s.waitStatus(t, handled, "done")
+	b.reply(t, got.ReplyTo, got.CorrelationId, saysHandled)
+
+	b.reply(t, next.ReplyTo, next.CorrelationId, saysFailed)
+	again := b.consume(t, "work", 1)[0]
+	if again.MessageId != second || again.CorrelationId == next.CorrelationId {
+		t.Fatalf("message %q came again, want %q by another token", again.MessageId, second)
+	}
+	s.relay.kill() // the reply waits in the queue, or is taken by another relay
+	b.reply(t, next.ReplyTo, again.CorrelationId, saysNever)
+	s.relay = start(t, s.db, env...)
+	s.waitStatus(t, second, "dead")
+	harness.Eventually(t, 20*time.Second, "no reply is left", func() bool {
+		q, err := b.channel.QueueDeclarePassive(got.ReplyTo, true, false, false, false, nil)
+		return err == nil && q.Messages == 0
+	})
+}
+
+// A subscription that comes later is served without a restart, and its messages go again
+// when nobody says anything.
+func TestRepliesAreTakenFromWhenASubscriptionWantsThem(t *testing.T) {
+	t.Parallel()
+	url := harness.AMQPURL(t)
+	b := newBroker(t, url)
+	b.queue(t, "work", "", "")
+	s := newSystem(t, "RELAY_AMQP_URL="+url)
+	queue := "relay.ack." + s.db.Name
+	s.exec(t, "insert into relay.subscription (name, topics, target, ack, ack_timeout, max_attempts) values ('sub', '{#}', 'amqp:/work', 'consumer', '1 second', 2)")
+	id := s.send(t, "topic", "'t'")
+	first := b.consume(t, "work", 2)[0]
+	b.reply(t, queue, first.CorrelationId, saysHandled)
+	s.waitStatus(t, id, "done")
+	silent := s.send(t, "topic", "'t'")
+	s.waitStatus(t, silent, "dead")
+	if n := s.text(t, "select attempts::text from relay.delivery where message_id = $1", silent); n != "2" {
+		t.Errorf("%s attempts, want 2", n)
+	}
+	// The queue is deleted under the relay: it is made again.
+	if _, err := b.channel.QueueDelete(queue, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 20*time.Second, "the queue is there again", func() bool {
+		ch := newBroker(t, url).channel
+		_, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		return err == nil
+	})
+}
