@@ -23,6 +23,9 @@ const (
 	// cutOff is how much longer than its deadline an attempt may take before it is cancelled
 	// from outside.
 	cutOff = 2 * time.Second
+	// maxLanes bounds the destinations that are remembered although nothing is under way to
+	// them: rows may name any number.
+	maxLanes = 4096
 	// forgetAfter is how long an idle destination is remembered, and one that is down or has
 	// asked for time after that time is over.
 	forgetAfter = 10 * time.Minute
@@ -311,13 +314,44 @@ func (d *Dispatcher) lane(s *relay.Subscriber, now time.Time) *lane {
 	}
 	l := d.lanes[name]
 	if l == nil {
+		if len(d.lanes) >= maxLanes {
+			d.evict()
+		}
 		l = &lane{name: name, limit: d.limit(s), used: now, circuit: circuit{shared: name == relay.CircuitBroker}}
 		d.lanes[name] = l
 	}
 	l.mu.Lock()
+	l.used = now
 	l.configure(d.limit(s), s.RateLimit)
 	l.mu.Unlock()
 	return l
+}
+
+// evict forgets the destination that was used longest ago of those with nothing under way,
+// if need be one that is down. The caller holds the mutex.
+func (d *Dispatcher) evict() {
+	var oldest *lane
+	var used time.Time
+	var known bool // something is known of oldest that matters
+	for _, l := range d.lanes {
+		l.mu.Lock()
+		matters := l.circuit.open || l.circuit.heldUntil.After(l.used)
+		idle := l.active == 0 && l.queued() == 0
+		if idle && (oldest == nil || known && !matters || known == matters && l.used.Before(used)) {
+			oldest, used, known = l, l.used, matters
+		}
+		l.mu.Unlock()
+	}
+	if oldest == nil {
+		return
+	}
+	delete(d.lanes, oldest.name)
+	oldest.mu.Lock()
+	open := oldest.circuit.open
+	oldest.mu.Unlock()
+	if open {
+		d.config.Metrics.circuit(false)
+	}
 }
 
 // limit is how many attempts for a subscriber may be under way at once.
