@@ -12,9 +12,10 @@ const (
 	// pollEvery is how often sweeps run while no doorbell works, unless they run more often
 	// by themselves.
 	pollEvery = 500 * time.Millisecond
-	// restShare is how many times longer than a last sweep that found nothing a group rests
-	// while a doorbell works: where a snapshot that is held open makes sweeps slow, they take a twentieth of
-	// the time at the most. mostRest bounds it.
+	// restShare is how many times longer than its last sweep took a group rests while a
+	// doorbell works: where a snapshot that is held open makes sweeps slow, they take a
+	// twentieth of the time at the most. mostRest bounds it. What is left to the table has
+	// all groups swept at once in any case.
 	restShare = 19
 	mostRest  = time.Minute
 	// roomEvery is how often a sweep looks whether the registry has room again.
@@ -36,11 +37,8 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 		if !pause(ctx, wait, e.sweepNow[group]) {
 			return nil
 		}
-		begun := time.Now()
-		found, err := e.SweepGroup(ctx, group)
-		if took = 0; found == 0 {
-			took = time.Since(begun)
-		}
+		var err error
+		took, err = e.SweepGroup(ctx, group)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -51,8 +49,8 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 // SweepGroup makes one pass over the pending messages of a group's shards that this relay
 // owns: what nobody rang for, or what was left to the table, is registered. A limit bounds
 // one statement; a full batch is followed at once by the next, as far as the registry has
-// room. It returns when the pass is over, with how many rows and keys it found.
-func (e *Engine) SweepGroup(ctx context.Context, group int) (found int, err error) {
+// room. It returns when the pass is over, with how long its statements took.
+func (e *Engine) SweepGroup(ctx context.Context, group int) (took time.Duration, err error) {
 	w := e.witnesses[group]
 	w.begin(time.Now())
 	plain, err := e.sweepPlain(ctx, group)
@@ -71,52 +69,53 @@ func (e *Engine) SweepGroup(ctx context.Context, group int) (found int, err erro
 	return plain + keys, nil
 }
 
-// sweepPlain sweeps the messages without a key.
-func (e *Engine) sweepPlain(ctx context.Context, group int) (total int, err error) {
+// sweepPlain sweeps the messages without a key, and returns how long its statements took.
+func (e *Engine) sweepPlain(ctx context.Context, group int) (took time.Duration, err error) {
 	g := e.config.Groups[group]
 	var at sql.Position
 	for {
 		limit, ok := e.sweepLimit(ctx, g)
 		if !ok {
-			return total, nil
+			return took, nil
 		}
 		begun := time.Now()
 		found, err := e.config.Store.SweepPending(ctx, e.lease.Load().among(g.Shards), at, limit)
+		took += time.Since(begun)
 		e.config.Metrics.sweeping.Add(time.Since(begun).Seconds())
 		if err != nil {
-			return total, err
+			return took, err
 		}
-		total += len(found)
 		if err := e.registerFound(ctx, e.witnesses[group], found); err != nil || len(found) < limit {
-			return total, err
+			return took, err
 		}
 		at = found[len(found)-1].At
 	}
 }
 
-// sweepKeys sweeps the keys that have pending messages; the messages are read by key.
-func (e *Engine) sweepKeys(ctx context.Context, group int) (total int, err error) {
+// sweepKeys sweeps the keys that have pending messages, as sweepPlain does; the messages are
+// read by key.
+func (e *Engine) sweepKeys(ctx context.Context, group int) (took time.Duration, err error) {
 	g := e.config.Groups[group]
 	var at sql.Position
 	for {
 		limit, ok := e.sweepLimit(ctx, g)
 		if !ok {
-			return total, nil
+			return took, nil
 		}
 		begun := time.Now()
 		found, err := e.config.Store.SweepKeys(ctx, e.lease.Load().among(g.Shards), at, limit)
+		took += time.Since(begun)
 		e.config.Metrics.sweeping.Add(time.Since(begun).Seconds())
 		if err != nil {
-			return total, err
+			return took, err
 		}
-		total += len(found)
 		entries := make([]entry, len(found))
 		for i, key := range found {
 			entries[i] = keyEntry(key.Key)
 			at = sql.Position{Shard: key.Shard, Key: key.Key}
 		}
 		if e.registry.add(entries); len(found) < limit {
-			return total, nil
+			return took, nil
 		}
 	}
 }
