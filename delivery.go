@@ -29,6 +29,8 @@ type Subscriber struct {
 	Headers map[string]string
 	// Paused keeps its messages in the table.
 	Paused bool
+	// Broadcast gives every instance behind an HTTP target's host name a copy of its own.
+	Broadcast bool
 	// Unordered lets messages with the same key overtake each other.
 	Unordered bool
 	// BlockOnDead makes a message that died hold its key until a person acts.
@@ -76,6 +78,27 @@ type Delivery struct {
 	Refused string
 }
 
+// Unresolved reports whether the delivery stands for instances that are not known yet: its
+// attempt looks their addresses up.
+func (d *Delivery) Unresolved() bool {
+	return d.Subscriber.Broadcast && d.Subscriber.Target.Kind == TargetHTTP && d.Instance == PlainInstance
+}
+
+// Pinned reports whether the delivery is for one instance of a subscription, whose address
+// and port Instance then holds, whatever the host name of the target resolves to.
+func (d *Delivery) Pinned() bool {
+	return d.Instance != PlainInstance && d.Subscriber.Name != SubscriptionDirect && d.Subscriber.Name != SubscriptionDefault
+}
+
+// Circuit names what shares the delivery's health and concurrency: its subscriber or, of a
+// broadcast, the instance alone. No subscription's name holds a slash.
+func (d *Delivery) Circuit() string {
+	if d.Pinned() {
+		return d.Subscriber.Name + "/" + d.Instance
+	}
+	return d.Subscriber.Circuit()
+}
+
 // Class is the class of an outcome: what an answer, or its absence, means. The table of
 // answers stands in the package notify, where each destination maps its own codes.
 type Class int
@@ -92,6 +115,7 @@ const (
 	ClassUnknown            // may have arrived; goes again with the same id and counts no attempt
 	ClassParked             // not attempted; Reason says why, and the delivery waits in the table
 	ClassRejected           // this destination can never send the message; not attempted
+	ClassResolved           // the addresses of a broadcast's instances are known; nothing was sent yet
 )
 
 // Accepted reports whether the destination took the message.
@@ -127,6 +151,10 @@ type Outcome struct {
 	// Answered says that a failed push was a broker's own answer about one exchange or queue:
 	// the broker itself is well, and what goes elsewhere through it need not wait.
 	Answered bool
+	// Instances are the addresses and ports of ClassResolved, at least one.
+	Instances []string
+	// Gone says that the host name does not resolve to the failed instance any more.
+	Gone bool
 	// RetryAfter is the destination's own word on when to come again. Zero: none.
 	RetryAfter time.Duration
 	Started    time.Time

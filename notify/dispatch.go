@@ -84,7 +84,7 @@ func NewDispatcher(config DispatcherConfig) *Dispatcher {
 // After Stop it answers parked with no reason.
 func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(relay.Outcome)) {
 	now := time.Now()
-	l := d.lane(delivery.Subscriber, now)
+	l := d.lane(delivery, now)
 	if l == nil {
 		done(relay.Outcome{Class: relay.ClassParked})
 		return
@@ -95,7 +95,7 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 	}
 	l.mu.Lock()
 	switch {
-	case delivery.Subscriber.Paused:
+	case delivery.Subscriber.Paused && !delivery.Unresolved(): // who gets a copy is settled even so
 		l.mu.Unlock()
 		done(parked(relay.ReasonPaused))
 	case !l.circuit.admits(due, now):
@@ -142,37 +142,6 @@ func (d *Dispatcher) Room(name string) int {
 // Wake receives a value when a destination that was asked for room has run empty, or its
 // circuit has closed.
 func (d *Dispatcher) Wake() <-chan struct{} { return d.wake }
-
-// Up closes a circuit at once: the destination itself says that it can be reached again.
-func (d *Dispatcher) Up(name string) {
-	d.mu.Lock()
-	l := d.lanes[name]
-	d.mu.Unlock()
-	if l == nil {
-		return
-	}
-	l.mu.Lock()
-	changed := l.circuit.close()
-	l.mu.Unlock()
-	if changed {
-		d.report(name, false, relay.Outcome{})
-	}
-	d.ring()
-}
-
-// Open lists the circuits that are open.
-func (d *Dispatcher) Open() (names []string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for name, l := range d.lanes {
-		l.mu.Lock()
-		if l.circuit.open {
-			names = append(names, name)
-		}
-		l.mu.Unlock()
-	}
-	return names
-}
 
 // Run returns what waited too long to the table, until ctx ends.
 func (d *Dispatcher) Run(ctx context.Context) error {
@@ -304,9 +273,14 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	return destination.Deliver(ctx, delivery)
 }
 
-// lane returns the subscriber's lane, making it if need be, or nil after Stop.
-func (d *Dispatcher) lane(s *relay.Subscriber, now time.Time) *lane {
-	name := s.Circuit()
+// lane returns the delivery's lane, making it if need be, or nil after Stop. Looking
+// addresses up is no attempt, which a subscription's own limits are about.
+func (d *Dispatcher) lane(delivery *relay.Delivery, now time.Time) *lane {
+	name := delivery.Circuit()
+	limit, rate := d.limit(delivery.Subscriber), delivery.Subscriber.RateLimit
+	if delivery.Unresolved() {
+		limit, rate = d.config.Concurrency, 0
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.stopped {
@@ -317,12 +291,12 @@ func (d *Dispatcher) lane(s *relay.Subscriber, now time.Time) *lane {
 		if len(d.lanes) >= maxLanes {
 			d.evict()
 		}
-		l = &lane{name: name, limit: d.limit(s), used: now, circuit: circuit{shared: name == relay.CircuitBroker}}
+		l = &lane{name: name, limit: limit, used: now, circuit: circuit{shared: name == relay.CircuitBroker}}
 		d.lanes[name] = l
 	}
 	l.mu.Lock()
 	l.used = now
-	l.configure(d.limit(s), s.RateLimit)
+	l.configure(limit, rate)
 	l.mu.Unlock()
 	return l
 }
@@ -400,13 +374,4 @@ func (d *Dispatcher) ring() {
 	case d.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (d *Dispatcher) report(name string, open bool, o relay.Outcome) {
-	d.config.Metrics.circuit(open)
-	if open {
-		d.config.Log.Warn("destination is down: its messages wait in the table and one at a time probes it", "destination", name, "error", o.Error)
-		return
-	}
-	d.config.Log.Info("destination is up again", "destination", name)
 }

@@ -306,3 +306,45 @@ func TestWhatWasReadASecondAgoIsNotSent(t *testing.T) {
 		d.Stop(t.Context())
 	})
 }
+
+// One instance that is down must hold up neither the others nor the look-ups.
+func TestInstancesHaveCircuitsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDispatcher(4, func(_ context.Context, d *relay.Delivery) relay.Outcome {
+			switch {
+			case d.Unresolved():
+				return relay.Outcome{Class: relay.ClassResolved, Instances: []string{"10.0.0.1:80"}}
+			case d.Instance == "10.0.0.1:80":
+				return relay.Outcome{Class: relay.ClassPushFailed}
+			}
+			return relay.Outcome{Class: relay.ClassHandled}
+		})
+		var out outcomes
+		send := func(instance string, paused bool) {
+			delivery := deliveryTo(t, "http://workers/")
+			delivery.Subscriber.Name, delivery.Subscriber.Broadcast, delivery.Subscriber.Paused = "sub", true, paused
+			delivery.Instance = instance
+			d.Dispatch(delivery, false, out.done)
+			time.Sleep(time.Millisecond)
+		}
+		for range openAfter + 1 {
+			send("10.0.0.1:80", false)
+		}
+		send("10.0.0.2:80", false)
+		send(relay.PlainInstance, false)
+		send(relay.PlainInstance, true) // who gets a copy is settled even while it is paused
+		send("10.0.0.2:80", true)
+		if out.count("parked circuit_open") != 1 || out.count("handled ") != 1 || out.count("resolved ") != 2 || out.count("parked paused") != 1 {
+			t.Errorf("%v", out.all)
+		}
+		if open := d.Open(); len(open) != 1 || open[0] != "sub/10.0.0.1:80" {
+			t.Errorf("open circuits %v", open)
+		}
+		d.UpInstances("sub")
+		if open := d.Open(); len(open) != 0 {
+			t.Errorf("open circuits %v after a change", open)
+		}
+		d.Stop(t.Context())
+	})
+}

@@ -57,6 +57,7 @@ type HTTP struct {
 	log         *slog.Logger
 	unsigned    sync.Once
 	connections connections
+	directory   *directory
 }
 
 // NewHTTP returns a destination for cfg. Its error says what is wrong with the secrets
@@ -75,7 +76,7 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &HTTP{cfg: cfg, keys: keys, log: cfg.Log, connections: newConnections(cfg)}, nil
+	return &HTTP{cfg: cfg, keys: keys, log: cfg.Log, connections: newConnections(cfg), directory: newDirectory(cfg.Resolver)}, nil
 }
 
 // Close closes the idle connections. Call it when the last Deliver has returned.
@@ -91,9 +92,15 @@ func (h *HTTP) Close() {
 // obtained and so no byte can have been sent.
 func (h *HTTP) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	started := time.Now()
+	if d.Unresolved() {
+		return h.resolve(ctx, d, started)
+	}
 	out := h.attempt(ctx, d, started)
 	out.Started = started
 	out.Duration = max(time.Since(started), 1)
+	if d.Pinned() && !out.Class.Accepted() {
+		out.Gone = h.Gone(ctx, d)
+	}
 	return out
 }
 
@@ -165,5 +172,5 @@ func (h *HTTP) post(ctx context.Context, d *relay.Delivery, header http.Header) 
 			return nil, err
 		}
 	}
-	return h.connections.client(target, d.Subscriber.Trusted).Do(req)
+	return h.connections.client(poolOf(d)).Do(req)
 }

@@ -28,7 +28,7 @@ const (
 	maxAnswerHeader = 64 << 10
 )
 
-// connections holds a pool of connections per origin and trust. Pools are apart because
+// connections holds a pool of connections per origin, trust and instance. Pools are apart because
 // go-retryablehttp closes the idle connections of its pool after every failed request,
 // and because a connection dialled for the operator's target must not serve a row's.
 type connections struct {
@@ -41,6 +41,17 @@ type connections struct {
 type poolKey struct {
 	origin  string
 	trusted bool
+	// instance is the address that is dialled instead of the origin's. Empty: none.
+	instance string
+}
+
+// poolOf names the pool for a delivery.
+func poolOf(d *relay.Delivery) poolKey {
+	key := poolKey{origin: d.Subscriber.Target.Circuit(), trusted: d.Subscriber.Trusted}
+	if d.Pinned() {
+		key.instance = d.Instance
+	}
+	return key
 }
 
 type pool struct {
@@ -52,10 +63,9 @@ func newConnections(cfg HTTPConfig) connections {
 	return connections{cfg: cfg, pools: make(map[poolKey]*pool)}
 }
 
-// client returns the client for the target's origin. Beyond maxPools it lets go of the
-// pool that was used longest ago, whose connections close as they fall idle.
-func (c *connections) client(target relay.Target, trusted bool) *retryablehttp.Client {
-	key := poolKey{origin: target.Circuit(), trusted: trusted}
+// client returns the client of a pool. Beyond maxPools it lets go of the pool that was used
+// longest ago, whose connections close as they fall idle.
+func (c *connections) client(key poolKey) *retryablehttp.Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.pools[key]
@@ -63,7 +73,7 @@ func (c *connections) client(target relay.Target, trusted bool) *retryablehttp.C
 		if len(c.pools) >= maxPools {
 			c.evict()
 		}
-		p = &pool{client: c.newClient(trusted)}
+		p = &pool{client: c.newClient(key)}
 		c.pools[key] = p
 	}
 	c.uses++
@@ -94,8 +104,8 @@ func (c *connections) close() {
 
 // newClient returns a client that retries at most once, at once, and only as mayRetry
 // says: waiting and every other retry belong to the table, where they can be seen.
-func (c *connections) newClient(trusted bool) *retryablehttp.Client {
-	plain := &http.Client{Transport: noRedirects{c.newTransport(trusted)}}
+func (c *connections) newClient(key poolKey) *retryablehttp.Client {
+	plain := &http.Client{Transport: noRedirects{c.newTransport(key)}}
 	return &retryablehttp.Client{
 		HTTPClient:   plain,
 		RetryMax:     1,
@@ -107,9 +117,9 @@ func (c *connections) newClient(trusted bool) *retryablehttp.Client {
 	}
 }
 
-func (c *connections) newTransport(trusted bool) *http.Transport {
+func (c *connections) newTransport(key poolKey) *http.Transport {
 	return &http.Transport{
-		DialContext:            c.dialer(trusted),
+		DialContext:            c.dialer(key),
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.cfg.RootCAs},
 		TLSHandshakeTimeout:    connectTimeout,
 		MaxIdleConnsPerHost:    c.cfg.Concurrency,
@@ -123,8 +133,9 @@ func (c *connections) newTransport(trusted bool) *http.Transport {
 }
 
 // dialer returns a dial function that judges each address at the last moment, after the
-// name has been resolved and before a packet is sent.
-func (c *connections) dialer(trusted bool) func(context.Context, string, string) (net.Conn, error) {
+// name has been resolved and before a packet is sent. An instance is dialled at its address;
+// the name stays what the request and TLS are about.
+func (c *connections) dialer(key poolKey) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -136,7 +147,10 @@ func (c *connections) dialer(trusted bool) func(context.Context, string, string)
 			if err != nil {
 				return err
 			}
-			return c.cfg.Egress.check(host, addr.Addr(), trusted)
+			return c.cfg.Egress.check(host, addr.Addr(), key.trusted)
+		}
+		if key.instance != "" {
+			address = key.instance
 		}
 		return d.DialContext(ctx, network, address)
 	}

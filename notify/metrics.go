@@ -37,9 +37,13 @@ var classNames = map[relay.Class]string{
 	relay.ClassHandled: "handled", relay.ClassDelivered: "delivered", relay.ClassAwaitingAck: "awaiting_ack",
 	relay.ClassPushFailed: "push_failed", relay.ClassHandleFailed: "handle_failed", relay.ClassDead: "dead",
 	relay.ClassUnknown: "unknown", relay.ClassParked: "parked", relay.ClassRejected: "rejected",
+	relay.ClassResolved: "resolved",
 }
 
 func (m *Metrics) attempt(d *relay.Delivery, o relay.Outcome) {
+	if o.Class == relay.ClassResolved {
+		return // nothing was sent
+	}
 	technology := "http"
 	if d.Subscriber.Target.Kind != relay.TargetHTTP {
 		technology = "amqp"

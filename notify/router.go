@@ -83,9 +83,11 @@ func (r *Router) WantsReplies() bool { return r.routes.Load().replies }
 // Version returns the version of the subscriptions in use. Zero: none were loaded.
 func (r *Router) Version() int64 { return r.routes.Load().version }
 
-// Paused reports whether a circuit is that of a subscription that is paused.
+// Paused reports whether a circuit is that of a subscription that is paused, or of one of
+// its instances.
 func (r *Router) Paused(circuit string) bool {
-	s := r.routes.Load().byName[circuit]
+	name, _, _ := strings.Cut(circuit, "/")
+	s := r.routes.Load().byName[name]
 	return s != nil && s.Paused
 }
 

@@ -79,6 +79,15 @@
 // outweighs whatever became of the attempt, or a last attempt whose answer was lost would
 // bury what was done. What was accepted once never holds its key again.
 //
+// # Broadcast
+//
+// A message of a broadcast is taken up as one delivery without an instance, whose attempt
+// looks the host name up. The outcome is the list of the instances, and the delivery is
+// spread: in memory as long as the message is pending, else by one statement that puts the
+// instances' rows in its place. A crash in between leaves either one, and the name is looked
+// up again. In the order of a key that delivery is a gate: the next message of the key is
+// looked up when the one before stands in the lines of its instances.
+//
 // # Unflushed rows
 //
 // Under asynchronous commit a row can be seen, be sent, and vanish in a crash. The stream

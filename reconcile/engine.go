@@ -40,6 +40,8 @@ type dispatcher interface {
 	Wake() <-chan struct{}
 	// Up closes a circuit: there is reason to believe that attempts succeed again.
 	Up(circuit string)
+	// UpInstances is Up for each instance of a broadcast.
+	UpInstances(subscription string)
 	Stop(ctx context.Context)
 }
 
@@ -49,6 +51,9 @@ type Config struct {
 	Router     router
 	Dispatcher dispatcher
 	Policy     Policy
+	// Gone reports whether the instance of a pinned delivery is certainly none of its host
+	// name's any more. Nil: nobody knows.
+	Gone func(context.Context, *relay.Delivery) bool
 	// Groups divides the shards among sweeps (RELAY_RECONCILE).
 	Groups []Group
 	// Stream is the stream that this relay may hear itself, if it holds the slot.
@@ -87,6 +92,7 @@ type Engine struct {
 	stopping atomic.Bool
 	others   *forwarder
 	order    *order
+	pinning  sync.Mutex // while lines are pinned and the table is asked about them
 	keyring  *keyring
 	waker    *waker
 	acked    chan struct{}   // a consumer has acknowledged something here

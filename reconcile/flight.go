@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -76,11 +77,7 @@ func (f *flight) resume(r router, row *sql.DeliveryRow) {
 }
 
 func (f *flight) add(d *relay.Delivery) {
-	l := &leg{flight: f, delivery: d}
-	if !f.state.accepted {
-		l.line = lineOf(d)
-	}
-	f.legs = append(f.legs, l)
+	f.legs = append(f.legs, newLeg(f, d))
 	f.left++
 }
 
@@ -88,7 +85,7 @@ func (f *flight) add(d *relay.Delivery) {
 // writes at once what needs none.
 func (e *Engine) launch(f *flight, now time.Time) {
 	if c, none := f.needsNone(); none {
-		e.writer.put(f.entry, []sql.Change{c}, f.wake)
+		f.endWithout(c)
 		return
 	}
 	if len(f.legs) > 1 {
@@ -96,17 +93,24 @@ func (e *Engine) launch(f *flight, now time.Time) {
 	}
 	for _, l := range f.legs {
 		l.delivery.Since = now
-		if !l.ordered() {
-			l.dispatch()
-			continue
-		}
-		switch e.order.enter(l) {
-		case admitted:
-			l.dispatch()
-		case refused:
-			f.note(l, parkedBehind())
-		}
+		l.launch()
 	}
+}
+
+// endWithout writes the change of a flight that ends without an attempt. Whether an instance
+// that is given up still exists is found out first, without holding up the reader.
+func (f *flight) endWithout(c sql.Change) {
+	e := f.engine
+	if f.reject != nil || !f.legs[0].delivery.Pinned() || e.config.Gone == nil {
+		e.writer.put(f.entry, []sql.Change{c}, f.wake)
+		return
+	}
+	go func() {
+		if e.config.Gone(context.Background(), f.legs[0].delivery) {
+			vanish(&c)
+		}
+		e.writer.put(f.entry, []sql.Change{c}, f.wake)
+	}()
 }
 
 // needsNone returns the change of a flight that ends without an attempt.
@@ -140,17 +144,18 @@ func (f *flight) wake() {
 func (f *flight) note(l *leg, o relay.Outcome) {
 	e := f.engine
 	change := e.config.Policy.change(l.delivery, f.state, o)
-	if o.Class == relay.ClassRejected && f.state.taking && len(f.legs) == 1 {
+	f.mu.Lock()
+	single := len(f.legs) == 1
+	if o.Class == relay.ClassRejected && f.state.taking && single {
 		change = f.rejection(relay.Rejection(o.Error))
 	}
-	f.mu.Lock()
 	l.change, l.over = change, true
 	f.left--
 	split := f.split
 	whole := f.left == 0 && !split
 	f.mu.Unlock()
 	switch {
-	case len(f.legs) == 1 && (stopping(o) || f.untouched(o)):
+	case single && (stopping(o) || f.untouched(o)):
 		e.registry.leave(f.entry)
 		l.settled()
 	case split && stopping(o):

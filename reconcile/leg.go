@@ -20,6 +20,28 @@ type leg struct {
 
 func (l *leg) ordered() bool { return l.line != sql.Line{} }
 
+func newLeg(f *flight, d *relay.Delivery) *leg {
+	l := &leg{flight: f, delivery: d}
+	if !f.state.accepted {
+		l.line = lineOf(d)
+	}
+	return l
+}
+
+// launch has the attempt made when the leg's line lets it. The line is pinned.
+func (l *leg) launch() {
+	if !l.ordered() {
+		l.dispatch()
+		return
+	}
+	switch l.flight.engine.order.enter(l) {
+	case admitted:
+		l.dispatch()
+	case refused:
+		l.flight.note(l, parkedBehind())
+	}
+}
+
 // dispatch has the attempt made.
 func (l *leg) dispatch() {
 	l.flight.engine.config.Dispatcher.Dispatch(l.delivery, l.flight.due, l.ended)
@@ -39,6 +61,8 @@ func (l *leg) ended(o relay.Outcome) {
 		e.config.Metrics.latency.Observe(time.Since(f.state.due).Seconds())
 	}
 	switch {
+	case o.Class == relay.ClassResolved:
+		l.spread(o.Instances)
 	case !l.ordered():
 		f.note(l, o)
 	case stopping(o):
@@ -59,8 +83,11 @@ func (l *leg) ended(o relay.Outcome) {
 
 // goesOn reports whether the outcome lets the next message of the key go.
 func goesOn(l *leg, o relay.Outcome, status relay.DeliveryStatus) bool {
-	if status == relay.DeliveryDead {
+	switch status {
+	case relay.DeliveryDead:
 		return !l.delivery.Subscriber.BlockOnDead
+	case relay.DeliveryCancelled: // its instance is gone
+		return true
 	}
 	return o.Class.Accepted()
 }

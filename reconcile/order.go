@@ -28,6 +28,9 @@ type line struct {
 	// table says that the table may hold later deliveries of the line: what is taken up
 	// now has to wait there too.
 	table bool
+	// first is the lowest sequence of the line that stood in the table when it came into
+	// memory. Zero: none did, or that is not known.
+	first int64
 }
 
 func newOrder(wake func(sql.Line)) *order {
@@ -44,7 +47,7 @@ const (
 )
 
 // pin keeps the lines in memory until they are unpinned, and returns those that were not
-// there before: the table has to be asked about them. Only one goroutine pins.
+// there before: the table has to be asked about them. pinLines alone calls it.
 func (o *order) pin(lines []sql.Line) (fresh []sql.Line) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -60,11 +63,14 @@ func (o *order) pin(lines []sql.Line) (fresh []sql.Line) {
 	return fresh
 }
 
-// learn notes that the table holds something of a pinned line.
-func (o *order) learn(id sql.Line) {
+// learn notes that the table holds something of the line, if it is in memory, and what its
+// lowest sequence is. Zero: not known.
+func (o *order) learn(id sql.Line, first int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.lines[id].table = true
+	if at := o.lines[id]; at != nil {
+		at.table, at.first = true, max(at.first, first)
+	}
 }
 
 // unpin lets the lines go again.
@@ -103,6 +109,9 @@ func (o *order) enter(l *leg) admission {
 	switch {
 	case l.flight.state.taking && at.table:
 		return refused
+	case at.busy == nil && at.first > 0 && l.flight.message.Seq > at.first:
+		// A crash or a stop left it waiting behind another one without saying so.
+		return refused
 	case at.busy == nil:
 		at.busy = l
 		return admitted
@@ -131,7 +140,7 @@ func (o *order) ended(l *leg, goOn bool) (next *leg) {
 		at.failing = true
 		return nil
 	}
-	at.busy = nil
+	at.busy, at.first = nil, 0
 	if len(at.queue) > 0 {
 		next, at.queue = at.queue[0], at.queue[1:]
 		at.busy = next

@@ -82,9 +82,23 @@ func TestWhatTheTableHoldsIsNotOvertaken(t *testing.T) {
 	if fresh := o.pin([]sql.Line{testLine}); len(fresh) != 1 {
 		t.Fatal("a new line is not asked about")
 	}
-	o.learn(testLine)
+	o.learn(testLine, 0)
 	if o.enter(testLeg(true)) != refused || o.enter(testLeg(false)) != admitted || o.enter(testLeg(false)) != queued {
 		t.Error("a new message overtook what waits in the table")
+	}
+}
+
+// A crash or a stop may leave a delivery that waits behind a failed one without its row
+// saying so: it must not be sent because it looks like a head.
+func TestWhatIsNotTheFirstInTheTableIsNoHead(t *testing.T) {
+	t.Parallel()
+	o := newOrder(func(sql.Line) {})
+	first, second := testLeg(false), testLeg(false)
+	first.flight.message, second.flight.message = &relay.Message{Seq: 1}, &relay.Message{Seq: 2}
+	o.pin([]sql.Line{testLine})
+	o.learn(testLine, 1)
+	if o.enter(second) != refused || o.enter(first) != admitted || o.enter(second) != queued {
+		t.Error("the second was sent before the first")
 	}
 }
 

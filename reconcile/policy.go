@@ -56,7 +56,7 @@ func (p Policy) overdue(s state, now time.Time) bool {
 func unchanged(d *relay.Delivery, s state) sql.Change {
 	return sql.Change{
 		Delivery: sql.DeliveryID{Message: d.Message.ID, Subscription: d.Subscriber.Name, Instance: d.Instance},
-		Shard:    d.Message.Shard, Target: d.Subscriber.Target.Raw, Circuit: d.Subscriber.Circuit(), Taking: s.taking,
+		Shard:    d.Message.Shard, Target: d.Subscriber.Target.Raw, Circuit: d.Circuit(), Taking: s.taking,
 		Attempts: s.attempts, HandleAttempts: s.handleAttempts, NextAttempt: -1,
 		Ackable: d.Subscriber.AckByConsumer || s.accepted,
 	}
@@ -109,6 +109,16 @@ func (p Policy) fail(c *sql.Change, d *relay.Delivery, s state, o relay.Outcome,
 		c.Status = status
 		c.NextAttempt = max(p.Interval(d, d.Attempt), o.RetryAfter)
 	}
+	if c.Status == relay.DeliveryDead && o.Gone {
+		vanish(c)
+	}
+}
+
+// vanish cancels the delivery to an instance that does not exist any more: nobody can mend
+// it, and it must not make the message dead for the others.
+func vanish(c *sql.Change) {
+	c.Status = relay.DeliveryCancelled
+	c.Error += "; the host name does not resolve to this instance any more"
 }
 
 // most is the number of attempts after which a delivery is dead.

@@ -93,3 +93,26 @@ func TestGivingUpNamesTheVariable(t *testing.T) {
 		t.Errorf("error %q", got.Error)
 	}
 }
+
+// An instance that nobody can mend any more must not make its message dead.
+func TestAGivenUpInstanceThatIsGoneIsCancelled(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		attempt int
+		outcome relay.Outcome
+		status  relay.DeliveryStatus
+	}{
+		"gone, with attempts left":  {2, relay.Outcome{Class: relay.ClassPushFailed, Gone: true}, relay.DeliveryPushFailed},
+		"gone at the last attempt":  {3, relay.Outcome{Class: relay.ClassPushFailed, Gone: true}, relay.DeliveryCancelled},
+		"gone, and its logic fails": {3, relay.Outcome{Class: relay.ClassHandleFailed, Gone: true}, relay.DeliveryCancelled},
+		"there at the last attempt": {3, relay.Outcome{Class: relay.ClassPushFailed}, relay.DeliveryDead},
+		"a final answer":            {1, relay.Outcome{Class: relay.ClassDead, Gone: true}, relay.DeliveryDead},
+	} {
+		d := testDelivery(c.attempt)
+		d.Subscriber.Name, d.Subscriber.Broadcast, d.Instance = "sub", true, "10.0.0.1:80"
+		change := testPolicy().change(d, state{taking: true, due: time.Now()}, c.outcome)
+		if change.Status != c.status || change.Circuit != "sub/10.0.0.1:80" {
+			t.Errorf("%s: %s on the circuit %s, want %s", name, change.Status, change.Circuit, c.status)
+		}
+	}
+}

@@ -151,18 +151,30 @@ func (e *Engine) prepare(ctx context.Context, flights []*flight, held []*entry) 
 			}
 		}
 	}
+	return lines, e.pinLines(ctx, lines)
+}
+
+// pinLines pins lines and learns what the table holds of those that are new in memory. If
+// it fails, none is pinned. Whoever finds a line pinned relies on what was learnt, so that
+// only one caller at a time pins and asks.
+func (e *Engine) pinLines(ctx context.Context, lines []sql.Line) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	e.pinning.Lock()
+	defer e.pinning.Unlock()
 	fresh := e.order.pin(lines)
 	states, err := e.config.Store.LineStates(ctx, fresh)
 	if err != nil {
 		e.order.unpin(lines)
-		return nil, err
+		return err
 	}
 	for i, state := range states {
-		if state.Unfinished || state.Dead && e.config.Router.BlocksOnDead(fresh[i].Subscription) {
-			e.order.learn(fresh[i])
+		if state.First > 0 || state.Dead && e.config.Router.BlocksOnDead(fresh[i].Subscription) {
+			e.order.learn(fresh[i], state.First)
 		}
 	}
-	return lines, nil
+	return nil
 }
 
 // readMessages returns the flights of the messages that can be sent, and lowers the budget

@@ -59,6 +59,9 @@ func (e *Engine) upTo(ctx context.Context, version int64) error {
 			e.config.Log.Warn("a subscription cannot be served", "subscription", s.Name, "why", s.Invalid)
 		}
 		e.config.Dispatcher.Up(s.Circuit())
+		if s.Broadcast {
+			e.config.Dispatcher.UpInstances(s.Name)
+		}
 	}
 	return nil
 }

@@ -192,20 +192,24 @@ func (w *writer) report(err error) {
 }
 
 // write writes one batch: messages taken up in one statement, deliveries of open ones in
-// another. What failed altogether is tried again until ctx ends; what the database refuses is
-// set apart from the rest.
+// another, and those that are spread over their instances in a third. What failed altogether
+// is tried again until ctx ends; what the database refuses is set apart from the rest.
 func (w *writer) write(ctx context.Context, batch []*written) {
-	var taken, open []*written
+	var taken, open, spread []*written
 	for _, item := range batch {
-		if item.changes[0].Taking {
+		switch c := &item.changes[0]; {
+		case c.Taking:
 			taken = append(taken, item)
-		} else {
+		case c.Spread != nil:
+			spread = append(spread, item)
+		default:
 			open = append(open, item)
 		}
 	}
 	store := w.engine.config.Store
 	w.writeWith(ctx, taken, store.WriteTaken)
 	w.writeWith(ctx, open, store.WriteOpen)
+	w.writeWith(ctx, spread, store.WriteSpread)
 }
 
 type writeFunc func(context.Context, sql.Lease, []sql.Change) ([]relay.ID, error)

@@ -123,19 +123,21 @@ func splitLines(lines []Line) (subscriptions, instances, keys []string) {
 
 // LineState is what the table says about a line.
 type LineState struct {
-	// Unfinished says that a delivery of the line has neither been accepted nor ended.
-	Unfinished bool
+	// First is the lowest sequence of a delivery of the line that has neither been accepted
+	// nor ended. Zero: there is none.
+	First int64
 	// Dead says that a delivery of the line is dead, which matters where the subscription
 	// says that it blocks.
 	Dead bool
 }
 
 const lineStates = `
-select exists (
-		select from relay.delivery d
+select coalesce((
+		select d.seq from relay.delivery d
 		where d.key is not null and d.subscription = w.subscription and d.instance = w.instance and d.key = w.key
 			and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null
-	), exists (
+		order by d.seq limit 1
+	), 0), exists (
 		select from relay.delivery d
 		where d.key is not null and d.subscription = w.subscription and d.instance = w.instance and d.key = w.key
 			and d.status = 'dead' and d.delivered_at is null
@@ -154,7 +156,7 @@ func (s *Store) LineStates(ctx context.Context, lines []Line) ([]LineState, erro
 		return nil, fmt.Errorf("read lines: %w", err)
 	}
 	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l LineState, err error) {
-		err = row.Scan(&l.Unfinished, &l.Dead)
+		err = row.Scan(&l.First, &l.Dead)
 		return l, err
 	})
 	if err != nil {

@@ -63,6 +63,8 @@ type Change struct {
 	// AckAttempt is the attempt whose failure the consumer told, if that is what this change
 	// writes. Zero: it is not.
 	AckAttempt int
+	// Spread replaces the delivery, which has no instance, by these: see WriteSpread.
+	Spread []Change
 }
 
 // Attempt is one row of relay.attempt.
@@ -255,8 +257,25 @@ func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) (
 // WriteOpen writes the changes of deliveries of open messages, counts down what is
 // outstanding, and ends the messages with none left. It returns the messages whose rows
 // could be had, as WriteTaken does. At most one change may name the same delivery.
-func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
-	err = s.inTx(ctx, "write outcomes", func(tx pgx.Tx) error {
+func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
+	return s.writeLocked(ctx, "write outcomes", lease, changes, func(tx pgx.Tx, locked []Change) error {
+		if anyAckable(locked) {
+			var err error
+			if locked, err = applyAcks(ctx, tx, locked); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, writeOpen, arguments(lease, locked)...); err != nil {
+			return err
+		}
+		return writeAcked(ctx, tx, locked)
+	})
+}
+
+// writeLocked locks the open messages of the changes, as far as they can be had, and has
+// their changes written.
+func (s *Store) writeLocked(ctx context.Context, operation string, lease Lease, changes []Change, write func(pgx.Tx, []Change) error) (written []relay.ID, err error) {
+	err = s.inTx(ctx, operation, func(tx pgx.Tx) error {
 		shards, epochs := lease.of(changes)
 		ids := make([]DeliveryID, len(changes))
 		for i := range changes {
@@ -267,16 +286,7 @@ func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) (w
 		if written, err = collectIDs("lock messages", rows, err); err != nil || len(written) == 0 {
 			return err
 		}
-		changes := only(changes, written)
-		if anyAckable(changes) {
-			if changes, err = applyAcks(ctx, tx, changes); err != nil {
-				return err
-			}
-		}
-		if _, err = tx.Exec(ctx, writeOpen, arguments(lease, changes)...); err != nil {
-			return err
-		}
-		return writeAcked(ctx, tx, changes)
+		return write(tx, only(changes, written))
 	})
 	return written, err
 }

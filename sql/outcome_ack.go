@@ -131,7 +131,7 @@ func writeAcked(ctx context.Context, tx pgx.Tx, changes []Change) error {
 func Conclude(changes []Change) {
 	type sum struct {
 		outstanding int
-		dead        bool
+		dead, good  bool
 	}
 	sums := make(map[relay.ID]sum)
 	for i := range changes {
@@ -141,6 +141,7 @@ func Conclude(changes []Change) {
 			s.outstanding++
 		}
 		s.dead = s.dead || c.Status == relay.DeliveryDead
+		s.good = s.good || c.Status != relay.DeliveryCancelled
 		sums[c.Delivery.Message] = s
 	}
 	for i := range changes {
@@ -155,6 +156,8 @@ func Conclude(changes []Change) {
 			c.MessageStatus = relay.MessageOpen
 		case s.dead:
 			c.MessageStatus = relay.MessageDead
+		case !s.good:
+			c.MessageStatus = relay.MessageCancelled
 		default:
 			c.MessageStatus = relay.MessageDone
 		}

@@ -57,6 +57,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"take up", takeUp, arguments(lease, taken)},
 		{"lock open", lockOpen, []any{[16]byte(lease.Owner), shards, epochs, messages, subscriptions, instances}},
 		{"write open", writeOpen, arguments(lease, open)},
+		{"spread", spreadDeliveries, arguments(lease, open)},
 		{"sweep", sweepPending, []any{all, int16(0), int64(0), 500}},
 		{"sweep keys", sweepKeys, []any{all, int16(0), "", 500}},
 		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), slices.Repeat([]int32{64}, len(all)), int64(1000), int64(100000)}},

@@ -32,7 +32,7 @@ func (s *Store) Subscriptions(ctx context.Context) (all []*relay.Subscriber, ver
 }
 
 const readSubscriptions = `
-select name, topics, target, paused, ordered,
+select name, topics, target, paused, ordered, broadcast,
 	coalesce((extract(epoch from timeout) * 1000000)::bigint, 0), coalesce(concurrency, 0), coalesce(rate_limit, 0),
 	coalesce(max_attempts, 0), coalesce(max_handle_attempts, 0),
 	array(select (extract(epoch from b) * 1000000)::bigint from unnest(backoff) with ordinality as x(b, n) order by n),
@@ -46,7 +46,7 @@ func scanSubscription(row pgx.CollectableRow) (*relay.Subscriber, error) {
 	var timeout, ackTimeout int64
 	var backoff []int64
 	var headers []byte
-	err := row.Scan(&s.Name, &s.Topics, &target, &s.Paused, &ordered, &timeout, &s.Concurrency, &s.RateLimit,
+	err := row.Scan(&s.Name, &s.Topics, &target, &s.Paused, &ordered, &s.Broadcast, &timeout, &s.Concurrency, &s.RateLimit,
 		&s.MaxAttempts, &s.MaxHandleAttempts, &backoff, &onDead, &s.Secrets, &headers, &s.AckByConsumer, &ackTimeout)
 	if err != nil {
 		return nil, err

@@ -109,14 +109,14 @@ func newShown(m sql.MessageDetail, payload bool) shown {
 	}
 	for _, d := range m.Deliveries {
 		s.Deliveries = append(s.Deliveries, shownDelivery{
-			Subscription: d.Subscription, Instance: redacted(d.Instance), Target: redacted(d.Target), Status: d.Status,
+			Subscription: d.Subscription, Instance: shownInstance(d.Instance), Target: redacted(d.Target), Status: d.Status,
 			Reason: d.Reason, Attempts: d.Attempts, HandleAttempts: d.HandleAttempts, NextAttemptAt: d.NextAttemptAt,
 			Code: d.Code, Error: d.Error, DeliveredAt: d.DeliveredAt, HandledAt: d.HandledAt, UpdatedAt: d.UpdatedAt,
 		})
 	}
 	for _, a := range m.Attempts {
 		one := shownAttempt{
-			Subscription: a.Subscription, Instance: redacted(a.Instance), Attempt: a.Number, StartedAt: a.StartedAt,
+			Subscription: a.Subscription, Instance: shownInstance(a.Instance), Attempt: a.Number, StartedAt: a.StartedAt,
 			DurationMS: float64(a.Micros) / 1000, Outcome: a.Outcome, Code: a.Code, Error: a.Error,
 		}
 		if len(a.Response) > 0 {

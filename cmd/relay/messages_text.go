@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"relay"
 )
 
 // text is a message for a terminal: a line for each thing that there is to say.
@@ -45,7 +47,7 @@ func (s shown) text() string {
 
 // sentence says how a delivery stands.
 func (d shownDelivery) sentence() string {
-	text := fmt.Sprintf("%s, %s: %s", d.Subscription, d.Target, d.Status)
+	text := fmt.Sprintf("%s, %s: %s", atInstance(d.Subscription, d.Instance), d.Target, d.Status)
 	if d.Reason != "" {
 		text += " (" + d.Reason + ")"
 	}
@@ -59,7 +61,7 @@ func (d shownDelivery) sentence() string {
 
 // sentence says how an attempt went.
 func (a shownAttempt) sentence() string {
-	text := fmt.Sprintf("%s, %s: %s after %.1f ms", clock(a.StartedAt), a.Subscription, a.Outcome, a.DurationMS)
+	text := fmt.Sprintf("%s, %s: %s after %.1f ms", clock(a.StartedAt), atInstance(a.Subscription, a.Instance), a.Outcome, a.DurationMS)
 	if a.Code != 0 {
 		text += fmt.Sprintf(", code %d", a.Code)
 	}
@@ -79,3 +81,12 @@ func clause(at *time.Time, words string) string {
 
 // clock prints a time for people.
 func clock(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05.000Z") }
+
+// atInstance names a subscription with the instance of a broadcast. Of a row's own destination
+// the instance is the target, which stands there anyway.
+func atInstance(subscription, instance string) string {
+	if instance == relay.PlainInstance || subscription == relay.SubscriptionDirect {
+		return subscription
+	}
+	return subscription + " at " + instance
+}

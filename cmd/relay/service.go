@@ -106,7 +106,7 @@ func (s *service) wireEngine() {
 	c := s.config
 	host, _ := os.Hostname()
 	s.engine = reconcile.New(reconcile.Config{
-		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(),
+		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(), Gone: s.http.Gone,
 		Groups: c.Reconcile, Stream: s, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,

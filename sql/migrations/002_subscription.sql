@@ -33,9 +33,7 @@ create table relay.subscription (
     array_position(backoff, null) is null and interval '0' < all (backoff) and interval '1 year' > all (backoff)
     and timeout < interval '1 day' and ack_timeout < interval '1 year'),
   constraint subscription_secrets check (array_position(secrets, null) is null),
-  constraint subscription_headers check (jsonb_typeof(headers) = 'object'),
-  -- Lifted by the migration that comes with it.
-  constraint subscription_broadcast_supported check (not broadcast)
+  constraint subscription_headers check (jsonb_typeof(headers) = 'object')
 );
 
 comment on table relay.subscription is

@@ -1,0 +1,106 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"relay"
+	"relay/sql"
+)
+
+// A message of a broadcast is first one delivery without an instance, whose attempt looks
+// the instances up, and then one for each. In the order of its key the first is a gate: only
+// its head is spread, into the lines of the instances and in one go, before the next one may
+// be; hence each instance's line has the order of the gate.
+
+// spread replaces a delivery whose host name has been resolved by one for each instance: in
+// memory if the message has not been taken up yet, else in the table.
+func (l *leg) spread(instances []string) {
+	f, e := l.flight, l.flight.engine
+	legs := make([]*leg, len(instances))
+	var lines []sql.Line
+	for i, instance := range instances {
+		d := *l.delivery
+		d.Instance, d.Attempt = instance, 1
+		legs[i] = newLeg(f, &d)
+		if l.ordered() {
+			lines = append(lines, legs[i].line)
+		}
+	}
+	if !f.state.taking {
+		l.spreadOpen(legs, lines)
+		return
+	}
+	if err := e.pinLines(context.Background(), lines); err != nil {
+		e.noteRead(context.Background(), err)
+		l.ended(relay.Outcome{Class: relay.ClassParked}) // as if it had not been tried
+		return
+	}
+	defer e.order.unpin(lines)
+	if !f.replace(l, legs) {
+		l.spreadOpen(legs, lines)
+		return
+	}
+	for _, next := range legs {
+		next.launch()
+	}
+	l.passed()
+}
+
+// replace puts the legs in the place of one that is not over, unless the message has been
+// taken up meanwhile.
+func (f *flight) replace(l *leg, legs []*leg) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.split {
+		return false
+	}
+	if len(f.legs) == 1 && len(legs) > 1 {
+		time.AfterFunc(splitAfter, f.takeUp)
+	}
+	at := slices.Index(f.legs, l)
+	f.legs = slices.Concat(f.legs[:at], legs, f.legs[at+1:])
+	f.left += len(legs) - 1
+	return true
+}
+
+// spreadOpen writes the instances' deliveries in the place of the one that stands in the
+// table. Without order they are due at once, else they wait for their keys to be woken.
+func (l *leg) spreadOpen(legs []*leg, lines []sql.Line) {
+	e, fresh := l.flight.engine, state{due: l.flight.state.due}
+	outcome := relay.Outcome{Class: relay.ClassParked}
+	if l.ordered() {
+		outcome = parkedBehind()
+	}
+	change := e.config.Policy.change(l.delivery, fresh, outcome)
+	for _, next := range legs {
+		c := e.config.Policy.change(next.delivery, fresh, outcome)
+		if !l.ordered() {
+			c.NextAttempt = 0
+		}
+		change.Spread = append(change.Spread, c)
+	}
+	e.writer.put(l.entry, []sql.Change{change}, func() {
+		for _, line := range lines {
+			e.order.learn(line, 0)
+		}
+		e.waker.add(lines...)
+		if !l.ordered() {
+			e.due.hint(time.Now())
+		}
+		l.passed()
+	})
+}
+
+// passed lets the next message of the key through the gate.
+func (l *leg) passed() {
+	if !l.ordered() {
+		return
+	}
+	order := l.flight.engine.order
+	if next := order.ended(l, true); next != nil {
+		next.dispatch()
+	}
+	order.settled(l, false)
+}
