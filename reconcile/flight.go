@@ -144,6 +144,9 @@ func (f *flight) wake() {
 func (f *flight) note(l *leg, o relay.Outcome) {
 	e := f.engine
 	change := e.config.Policy.change(l.delivery, f.state, o)
+	if l.behind {
+		change.Reason = relay.ReasonKeyBlocked
+	}
 	f.mu.Lock()
 	single := len(f.legs) == 1
 	if o.Class == relay.ClassRejected && f.state.taking && single {
@@ -196,7 +199,11 @@ func (f *flight) takeUp() {
 			over = append(over, l)
 			continue
 		}
-		l.change = f.engine.config.Policy.change(l.delivery, f.state, relay.Outcome{Class: relay.ClassParked})
+		outcome := relay.Outcome{Class: relay.ClassParked}
+		if l.ordered() && f.engine.order.waits(l) {
+			outcome = parkedBehind() // or a crash would make a head of it
+		}
+		l.change = f.engine.config.Policy.change(l.delivery, f.state, outcome)
 		l.entry = f.engine.registry.adopt(l.change.Delivery, f.entry)
 	}
 	changes := f.conclude()

@@ -16,6 +16,7 @@ type leg struct {
 	entry    *entry   // of its own, once its message is open
 	change   sql.Change
 	over     bool // change is its outcome
+	behind   bool // another one of its line came before it when the relay stopped
 }
 
 func (l *leg) ordered() bool { return l.line != sql.Line{} }
@@ -69,6 +70,7 @@ func (l *leg) ended(o relay.Outcome) {
 		behind := e.order.drop(l)
 		f.note(l, o)
 		for _, next := range behind {
+			next.behind = true
 			next.flight.note(next, o)
 		}
 	default:

@@ -109,8 +109,8 @@ func (o *order) enter(l *leg) admission {
 	switch {
 	case l.flight.state.taking && at.table:
 		return refused
-	case at.busy == nil && at.first > 0 && l.flight.message.Seq > at.first:
-		// A crash or a stop left it waiting behind another one without saying so.
+	case at.first > 0 && l.flight.message.Seq > at.first && (at.busy == nil || !l.flight.row.KeyBlocked):
+		// A crash left it behind another one, and its row does not say so.
 		return refused
 	case at.busy == nil:
 		at.busy = l
@@ -118,6 +118,14 @@ func (o *order) enter(l *leg) admission {
 	}
 	at.queue = append(at.queue, l)
 	return queued
+}
+
+// waits reports whether a leg waits behind another one of its line.
+func (o *order) waits(l *leg) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := o.lines[l.line]
+	return at != nil && at.busy != l
 }
 
 // has reports whether a line is in memory.
@@ -140,7 +148,7 @@ func (o *order) ended(l *leg, goOn bool) (next *leg) {
 		at.failing = true
 		return nil
 	}
-	at.busy, at.first = nil, 0
+	at.busy = nil
 	if len(at.queue) > 0 {
 		next, at.queue = at.queue[0], at.queue[1:]
 		at.busy = next
@@ -183,12 +191,13 @@ func (o *order) expired(before time.Time) (out []*leg) {
 	return out
 }
 
-// drop empties the queue behind a head that is not attempted because the relay stops.
+// drop empties the queue behind a head that is not attempted because the relay stops, and
+// lets nothing new pass.
 func (o *order) drop(l *leg) (behind []*leg) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if at := o.lines[l.line]; at.busy == l {
-		behind, at.queue, at.busy = at.queue, nil, nil
+		behind, at.queue, at.busy, at.table = at.queue, nil, nil, true
 	}
 	return behind
 }

@@ -95,10 +95,29 @@ func TestWhatIsNotTheFirstInTheTableIsNoHead(t *testing.T) {
 	o := newOrder(func(sql.Line) {})
 	first, second := testLeg(false), testLeg(false)
 	first.flight.message, second.flight.message = &relay.Message{Seq: 1}, &relay.Message{Seq: 2}
+	second.flight.row = &sql.DeliveryRow{}
 	o.pin([]sql.Line{testLine})
 	o.learn(testLine, 1)
-	if o.enter(second) != refused || o.enter(first) != admitted || o.enter(second) != queued {
-		t.Error("the second was sent before the first")
+	if o.enter(second) != refused || o.enter(first) != admitted || o.enter(second) != refused {
+		t.Error("the second passes for a head")
+	}
+	second.flight.row.KeyBlocked = true
+	if o.enter(second) != queued || !o.waits(second) || o.waits(first) {
+		t.Error("the second does not wait behind the first")
+	}
+}
+
+// What the relay takes up while it stops must not look like a head beside what it has dropped.
+func TestNothingPassesWhatAStopHasDropped(t *testing.T) {
+	t.Parallel()
+	o := newOrder(func(sql.Line) {})
+	head, next, later := testLeg(true), testLeg(true), testLeg(true)
+	enterAll(o, head, next)
+	if behind := o.drop(head); len(behind) != 1 || behind[0] != next {
+		t.Fatalf("%d legs behind", len(behind))
+	}
+	if got := enterAll(o, later); got[0] != refused {
+		t.Errorf("admission %v", got)
 	}
 }
 
