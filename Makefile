@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos bench soak lint build fuzz help
+.PHONY: demo test chaos model bench soak lint build fuzz help
 
 # Arguments of the demo, as in: make demo ARGS='--for 10s'
 ARGS ?=
@@ -26,6 +26,11 @@ test: ## install what the tests need, check the code, run all tests
 chaos: ## kill, freeze, cut and block everything at random, then count (SEED=1 FOR=5m)
 	@scripts/install-test
 	go test -race -count=1 -timeout 0 -v -run '^TestChaos$$' ./test -chaos.seed=$(SEED) -chaos.for=$(FOR)
+
+model: FOR = 1m
+model: ## run a random program, then state what every subscriber was owed (SEED=1 FOR=1m)
+	@scripts/install-test
+	go test -race -count=1 -timeout 0 -v -run '^TestModel$$' ./test -model.seed=$(SEED) -model.for=$(FOR)
 
 bench: ## measure the relay against what this machine allows (ARGS='-only rate,latency -full -update')
 	@scripts/install-test

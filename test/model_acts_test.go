@@ -1,0 +1,258 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"relay/test/checker"
+)
+
+// modelSubscription is one that comes and goes under its name.
+type modelSubscription struct {
+	name      string
+	topics    []string
+	others    []string // that it may have for a while
+	attempts  int      // zero: no limit
+	unordered bool
+	blocks    bool
+	late      bool // it is not there at first
+}
+
+var modelSubscriptions = []modelSubscription{
+	{name: "orders", topics: []string{"order.*"}, others: []string{"order.paid", "stock.#"}, attempts: 4},
+	{name: "blocks", topics: []string{"order.#", "stock.*"}, others: []string{"order.paid.#"}, attempts: 3, blocks: true},
+	{name: "loose", topics: []string{"*.created"}, others: []string{"#.late"}, unordered: true},
+	{name: "lasting", topics: []string{"order.#", "stock.#"}, others: []string{"#"}},
+	{name: toBroker, topics: []string{"order.created", "#.late"}, others: []string{"order.#"}},
+	{name: "late", topics: []string{"#"}, others: []string{"odd"}, attempts: 6, late: true},
+}
+
+// create makes a subscription if it is not there.
+func (m *model) create(s modelSubscription) error {
+	target := m.inboxes.URL + s.name
+	if s.name == toBroker {
+		target = "amqp:" + toBroker + "/"
+	}
+	return m.change(s, `insert into relay.subscription (name, topics, target, max_attempts, ordered, on_dead)
+		values ($1, $2, $3, nullif($4::int, 0), not $5, case when $6 then 'block' else 'continue' end) on conflict do nothing`,
+		s.topics, target, s.attempts, s.unordered, s.blocks)
+}
+
+// change makes one statement about a subscription, whose name comes before the arguments,
+// and notes the state in which the table then has it.
+func (m *model) change(s modelSubscription, statement string, arguments ...any) error {
+	c := checker.Change{Subscription: s.name, Issued: time.Now(), Unordered: s.unordered, Blocks: s.blocks}
+	if _, err := m.admin.Exec(m.t.Context(), statement, append([]any{s.name}, arguments...)...); err != nil {
+		return err
+	}
+	c.Done = time.Now()
+	err := m.admin.QueryRow(m.t.Context(), "select topics, paused from relay.subscription where name = $1", s.name).Scan(&c.Topics, &c.Paused)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changes = append(m.changes, c)
+	return nil
+}
+
+func pausing(s modelSubscription) func(*model, int) (func() error, error) {
+	return func(m *model, _ int) (func() error, error) {
+		end := func() error { return m.change(s, "update relay.subscription set paused = false where name = $1") }
+		return end, m.change(s, "update relay.subscription set paused = true where name = $1")
+	}
+}
+
+func retopic(s modelSubscription) func(*model, int) (func() error, error) {
+	const set = "update relay.subscription set topics = $2 where name = $1"
+	return func(m *model, _ int) (func() error, error) {
+		return func() error { return m.change(s, set, s.topics) }, m.change(s, set, s.others)
+	}
+}
+
+// deleting deletes a subscription, which is refused while it has deliveries outstanding,
+// and makes it again.
+func deleting(s modelSubscription) func(*model, int) (func() error, error) {
+	return func(m *model, _ int) (func() error, error) {
+		err := m.change(s, "delete from relay.subscription where name = $1")
+		if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && refused.Code == "23503" {
+			return nil, err
+		}
+		return func() error { return m.create(s) }, err
+	}
+}
+
+func moody(name string) func(*model, int) (func() error, error) {
+	return func(m *model, pick int) (func() error, error) {
+		as := mood(1 + pick%int(moods-1))
+		m.logf("mood %d of %s", as, name)
+		return m.inboxes.set(name, as), nil
+	}
+}
+
+func (m *model) cutBroker(int) (func() error, error) {
+	from := time.Now()
+	m.toAMQP.set(proxyRefuse)
+	m.toAMQP.cut()
+	return func() error {
+		m.toAMQP.set(proxyPass)
+		m.interrupted("cut the way to the broker", from)
+		return nil
+	}, nil
+}
+
+func (m *model) unbindBroker(int) (func() error, error) { return m.inboxes.unbind() }
+
+// cancelOne has a person cancel a message that has not ended.
+func (m *model) cancelOne(pick int) (func() error, error) {
+	ids := m.choose("o.status in ('pending', 'open')", 1+pick%3)
+	if len(ids) == 0 {
+		return nil, errNoSuch
+	}
+	out, err := command(m.t, append([]string{"messages", "cancel"}, ids...), "RELAY_DATABASE_URL="+m.db.URL).Output()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		if strings.Contains(string(out), id+"  cancelled\n") {
+			m.cancels = append(m.cancels, checker.Cancel{Message: id, Done: time.Now()})
+		}
+	}
+	if len(out) > 0 {
+		err = nil // one of them had ended
+	}
+	return nil, err
+}
+
+func (m *model) retryDead(pick int) (func() error, error) {
+	return nil, m.retry("d.status = 'dead'", 1+pick%20)
+}
+
+func (m *model) retryOpen(pick int) (func() error, error) {
+	return nil, m.retry("d.status in ('waiting', 'push_failed', 'handle_failed')", 1+pick%20)
+}
+
+// retry has a person retry messages.
+func (m *model) retry(which string, most int) error {
+	ids := m.choose(which, most)
+	if len(ids) == 0 {
+		return errNoSuch
+	}
+	m.mu.Lock()
+	for _, id := range ids {
+		m.retried[id] = true
+	}
+	m.mu.Unlock()
+	out, err := command(m.t, append([]string{"messages", "retry"}, ids...), "RELAY_DATABASE_URL="+m.db.URL).Output()
+	if len(out) > 0 {
+		err = nil // one of them had ended
+	}
+	return err
+}
+
+// choose picks messages at random of which this is true.
+func (m *model) choose(which string, most int) []string {
+	m.t.Helper()
+	rows, err := m.admin.Query(m.t.Context(), fmt.Sprintf(`select o.id::text from relay.outbox o left join relay.delivery d on d.message_id = o.id
+		where %s and o.status <> 'cancelled' group by o.id order by random() limit %d`, which, most))
+	if err != nil {
+		m.t.Errorf("choose messages: %v", err)
+		return nil
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		m.t.Errorf("choose messages: %v", err)
+	}
+	return ids
+}
+
+func (m *model) launchRelay() {
+	p := launch(m.t, m.db, m.env...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.relays = append(m.relays, p)
+}
+
+// running returns the relays, none of which ever ends by itself.
+func (m *model) running() []*process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.relays {
+		select {
+		case <-p.ended:
+			m.t.Errorf("a relay ended by itself: %v", p.err)
+		default:
+		}
+	}
+	return m.relays
+}
+
+// takeRelay picks a relay and takes it out of those that are to run.
+func (m *model) takeRelay(pick int) *process {
+	all := m.running()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := pick % len(all)
+	m.relays = append(append([]*process(nil), all[:i]...), all[i+1:]...)
+	return all[i]
+}
+
+func (m *model) killRelay(pick int) (func() error, error) {
+	from := time.Now()
+	m.takeRelay(pick).kill()
+	m.interrupted("kill a relay", from)
+	return func() error { m.launchRelay(); return nil }, nil
+}
+
+// stopRelay sends SIGTERM and waits for the end.
+func (m *model) stopRelay(pick int) error {
+	p := m.takeRelay(pick)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.ended:
+		return p.err
+	case <-time.After(45 * time.Second):
+		p.kill()
+		return errors.New("the relay did not end after SIGTERM")
+	}
+}
+
+func (m *model) restartRelay(pick int) (func() error, error) {
+	err := m.stopRelay(pick)
+	return func() error { m.launchRelay(); return err }, nil
+}
+
+func (m *model) freezeRelay(pick int) (func() error, error) {
+	all := m.running()
+	p, from := all[pick%len(all)], time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return nil, fmt.Errorf("freeze a relay: %w", err)
+	}
+	return func() error {
+		err := p.cmd.Process.Signal(syscall.SIGCONT)
+		m.interrupted("freeze a relay", from)
+		return err
+	}, nil
+}
+
+func (m *model) addRelay(int) (func() error, error) {
+	if len(m.running()) == maxRelays {
+		return nil, errNoSuch
+	}
+	m.launchRelay()
+	return nil, nil
+}
+
+func (m *model) removeRelay(pick int) (func() error, error) {
+	if len(m.running()) == 1 {
+		return nil, errNoSuch
+	}
+	return nil, m.stopRelay(pick)
+}

@@ -1,0 +1,197 @@
+package test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"relay/test/checker"
+	"relay/test/harness"
+)
+
+// What make model sets; a plain run keeps to a short program that is always the same.
+var (
+	modelSeed = flag.Uint64("model.seed", 1, "seed of the program of TestModel")
+	modelFor  = flag.Duration("model.for", 8*time.Second, "how long the program of TestModel runs")
+)
+
+// model is a system whose every part does what a random program says, and what each part
+// knows of it.
+type model struct {
+	t       testing.TB
+	begun   time.Time
+	db      *harness.DB
+	app     *pgxpool.Pool
+	admin   *pgxpool.Pool
+	env     []string // of every relay
+	inboxes *inboxes
+	toAMQP  *proxy
+	stop    context.CancelFunc // ends the producers
+	actors  sync.WaitGroup
+
+	mu            sync.Mutex
+	relays        []*process // that are to run
+	sent          []checker.Message
+	changes       []checker.Change
+	cancels       []checker.Cancel
+	interruptions []checker.Interruption
+	retried       map[string]bool
+}
+
+// TestModel runs a random program against the relay and has the checker state what every
+// subscriber was owed. The program is drawn by hand from a seed rather than by a library
+// for properties: those live by running a failing program again, smaller, and what fails
+// here depends on real time and real processes as well.
+func TestModel(t *testing.T) {
+	t.Parallel()
+	plan := modelPlan(*modelSeed, *modelFor)
+	t.Logf("%d acts in %s; again with make model SEED=%d FOR=%s", len(plan), *modelFor, *modelSeed, *modelFor)
+	m := newModel(t, *modelSeed)
+	m.launchRelay()
+	m.launchRelay()
+	m.produce(*modelSeed)
+	m.run(plan)
+	m.heal()
+	m.rest()
+	e := m.evidence()
+	v := checker.Judge(e)
+	t.Log(v)
+	for what, n := range v.Explained {
+		t.Logf("%6d duplicates: %s", n, what)
+	}
+	if err := v.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+func newModel(t testing.TB, seed uint64) *model {
+	t.Helper()
+	m := &model{t: t, begun: time.Now(), db: harness.Database(t), retried: make(map[string]bool)}
+	prepare(t, m.db)
+	m.app, m.admin = m.db.App(t), m.db.Admin(t)
+	node := harness.Rabbit(t)
+	vhost := harness.AMQPURL(t)
+	m.toAMQP = newProxy(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(node.Port())))
+	m.inboxes = newInboxes(t, vhost)
+	random := rand.New(rand.NewPCG(seed, 1))
+	m.env = []string{
+		"RELAY_AMQP_URL=" + m.toAMQP.through(t, vhost), "RELAY_LEASE_TTL=2s", "RELAY_HTTP_TIMEOUT=2s", "RELAY_SHUTDOWN_GRACE=5s",
+		"RELAY_BACKOFF=100ms,300ms", "RELAY_MAX_ATTEMPTS=1000000", "RELAY_RECONCILE=0-63 every 1s",
+		fmt.Sprint("RELAY_HTTP_CONCURRENCY=", 1+random.IntN(16)), fmt.Sprint("RELAY_IN_FLIGHT=", 50<<random.IntN(8)),
+	}
+	m.exec(modelSteps)
+	for _, s := range modelSubscriptions {
+		if !s.late {
+			if err := m.create(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return m
+}
+
+// modelSteps has the database keep every state that the relay writes.
+const modelSteps = `
+create schema model;
+create table model.step (n bigint generated always as identity, message text, subscription text, status text, at timestamptz default clock_timestamp());
+create function model.delivery() returns trigger language plpgsql security definer as $$ begin
+	insert into model.step (message, subscription, status) values (new.message_id, new.subscription, new.status);
+	return null;
+end $$;
+create function model.message() returns trigger language plpgsql security definer as $$ begin
+	insert into model.step (message, subscription, status) values (new.id, '', new.status);
+	return null;
+end $$;
+create trigger model after insert or update on relay.delivery for each row execute function model.delivery();
+create trigger model after update on relay.outbox for each row
+	when (new.status in ('dead', 'rejected', 'cancelled')) execute function model.message();`
+
+func (m *model) exec(statement string, arguments ...any) {
+	m.t.Helper()
+	if _, err := m.admin.Exec(m.t.Context(), statement, arguments...); err != nil {
+		m.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// interrupted notes that outcomes may have become unknown from then until a second from now.
+func (m *model) interrupted(what string, from time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.interruptions = append(m.interruptions, checker.Interruption{What: what, From: from, To: time.Now().Add(time.Second)})
+}
+
+// heal ends the producers and makes everything work again.
+func (m *model) heal() {
+	m.stop()
+	m.actors.Wait()
+	m.logf("healed")
+	for _, s := range modelSubscriptions {
+		if err := m.create(s); err != nil {
+			m.t.Fatal(err)
+		}
+		if err := m.change(s, "update relay.subscription set paused = false, topics = $2 where name = $1", s.topics); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+// rest waits until nothing is left to be done. Keys that a dead message holds are freed by
+// a person, who retries it.
+func (m *model) rest() {
+	next := time.Now()
+	var last string
+	defer func() {
+		if m.t.Failed() {
+			m.t.Log("still to be done: ", last)
+		}
+	}()
+	harness.Eventually(m.t, 40*time.Second, "the system comes to rest", func() bool {
+		if time.Now().After(next) {
+			m.retry("d.status = 'dead' and d.subscription = 'blocks'", 1000)
+			next = time.Now().Add(time.Second)
+		}
+		u, err := checker.ReadUnrest(m.t.Context(), m.admin)
+		var unrouted int
+		if err == nil {
+			err = m.admin.QueryRow(m.t.Context(), "select count(*) from relay.outbox where status = 'rejected' and last_error like 'no route%'").Scan(&unrouted)
+		}
+		last = fmt.Sprint(u, ", ", unrouted, " without a route ", err)
+		return err == nil && u == checker.Unrest{} && unrouted == 0
+	})
+}
+
+// evidence collects what all parts know.
+func (m *model) evidence() checker.Evidence {
+	m.t.Helper()
+	rows, err := checker.ReadRows(m.t.Context(), m.admin)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	found, err := m.admin.Query(m.t.Context(), "select message, subscription, status, at from model.step order by n")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	steps, err := pgx.CollectRows(found, pgx.RowToStructByPos[checker.Step])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	received, requests := m.inboxes.all()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return checker.Evidence{Sent: m.sent, Received: received, Requests: requests, Rows: rows, Interruptions: m.interruptions,
+		Changes: m.changes, Steps: steps, Cancels: m.cancels, Retried: m.retried}
+}
+
+func (m *model) logf(format string, arguments ...any) {
+	m.t.Helper()
+	m.t.Logf("%7.2fs %s", time.Since(m.begun).Seconds(), fmt.Sprintf(format, arguments...))
+}
