@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,6 +121,39 @@ func TestADelayedMessageThatIsDueOvertakesNothingOfItsKey(t *testing.T) {
 		if one.header.Get("ce-type") == "t.300" && i < delayed-1 {
 			t.Errorf("the delayed message came as number %d, want %d or later", i+1, delayed)
 		}
+	}
+}
+
+// Behind a head that hangs the second message waits in memory alone; the third one stands in
+// the table already, since it has another subscriber too, when the relay is killed.
+func TestWhatIsTakenUpInPartsDoesNotOvertakeAfterACrash(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	var seq sequences
+	var works atomic.Bool
+	check := seq.check(0)
+	s.receiver.answers = func(w http.ResponseWriter, r *http.Request) bool {
+		if !works.Load() {
+			<-r.Context().Done()
+			return false
+		}
+		return check(w, r)
+	}
+	other := newReceiver(t, nil)
+	s.exec(t, "insert into relay.subscription (name, topics, target) values ('hangs', '{#}', $1), ('other', '{*.3}', $2)", s.receiver.URL, other.URL)
+	for n := 1; n <= 3; n++ {
+		s.exec(t, "insert into relay.outbox (topic, key) values ('t.' || $1, 'k')", strconv.Itoa(n))
+	}
+	harness.Eventually(t, 20*time.Second, "the third one is taken up", func() bool {
+		return s.text(t, "select count(*)::text from relay.outbox where topic = 't.3' and status = 'open'") == "1"
+	})
+	s.relay.kill()
+	works.Store(true)
+	s.relay = start(t, s.db)
+	s.settled(t, 30*time.Second)
+	seq.verify(t, 0, 0)
+	if n := s.receiver.distinct(); n != 3 {
+		t.Errorf("%d messages arrived, want 3", n)
 	}
 }
 
