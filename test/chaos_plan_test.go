@@ -24,6 +24,16 @@ type fault struct {
 	begin func(c *chaos, pick int) (end func() error, err error)
 }
 
+// noted is how long after the end of a fault a message may be noted that came while it
+// lasted. What stands in a queue is noted when the consumer has a connection again and has
+// taken what stands before it.
+func (f fault) noted() time.Duration {
+	if strings.Contains(f.on, "rabbitmq") {
+		return 10 * time.Second
+	}
+	return time.Second
+}
+
 // chaosFaults is all that may go wrong.
 func chaosFaults() []fault {
 	return slices.Concat(relayFaults(), postgresFaults(), rabbitFaults(), receiverFaults())

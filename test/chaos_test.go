@@ -149,7 +149,7 @@ func (c *chaos) run(plan []step) {
 func (c *chaos) suffer(s step) {
 	from := time.Now()
 	if s.fault.unknown {
-		defer func() { c.traffic.interrupted(s.fault.name, from) }()
+		defer func() { c.traffic.interruptedUntil(s.fault.name, from, time.Now().Add(s.fault.noted())) }()
 	}
 	c.logf("%s for %s", s.fault.name, s.lasts)
 	end, err := s.fault.begin(c, s.pick)

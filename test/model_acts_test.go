@@ -217,7 +217,10 @@ func (m *model) stopRelay(pick int) error {
 	}
 	select {
 	case <-p.ended:
-		return p.err
+		if p.err != nil { // it may have been stopped while it started
+			m.logf("the relay stopped with %v", p.err)
+		}
+		return nil
 	case <-time.After(45 * time.Second):
 		p.kill()
 		return errors.New("the relay did not end after SIGTERM")
