@@ -91,8 +91,8 @@ func (e *Examiner) Table(ctx context.Context) (TableFacts, error) {
 		coalesce('autovacuum_enabled=false' = any (c.reloptions) or 'autovacuum_enabled=off' = any (c.reloptions), false)
 			or not current_setting('autovacuum')::boolean,
 		coalesce(pg_stat_get_live_tuples(c.oid), 0), coalesce(pg_stat_get_dead_tuples(c.oid), 0),
-		array(select tgname::text from pg_trigger t
-			where t.tgrelid = c.oid and not t.tgisinternal and t.tgname <> 'outbox_ring' order by 1 limit 5)
+		array(select tgname::text from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+			where t.tgrelid = c.oid and not t.tgisinternal and p.pronamespace <> 'relay'::regnamespace order by 1 limit 5)
 	from pg_class c where c.oid = 'relay.outbox'::regclass`
 	var f TableFacts
 	err := e.Conn.QueryRow(ctx, statement).Scan(&f.RowSecurity, &f.ForcedRowSecurity, &f.Partitioned, &f.Unlogged,
