@@ -59,12 +59,18 @@ func runKey(ctx context.Context, l *lab, o options) (_ *report, err error) {
 }
 
 // hotKeys compares the messages of one key with sending one after another by hand.
-func (r *report) hotKeys(ctx context.Context, d *database, p *process, endpoint *receiver, rounds int) error {
+func (r *report) hotKeys(ctx context.Context, d *database, p *process, endpoint *receiver, rounds int) (err error) {
+	slow, err := newReceiver(time.Millisecond)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, slow.close()) }()
 	for _, one := range []struct {
 		what, destination string
 		alone             func(context.Context, int) error
 	}{
 		{"HTTP", endpoint.url, func(ctx context.Context, n int) error { return postOneByOne(ctx, endpoint.url, n) }},
+		{"HTTP, an endpoint that takes 1 ms", slow.url, func(ctx context.Context, n int) error { return postOneByOne(ctx, slow.url, n) }},
 		{"AMQP", d.target(), d.publishOneByOne},
 	} {
 		var ratios, rates, alone []float64
