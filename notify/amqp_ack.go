@@ -115,6 +115,9 @@ func (a *AMQP) takeReply(ctx context.Context, reply amqp.Delivery) {
 			_ = reply.Ack(false)
 			return
 		}
+		if ctx.Err() == nil {
+			a.cfg.Log.Warn("an acknowledgement cannot be stored; trying again", "queue", a.cfg.Replies.Queue, "error", err)
+		}
 		if !pause(ctx, repliesAgain) {
 			return
 		}

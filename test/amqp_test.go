@@ -1,7 +1,6 @@
 package test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -53,21 +52,24 @@ func (b *broker) queue(t testing.TB, name, exchange, pattern string) {
 // consume takes n messages from a queue.
 func (b *broker) consume(t testing.TB, queue string, n int) []amqp.Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
 	tag := fmt.Sprint("test-", queue)
-	deliveries, err := b.channel.ConsumeWithContext(ctx, queue, tag, true, false, false, false, nil)
+	// A context would cancel the consumer a second time from a goroutine of its own, whose
+	// frame may come between those of what the test publishes: the broker then closes all.
+	deliveries, err := b.channel.Consume(queue, tag, true, false, false, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []amqp.Delivery
-	for d := range deliveries {
-		if got = append(got, d); len(got) == n {
-			break
+	for limit := time.After(time.Minute); len(got) < n; {
+		select {
+		case d, open := <-deliveries:
+			if !open {
+				t.Fatalf("the consumer of %s has ended after %d messages, want %d", queue, len(got), n)
+			}
+			got = append(got, d)
+		case <-limit:
+			t.Fatalf("%d messages in %s, want %d", len(got), queue, n)
 		}
-	}
-	if len(got) != n {
-		t.Fatalf("%d messages in %s, want %d", len(got), queue, n)
 	}
 	if err := b.channel.Cancel(tag, false); err != nil {
 		t.Fatal(err)
