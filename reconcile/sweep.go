@@ -39,6 +39,7 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 		}
 		var err error
 		took, err = e.SweepGroup(ctx, group)
+		e.config.Metrics.sweeping.Add(took.Seconds())
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -81,7 +82,6 @@ func (e *Engine) sweepPlain(ctx context.Context, group int) (took time.Duration,
 		begun := time.Now()
 		found, err := e.config.Store.SweepPending(ctx, e.lease.Load().among(g.Shards), at, limit)
 		took += time.Since(begun)
-		e.config.Metrics.sweeping.Add(time.Since(begun).Seconds())
 		if err != nil {
 			return took, err
 		}
@@ -105,7 +105,6 @@ func (e *Engine) sweepKeys(ctx context.Context, group int) (took time.Duration, 
 		begun := time.Now()
 		found, err := e.config.Store.SweepKeys(ctx, e.lease.Load().among(g.Shards), at, limit)
 		took += time.Since(begun)
-		e.config.Metrics.sweeping.Add(time.Since(begun).Seconds())
 		if err != nil {
 			return took, err
 		}

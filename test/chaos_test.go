@@ -128,18 +128,26 @@ func (c *chaos) transaction(worker, n int) transaction {
 
 // run makes the faults of a plan at their times and returns when all have ended.
 func (c *chaos) run(plan []step) {
-	turns := make(map[string]*sync.Mutex)
-	for _, s := range plan {
-		turns[s.fault.on] = new(sync.Mutex)
-	}
 	c.begun = time.Now()
+	play(plan, func(s step) (time.Time, string) { return c.begun.Add(s.at), s.fault.on }, c.suffer)
+}
+
+// play does each part of a plan at its time, and returns when all have ended. Two parts on
+// the same thing never overlap: the later one waits.
+func play[T any](plan []T, when func(T) (at time.Time, on string), do func(T)) {
+	turns := make(map[string]*sync.Mutex)
+	for _, part := range plan {
+		_, on := when(part)
+		turns[on] = new(sync.Mutex)
+	}
 	var all sync.WaitGroup
-	for _, s := range plan {
+	for _, part := range plan {
 		all.Go(func() {
-			<-time.After(time.Until(c.begun.Add(s.at)))
-			turns[s.fault.on].Lock()
-			defer turns[s.fault.on].Unlock()
-			c.suffer(s)
+			at, on := when(part)
+			<-time.After(time.Until(at))
+			turns[on].Lock()
+			defer turns[on].Unlock()
+			do(part)
 		})
 	}
 	all.Wait()

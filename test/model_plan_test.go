@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -90,21 +89,8 @@ func modelPlan(seed uint64, total time.Duration) (plan []turn) {
 
 // run does what the program says, and returns when all has ended.
 func (m *model) run(plan []turn) {
-	turns := make(map[string]*sync.Mutex)
-	for _, s := range plan {
-		turns[s.act.on] = new(sync.Mutex)
-	}
 	m.begun = time.Now()
-	var all sync.WaitGroup
-	for _, s := range plan {
-		all.Go(func() {
-			<-time.After(time.Until(m.begun.Add(s.at)))
-			turns[s.act.on].Lock()
-			defer turns[s.act.on].Unlock()
-			m.play(s)
-		})
-	}
-	all.Wait()
+	play(plan, func(s turn) (time.Time, string) { return m.begun.Add(s.at), s.act.on }, m.play)
 }
 
 // play does one act and ends it.

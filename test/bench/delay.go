@@ -2,57 +2,48 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
 
 // runDelay measures how late delayed messages are, and what many that are not due cost.
-func runDelay(ctx context.Context, l *lab, o options) (_ *report, err error) {
+func runDelay(ctx context.Context, l *lab, o options) (*report, error) {
 	pending, seconds := 200_000, 20
 	if o.full {
 		pending, seconds = 1_000_000, 60
 	}
-	d, err := l.database(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, d.drop(ctx)) }()
-	endpoint, err := newReceiver(0)
-	if err != nil {
-		return nil, err
-	}
-	defer endpoint.close()
-	p, err := d.relay(ctx, "RELAY_DEFAULT_DESTINATION="+endpoint.url)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, p.stop()) }()
 	r := &report{}
+	return r, l.overHTTP(ctx, func(d *database, endpoint *receiver, p *process) error {
+		return r.delay(ctx, d, endpoint, p, pending, seconds)
+	})
+}
+
+// delay measures for so many seconds without and with that many messages that are not due.
+func (r *report) delay(ctx context.Context, d *database, endpoint *receiver, p *process, pending, seconds int) error {
 	if err := r.due(ctx, d, endpoint, seconds, "with none that are not due"); err != nil {
-		return nil, err
+		return err
 	}
 	before := p.resident()
 	if err := d.insertDelayed(ctx, pending); err != nil {
-		return nil, err
+		return err
 	}
 	if err := sleep(ctx, 2*warmUp); err != nil {
-		return nil, err
+		return err
 	}
 	scans, err := d.sequentialScans(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.due(ctx, d, endpoint, seconds, fmt.Sprintf("beside %d that are not due", pending)); err != nil {
-		return nil, err
+		return err
 	}
 	after, err := d.sequentialScans(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.judge(fmt.Sprintf("resident memory before and with %d delayed messages", pending), "no more than noise", p.resident() <= before+16<<10, "%d MB, %d MB", before>>10, p.resident()>>10)
 	r.judge("sequential scans of relay.outbox and relay.delivery meanwhile", "0", after == scans, "%d", after-scans)
-	return r, nil
+	return nil
 }
 
 // due inserts messages that become due one after another at the steady rate, and judges how

@@ -27,35 +27,22 @@ const (
 
 // runKey measures order by key: how fast the messages of one key follow each other, and
 // whether a blocked key slows the others.
-func runKey(ctx context.Context, l *lab, o options) (_ *report, err error) {
-	d, err := l.database(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, d.drop(ctx)) }()
-	if err := d.declare(); err != nil {
-		return nil, err
-	}
-	endpoint, err := newReceiver(0)
-	if err != nil {
-		return nil, err
-	}
-	defer endpoint.close()
-	endpoint.refused = stuckKey
-	p, err := d.relay(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, p.stop()) }()
-	r := &report{}
-	if err := r.hotKeys(ctx, d, p, endpoint, o.rounds); err != nil {
-		return nil, err
-	}
+func runKey(ctx context.Context, l *lab, o options) (*report, error) {
 	span := 2 * time.Second
 	if o.full {
 		span = 5 * time.Second
 	}
-	return r, r.blockedKey(ctx, d, endpoint, span)
+	r := &report{}
+	return r, l.overHTTP(ctx, func(d *database, endpoint *receiver, p *process) error {
+		endpoint.refused = stuckKey
+		if err := d.declare(); err != nil {
+			return err
+		}
+		if err := r.hotKeys(ctx, d, p, endpoint, o.rounds); err != nil {
+			return err
+		}
+		return r.blockedKey(ctx, d, endpoint, span)
+	})
 }
 
 // hotKeys compares the messages of one key with sending one after another by hand.

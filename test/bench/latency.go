@@ -20,36 +20,24 @@ func runLatency(ctx context.Context, l *lab, o options) (*report, error) {
 		span = time.Minute
 	}
 	r := &report{}
-	if err := r.latencyHTTP(ctx, l, span); err != nil {
+	err := l.overHTTP(ctx, func(d *database, endpoint *receiver, _ *process) error {
+		return r.latencyHTTP(ctx, d, endpoint, span)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return r, r.latencyAMQP(ctx, l, span)
 }
 
-func (r *report) latencyHTTP(ctx context.Context, l *lab, span time.Duration) (err error) {
-	d, err := l.database(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.drop(ctx)) }()
-	endpoint, err := newReceiver(0)
-	if err != nil {
-		return err
-	}
-	defer endpoint.close()
-	p, err := d.relay(ctx, "RELAY_DEFAULT_DESTINATION="+endpoint.url)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.stop()) }()
-	before := l.usage()
+func (r *report) latencyHTTP(ctx context.Context, d *database, endpoint *receiver, span time.Duration) error {
+	before := d.lab.usage()
 	found, rate, err := d.steady(ctx, &endpoint.recorder, span)
 	if err != nil {
 		return err
 	}
 	r.reached("HTTP", rate)
 	r.latency("HTTP", found, 4*time.Millisecond, 20*time.Millisecond)
-	r.note("HTTP: %s.", l.usage().since(before).perMessage(int((span+warmUp).Seconds())*steadyRate))
+	r.note("HTTP: %s.", d.lab.usage().since(before).perMessage(int((span+warmUp).Seconds())*steadyRate))
 	return nil
 }
 

@@ -25,10 +25,14 @@ func runMany(ctx context.Context, l *lab, o options) (*report, error) {
 		keys, pending = 1_000_000, 10_000_000
 	}
 	r := &report{}
-	if err := r.manySubscriptions(ctx, l, o.rounds); err != nil {
+	err := l.overHTTP(ctx, func(d *database, endpoint *receiver, p *process) error {
+		return r.manySubscriptions(ctx, d, endpoint, p, o.rounds)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("subscriptions: %w", err)
 	}
-	if err := r.manyKeys(ctx, l, keys); err != nil {
+	err = l.overHTTP(ctx, func(d *database, _ *receiver, p *process) error { return r.manyKeys(ctx, d, p, keys) })
+	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
 	return r, r.manyPending(ctx, l, pending)
@@ -36,22 +40,7 @@ func runMany(ctx context.Context, l *lab, o options) (*report, error) {
 
 // manySubscriptions measures routing alone, and the rate of messages that one subscription
 // of many gets.
-func (r *report) manySubscriptions(ctx context.Context, l *lab, rounds int) (err error) {
-	d, err := l.database(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.drop(ctx)) }()
-	endpoint, err := newReceiver(0)
-	if err != nil {
-		return err
-	}
-	defer endpoint.close()
-	p, err := d.relay(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+func (r *report) manySubscriptions(ctx context.Context, d *database, endpoint *receiver, p *process, rounds int) error {
 	if err := d.subscribe(ctx, endpoint.url, "bench", 1); err != nil {
 		return err
 	}
@@ -131,22 +120,7 @@ func (d *database) routing(ctx context.Context) (time.Duration, error) {
 }
 
 // manyKeys compares messages that have a key each with messages that have none.
-func (r *report) manyKeys(ctx context.Context, l *lab, n int) (err error) {
-	d, err := l.database(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, d.drop(ctx)) }()
-	endpoint, err := newReceiver(0)
-	if err != nil {
-		return err
-	}
-	defer endpoint.close()
-	p, err := d.relay(ctx, "RELAY_DEFAULT_DESTINATION="+endpoint.url)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.stop()) }()
+func (r *report) manyKeys(ctx context.Context, d *database, p *process, n int) error {
 	plain, err := d.through(ctx, p, liveMessages, 100)
 	if err != nil {
 		return err

@@ -80,6 +80,27 @@ func (d *database) relay(ctx context.Context, env ...string) (*process, error) {
 	return p, nil
 }
 
+// overHTTP runs f with a fresh database, an endpoint, and a relay whose default destination
+// it is.
+func (l *lab) overHTTP(ctx context.Context, f func(d *database, endpoint *receiver, p *process) error) (err error) {
+	d, err := l.database(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.drop(ctx)) }()
+	endpoint, err := newReceiver(0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, endpoint.close()) }()
+	p, err := d.relay(ctx, "RELAY_DEFAULT_DESTINATION="+endpoint.url)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.stop()) }()
+	return f(d, endpoint, p)
+}
+
 func (p *process) awaitReady(ctx context.Context) error {
 	return until(ctx, time.Minute, "the relay is ready", func() (bool, error) {
 		select {
