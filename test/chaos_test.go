@@ -52,8 +52,9 @@ type chaos struct {
 
 // TestChaos lets random faults befall a whole system under traffic, heals it, and holds the
 // relay to its promise.
-func TestChaos(t *testing.T) {
-	t.Parallel()
+func TestChaos(parallel *testing.T) {
+	parallel.Parallel()
+	t := newReporter(parallel)
 	plan := chaosPlan(*chaosSeed, *chaosFor)
 	t.Logf("%d faults in %s; again with make chaos SEED=%d FOR=%s", len(plan), *chaosFor, *chaosSeed, *chaosFor)
 	c := newChaos(t)
@@ -62,8 +63,12 @@ func TestChaos(t *testing.T) {
 	c.consumer.Go(func() { c.consume(consuming) })
 	defer func() { stop(); c.consumer.Wait() }()
 	c.traffic = startTraffic(t, c.db.App(t), 3, 15*time.Millisecond, c.transaction)
-	c.launchRelay()
-	c.launchRelay()
+	for range 2 {
+		c.launchRelay()
+	}
+	for _, p := range c.running() {
+		p.waitReady()
+	}
 	c.run(plan)
 	c.heal()
 	v := c.traffic.judge(t, c.admin, 2*time.Minute, c.received)
@@ -159,19 +164,22 @@ func (c *chaos) suffer(s step) {
 	if s.fault.unknown {
 		defer func() { c.traffic.interruptedUntil(s.fault.name, from, time.Now().Add(s.fault.noted())) }()
 	}
-	c.logf("%s for %s", s.fault.name, s.lasts)
 	end, err := s.fault.begin(c, s.pick)
-	if err != nil {
-		c.logf("%s: %v", s.fault.name, err)
-	}
 	if end == nil {
+		c.logf("%s %s", s.fault.name, why(err))
 		return
 	}
 	<-time.After(s.lasts)
-	if err := end(); err != nil {
-		c.t.Errorf("the end of %s: %v", s.fault.name, err)
+	c.logf("%s %s for %s, since %.2fs %s", s.fault.name, why(err), s.lasts, from.Sub(c.begun).Seconds(), why(end()))
+}
+
+// why shows an error, and nothing where there is none. A fault that could not be made, or
+// ended, is no failure of the relay's: heal insists.
+func why(err error) string {
+	if err == nil {
+		return ""
 	}
-	c.logf("end of %s", s.fault.name)
+	return "(" + err.Error() + ")"
 }
 
 // heal makes everything work again that a fault may have left behind.

@@ -51,8 +51,9 @@ type model struct {
 // subscriber was owed. The program is drawn by hand from a seed rather than by a library
 // for properties: those live by running a failing program again, smaller, and what fails
 // here depends on real time and real processes as well.
-func TestModel(t *testing.T) {
-	t.Parallel()
+func TestModel(parallel *testing.T) {
+	parallel.Parallel()
+	t := newReporter(parallel)
 	plan := modelPlan(*modelSeed, *modelFor)
 	t.Logf("%d acts in %s; again with make model SEED=%d FOR=%s", len(plan), *modelFor, *modelSeed, *modelFor)
 	m := newModel(t, *modelSeed)

@@ -51,7 +51,7 @@ func (b *logBuffer) String() string {
 
 // shownLines is how many lines of a relay's log a failed test prints: the whole of it would
 // bury why the test failed.
-const shownLines = 60
+const shownLines = 12
 
 // excerpt returns the end of what was printed and says which file holds all of it.
 func (b *logBuffer) excerpt() string {
