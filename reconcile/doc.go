@@ -92,7 +92,9 @@
 //
 // Under asynchronous commit a row can be seen, be sent, and vanish in a crash. The stream
 // shows only what is durable. Whatever was found by reading is registered only once the WAL
-// is flushed as far as it was inserted when the row was seen.
+// is flushed as far as it was inserted when the row was seen. What has been read already is
+// looked at once more when the WAL is flushed: it may be another server's WAL than the one
+// that the row stood in, after a crash.
 //
 // # Crash here, and what happens
 //

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"relay"
@@ -136,13 +135,19 @@ func (e *Engine) readAgain(flights []*flight) (rest []*flight) {
 // prepare waits until what was read is durable, and learns what the table holds of the
 // lines that the flights are the first of. The lines are pinned unless it fails.
 func (e *Engine) prepare(ctx context.Context, flights []*flight, held []*entry) (lines []sql.Line, err error) {
-	if slices.ContainsFunc(held, func(en *entry) bool { return en.unflushed }) {
-		if err := e.config.Store.EnsureFlushed(ctx); err != nil {
+	var unflushed []relay.ID
+	for _, en := range held {
+		if en.unflushed {
+			unflushed = append(unflushed, en.id.Message)
+		}
+	}
+	if len(unflushed) > 0 {
+		if err := e.config.Store.EnsureFlushed(ctx, unflushed...); err != nil {
 			return nil, err
 		}
-		for _, en := range held {
-			en.unflushed = false
-		}
+	}
+	for _, en := range held {
+		en.unflushed = false
 	}
 	for _, f := range flights {
 		for _, l := range f.legs {
