@@ -35,12 +35,13 @@ grant insert (topic, key, payload, deliver_at) on relay.outbox to app`
 
 // recorder is a sink that remembers.
 type recorder struct {
-	mu     sync.Mutex
-	rings  []relay.Ring
-	calls  int // of Ring, begun
-	parts  int // calls of Ring, ended
-	missed int
-	block  chan struct{} // if not nil, Ring waits until it is closed
+	mu      sync.Mutex
+	rings   []relay.Ring
+	calls   int // of Ring, begun
+	parts   int // calls of Ring, ended
+	missed  int
+	changed []relay.Ring
+	block   chan struct{} // if not nil, Ring waits until it is closed
 }
 
 // Ring implements sink.
@@ -63,6 +64,13 @@ func (r *recorder) Missed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.missed++
+}
+
+// Changed implements sink.
+func (r *recorder) Changed(rings []relay.Ring) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed = append(r.changed, rings...)
 }
 
 // keys returns the keys rung so far, with commas between.

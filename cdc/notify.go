@@ -18,6 +18,10 @@ import (
 // with commas between; an empty one, or one that cannot be read, asks for a sweep.
 const Channel = "relay_outbox"
 
+// ChannelChanged is the channel of NOTIFY on which every relay hears that a person has changed
+// messages. The payload is as on Channel.
+const ChannelChanged = "relay_changed"
+
 // ListenerConfig says where a Listener listens.
 type ListenerConfig struct {
 	// Conn leads to the database itself, not to a pooler that shares connections; required.
@@ -83,8 +87,10 @@ func (l *Listener) session(ctx context.Context) error {
 		return err
 	}
 	defer closeSQL(conn)
-	if _, err := conn.Exec(ctx, "listen "+Channel); err != nil {
-		return fmt.Errorf("listen: %w", err)
+	for _, channel := range []string{ChannelChanged, Channel} {
+		if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
 	}
 	l.board.up()
 	l.metrics.up.Set(1)

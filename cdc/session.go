@@ -57,6 +57,9 @@ func (s *Stream) session(ctx context.Context) error {
 	if s.server, err = readServer(ctx, db); err != nil {
 		return err
 	}
+	if err := w.listen(ctx); err != nil {
+		return err
+	}
 	var made bool
 	if w.want, made, err = s.ensurePublication(ctx, db); err != nil {
 		return err

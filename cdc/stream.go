@@ -22,6 +22,10 @@ type sink interface {
 	// Missed says that the doorbell starts, or starts again, and rows committed before
 	// may not have been rung: a sweep must follow.
 	Missed()
+	// Changed says that a person has changed these messages: some may be pending again, and
+	// something may be due. The rings hold ids alone, of any shard. It returns quickly, and
+	// may be called while Ring is under way.
+	Changed(rings []relay.Ring)
 }
 
 // Config says where and how a Stream listens.

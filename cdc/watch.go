@@ -61,15 +61,35 @@ func (w *watcher) say(trouble string) {
 	}
 }
 
-// rest waits for the next beat. It reads from the connection meanwhile: a server that is
-// shutting down ends ordinary connections first, and waits for the walsenders.
+// listen asks for what people change by hand, which the stream does not show.
+func (w *watcher) listen(ctx context.Context) error {
+	if _, err := w.db.Exec(ctx, "listen "+ChannelChanged); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return nil
+}
+
+// heard passes a notification on.
+func (w *watcher) heard(payload string) {
+	if rings, ok := parsePayload(payload); ok {
+		w.stream.sink.Changed(rings)
+	} else {
+		w.stream.sink.Missed()
+	}
+}
+
+// rest waits for the next beat. It reads from the connection meanwhile, for notifications,
+// and since a server that is shutting down ends ordinary connections first, and waits for
+// the walsenders.
 func (w *watcher) rest(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, w.stream.cfg.HeartbeatEvery)
 	defer cancel()
-	if !w.db.IsClosed() {
-		// It ends by the time-out, or with the connection; the next beat sees which.
-		_, _ = w.db.WaitForNotification(ctx)
-		return
+	for !w.db.IsClosed() {
+		n, err := w.db.WaitForNotification(ctx)
+		if err != nil {
+			return // by the time-out, or with the connection; the next beat sees which
+		}
+		w.heard(n.Payload)
 	}
 	select {
 	case <-time.After(min(w.stream.cfg.HeartbeatEvery, time.Second)):
@@ -93,7 +113,7 @@ func (w *watcher) beat(ctx context.Context) error {
 	return w.emit(ctx)
 }
 
-// connect connects anew if the connection was lost. A server that lets nobody in while it
+// connect connects anew if the connection was lost, and has swept what was not heard meanwhile. A server that lets nobody in while it
 // still streams is shutting down.
 func (w *watcher) connect(ctx context.Context) error {
 	if !w.db.IsClosed() {
@@ -107,6 +127,11 @@ func (w *watcher) connect(ctx context.Context) error {
 		return fmt.Errorf("connect for the heartbeat: %w", err)
 	}
 	w.db = db
+	if err := w.listen(ctx); err != nil {
+		w.close()
+		return err
+	}
+	w.stream.sink.Missed()
 	return nil
 }
 

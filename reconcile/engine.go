@@ -182,17 +182,21 @@ func (e *Engine) left() {
 // visible but may not be durable yet.
 type Notified struct{ *Engine }
 
-// Ring registers the rows, or leaves them to the table when the registry is full. It
-// returns at once. Rows of other relays' shards are dropped when they have been read.
-func (n Notified) Ring(rings []relay.Ring) {
+// Ring is Changed.
+func (n Notified) Ring(rings []relay.Ring) { n.Changed(rings) }
+
+// Changed registers rows, or leaves them to the table when the registry is full, and has a
+// look at what is due. It returns at once. Rows of other relays' shards are dropped when they
+// have been read.
+func (e *Engine) Changed(rings []relay.Ring) {
 	entries := make([]entry, len(rings))
 	for i, ring := range rings {
 		entries[i] = messageEntry(ring, true)
 		entries[i].unflushed = true
 	}
-	n.registry.add(entries)
-	n.config.Metrics.rung.Add(float64(len(rings)))
-	n.due.now()
+	e.registry.add(entries)
+	e.config.Metrics.rung.Add(float64(len(rings)))
+	e.due.now()
 }
 
 // Missed says that rows may have been committed that nobody rang for: all groups sweep.

@@ -101,7 +101,11 @@ func (e *Engine) stepJobs(ctx context.Context, rates jobRates) (wait time.Durati
 func (e *Engine) stepped(job sql.Job, step sql.JobStep) {
 	e.Ring(step.Pending)
 	if step.Changed > 0 {
-		e.due.now() // also for what waited behind messages that were cancelled
+		// Also for what waited behind messages that were cancelled, here and elsewhere.
+		e.due.now()
+		if e.lease.Load().fleet.Relays > 1 {
+			e.others.add([]relay.ID{step.First})
+		}
 	}
 	if step.Ended {
 		e.config.Log.Info("a job has ended", "job", job.ID, "kind", string(job.Kind))

@@ -21,6 +21,7 @@ const lockedTries = 20
 type JobStep struct {
 	Moved   bool         // the job has got on
 	Changed int          // messages that have a result
+	First   relay.ID     // one of them; zero: there is none
 	Locked  int          // of them, those that somebody else holds: they are tried again
 	Pending []relay.Ring // messages that are pending again
 	Ended   bool         // the job runs no more
@@ -120,7 +121,9 @@ func (j Job) step(ctx context.Context, tx pgx.Tx, step *JobStep, ids []relay.ID,
 	if err != nil {
 		return err
 	}
-	step.Changed, step.Pending = len(ids), pending
+	if step.Changed, step.Pending = len(ids), pending; len(ids) > 0 {
+		step.First = ids[0]
+	}
 	ok, results := make([]bool, len(ids)), make([]string, len(ids))
 	done, failed := 0, 0
 	for i, e := range effects {

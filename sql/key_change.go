@@ -195,7 +195,10 @@ func (s *Store) changeHeads(ctx context.Context, operation, subscription, key st
 		if err != nil {
 			return denial(err)
 		}
-		return wake(ctx, tx, ended)
+		if err := wake(ctx, tx, ended); err != nil {
+			return err
+		}
+		return ring(ctx, tx, ended[:min(len(ended), 1)])
 	})
 	return changes, err
 }

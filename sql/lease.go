@@ -118,6 +118,19 @@ func (s *Store) GiveUp(ctx context.Context, owner relay.ID, shards []int16) erro
 // RingOthers tells the other relays on this database that messages exist. An empty list
 // asks them to sweep.
 func (s *Store) RingOthers(ctx context.Context, ids []relay.ID) error {
+	payloads := noticesOf(ids)
+	if len(ids) == 0 {
+		payloads = append(payloads, "")
+	}
+	const statement = `select pg_notify('relay_outbox', payload) from unnest($1::text[]) payload`
+	if _, err := s.pool.Exec(ctx, statement, payloads); err != nil {
+		return fmt.Errorf("ring the other relays: %w", err)
+	}
+	return nil
+}
+
+// noticesOf writes ids as payloads of NOTIFY.
+func noticesOf(ids []relay.ID) []string {
 	const perNotice = 200 // a payload stays below 8000 bytes
 	payloads := []string{}
 	for chunk := range slices.Chunk(ids, perNotice) {
@@ -127,14 +140,7 @@ func (s *Store) RingOthers(ctx context.Context, ids []relay.ID) error {
 		}
 		payloads = append(payloads, strings.Join(texts, ","))
 	}
-	if len(ids) == 0 {
-		payloads = append(payloads, "")
-	}
-	const statement = `select pg_notify('relay_outbox', payload) from unnest($1::text[]) payload`
-	if _, err := s.pool.Exec(ctx, statement, payloads); err != nil {
-		return fmt.Errorf("ring the other relays: %w", err)
-	}
-	return nil
+	return payloads
 }
 
 // Release gives up every lease of owner and says that the relay has ended, so that others

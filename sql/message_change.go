@@ -214,10 +214,34 @@ func (h *heldMessages) hurry(ctx context.Context, tx pgx.Tx, ids []relay.ID, sub
 // each.
 func (s *Store) change(ctx context.Context, operation string, ids []relay.ID, act action) (effects []Effect, err error) {
 	err = s.inTx(ctx, operation, func(tx pgx.Tx) error {
-		effects, _, err = act.on(ctx, tx, ids)
-		return err
+		var pending []relay.Ring
+		if effects, pending, err = act.on(ctx, tx, ids); err != nil {
+			return err
+		}
+		return ring(ctx, tx, worthRinging(ids, effects, pending))
 	})
 	return effects, err
+}
+
+// worthRinging lists the messages that are pending again, or else one of those that were changed.
+func worthRinging(ids []relay.ID, effects []Effect, pending []relay.Ring) (worth []relay.ID) {
+	for _, r := range pending {
+		worth = append(worth, r.ID)
+	}
+	if i := slices.IndexFunc(effects, Effect.Succeeded); len(worth) == 0 && i >= 0 {
+		worth = ids[i : i+1]
+	}
+	return worth
+}
+
+// ring tells all relays, once the transaction has committed, of messages that a person has
+// changed: they read those, and look at what is due. One message is enough for the latter.
+func ring(ctx context.Context, tx pgx.Tx, ids []relay.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `select pg_notify('relay_changed', payload) from unnest($1::text[]) payload`, noticesOf(ids))
+	return err
 }
 
 // on applies an action to messages in a transaction, and returns the effects in the order of

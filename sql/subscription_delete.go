@@ -100,7 +100,10 @@ func (s *Store) CancelOutstanding(ctx context.Context, name, reason string, limi
 		if err := tx.QueryRow(ctx, cancelDeliveries, messages, subscriptions, instances, reason).Scan(&cancelled); err != nil {
 			return err
 		}
-		return wake(ctx, tx, messagesOf(chosen))
+		if err := wake(ctx, tx, messagesOf(chosen)); err != nil {
+			return err
+		}
+		return ring(ctx, tx, messagesOf(chosen)[:min(len(chosen), 1)])
 	})
 	return cancelled, len(ids), err
 }
