@@ -22,6 +22,7 @@ type modelSubscription struct {
 	unordered bool
 	blocks    bool
 	late      bool // it is not there at first
+	acks      bool // its consumer acknowledges
 }
 
 var modelSubscriptions = []modelSubscription{
@@ -30,6 +31,7 @@ var modelSubscriptions = []modelSubscription{
 	{name: "loose", topics: []string{"*.created"}, others: []string{"#.late"}, unordered: true},
 	{name: "lasting", topics: []string{"order.#", "stock.#"}, others: []string{"#"}},
 	{name: toBroker, topics: []string{"order.created", "#.late"}, others: []string{"order.#"}},
+	{name: toConsumer, topics: []string{"order.#", "stock.*"}, others: []string{"*.created"}, acks: true},
 	{name: "late", topics: []string{"#"}, others: []string{"odd"}, attempts: 6, late: true},
 }
 
@@ -39,15 +41,19 @@ func (m *model) create(s modelSubscription) error {
 	if s.name == toBroker {
 		target = "amqp:" + toBroker + "/"
 	}
-	return m.change(s, `insert into relay.subscription (name, topics, target, max_attempts, ordered, on_dead)
-		values ($1, $2, $3, nullif($4::int, 0), not $5, case when $6 then 'block' else 'continue' end) on conflict do nothing`,
-		s.topics, target, s.attempts, s.unordered, s.blocks)
+	return m.change(s, `insert into relay.subscription (name, topics, target, max_attempts, ordered, on_dead, ack, ack_timeout)
+		values ($1, $2, $3, nullif($4::int, 0), not $5, case when $6 then 'block' else 'continue' end,
+			case when $7 then 'consumer' else 'response' end, $8) on conflict do nothing`,
+		s.topics, target, s.attempts, s.unordered, s.blocks, s.acks, consumerSilence)
 }
 
 // change makes one statement about a subscription, whose name comes before the arguments,
 // and notes the state in which the table then has it.
 func (m *model) change(s modelSubscription, statement string, arguments ...any) error {
 	c := checker.Change{Subscription: s.name, Issued: time.Now(), Unordered: s.unordered, Blocks: s.blocks}
+	if s.acks {
+		c.AckTimeout = consumerSilence
+	}
 	if _, err := m.admin.Exec(m.t.Context(), statement, append([]any{s.name}, arguments...)...); err != nil {
 		return err
 	}
@@ -172,10 +178,22 @@ func (m *model) choose(which string, most int) []string {
 }
 
 func (m *model) launchRelay() {
-	p := launch(m.t, m.db, m.env...)
+	address := freeAddr(m.t)
+	p := launch(m.t, m.db, append([]string{"RELAY_ACK_ADDR=" + address, "RELAY_ACK_URL=http://" + address}, m.env...)...)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.relays = append(m.relays, p)
+	m.acksAt[p] = address
+}
+
+// takesAcks lists where the relays that are to run take acknowledgements.
+func (m *model) takesAcks() (addresses []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.relays {
+		addresses = append(addresses, m.acksAt[p])
+	}
+	return addresses
 }
 
 // running returns the relays, none of which ever ends by itself.

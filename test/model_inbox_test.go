@@ -30,22 +30,26 @@ const (
 
 // inboxes are the receivers of a model, each by the name of its subscription, and what came.
 type inboxes struct {
-	URL  string // of an HTTP inbox, up to its name
-	amqp string
+	URL       string // of an HTTP inbox, up to its name
+	amqp      string
+	consumers consumers
 
 	mu       sync.Mutex
 	moods    map[string]mood
 	received []checker.Receipt
 	requests []checker.Receipt
-	asked    map[checker.Receipt]int // by receiver and message alone
+	asked    map[checker.Receipt]int // by receiver and message alone, as what follows
+	accepted map[checker.Receipt]int
 }
 
 // toBroker names exchange, queue and subscriber of a model's broker.
 const toBroker = "broker"
 
-func newInboxes(t testing.TB, broker string) *inboxes {
+// newInboxes starts the receivers; relays lists where acknowledgements are taken.
+func newInboxes(t testing.TB, broker string, relays func() []string) *inboxes {
 	t.Helper()
-	in := &inboxes{amqp: broker, moods: make(map[string]mood), asked: make(map[checker.Receipt]int)}
+	in := &inboxes{amqp: broker, moods: make(map[string]mood), asked: make(map[checker.Receipt]int), accepted: make(map[checker.Receipt]int),
+		consumers: consumers{relays: relays, ctx: t.Context()}}
 	server := httptest.NewServer(in)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	in.URL = server.URL + "/"
@@ -69,7 +73,13 @@ func (in *inboxes) set(name string, as mood) (end func() error) {
 // ServeHTTP implements http.Handler.
 func (in *inboxes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	attempt, _ := strconv.Atoi(r.Header.Get("relay-attempt"))
-	switch in.arrived(strings.TrimPrefix(r.URL.Path, "/"), r.Header.Get("webhook-id"), attempt) {
+	name, id := strings.TrimPrefix(r.URL.Path, "/"), r.Header.Get("webhook-id")
+	as, n := in.arrived(name, id, attempt)
+	switch as {
+	case accepting:
+		if name == toConsumer {
+			in.consumers.take(w, r, id, n)
+		}
 	case refusing:
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case failing:
@@ -81,14 +91,15 @@ func (in *inboxes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// arrived notes a message and returns what the subscriber does with it. Some messages alone
-// fail at first, or are accepted without an answer, which their ids decide.
-func (in *inboxes) arrived(name, id string, attempt int) mood {
+// arrived notes a message and returns what the subscriber does with it, and how often it has
+// accepted it. Some messages alone fail at first, or are accepted without an answer, which
+// their ids decide.
+func (in *inboxes) arrived(name, id string, attempt int) (as mood, n int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	alone := checker.Receipt{Receiver: name, ID: id}
 	in.asked[alone]++
-	as := in.moods[name]
+	as = in.moods[name]
 	if as == accepting && name != toBroker {
 		switch chance := id[len(id)-2:]; {
 		case chance < "06" && in.asked[alone] <= 2:
@@ -98,11 +109,13 @@ func (in *inboxes) arrived(name, id string, attempt int) mood {
 		}
 	}
 	r := checker.Receipt{Receiver: name, ID: id, Attempt: attempt, At: time.Now(), Unanswered: as == mumbling}
+	r.Handled = as == accepting && name == toConsumer && habitOf(id) == answers
 	in.requests = append(in.requests, r)
 	if as == accepting || as == mumbling {
 		in.received = append(in.received, r)
+		in.accepted[alone]++
 	}
-	return as
+	return as, in.accepted[alone]
 }
 
 // all returns what was accepted, and what came at all.

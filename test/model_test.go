@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -40,6 +42,7 @@ type model struct {
 
 	mu            sync.Mutex
 	relays        []*process // that are to run
+	acksAt        map[*process]string
 	sent          []checker.Message
 	changes       []checker.Change
 	cancels       []checker.Cancel
@@ -70,19 +73,25 @@ func TestModel(parallel *testing.T) {
 		t.Logf("%6d duplicates: %s", n, what)
 	}
 	if err := v.Err(); err != nil {
+		for _, id := range slices.Compact(namedMessage.FindAllString(err.Error(), 12)) {
+			t.Log(checker.History(e, id))
+		}
 		t.Error(err)
 	}
 }
 
+// namedMessage finds the ids in what a verdict says.
+var namedMessage = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+
 func newModel(t testing.TB, seed uint64) *model {
 	t.Helper()
-	m := &model{t: t, begun: time.Now(), db: harness.Database(t), retried: make(map[string]bool)}
+	m := &model{t: t, begun: time.Now(), db: harness.Database(t), acksAt: make(map[*process]string), retried: make(map[string]bool)}
 	prepare(t, m.db)
 	m.app, m.admin = m.db.App(t), m.db.Admin(t)
 	node := harness.Rabbit(t)
 	vhost := harness.AMQPURL(t)
 	m.toAMQP = newProxy(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(node.Port())))
-	m.inboxes = newInboxes(t, vhost)
+	m.inboxes = newInboxes(t, vhost, m.takesAcks)
 	random := rand.New(rand.NewPCG(seed, 1))
 	m.env = []string{
 		"RELAY_AMQP_URL=" + m.toAMQP.through(t, vhost), "RELAY_LEASE_TTL=2s", "RELAY_HTTP_TIMEOUT=2s", "RELAY_SHUTDOWN_GRACE=5s",
@@ -161,12 +170,13 @@ func (m *model) rest() {
 			next = time.Now().Add(time.Second)
 		}
 		u, err := checker.ReadUnrest(m.t.Context(), m.admin)
-		var unrouted int
+		var unrouted, acks int
 		if err == nil {
-			err = m.admin.QueryRow(m.t.Context(), "select count(*) from relay.outbox where status = 'rejected' and last_error like 'no route%'").Scan(&unrouted)
+			err = m.admin.QueryRow(m.t.Context(), `select (select count(*) from relay.outbox where status = 'rejected' and last_error like 'no route%'),
+				(select count(*) from relay.ack)`).Scan(&unrouted, &acks)
 		}
-		last = fmt.Sprint(u, ", ", unrouted, " without a route ", err)
-		return err == nil && u == checker.Unrest{} && unrouted == 0
+		last = fmt.Sprint(u, ", ", unrouted, " without a route, ", acks, " acknowledgements to be applied ", err)
+		return err == nil && u == checker.Unrest{} && unrouted == 0 && acks == 0
 	})
 }
 
@@ -186,10 +196,11 @@ func (m *model) evidence() checker.Evidence {
 		m.t.Fatal(err)
 	}
 	received, requests := m.inboxes.all()
+	words := m.inboxes.consumers.all()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return checker.Evidence{Sent: m.sent, Received: received, Requests: requests, Rows: rows, Interruptions: m.interruptions,
-		Changes: m.changes, Steps: steps, Cancels: m.cancels, Retried: m.retried}
+		Changes: m.changes, Steps: steps, Cancels: m.cancels, Words: words, Retried: m.retried}
 }
 
 func (m *model) logf(format string, arguments ...any) {

@@ -16,6 +16,8 @@ type Change struct {
 	Paused       bool
 	Unordered    bool
 	Blocks       bool // a dead message holds its key
+	// AckTimeout is how long the relay waits for an acknowledgement; zero: it wants none.
+	AckTimeout time.Duration
 }
 
 // Step is a state that a message or one of its deliveries came to in the table.
@@ -48,12 +50,17 @@ type fanout struct {
 	receipts map[leg][]Receipt   // in order of time, as what follows
 	requests map[leg][]Receipt
 	steps    map[leg][]Step
+	words    map[leg][]Word
 	taken    map[string]time.Time // when the table first had a delivery of a message
 }
 
 func newFanout(e Evidence) *fanout {
 	f := &fanout{Evidence: e, changes: make(map[string][]Change), receipts: byLeg(e.Received), requests: byLeg(e.Requests),
-		steps: make(map[leg][]Step), taken: make(map[string]time.Time)}
+		steps: make(map[leg][]Step), words: make(map[leg][]Word), taken: make(map[string]time.Time)}
+	for _, w := range e.Words {
+		at := leg{w.Message, w.Subscription}
+		f.words[at] = append(f.words[at], w)
+	}
 	for _, c := range e.Changes {
 		if f.changes[c.Subscription] == nil {
 			f.changes[c.Subscription] = []Change{{Subscription: c.Subscription}}
@@ -128,12 +135,17 @@ func (f *fanout) must(m Message, name string) bool {
 }
 
 // may reports whether a subscriber may have a message: it took such ones at some time from
-// shortly before the INSERT until the message was taken up.
+// shortly before the INSERT until the message was taken up. One that a person has retried may
+// have been routed anew.
 func (f *fanout) may(m Message, name string) bool {
 	if name == Direct || m.Destination == Direct {
 		return m.Destination == name
 	}
-	return slices.ContainsFunc(f.states(name, m.Begun.Add(-Effect), f.taken[m.ID]), func(c Change) bool { return c.takes(m) })
+	until := f.taken[m.ID]
+	if f.Retried[m.ID] {
+		until = time.Time{}
+	}
+	return slices.ContainsFunc(f.states(name, m.Begun.Add(-Effect), until), func(c Change) bool { return c.takes(m) })
 }
 
 // Matches reports whether the words of a topic match those of a pattern: * is one word, #
@@ -174,6 +186,7 @@ func (v *Verdict) judgeFanout(e Evidence) {
 	}
 	v.judgeOrder(f)
 	v.judgePauses(f)
+	v.judgeWords(f)
 }
 
 func (v *Verdict) phantoms(m Message, requests []Receipt) {
@@ -202,7 +215,7 @@ func (v *Verdict) judgeLeg(f *fanout, m Message, at leg, row Row) {
 		v.Lost = append(v.Lost, fmt.Sprintf("%s (%s, inserted at %s) for %s: the message is %q, its delivery %q",
 			m.ID, m.Outcome, clock(m.Begun), at.subscription, row.Status, last.Status))
 	}
-	v.judgeDuplicates(receipts, f.Interruptions, last.At)
+	v.judgeDuplicates(receipts, f.Interruptions, last.At, func(before, after Receipt) string { return f.asksAgain(at, before, after) })
 }
 
 // last is the state in which a subscription ended.

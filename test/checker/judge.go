@@ -17,6 +17,8 @@ type Receipt struct {
 	At       time.Time
 	// Unanswered says that the receiver let its answer get lost: a duplicate may follow.
 	Unanswered bool
+	// Handled says that the answer was one which needs no acknowledgement.
+	Handled bool
 }
 
 // Row is what the table says of a message after the healing period.
@@ -46,6 +48,7 @@ type Evidence struct {
 	Changes  []Change  // of each subscription in order of time
 	Steps    []Step    // of deliveries; of messages those by which they ended other than well
 	Cancels  []Cancel
+	Words    []Word          // of consumers that acknowledge
 	Retried  map[string]bool // by a person: these messages stand outside the order
 }
 
@@ -72,8 +75,10 @@ type Verdict struct {
 	// Unexplained are the duplicates between whose receipts lies no interruption.
 	Unexplained []string
 	// Order are the messages that came before an earlier one of their key, Early those that
-	// came before they were due, Late those sent after a cancel or a pause.
+	// came before they were due, Late those sent after a cancel, a pause or an acknowledgement.
 	Order, Early, Late []string
+	// Words are those of consumers that did not have the effect which they should have.
+	Words []string
 }
 
 // Judge compares what was sent with what was received.
@@ -92,7 +97,7 @@ func Judge(e Evidence) Verdict {
 		mine := receipts[m.ID]
 		slices.SortFunc(mine, func(a, b Receipt) int { return a.At.Compare(b.At) })
 		v.judgeMessage(m, mine, e)
-		v.judgeDuplicates(mine, e.Interruptions, e.Rows[m.ID].Finished)
+		v.judgeDuplicates(mine, e.Interruptions, e.Rows[m.ID].Finished, nil)
 	}
 	if len(e.Changes) > 0 {
 		v.judgeFanout(e)
@@ -148,8 +153,9 @@ func (v *Verdict) count(m Message) {
 const lostAnswer = "an answer that got lost"
 
 // judgeDuplicates takes one message's receipts by one receiver, in order of time, and when
-// its last outcome was written; zero: it has not ended.
-func (v *Verdict) judgeDuplicates(receipts []Receipt, interruptions []Interruption, finished time.Time) {
+// its last outcome was written; zero: it has not ended. asked says why the receiver itself
+// wanted it again; it may be nil.
+func (v *Verdict) judgeDuplicates(receipts []Receipt, interruptions []Interruption, finished time.Time, asked func(before, after Receipt) string) {
 	if len(receipts) == 0 {
 		return
 	}
@@ -164,6 +170,9 @@ func (v *Verdict) judgeDuplicates(receipts []Receipt, interruptions []Interrupti
 		why := explain(interruptions, before.At, after.At)
 		if before.Unanswered {
 			why = lostAnswer
+			v.Bound++
+		} else if asked != nil && asked(before, after) != "" {
+			why = asked(before, after)
 			v.Bound++
 		}
 		if why == "" {
@@ -190,8 +199,8 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
 // String is the verdict in one line.
 func (v Verdict) String() string {
-	return fmt.Sprintf("committed %d, rolled back %d, vanished with a crash %d, received %d: lost %d, phantom %d, duplicates %d (bound %d, unexplained %d), out of order %d, early %d, late %d, given up %d",
-		v.Committed, v.RolledBack, v.Vanished, v.Received, len(v.Lost), len(v.Phantom), v.Duplicates, v.Bound, len(v.Unexplained), len(v.Order), len(v.Early), len(v.Late), len(v.Given))
+	return fmt.Sprintf("committed %d, rolled back %d, vanished with a crash %d, received %d: lost %d, phantom %d, duplicates %d (bound %d, unexplained %d), out of order %d, early %d, late %d, words astray %d, given up %d",
+		v.Committed, v.RolledBack, v.Vanished, v.Received, len(v.Lost), len(v.Phantom), v.Duplicates, v.Bound, len(v.Unexplained), len(v.Order), len(v.Early), len(v.Late), len(v.Words), len(v.Given))
 }
 
 // Err says what breaks the promise, a few ids of each kind; nil if nothing does. A run in
@@ -202,7 +211,7 @@ func (v Verdict) Err() error {
 		what string
 		ids  []string
 	}{{"lost", v.Lost}, {"phantom", v.Phantom}, {"unexplained duplicate", v.Unexplained},
-		{"out of order", v.Order}, {"before it was due", v.Early}, {"after a cancel or a pause", v.Late}} {
+		{"out of order", v.Order}, {"before it was due", v.Early}, {"after a cancel, a pause or an acknowledgement", v.Late}, {"acknowledgement", v.Words}} {
 		if n := len(broken.ids); n > 0 {
 			all = append(all, fmt.Errorf("%s: %d\n\t%s", broken.what, n, strings.Join(broken.ids[:min(n, 10)], "\n\t")))
 		}

@@ -35,7 +35,7 @@ func (v *Verdict) judgeOrder(f *fanout) {
 	for l, messages := range lines {
 		for _, b := range messages {
 			for _, a := range messages {
-				if !b.at.IsZero() && f.precedes(a.Message, b.Message) && !f.letGo(a.Message, l.subscription, b.at) {
+				if !b.at.IsZero() && f.precedes(a.Message, b.Message) && !f.letGo(a.Message, l.subscription, b.at) && !f.elsewhere(a.Message, l.subscription, b.at) {
 					v.Order = append(v.Order, fmt.Sprintf("%s of key %s came to %s at %s before %s, inserted at %s%s after %s",
 						b.ID, l.key, l.subscription, clock(b.at), f.came(a, l.subscription), clock(b.Begun), due(b.Message), clock(a.Ended)))
 				}
@@ -53,6 +53,15 @@ func (f *fanout) precedes(a, b Message) bool {
 		return is && taken.Before(b.Begun)
 	}
 	return a.Outcome == Committed && a.Ended.Before(b.Begun)
+}
+
+// elsewhere reports whether a message may not have been for a subscriber before a time: its
+// subscribers are fixed when it is taken up, and a crash before that routes it anew.
+func (f *fanout) elsewhere(m Message, name string, until time.Time) bool {
+	if taken, is := f.taken[m.ID]; is && taken.Before(until) {
+		until = taken
+	}
+	return slices.ContainsFunc(f.states(name, m.Begun, until), func(c Change) bool { return !c.takes(m) })
 }
 
 // letGo reports whether a message lets those behind it go by a time: it was accepted, or
