@@ -23,7 +23,7 @@ import (
 // What make model sets; a plain run keeps to a short program that is always the same.
 var (
 	modelSeed = flag.Uint64("model.seed", 1, "seed of the program of TestModel")
-	modelFor  = flag.Duration("model.for", 8*time.Second, "how long the program of TestModel runs")
+	modelFor  = flag.Duration("model.for", 5*time.Second, "how long the program of TestModel runs")
 )
 
 // model is a system whose every part does what a random program says, and what each part
