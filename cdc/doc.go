@@ -18,7 +18,8 @@
 // calls the sink, so that a slow call does not keep the first from telling the server that
 // we are alive. A third has an ordinary connection: it sends heartbeats, measures the lag
 // and looks at the catalogue, since a table that was dropped or taken out of the publication
-// makes the stream silent without an error.
+// makes the stream silent without an error. On that connection it also hears what people
+// have changed by hand (ChannelChanged), which a stream of inserts does not show.
 //
 // # What is confirmed, and when
 //

@@ -98,6 +98,13 @@ func (s *Store) CancelMessages(ctx context.Context, ids []relay.ID, from []relay
 	return s.change(ctx, "cancel messages", ids, cancelAll(from))
 }
 
+// CancelDeliveries is CancelMessages for one subscriber alone, with all of its instances: what
+// has not ended there, or is dead, is cancelled, and the messages end as the other subscribers say. Messages
+// are left alone that are pending.
+func (s *Store) CancelDeliveries(ctx context.Context, ids []relay.ID, subscription string) ([]Effect, error) {
+	return s.change(ctx, "cancel deliveries", ids, cancelFor(subscription))
+}
+
 // action changes messages that are locked, and notes what became of each.
 type action func(ctx context.Context, tx pgx.Tx, held *heldMessages) error
 

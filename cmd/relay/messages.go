@@ -16,9 +16,9 @@ import (
 type MessagesCmd struct {
 	List   MessagesListCmd   `cmd:"" help:"List messages, the youngest first."`
 	Show   MessagesShowCmd   `cmd:"" help:"Show one message with its deliveries and attempts."`
-	Retry  MessagesRetryCmd  `cmd:"" help:"Send messages again, by id or by filter."`
+	Retry  MessagesRetryCmd  `cmd:"" help:"Send messages again, by id or by filter; with --subscription to one subscriber."`
 	Copy   MessagesCopyCmd   `cmd:"" help:"Insert a message of the same content under a new id."`
-	Cancel MessagesCancelCmd `cmd:"" help:"Cancel messages, by id or by filter."`
+	Cancel MessagesCancelCmd `cmd:"" help:"Cancel messages, by id or by filter; with --subscription for one subscriber."`
 }
 
 // selection is the filter by which messages are chosen.

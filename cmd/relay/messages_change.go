@@ -41,6 +41,15 @@ func (c choice) Validate() error {
 	return c.jobOptions.Validate()
 }
 
+// forOne is the choice without the subscription to which a change by ids is limited: there it
+// is no part of a filter.
+func (c choice) forOne() choice {
+	if len(c.IDs) > 0 {
+		c.Subscription = ""
+	}
+	return c
+}
+
 // changeFunc changes messages, and returns what became of each.
 type changeFunc func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error)
 

@@ -22,11 +22,7 @@ func (c MessagesRetryCmd) Validate() error {
 	case c.Status == relay.MessageDone && !c.Force:
 		return errors.New("--status done: these ended well; --force sends them again")
 	}
-	given := c.choice
-	if len(c.IDs) > 0 {
-		given.Subscription = ""
-	}
-	return given.Validate()
+	return c.choice.forOne().Validate()
 }
 
 // Run sends messages again, with all of their attempts and all of their time; one that waits
@@ -57,10 +53,11 @@ func (c MessagesCancelCmd) Validate() error {
 	if c.Status == relay.MessageDone || c.Status == relay.MessageCancelled {
 		return errors.New("--status " + string(c.Status) + ": these have ended")
 	}
-	return c.choice.Validate()
+	return c.choice.forOne().Validate()
 }
 
-// Run cancels messages that have not ended well. What is under way is not called back.
+// Run cancels messages that have not ended well, with a subscription its deliveries alone.
+// What is under way is not called back.
 func (c MessagesCancelCmd) Run(ctx context.Context, app *App) error {
 	store, err := dialStore(ctx, app)
 	if err != nil {
@@ -69,6 +66,9 @@ func (c MessagesCancelCmd) Run(ctx context.Context, app *App) error {
 	defer store.Close()
 	from := []relay.MessageStatus{relay.MessagePending, relay.MessageOpen, relay.MessageDead, relay.MessageRejected}
 	return c.run(ctx, app, store, sql.JobCancel, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
+		if c.Subscription != "" {
+			return store.CancelDeliveries(ctx, ids, c.Subscription)
+		}
 		return store.CancelMessages(ctx, ids, from)
 	})
 }
