@@ -17,7 +17,7 @@ func relayFaults() []fault {
 	return []fault{
 		{"kill a relay", "relays", 0, 2 * s, true, (*chaos).killRelay},
 		{"stop a relay and start it again", "relays", 0, 2 * s, false, (*chaos).restartRelay},
-		{"freeze a relay for longer than its lease", "relays", 3 * s, 5 * s, true, (*chaos).freezeRelay},
+		{"freeze a relay for longer than its lease", "relays", 4 * s, 6 * s, true, (*chaos).freezeRelay},
 		{"add a relay", "relays", 0, 0, false, (*chaos).addRelay},
 		{"remove a relay", "relays", 0, 0, false, (*chaos).removeRelay},
 	}

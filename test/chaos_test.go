@@ -107,7 +107,9 @@ func newChaos(t testing.TB) *chaos {
 		"RELAY_DATABASE_URL=" + c.toPostgres.through(t, c.db.URL),
 		"RELAY_AMQP_URL=" + c.toRabbit.through(t, c.rabbit.URL("/")),
 		"RELAY_DEFAULT_DESTINATION=" + c.toEndpoint.through(t, c.receiver.URL),
-		"RELAY_LEASE_TTL=2s", "RELAY_HTTP_TIMEOUT=2s", "RELAY_HTTP_CONCURRENCY=16", "RELAY_SHUTDOWN_GRACE=5s",
+		// Longer than a busy machine holds up a relay, a confirm or an answer by itself: that
+		// would make duplicates which no fault explains.
+		"RELAY_LEASE_TTL=3s", "RELAY_HTTP_TIMEOUT=6s", "RELAY_SHUTDOWN_GRACE=10s", "RELAY_HTTP_CONCURRENCY=16",
 		"RELAY_BACKOFF=200ms,500ms", "RELAY_MAX_ATTEMPTS=1000000",
 	}
 	return c
