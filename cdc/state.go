@@ -3,6 +3,7 @@ package cdc
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -60,8 +61,12 @@ type board struct {
 
 	mu    sync.Mutex
 	state State
-	said  string // the last reason printed
+	last  string               // the last reason given
+	said  map[string]time.Time // when reasons were printed, since commits were last heard
 }
+
+// sayAgain is how long a reason is not printed again that takes turns with another one.
+const sayAgain = time.Minute
 
 func newBoard(log *slog.Logger) board {
 	return board{log: log, state: State{Why: "not started", ConfirmedLag: -1, RestartLag: -1}}
@@ -92,15 +97,28 @@ func (b *board) say(why string) {
 	b.warn(why)
 }
 
-// warn prints a reason unless it was the last one printed.
+// warn prints a reason unless it is the one given last, or was printed less than sayAgain ago.
 func (b *board) warn(why string) {
-	b.mu.Lock()
-	again := b.said == why
-	b.said = why
-	b.mu.Unlock()
-	if !again {
+	if b.news(why) {
 		b.log.Warn("trouble with the doorbell", "why", why)
 	}
+}
+
+// news reports whether a reason is to be printed, and notes that it is.
+func (b *board) news(why string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	same, now := b.last == why, time.Now()
+	b.last = why
+	maps.DeleteFunc(b.said, func(_ string, at time.Time) bool { return now.Sub(at) >= sayAgain })
+	if _, lately := b.said[why]; same || lately {
+		return false
+	}
+	if b.said == nil {
+		b.said = make(map[string]time.Time)
+	}
+	b.said[why] = now
+	return true
 }
 
 // up notes that commits are heard from now on.
@@ -108,7 +126,7 @@ func (b *board) up() {
 	b.mu.Lock()
 	failures := b.state.Failures
 	b.state = State{Streaming: true, Since: time.Now(), ConfirmedLag: -1, RestartLag: -1}
-	b.said = ""
+	b.last, b.said = "", nil
 	b.mu.Unlock()
 	b.log.Info("doorbell is heard", "failures", failures)
 }
