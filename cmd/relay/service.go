@@ -222,6 +222,13 @@ func (s *service) run(ctx context.Context) error {
 		outer.Go(func() error { return s.amqp.Run(last) })
 	}
 	inner, ctx := errgroup.WithContext(ctx)
+	var stopping time.Time
+	inner.Go(func() error {
+		<-ctx.Done()
+		stopping = time.Now()
+		s.log.Info("stopping", "why", context.Cause(ctx), "in_flight", s.engine.Status().InFlight, "grace", s.config.ShutdownGrace)
+		return nil
+	})
 	inner.Go(func() error { return s.engine.Run(ctx) })
 	if s.doorbell != nil {
 		inner.Go(func() error { return s.doorbell.Run(ctx) })
@@ -230,5 +237,7 @@ func (s *service) run(ctx context.Context) error {
 	stopLast()
 	err = errors.Join(err, outer.Wait())
 	s.http.Close()
+	// What could not be written is part of the error, with which the process ends.
+	s.log.Info("stopped", "took", time.Since(stopping).Round(time.Millisecond))
 	return err
 }
