@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +97,8 @@ func TestNothingIsSentWhileTheDatabaseIsReadOnly(t *testing.T) {
 	s.relay.waitReady()
 }
 
+// The table is locked for a minute: longer than any time-out of the relay, and each of its
+// statements gives up several times.
 func TestNothingIsSentWhileTheTableIsLocked(t *testing.T) {
 	t.Parallel()
 	s := newOwnSystem(t, nil)
@@ -102,6 +106,7 @@ func TestNothingIsSentWhileTheTableIsLocked(t *testing.T) {
 	s.relay.waitReady()
 	const n = 4000
 	s.burst(t, n)
+	locked := time.Now()
 	tx, err := s.admin.Begin(t.Context())
 	if err == nil {
 		_, err = tx.Exec(t.Context(), "lock table relay.outbox in access exclusive mode")
@@ -110,11 +115,64 @@ func TestNothingIsSentWhileTheTableIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.relay.says("writing: failed: ", "lock timeout")
-	s.sendsNothing(t, n, 3*time.Second)
+	s.sendsNothing(t, n, time.Until(locked.Add(time.Minute)))
+	s.relay.says("writing: failed: ", "lock timeout")
+	if shards := s.relay.owned(); shards != 64 {
+		t.Errorf("%d shards are owned after a minute, want 64: leases do not need the table", shards)
+	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.arrives(t, n)
+	s.relay.waitReady()
+	if most := longest(t, s.relay.log, "lock timeout"); most < 3 {
+		t.Errorf("a statement gave up %d times at most, want 3 within the minute:\n%s", most, s.relay.log.excerpt())
+	}
+}
+
+// longest returns how often in a row an operation failed that had once failed with these words,
+// by what the relay says when it works again.
+func longest(t testing.TB, log *logBuffer, words string) (most int) {
+	t.Helper()
+	failed := make(map[string]bool)
+	operation := regexp.MustCompile(`operation=("[^"]*"|\S+)`)
+	for line := range strings.Lines(log.String()) {
+		name := operation.FindString(line)
+		if name != "" && strings.Contains(line, words) {
+			failed[name] = true
+		}
+		var n int
+		if _, after, ok := strings.Cut(line, " failures="); ok && failed[name] && strings.Contains(line, `msg="works again"`) {
+			fmt.Sscan(after, &n)
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// A statement that hangs, whatever for, is ended by its time-out and run again.
+func TestNothingIsSentWhileStatementsHang(t *testing.T) {
+	t.Parallel()
+	s := newOwnSystem(t, nil)
+	s.receiver.answers = slowly
+	s.relay.waitReady()
+	s.exec(t, "create table public.hangs ()")
+	s.exec(t, "grant select on public.hangs to public")
+	s.exec(t, `create function public.hang() returns trigger language plpgsql as $$
+		begin
+			if exists (select from public.hangs) then perform pg_sleep(600); end if;
+			return new;
+		end $$`)
+	s.exec(t, "create trigger hang before insert on relay.delivery for each row execute function public.hang()")
+	const n = 4000
+	s.burst(t, n)
+	s.exec(t, "insert into public.hangs default values")
+	s.relay.saysWithin(time.Minute, "writing: failed: ", "statement timeout")
+	s.sendsNothing(t, n, 3*time.Second)
+	s.exec(t, "delete from public.hangs")
+	s.endSessions(t) // as they would end by themselves half a minute later
+	s.arrives(t, n)
+	s.relay.waitReady()
 }
 
 func TestNothingIsSentWhileConnectionsAreUsedUp(t *testing.T) {
