@@ -336,17 +336,17 @@ func TestALargeTableIsWalkedByIndexAndInWindows(t *testing.T) {
 			t.Fatal(err)
 		}
 		for index, hot := range map[string]hotStatement{
-			"outbox_pkey":       {"list", fmt.Sprintf(findMessages, findAll), some("s")},
-			"outbox_unfinished": {"list dead", fmt.Sprintf(findMessages, fmt.Sprintf(findUnfinished, "dead")), some("s")},
-			"outbox_pending":    {"list pending", fmt.Sprintf(findMessages, findFewPending), some("")},
-			"outbox_delayed":    {"count pending", countFewPending, []any{100}},
-			"Index":             {"lock", lockMessages, []any{ids}},
-			"Index Scan using":  {"retry", retryMessages, []any{ids}},
-			"delivery_":         {"hurry", hurryDeliveries, []any{ids, ""}},
-			"Index Scan Backward using outbox_unfinished": {"list dead there", fmt.Sprintf(findMessages, findDeadThere), some("s")},
-			"delivery_pkey":   {"cancel", cancelMessages, []any{ids}},
-			"attempt_message": {"attempts", showAttempts, []any{ids[0], 10}},
-			"delivery_due":    {"earliest due", earliestDue, nil},
+			"outbox_pkey":                       {"list", fmt.Sprintf(findMessages, findAll), some("s")},
+			"outbox_unfinished":                 {"list dead", fmt.Sprintf(findMessages, fmt.Sprintf(findUnfinished, "dead")), some("s")},
+			"outbox_pending":                    {"list pending", fmt.Sprintf(findMessages, findFewPending), some("")},
+			"outbox_delayed":                    {"count pending", countFewPending, []any{100}},
+			"Index":                             {"lock", lockMessages, []any{ids}},
+			"Index Scan using":                  {"retry", retryMessages, []any{ids}},
+			"delivery_":                         {"hurry", hurryDeliveries, []any{ids, ""}},
+			"Scan Backward using delivery_dead": {"list dead there", fmt.Sprintf(findMessages, findDeadThere), some("s")},
+			"delivery_pkey":                     {"cancel", cancelMessages, []any{ids}},
+			"attempt_message":                   {"attempts", showAttempts, []any{ids[0], 10}},
+			"delivery_due":                      {"earliest due", earliestDue, nil},
 		} {
 			plan := explain(t, conn, "force_generic_plan", hot)
 			if seqScan.MatchString(plan) || !strings.Contains(plan, index) {

@@ -23,10 +23,37 @@ type hotStatement struct {
 
 // indexes lists those that the plan has to use where others could serve it badly.
 func (h hotStatement) indexes() []string {
-	if h.sql == fmt.Sprintf(findMessages, findKey) {
+	switch h.sql {
+	case fmt.Sprintf(findMessages, findKey), fmt.Sprintf(countMessages, findKey):
 		return []string{"delivery_search ", "delivery_search_again", "outbox_untaken_key", "outbox_pending_key", "outbox_delayed"}
+	case fmt.Sprintf(findMessages, findDeadThere), fmt.Sprintf(countMessages, findDeadThere):
+		return []string{"Scan Backward using delivery_dead "}
+	case fmt.Sprintf(countMessages, fmt.Sprintf(findUnfinished, relay.MessageOpen)):
+		return []string{"outbox_unfinished"}
+	case fmt.Sprintf(countMessages, findAll):
+		return []string{"Scan Backward using outbox_pkey "}
 	}
 	return nil
+}
+
+// searches are the statements of lists, jobs and their previews.
+func searches(ids []relay.ID) (all []hotStatement) {
+	now := time.Now()
+	for name, s := range map[string]struct {
+		source string
+		filter MessageFilter
+	}{
+		"by key":     {findKey, MessageFilter{Key: "k1"}},
+		"dead there": {findDeadThere, MessageFilter{Status: relay.MessageDead, Subscription: "direct"}},
+		"open":       {fmt.Sprintf(findUnfinished, relay.MessageOpen), MessageFilter{Status: relay.MessageOpen, Subscription: "direct"}},
+		"replay":     {findAll, MessageFilter{ReplayTo: "sub", Topics: []string{"#"}}},
+	} {
+		s.filter.Since, s.filter.Until, s.filter.AsOf = time.Unix(0, 0), now, now
+		all = append(all,
+			hotStatement{"find " + name, fmt.Sprintf(findMessages, s.source), append(s.filter.arguments(ids[0]), 50)},
+			hotStatement{"count " + name, fmt.Sprintf(countMessages, s.source), s.filter.arguments(ids[0])})
+	}
+	return all
 }
 
 func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
@@ -72,7 +99,6 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"note the end", stampEnd, []any{500}},
 		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},
 		{"parked circuits", parkedCircuits, nil},
-		{"find by key", fmt.Sprintf(findMessages, findKey), append(MessageFilter{Key: "k1", Since: time.Unix(0, 0), Until: time.Now(), AsOf: time.Now()}.arguments(ids[0]), 50)},
 		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit}},
 		{"heads of a key", headsOfKey, []any{"direct", "k1"}},
 		{"wake lines", wakeLines, []any{uuids(ids)}},
@@ -135,7 +161,7 @@ func TestPlansOfHotStatementsUseIndexes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, hot := range hotStatements(ids, lease) {
+			for _, hot := range append(hotStatements(ids, lease), searches(ids)...) {
 				for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 					plan := explain(t, conn, mode, hot)
 					for _, index := range hot.indexes() {

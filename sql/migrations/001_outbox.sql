@@ -117,7 +117,8 @@ create index delivery_due on relay.delivery (shard, next_attempt_at)
 -- What waits for its destination rather than for a time.
 create index delivery_parked on relay.delivery (circuit, seq)
   where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed');
-create index delivery_dead on relay.delivery (subscription, updated_at)
+-- What is dead at a subscriber, in the order in which messages are listed.
+create index delivery_dead on relay.delivery (subscription, message_id)
   where status = 'dead';
 
 -- What a person looks for by key. Messages that ended without a delivery have
