@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,33 +25,36 @@ type keyring struct {
 }
 
 type keyState struct {
-	last   int64 // the highest sequence taken into memory
-	flying int   // messages in memory
-	more   bool  // the table has more of them
-	ahead  int   // how many are read at once
-	read   time.Time
+	last int64 // the highest sequence taken into memory, of those that are not delayed
+	// delayed are the sequences of delayed messages in memory; nil: there are none.
+	delayed map[int64]bool
+	flying  int  // messages in memory
+	more    bool // the table has more of them
+	ahead   int  // how many are read at once
+	read    time.Time
 }
 
 func newKeyring() *keyring { return &keyring{keys: make(map[string]*keyState)} }
 
 // after returns the sequence after which a key is read.
 func (k *keyring) after(key string) int64 {
-	seq, _ := k.from(key)
+	seq, _, _ := k.from(key)
 	return seq
 }
 
-// from returns the sequence after which a key is read, and how many of its messages.
-func (k *keyring) from(key string) (after int64, ahead int) {
+// from returns the sequence after which a key is read, how many of its messages, and the
+// delayed ones that are not, since they are in memory.
+func (k *keyring) from(key string) (after int64, ahead int, delayed []int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if st := k.keys[key]; st != nil {
-		return st.last, st.ahead
+		return st.last, st.ahead, slices.Collect(maps.Keys(st.delayed))
 	}
-	return 0, readAhead
+	return 0, readAhead, nil
 }
 
 // took notes that a message of a key was taken into memory.
-func (k *keyring) took(key string, seq int64) {
+func (k *keyring) took(key string, seq int64, delayed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	st := k.keys[key]
@@ -57,8 +62,15 @@ func (k *keyring) took(key string, seq int64) {
 		st = &keyState{ahead: readAhead, read: time.Now()}
 		k.keys[key] = st
 	}
-	st.last = max(st.last, seq)
 	st.flying++
+	if !delayed {
+		st.last = max(st.last, seq)
+		return
+	}
+	if st.delayed == nil {
+		st.delayed = make(map[int64]bool)
+	}
+	st.delayed[seq] = true
 }
 
 // more notes that the table has more messages of a key than were read. It reports false if
@@ -87,9 +99,9 @@ func (st *keyState) pace(now time.Time) {
 }
 
 // landed notes that a message of a key has left memory, and reports whether it is time to
-// read more of them. back is the message's sequence if it is still to be taken up: reading
-// goes back to it, so that nothing overtakes it. Zero: it has come to its end.
-func (k *keyring) landed(key string, back int64) (read bool) {
+// read more of them. back says that the message is still to be taken up: reading goes back
+// to it, so that nothing overtakes it. Otherwise it has come to its end.
+func (k *keyring) landed(key string, seq int64, back bool) (read bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	st := k.keys[key]
@@ -97,8 +109,13 @@ func (k *keyring) landed(key string, back int64) (read bool) {
 		return false
 	}
 	st.flying--
-	if back > 0 {
-		st.last, st.more = min(st.last, back-1), true
+	delayed := st.delayed[seq]
+	delete(st.delayed, seq)
+	if back {
+		st.more = true
+	}
+	if back && !delayed {
+		st.last = min(st.last, seq-1)
 	}
 	if read = st.more && st.flying <= st.ahead/2; read {
 		st.more = false

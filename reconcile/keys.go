@@ -13,9 +13,6 @@ const (
 	keysBatch = 200
 	// maxKeyWait is how long a message may wait in memory behind others of its key.
 	maxKeyWait = time.Second
-	// dueBehind is when a delayed message is looked at again that is due, while earlier ones
-	// of its key are still to be taken up.
-	dueBehind = 50 * time.Millisecond
 )
 
 // readKeyed reads what has a key, one batch after the other: a single reader, so that the
@@ -101,8 +98,8 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 		}
 		if !seen[en.key] {
 			seen[en.key] = true
-			after, ahead := e.keyring.from(en.key)
-			keys = append(keys, sql.Key{Shard: relay.ShardOf(relay.ID{}, en.key), Key: en.key, After: after, Most: ahead})
+			after, ahead, delayed := e.keyring.from(en.key)
+			keys = append(keys, sql.Key{Shard: relay.ShardOf(relay.ID{}, en.key), Key: en.key, After: after, Most: ahead, Taken: delayed})
 		}
 	}
 	return keys
@@ -138,7 +135,7 @@ func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID
 
 // fly routes a message with a key and has the keyring count it.
 func (e *Engine) fly(f *flight, row *sql.MessageRow) {
-	e.keyring.took(row.Message.Key, row.Message.Seq)
+	e.keyring.took(row.Message.Key, row.Message.Seq, !row.Message.DeliverAt.IsZero())
 	f.entry.keyed, f.entry.seq = true, row.Message.Seq
 	f.route(e.config.Router, row.Again)
 }
@@ -152,8 +149,9 @@ func (e *Engine) readLater(key string) {
 }
 
 // readRest looks at the messages that were rung and are not among the lowest of their keys:
-// not visible yet, ended, delayed, or behind many others. A delayed one that is due goes
-// behind what is pending of its key: in a short key it is looked at again a little later.
+// not visible yet, ended, for later, behind many others, or ahead of what was taken up
+// already. Only the last are taken here; those that have their place among the lowest now are
+// read by their key again.
 func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short map[string]bool, limits sql.Limits) (flights []*flight) {
 	if len(wanted) == 0 {
 		return nil
@@ -173,14 +171,14 @@ func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short
 	}
 	for i := range rows {
 		row := &rows[i]
-		if row.Verdict == sql.Readable && row.Message.DeliverAt.IsZero() && row.Message.Seq > e.keyring.after(row.Message.Key) {
+		key := row.Message.Key
+		if row.Verdict == sql.Readable && (!row.Message.DeliverAt.IsZero() || row.Message.Seq > e.keyring.after(key)) {
 			e.registry.remove(entries[i])
-			e.readLater(row.Message.Key)
-			continue
-		}
-		if row.Verdict == sql.Readable && short[row.Message.Key] && row.Message.Seq > e.keyring.after(row.Message.Key) {
-			e.registry.remove(entries[i])
-			e.due.hint(time.Now().Add(dueBehind))
+			if short[key] {
+				e.readLater(key)
+			} else {
+				e.registry.add([]entry{keyEntry(key)})
+			}
 			continue
 		}
 		if f := e.judge(entries[i], row); f != nil {
@@ -192,8 +190,8 @@ func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short
 }
 
 // landed is called when a message with a key has left memory.
-func (e *Engine) landed(key string, back int64) {
-	if e.keyring.landed(key, back) {
+func (e *Engine) landed(key string, seq int64, back bool) {
+	if e.keyring.landed(key, seq, back) {
 		e.registry.add([]entry{keyEntry(key)})
 	}
 }

@@ -125,23 +125,43 @@ func TestTheKeyringReadsOnWhenHalfHasLanded(t *testing.T) {
 	t.Parallel()
 	k := newKeyring()
 	for seq := range int64(readAhead) {
-		k.took("k", seq+1)
+		k.took("k", seq+1, false)
 	}
 	if !k.more("k") || k.after("k") != readAhead {
 		t.Fatal("more is not remembered")
 	}
 	for i := range readAhead {
-		if read := k.landed("k", 0); read != (i == readAhead/2-1) {
+		if read := k.landed("k", int64(i+1), false); read != (i == readAhead/2-1) {
 			t.Fatalf("after %d landed: read %v", i+1, read)
 		}
 	}
 	if k.more("k") || k.after("k") != 0 {
 		t.Error("the key stays in memory")
 	}
-	k.took("k", 7)
-	k.took("k", 8)
-	if k.landed("k", 7); k.after("k") != 6 {
+	k.took("k", 7, false)
+	k.took("k", 8, false)
+	if k.landed("k", 7, true); k.after("k") != 6 {
 		t.Errorf("reading goes on after %d although 7 was left", k.after("k"))
+	}
+}
+
+// Delayed messages have a place of their own: reading goes on where it was.
+func TestTheKeyringRemembersDelayedMessagesByTheirSequence(t *testing.T) {
+	t.Parallel()
+	k := newKeyring()
+	k.took("k", 5, false)
+	k.took("k", 9, true)
+	k.took("k", 2, true)
+	after, _, delayed := k.from("k")
+	if slices.Sort(delayed); after != 5 || !slices.Equal(delayed, []int64{2, 9}) {
+		t.Errorf("after %d without %v", after, delayed)
+	}
+	if read := k.landed("k", 2, true); !read {
+		t.Error("what was left is not read again")
+	}
+	k.landed("k", 9, false)
+	if after, _, delayed := k.from("k"); after != 5 || len(delayed) != 0 {
+		t.Errorf("after %d without %v when both have landed", after, delayed)
 	}
 }
 

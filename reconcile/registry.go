@@ -71,15 +71,15 @@ type registry struct {
 	plain   todo   // without a key: read by ids, in any order
 	keyed   todo   // with a key: read by keys, in order
 	// onLanded is called, without the mutex, when a message that the keyring counts has
-	// been unregistered; back is its sequence if its row is still to be taken up, else zero.
-	onLanded func(key string, back int64)
+	// been unregistered; back says that its row is still to be taken up.
+	onLanded func(key string, seq int64, back bool)
 }
 
 func newRegistry(maxEntries int, maxBytes int64) *registry {
 	return &registry{
 		max: maxEntries, maxBytes: maxBytes,
 		entries: make(map[sql.DeliveryID]*entry), plain: newTodo(), keyed: newTodo(),
-		onLanded: func(string, int64) {},
+		onLanded: func(string, int64, bool) {},
 	}
 }
 
@@ -197,7 +197,7 @@ func (r *registry) reread(entries []*entry) {
 	}
 	r.mu.Unlock()
 	for i := range counted {
-		r.onLanded(counted[i].key, counted[i].seq)
+		r.onLanded(counted[i].key, counted[i].seq, true)
 	}
 }
 
@@ -264,14 +264,14 @@ func (r *registry) leave(entries ...*entry) {
 	r.noteLeft()
 	r.mu.Unlock()
 	for _, e := range r.unregister(entries) {
-		r.onLanded(e.key, e.seq)
+		r.onLanded(e.key, e.seq, true)
 	}
 }
 
 // remove unregisters entries whose outcome is written, or that nobody needs any more.
 func (r *registry) remove(entries ...*entry) {
 	for _, e := range r.unregister(entries) {
-		r.onLanded(e.key, 0)
+		r.onLanded(e.key, e.seq, false)
 	}
 }
 

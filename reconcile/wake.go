@@ -12,7 +12,8 @@ import (
 const (
 	// wakeGather is how long lines wait for company before their heads are looked up.
 	wakeGather = 2 * time.Millisecond
-	// wakeAgain is when a line is looked at again whose head found no room.
+	// wakeAgain is when a line is looked at again whose head found no room, or an earlier
+	// message of its key pending, which may go to other subscribers alone.
 	wakeAgain = 200 * time.Millisecond
 	// wakeAhead is how many open deliveries of one line are read at once.
 	wakeAhead = 16
@@ -141,11 +142,9 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) error {
 			continue
 		}
 		if h.Earlier {
-			held[l] = true
 			e.registry.add([]entry{keyEntry(h.Key)})
-			continue
 		}
-		if !e.registry.fits(entry{id: h.ID, key: h.Key, rung: true}) {
+		if h.Earlier || !e.registry.fits(entry{id: h.ID, key: h.Key, rung: true}) {
 			held[l] = true
 			time.AfterFunc(wakeAgain, func() { e.waker.add(l) })
 		}

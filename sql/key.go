@@ -13,9 +13,13 @@ type Key struct {
 	Key   string
 	After int64 // the sequence after which they are read; zero: from the lowest
 	Most  int   // how many are read; used by ReadKeys alone
+	// Taken are sequences of delayed messages that are not read, because they are under way.
+	Taken []int64
 }
 
-// Within a key the order of insertion decides which bodies fit, so that what does not fit
+// A delayed message becomes due when later ones may have been read already, so that no
+// position holds for it. They are asked for in the order of their times because only the
+// index that begins with the key has them so: any other would be read from end to end. Within a key the order of insertion decides which bodies fit, so that what does not fit
 // is followed by nothing that does.
 const readKeys = `
 select x.ord, x.verdict,` + messageColumns + `,
@@ -30,10 +34,22 @@ from (
 			select w.ord, f.*
 			from unnest($1::smallint[], $2::text[], $3::bigint[], $4::int[]) with ordinality as w(shard, key, after, most, ord)
 			cross join lateral (
-				select ` + outboxFields + ` from relay.outbox o
-				where o.status = 'pending' and o.key is not null and o.deliver_at is null
-					and o.shard = w.shard and o.key = w.key and o.seq > w.after
-				order by o.seq limit w.most
+				select * from (
+					(select ` + outboxFields + ` from relay.outbox o
+					where o.status = 'pending' and o.key is not null and o.deliver_at is null
+						and o.shard = w.shard and o.key = w.key and o.seq > w.after
+					order by o.seq limit w.most)
+					union all
+					(select * from (
+						select ` + outboxFields + ` from relay.outbox o
+						where o.status = 'pending' and o.key is not null and o.deliver_at is not null
+							and o.key = w.key and o.deliver_at <= statement_timestamp()
+							and o.seq <> all ($7::bigint[]) and (isfinite(o.deliver_at) or o.seq > w.after)
+						order by o.deliver_at
+					) d
+					order by d.seq limit w.most)
+				) u
+				order by u.seq limit w.most
 			) f
 		) r
 	) s
@@ -41,14 +57,15 @@ from (
 order by x.ord, x.seq`
 
 // ReadKeys reads the lowest pending messages of each key, at most its Most of each, in
-// order: one slice for each key. Delayed ones are not among them.
+// order: one slice for each key. Delayed ones are among them once they are due.
 func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits) ([][]MessageRow, error) {
 	shards, names := make([]int16, len(keys)), make([]string, len(keys))
-	after, most := make([]int64, len(keys)), make([]int32, len(keys))
+	after, most, taken := make([]int64, len(keys)), make([]int32, len(keys)), []int64{}
 	for i, k := range keys {
 		shards[i], names[i], after[i], most[i] = k.Shard, k.Key, k.After, int32(k.Most)
+		taken = append(taken, k.Taken...)
 	}
-	rows, err := s.pool.Query(ctx, readKeys, shards, names, after, most, limits.MaxPayload, limits.Budget)
+	rows, err := s.pool.Query(ctx, readKeys, shards, names, after, most, limits.MaxPayload, limits.Budget, taken)
 	if err != nil {
 		return nil, fmt.Errorf("read keys: %w", err)
 	}
@@ -172,7 +189,8 @@ type Head struct {
 	Blocked bool // it waits for its key; otherwise it has a time or a circuit of its own
 	Dead    bool // an earlier delivery of its line is dead
 	// Earlier says that a message of its key with a lower sequence is pending: a crash kept
-	// it from being taken up before this one.
+	// it from being taken up before this one, it has become due since, or it is under way to
+	// other subscribers.
 	Earlier bool
 }
 
@@ -184,7 +202,12 @@ select d.message_id, d.subscription, d.instance, d.key, coalesce(d.reason = 'key
 	select from relay.outbox o
 	where o.status = 'pending' and o.key is not null and o.deliver_at is null
 		and o.shard = d.shard and o.key = d.key and o.seq < d.seq
-)
+) or coalesce((
+	select true from relay.outbox o
+	where o.status = 'pending' and o.key is not null and o.deliver_at is not null
+		and o.key = d.key and o.deliver_at <= statement_timestamp() and o.seq < d.seq
+	order by o.deliver_at limit 1
+), false)
 from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(subscription, instance, key, n)
 cross join lateral (
 	select * from relay.delivery y

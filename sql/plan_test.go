@@ -33,6 +33,9 @@ func (h hotStatement) indexes() []string {
 	case fmt.Sprintf(countMessages, findAll):
 		return []string{"Scan Backward using outbox_pkey "}
 	}
+	if h.sql == readKeys || h.sql == lineHeads {
+		return []string{"outbox_pending_key", "outbox_delayed_key"}
+	}
 	return nil
 }
 
@@ -87,7 +90,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"spread", spreadDeliveries, arguments(lease, open)},
 		{"sweep", sweepPending, []any{all, int16(0), int64(0), 500}},
 		{"sweep keys", sweepKeys, []any{all, int16(0), "", 500}},
-		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), slices.Repeat([]int32{64}, len(all)), int64(1000), int64(100000)}},
+		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), slices.Repeat([]int32{64}, len(all)), int64(1000), int64(100000), []int64{1, 2}}},
 		{"line states", lineStates, []any{subscriptions, instances, subscriptions}},
 		{"line heads", lineHeads, []any{subscriptions, instances, subscriptions, 16}},
 		{"unfinished lines", unfinishedLines, []any{"", "", "", 500}},

@@ -206,6 +206,43 @@ func TestAFailingHeadBlocksItsKeyAlone(t *testing.T) {
 	s.waitStatus(t, behind, "done")
 }
 
+// The message between the two of one subscriber goes to another one alone, and is under way
+// when the first has ended.
+func TestAKeyGoesOnBehindAMessageForOthersOnly(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=1s", "RELAY_RECONCILE=0-63 every 1h")
+	var failed atomic.Int32
+	s.receiver.answers = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("ce-type") == "one.head" && failed.Add(1) <= 2 {
+			w.WriteHeader(500)
+			return false
+		}
+		return true
+	}
+	release := make(chan struct{})
+	slow := newReceiver(t, func(_ http.ResponseWriter, r *http.Request) bool {
+		<-release
+		return true
+	})
+	s.exec(t, "insert into relay.subscription (name, topics, target) values ('one', '{one.#}', $1), ('other', '{other}', $2)", s.receiver.URL, slow.URL)
+	head := s.send(t, "topic, key", "'one.head', 'k'")
+	s.waitStatus(t, head, "open")
+	between := s.send(t, "topic, key", "'other', 'k'")
+	behind := s.send(t, "topic, key", "'one', 'k'")
+	s.waitStatus(t, head, "done")
+	s.waitStatus(t, s.send(t, "topic, key", "'one', 'other key'"), "done") // the relay has looked at the key meanwhile
+	if got := s.status(t, between) + ", " + s.deliveries(t, behind); got != "pending, one waiting" {
+		t.Errorf("the head has ended, and the others are %s", got)
+	}
+	close(release)
+	s.waitStatus(t, between, "done")
+	released := time.Now()
+	s.waitStatus(t, behind, "done")
+	if took := time.Since(released); took > 20*time.Second {
+		t.Errorf("the message behind went after %s, which is by chance", took)
+	}
+}
+
 func TestAHotKeyGoesOneByOne(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

@@ -57,6 +57,10 @@ create index outbox_pending_key on relay.outbox (shard, key, seq)
   where status = 'pending' and key is not null and deliver_at is null;
 create index outbox_delayed on relay.outbox (shard, deliver_at)
   where status = 'pending' and deliver_at is not null;
+-- Those of one key that are due. Without the shard first, which the key decides anyway, a plan
+-- has no reason to take the index above instead.
+create index outbox_delayed_key on relay.outbox (key, deliver_at)
+  where status = 'pending' and key is not null and deliver_at is not null;
 -- What a person looks for.
 create index outbox_unfinished on relay.outbox (status, id)
   where status in ('open', 'dead', 'rejected');

@@ -43,6 +43,8 @@ func TestJudgeSubscribers(t *testing.T) {
 	t.Parallel()
 	delayed := keyed("a", 1)
 	delayed.Due = at(5)
+	dueBefore, dueAfter := keyed("b", 2), keyed("b", 2)
+	dueBefore.Due, dueAfter.Due = at(4.5), at(5.5)
 	undone := keyed("b", 1)
 	undone.Outcome = checker.RolledBack
 	direct := keyed("a", 1)
@@ -91,6 +93,9 @@ func TestJudgeSubscribers(t *testing.T) {
 			Steps: []checker.Step{step("a", "s", "waiting", 1.8)}}, came("b", 3), came("a", 4)), "out of order: 1"},
 		"before its time":                {received(checker.Evidence{Sent: []checker.Message{delayed}}, came("a", 4.9)), "before it was due: 1"},
 		"a delayed one lets go":          {received(checker.Evidence{Sent: []checker.Message{delayed, keyed("b", 2)}}, came("b", 3), came("a", 5)), ""},
+		"a delayed one was due":          {received(checker.Evidence{Sent: []checker.Message{delayed, keyed("b", 6)}}, came("b", 7), came("a", 8)), "out of order: 1"},
+		"a later one was due earlier":    {received(checker.Evidence{Sent: []checker.Message{delayed, dueBefore}}, came("b", 7), came("a", 8)), ""},
+		"a later one was due later":      {received(checker.Evidence{Sent: []checker.Message{delayed, dueAfter}}, came("b", 7), came("a", 8)), "out of order: 1"},
 		"soon after a cancel":            {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(2)}}}, came("a", 3.9)), ""},
 		"long after a cancel":            {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(2)}}}, came("a", 4.1)), "after a cancel, a pause or an acknowledgement: 1"},
 		"after a cancel, and frozen":     {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(9)}}, Interruptions: crash()}, came("a", 14)), ""},

@@ -35,7 +35,7 @@ func (v *Verdict) judgeOrder(f *fanout) {
 	for l, messages := range lines {
 		for _, b := range messages {
 			for _, a := range messages {
-				if !b.at.IsZero() && f.precedes(a.Message, b.Message) && !f.letGo(a.Message, l.subscription, b.at) && !f.elsewhere(a.Message, l.subscription, b.at) {
+				if !b.at.IsZero() && precedes(a.Message, b.Message) && !f.letGo(a.Message, l.subscription, b.at) && !f.elsewhere(a.Message, l.subscription, b.at) {
 					v.Order = append(v.Order, fmt.Sprintf("%s of key %s came to %s at %s before %s, inserted at %s%s after %s",
 						b.ID, l.key, l.subscription, clock(b.at), f.came(a, l.subscription), clock(b.Begun), due(b.Message), clock(a.Ended)))
 				}
@@ -45,14 +45,10 @@ func (v *Verdict) judgeOrder(f *fanout) {
 	slices.Sort(v.Order)
 }
 
-// precedes reports whether a goes before b. A delayed message has its place from when it was
-// taken up, which follows its due time.
-func (f *fanout) precedes(a, b Message) bool {
-	if !a.Due.IsZero() {
-		taken, is := f.taken[a.ID]
-		return is && taken.Before(b.Begun)
-	}
-	return a.Outcome == Committed && a.Ended.Before(b.Begun)
+// precedes reports whether a goes before b: it had committed before b was inserted, and was
+// due by then, or no later than b. Until it is due a delayed message holds nothing up.
+func precedes(a, b Message) bool {
+	return a.Outcome == Committed && a.Ended.Before(b.Begun) && (a.Due.Before(b.Begun) || !a.Due.After(b.Due))
 }
 
 // elsewhere reports whether a message may not have been for a subscriber before a time: its
