@@ -116,7 +116,7 @@ func TestAFailingHeadIsRetriedOrCancelledByHand(t *testing.T) {
 	s.exec(t, `insert into relay.subscription (name, topics, target) values ('sub', '{#}', $1)`, endpoint.URL)
 	head := func() (head, behind string) {
 		head = s.send(t, "topic, key", "'bad', 'k'")
-		s.waitStatus(t, head, "open")
+		harness.Eventually(t, 20*time.Second, "it has failed", func() bool { return s.deliveries(t, head) == "sub handle_failed" })
 		behind = s.send(t, "topic, key", "'good', 'k'")
 		harness.Eventually(t, 20*time.Second, "it waits", func() bool { return s.deliveries(t, behind) == "sub waiting" })
 		return head, behind
