@@ -3,7 +3,6 @@ package test
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 	"time"
 
@@ -25,9 +24,12 @@ type modelSubscription struct {
 	acks      bool // its consumer acknowledges
 }
 
+// holdsKeys names the subscription whose dead messages hold their keys.
+const holdsKeys = "blocks"
+
 var modelSubscriptions = []modelSubscription{
 	{name: "orders", topics: []string{"order.*"}, others: []string{"order.paid", "stock.#"}, attempts: 4},
-	{name: "blocks", topics: []string{"order.#", "stock.*"}, others: []string{"order.paid.#"}, attempts: 3, blocks: true},
+	{name: holdsKeys, topics: []string{"order.#", "stock.*"}, others: []string{"order.paid.#"}, attempts: 3, blocks: true},
 	{name: "loose", topics: []string{"*.created"}, others: []string{"#.late"}, unordered: true},
 	{name: "lasting", topics: []string{"order.#", "stock.#"}, others: []string{"#"}},
 	{name: toBroker, topics: []string{"order.created", "#.late"}, others: []string{"order.#"}},
@@ -50,11 +52,19 @@ func (m *model) create(s modelSubscription) error {
 // change makes one statement about a subscription, whose name comes before the arguments,
 // and notes the state in which the table then has it.
 func (m *model) change(s modelSubscription, statement string, arguments ...any) error {
+	return m.changeBy(s, func() error {
+		_, err := m.admin.Exec(m.t.Context(), statement, append([]any{s.name}, arguments...)...)
+		return err
+	})
+}
+
+// changeBy is change by whatever do does.
+func (m *model) changeBy(s modelSubscription, do func() error) error {
 	c := checker.Change{Subscription: s.name, Issued: time.Now(), Unordered: s.unordered, Blocks: s.blocks}
 	if s.acks {
 		c.AckTimeout = consumerSilence
 	}
-	if _, err := m.admin.Exec(m.t.Context(), statement, append([]any{s.name}, arguments...)...); err != nil {
+	if err := do(); err != nil {
 		return err
 	}
 	c.Done = time.Now()
@@ -94,6 +104,17 @@ func deleting(s modelSubscription) func(*model, int) (func() error, error) {
 	}
 }
 
+// deletingByForce deletes it whatever is outstanding, which is cancelled, and makes it again.
+func deletingByForce(s modelSubscription) func(*model, int) (func() error, error) {
+	return func(m *model, _ int) (func() error, error) {
+		err := m.changeBy(s, func() error {
+			_, err := m.relayCommand("subscriptions", "delete", s.name, "--force")
+			return err
+		})
+		return func() error { return m.create(s) }, err
+	}
+}
+
 func moody(name string) func(*model, int) (func() error, error) {
 	return func(m *model, pick int) (func() error, error) {
 		as := mood(1 + pick%int(moods-1))
@@ -114,68 +135,6 @@ func (m *model) cutBroker(int) (func() error, error) {
 }
 
 func (m *model) unbindBroker(int) (func() error, error) { return m.inboxes.unbind() }
-
-// cancelOne has a person cancel a message that has not ended.
-func (m *model) cancelOne(pick int) (func() error, error) {
-	ids := m.choose("o.status in ('pending', 'open')", 1+pick%3)
-	if len(ids) == 0 {
-		return nil, errNoSuch
-	}
-	out, err := command(m.t, append([]string{"messages", "cancel"}, ids...), "RELAY_DATABASE_URL="+m.db.URL).Output()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, id := range ids {
-		if strings.Contains(string(out), id+"  cancelled\n") {
-			m.cancels = append(m.cancels, checker.Cancel{Message: id, Done: time.Now()})
-		}
-	}
-	if len(out) > 0 {
-		err = nil // one of them had ended
-	}
-	return nil, err
-}
-
-func (m *model) retryDead(pick int) (func() error, error) {
-	return nil, m.retry("d.status = 'dead'", 1+pick%20)
-}
-
-func (m *model) retryOpen(pick int) (func() error, error) {
-	return nil, m.retry("d.status in ('waiting', 'push_failed', 'handle_failed')", 1+pick%20)
-}
-
-// retry has a person retry messages.
-func (m *model) retry(which string, most int) error {
-	ids := m.choose(which, most)
-	if len(ids) == 0 {
-		return errNoSuch
-	}
-	m.mu.Lock()
-	for _, id := range ids {
-		m.retried[id] = true
-	}
-	m.mu.Unlock()
-	out, err := command(m.t, append([]string{"messages", "retry"}, ids...), "RELAY_DATABASE_URL="+m.db.URL).Output()
-	if len(out) > 0 {
-		err = nil // one of them had ended
-	}
-	return err
-}
-
-// choose picks messages at random of which this is true.
-func (m *model) choose(which string, most int) []string {
-	m.t.Helper()
-	rows, err := m.admin.Query(m.t.Context(), fmt.Sprintf(`select o.id::text from relay.outbox o left join relay.delivery d on d.message_id = o.id
-		where %s and o.status <> 'cancelled' group by o.id order by random() limit %d`, which, most))
-	if err != nil {
-		m.t.Errorf("choose messages: %v", err)
-		return nil
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		m.t.Errorf("choose messages: %v", err)
-	}
-	return ids
-}
 
 func (m *model) launchRelay() {
 	address := freeAddr(m.t)

@@ -32,6 +32,9 @@ func modelActs() (all []act) {
 		{"unbind the queue", toBroker, s / 2, 2 * s, 1, (*model).unbindBroker},
 		{"cancel a message", "person", 0, 0, 4, (*model).cancelOne},
 		{"retry what is dead", "person", 0, 0, 2, (*model).retryDead},
+		{"skip a key", "person", 0, 0, 2, (*model).skipKey},
+		{"retry a key", "person", 0, 0, 1, (*model).retryKey},
+		{"retry all that is dead", "person", 0, 0, 1, (*model).retryAll},
 		{"retry what waits", "person", 0, 0, 1, (*model).retryOpen},
 	}
 	for i, one := range modelSubscriptions {
@@ -40,6 +43,11 @@ func modelActs() (all []act) {
 			act{"pause " + one.name, name, s / 2, 4 * s, 1, pausing(one)},
 			act{"change the topics of " + one.name, name, s / 2, 4 * s, 1, retopic(one)},
 			act{"delete " + one.name, name, s / 2, 3 * s, 1 + i%2, deleting(one)})
+		if i%2 == 1 {
+			all = append(all,
+				act{"delete " + one.name + " by force", name, s / 2, 2 * s, 1, deletingByForce(one)},
+				act{"replay " + one.name, "person", 0, 0, 1, replaying(one.name)})
+		}
 		if one.name != toBroker {
 			all = append(all, act{"a mood of " + one.name, "inbox " + one.name, s / 4, 3 * s, 2, moody(one.name)})
 		}

@@ -48,6 +48,7 @@ type model struct {
 	cancels       []checker.Cancel
 	interruptions []checker.Interruption
 	retried       map[string]bool
+	heads         map[string]bool // of keys, that were retried
 }
 
 // TestModel runs a random program against the relay and has the checker state what every
@@ -85,7 +86,7 @@ var namedMessage = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 
 func newModel(t testing.TB, seed uint64) *model {
 	t.Helper()
-	m := &model{t: t, begun: time.Now(), db: harness.Database(t), acksAt: make(map[*process]string), retried: make(map[string]bool)}
+	m := &model{t: t, begun: time.Now(), db: harness.Database(t), acksAt: make(map[*process]string), retried: make(map[string]bool), heads: make(map[string]bool)}
 	prepare(t, m.db)
 	m.app, m.admin = m.db.App(t), m.db.Admin(t)
 	node := harness.Rabbit(t)
@@ -112,9 +113,9 @@ func newModel(t testing.TB, seed uint64) *model {
 // modelSteps has the database keep every state that the relay writes.
 const modelSteps = `
 create schema model;
-create table model.step (n bigint generated always as identity, message text, subscription text, status text, at timestamptz default clock_timestamp());
+create table model.step (n bigint generated always as identity, message text, subscription text, status text, at timestamptz default clock_timestamp(), error text);
 create function model.delivery() returns trigger language plpgsql security definer as $$ begin
-	insert into model.step (message, subscription, status) values (new.message_id, new.subscription, new.status);
+	insert into model.step (message, subscription, status, error) values (new.message_id, new.subscription, new.status, coalesce(new.last_error, new.reason));
 	return null;
 end $$;
 create function model.message() returns trigger language plpgsql security definer as $$ begin
@@ -166,17 +167,17 @@ func (m *model) rest() {
 	}()
 	harness.Eventually(m.t, 40*time.Second, "the system comes to rest", func() bool {
 		if time.Now().After(next) {
-			m.retry("d.status = 'dead' and d.subscription = 'blocks'", 1000)
+			m.retry("d.status = 'dead' and d.subscription = '"+holdsKeys+"'", 1000)
 			next = time.Now().Add(time.Second)
 		}
 		u, err := checker.ReadUnrest(m.t.Context(), m.admin)
-		var unrouted, acks int
+		var unrouted, acks, jobs int
 		if err == nil {
 			err = m.admin.QueryRow(m.t.Context(), `select (select count(*) from relay.outbox where status = 'rejected' and last_error like 'no route%'),
-				(select count(*) from relay.ack)`).Scan(&unrouted, &acks)
+				(select count(*) from relay.ack), (select count(*) from relay.job where status = 'running')`).Scan(&unrouted, &acks, &jobs)
 		}
-		last = fmt.Sprint(u, ", ", unrouted, " without a route, ", acks, " acknowledgements to be applied ", err)
-		return err == nil && u == checker.Unrest{} && unrouted == 0 && acks == 0
+		last = fmt.Sprint(u, ", ", unrouted, " without a route, ", acks, " acknowledgements to be applied, ", jobs, " jobs running ", err)
+		return err == nil && u == checker.Unrest{} && unrouted == 0 && acks == 0 && jobs == 0
 	})
 }
 
@@ -187,7 +188,7 @@ func (m *model) evidence() checker.Evidence {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	found, err := m.admin.Query(m.t.Context(), "select message, subscription, status, at from model.step order by n")
+	found, err := m.admin.Query(m.t.Context(), "select message, subscription, status, at, coalesce(error, '') from model.step order by n")
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -199,8 +200,9 @@ func (m *model) evidence() checker.Evidence {
 	words := m.inboxes.consumers.all()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	replays := m.jobsDid()
 	return checker.Evidence{Sent: m.sent, Received: received, Requests: requests, Rows: rows, Interruptions: m.interruptions,
-		Changes: m.changes, Steps: steps, Cancels: m.cancels, Words: words, Retried: m.retried}
+		Changes: m.changes, Steps: steps, Cancels: m.cancels, Words: words, Retried: m.retried, Heads: m.heads, Replays: replays}
 }
 
 func (m *model) logf(format string, arguments ...any) {

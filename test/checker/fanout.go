@@ -26,6 +26,7 @@ type Step struct {
 	Subscription string // empty: the message itself
 	Status       string
 	At           time.Time // before the commit that shows it
+	Error        string    // or the reason why it waits
 }
 
 // Cancel is a message that a person cancelled; Done is when that had committed.
@@ -33,6 +34,9 @@ type Cancel struct {
 	Message string
 	Done    time.Time
 }
+
+// Replay is a message that a job sent to a subscription, for the first time or again.
+type Replay struct{ Message, Subscription string }
 
 // Direct is the subscriber of messages that name a target of their own.
 const Direct = "direct"
@@ -51,12 +55,16 @@ type fanout struct {
 	requests map[leg][]Receipt
 	steps    map[leg][]Step
 	words    map[leg][]Word
+	replayed map[leg]bool
 	taken    map[string]time.Time // when the table first had a delivery of a message
 }
 
 func newFanout(e Evidence) *fanout {
 	f := &fanout{Evidence: e, changes: make(map[string][]Change), receipts: byLeg(e.Received), requests: byLeg(e.Requests),
-		steps: make(map[leg][]Step), words: make(map[leg][]Word), taken: make(map[string]time.Time)}
+		steps: make(map[leg][]Step), words: make(map[leg][]Word), replayed: make(map[leg]bool), taken: make(map[string]time.Time)}
+	for _, r := range e.Replays {
+		f.replayed[leg{r.Message, r.Subscription}] = true
+	}
 	for _, w := range e.Words {
 		at := leg{w.Message, w.Subscription}
 		f.words[at] = append(f.words[at], w)
@@ -136,13 +144,13 @@ func (f *fanout) must(m Message, name string) bool {
 
 // may reports whether a subscriber may have a message: it took such ones at some time from
 // shortly before the INSERT until the message was taken up. One that a person has retried may
-// have been routed anew.
+// have been routed anew, and one that was replayed is for whoever takes such ones.
 func (f *fanout) may(m Message, name string) bool {
 	if name == Direct || m.Destination == Direct {
 		return m.Destination == name
 	}
 	until := f.taken[m.ID]
-	if f.Retried[m.ID] {
+	if f.Retried[m.ID] || f.replayed[leg{m.ID, name}] {
 		until = time.Time{}
 	}
 	return slices.ContainsFunc(f.states(name, m.Begun.Add(-Effect), until), func(c Change) bool { return c.takes(m) })
@@ -187,6 +195,7 @@ func (v *Verdict) judgeFanout(e Evidence) {
 	v.judgeOrder(f)
 	v.judgePauses(f)
 	v.judgeWords(f)
+	v.judgeEnds(f)
 }
 
 func (v *Verdict) phantoms(m Message, requests []Receipt) {

@@ -52,6 +52,8 @@ func TestJudgeSubscribers(t *testing.T) {
 	one, two := []checker.Message{keyed("a", 1)}, []checker.Message{keyed("a", 1), keyed("b", 2)}
 	other := keyed("a", 1)
 	other.Topic = "u"
+	replayed := []checker.Replay{{Message: "a", Subscription: "s"}}
+	again := []checker.Step{step("a", "s", "handled", 2.1), step("a", "s", "waiting", 3), step("a", "s", "handled", 4.1)}
 	paused := change(2, "t.*")
 	paused.Paused = true
 	blocks := change(0, "t.*")
@@ -91,19 +93,26 @@ func TestJudgeSubscribers(t *testing.T) {
 			Steps: []checker.Step{step("a", "s", "handled", 4.1)}}, came("b", 3), came("a", 4)), ""},
 		"taken up before the topics changed": {received(checker.Evidence{Sent: two, Changes: []checker.Change{change(0, "t.*"), change(2.5, "u")},
 			Steps: []checker.Step{step("a", "s", "waiting", 1.8)}}, came("b", 3), came("a", 4)), "out of order: 1"},
-		"before its time":                {received(checker.Evidence{Sent: []checker.Message{delayed}}, came("a", 4.9)), "before it was due: 1"},
-		"a delayed one lets go":          {received(checker.Evidence{Sent: []checker.Message{delayed, keyed("b", 2)}}, came("b", 3), came("a", 5)), ""},
-		"a delayed one was due":          {received(checker.Evidence{Sent: []checker.Message{delayed, keyed("b", 6)}}, came("b", 7), came("a", 8)), "out of order: 1"},
-		"a later one was due earlier":    {received(checker.Evidence{Sent: []checker.Message{delayed, dueBefore}}, came("b", 7), came("a", 8)), ""},
-		"a later one was due later":      {received(checker.Evidence{Sent: []checker.Message{delayed, dueAfter}}, came("b", 7), came("a", 8)), "out of order: 1"},
-		"soon after a cancel":            {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(2)}}}, came("a", 3.9)), ""},
-		"long after a cancel":            {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(2)}}}, came("a", 4.1)), "after a cancel, a pause or an acknowledgement: 1"},
-		"after a cancel, and frozen":     {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(9)}}, Interruptions: crash()}, came("a", 14)), ""},
-		"long after a pause":             {received(checker.Evidence{Sent: one, Changes: []checker.Change{change(0, "t.*"), paused}}, came("a", 4.2)), "after a cancel, a pause or an acknowledgement: 1"},
-		"resumed":                        {received(checker.Evidence{Sent: one, Changes: []checker.Change{change(0, "t.*"), paused, change(4.1, "t.*")}}, came("a", 4.2)), ""},
-		"a duplicate of a lost answer":   {received(checker.Evidence{Sent: one}, lost, came("a", 4)), ""},
-		"a duplicate without a cause":    {received(checker.Evidence{Sent: one}, came("a", 3), came("a", 4)), "unexplained duplicate: 1"},
-		"nothing but a message for none": {received(checker.Evidence{Sent: one, Changes: []checker.Change{change(0, "u")}}), ""},
+		"replayed to one that came later":   {received(checker.Evidence{Sent: one, Changes: []checker.Change{change(4, "t.x")}, Replays: replayed, Steps: []checker.Step{step("a", "other", "handled", 2), step("a", "s", "handled", 6)}}, came("a", 5)), ""},
+		"replayed":                          {received(checker.Evidence{Sent: one, Replays: replayed, Steps: again}, came("a", 2), came("a", 4)), ""},
+		"again, and nobody wanted it":       {received(checker.Evidence{Sent: one, Steps: again}, came("a", 2), came("a", 4)), "phantom: 1\n\ta for s was handled and is waiting"},
+		"replayed, out of order":            {received(checker.Evidence{Sent: two, Replays: replayed}, came("b", 3), came("a", 4)), ""},
+		"a dead head is retried":            {received(checker.Evidence{Sent: one, Heads: map[string]bool{"a": true}, Steps: []checker.Step{step("a", "s", "dead", 2), step("a", "s", "waiting", 3), step("a", "s", "handled", 4)}}, came("a", 4)), ""},
+		"a skipped head lets go":            {received(checker.Evidence{Sent: two, Changes: []checker.Change{blocks}, Requests: failed, Steps: []checker.Step{step("a", "s", "dead", 2.7), step("a", "s", "cancelled", 2.8)}}, came("b", 3)), ""},
+		"long after it was cancelled there": {received(checker.Evidence{Sent: one, Steps: []checker.Step{step("a", "s", "cancelled", 2)}}, came("a", 4.1)), ", cancelled there at 00:00:02.000"},
+		"before its time":                   {received(checker.Evidence{Sent: []checker.Message{delayed}}, came("a", 4.9)), "before it was due: 1"},
+		"a delayed one lets go":             {received(checker.Evidence{Sent: []checker.Message{delayed, keyed("b", 2)}}, came("b", 3), came("a", 5)), ""},
+		"soon after a cancel":               {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(2)}}}, came("a", 3.9)), ""},
+		"long after a cancel":               {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(2)}}}, came("a", 4.1)), "after a cancel, a pause or an acknowledgement: 1"},
+		"after a cancel, and frozen":        {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(9)}}, Interruptions: crash()}, came("a", 14)), ""},
+		"long after a pause":                {received(checker.Evidence{Sent: one, Changes: []checker.Change{change(0, "t.*"), paused}}, came("a", 4.2)), "after a cancel, a pause or an acknowledgement: 1"},
+		"resumed":                           {received(checker.Evidence{Sent: one, Changes: []checker.Change{change(0, "t.*"), paused, change(4.1, "t.*")}}, came("a", 4.2)), ""},
+		"a duplicate of a lost answer":      {received(checker.Evidence{Sent: one}, lost, came("a", 4)), ""},
+		"a duplicate without a cause":       {received(checker.Evidence{Sent: one}, came("a", 3), came("a", 4)), "unexplained duplicate: 1"},
+		"nothing but a message for none":    {received(checker.Evidence{Sent: one, Changes: []checker.Change{change(0, "u")}}), ""},
+		"a delayed one was due":             {received(checker.Evidence{Sent: []checker.Message{delayed, keyed("b", 6)}}, came("b", 7), came("a", 8)), "out of order: 1"},
+		"a later one was due earlier":       {received(checker.Evidence{Sent: []checker.Message{delayed, dueBefore}}, came("b", 7), came("a", 8)), ""},
+		"a later one was due later":         {received(checker.Evidence{Sent: []checker.Message{delayed, dueAfter}}, came("b", 7), came("a", 8)), "out of order: 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -25,7 +25,7 @@ func History(e Evidence, id string) string {
 	}
 	for _, s := range e.Steps {
 		if s.Message == id {
-			note(s.At, "%s is %s", s.Subscription, s.Status)
+			note(s.At, "%s is %s %s", s.Subscription, s.Status, s.Error)
 		}
 	}
 	for _, r := range e.Requests {
@@ -50,7 +50,7 @@ func History(e Evidence, id string) string {
 	slices.SortStableFunc(all, func(a, b event) int { return a.at.Compare(b.at) })
 	lines := []string{id}
 	for _, one := range all {
-		lines = append(lines, clock(one.at)+" "+one.what)
+		lines = append(lines, clock(one.at)+" "+strings.TrimSpace(one.what))
 	}
 	return strings.Join(lines, "\n\t")
 }

@@ -50,6 +50,8 @@ type Evidence struct {
 	Cancels  []Cancel
 	Words    []Word          // of consumers that acknowledge
 	Retried  map[string]bool // by a person: these messages stand outside the order
+	Heads    map[string]bool // of keys that a person retried: these keep their place
+	Replays  []Replay        // these stand outside the order where they were replayed to
 }
 
 // Verdict is what a run amounts to. Ids stand with the reason why they are named.

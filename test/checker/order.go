@@ -22,7 +22,7 @@ func (v *Verdict) judgeOrder(f *fanout) {
 	for _, m := range f.Sent {
 		for name := range f.changes {
 			at := leg{m.ID, name}
-			if m.Key == "" || f.Retried[m.ID] || f.last(name).Unordered || len(f.requests[at]) == 0 && len(f.steps[at]) == 0 {
+			if m.Key == "" || f.Retried[m.ID] || f.replayed[at] || f.last(name).Unordered || len(f.requests[at]) == 0 && len(f.steps[at]) == 0 {
 				continue
 			}
 			one := first{Message: m}

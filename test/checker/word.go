@@ -114,21 +114,3 @@ func (f *fanout) asksAgain(at leg, before, after Receipt) string {
 	}
 	return ""
 }
-
-// reopened reports whether the table shows between two times that a delivery is to be sent
-// again which had ended.
-func (f *fanout) reopened(at leg, from, to time.Time) bool {
-	ended := false
-	for _, s := range f.steps[at] {
-		if ended && !s.ended() && !s.At.Before(from) && !s.At.After(to) {
-			return true
-		}
-		ended = s.ended()
-	}
-	return false
-}
-
-// ended reports whether nothing more comes of a delivery by itself.
-func (s Step) ended() bool {
-	return slices.Contains([]string{"delivered", "handled", "dead", "cancelled"}, s.Status)
-}

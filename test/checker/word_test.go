@@ -49,6 +49,7 @@ func TestJudgeWords(t *testing.T) {
 	frozen.Steps[1].At = at(15)
 	frozen.Interruptions = crash()
 	retried := worded("dead", one(says(false, false, 3, 204)), came("a", 2), came("a", 4.4), came("a", 9))
+	retried.Retried = map[string]bool{"a": true}
 	retried.Steps = append(retried.Steps, step("a", "s", "waiting", 4.3), step("a", "s", "dead", 9.1))
 	hurried := worded("handled", one(says(true, false, 3.5, 204)), came("a", 2), came("a", 2.9))
 	hurried.Retried = map[string]bool{"a": true}
