@@ -78,7 +78,8 @@
 // other, when nothing of the delivery is under way. Whoever writes an outcome of such a
 // delivery locks the message first and then looks into relay.ack: that the work succeeded
 // outweighs whatever became of the attempt, or a last attempt whose answer was lost would
-// bury what was done. What was accepted once never holds its key again.
+// bury what was done. A delivery of which something was said is not read to be sent again
+// until that is applied, which after a change of owner may be later than it is due. What was accepted once never holds its key again.
 //
 // # Broadcast
 //

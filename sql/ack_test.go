@@ -199,3 +199,45 @@ func TestAcknowledgedBatchesPassOverLockedMessages(t *testing.T) {
 		t.Errorf("wrote %v: %v", written, err)
 	}
 }
+
+// A relay that takes a shard over may find a delivery due before it has applied what its
+// consumer said: the word counts, nothing is sent again.
+func TestWhatItsConsumerSpokeOfIsNotReadToBeSent(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	limits := Limits{MaxPayload: 100, Budget: 100}
+	for _, said := range []relay.Ack{saidHandled, saidFailed, saidNever} {
+		c := ackable(insert(t, admin, "topic", "'t'"), relay.DeliveryAwaitingAck)
+		c.NextAttempt = 0
+		if _, err := s.WriteTaken(t.Context(), lease, []Change{c}); err != nil {
+			t.Fatal(err)
+		}
+		read := func() Verdict {
+			rows, err := s.ReadDeliveries(t.Context(), []DeliveryID{c.Delivery}, limits)
+			if err != nil || len(rows) != 1 {
+				t.Fatalf("read %v: %v", rows, err)
+			}
+			return rows[0].Verdict
+		}
+		if got := read(); got != Readable {
+			t.Fatalf("before a word: %v", got)
+		}
+		result := relay.AckFailed
+		if said.Handled {
+			result = relay.AckHandled
+		}
+		record(t, s, subjectOf(c, c.Attempts+1), saidFailed, relay.AckFailed)
+		if got := read(); got != Readable {
+			t.Errorf("a failure of an attempt that is not written yet, and cannot be applied: %v", got)
+		}
+		record(t, s, subjectOf(c, c.Attempts), saidFailed, relay.AckRepeated)
+		if _, err := admin.Exec(t.Context(), "delete from relay.ack"); err != nil {
+			t.Fatal(err)
+		}
+		record(t, s, subjectOf(c, c.Attempts), said, result)
+		if got := read(); got != NotDue {
+			t.Errorf("after %+v: %v", said, got)
+		}
+	}
+}

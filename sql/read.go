@@ -146,6 +146,8 @@ type DeliveryRow struct {
 	Unordered bool
 }
 
+// What was sent before and has a consumer's word that is not applied yet is not due: after a
+// change of owner the word may be applied later than the delivery is found.
 const readDeliveries = `
 select x.ord, x.target, x.circuit, x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, coalesce(x.reason = 'key_blocked', false), x.delivery_key is null, x.delivered_at is not null, x.verdict,` + messageColumns + `,
 	case when x.verdict = 5 then x.headers end,
@@ -154,14 +156,17 @@ select x.ord, x.target, x.circuit, x.delivery_status::text, x.attempts, x.handle
 from (
 	select s.*, case
 		when s.status <> 'open' or s.delivery_status not in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') then 1
-		when s.next_attempt_at > clock_timestamp() then 2
+		when s.next_attempt_at > clock_timestamp() or s.told then 2
 		when s.size > $4 or s.oversized then 3
 		when s.total > $5 then 4
 		else 5 end as verdict
 	from (
 		select r.*, sum(case when r.size <= $4 then r.size else 0 end) over (order by r.size, r.ord) as total
 		from (
-			select w.ord, f.*, d.target, d.circuit, d.status as delivery_status, d.attempts, d.handle_attempts, d.due_at, d.reason, d.next_attempt_at, d.key as delivery_key, d.delivered_at
+			select w.ord, f.*, (d.status <> 'waiting' or d.attempts > 0) and exists (
+				select from relay.ack a where a.message_id = d.message_id and a.subscriber = ` + ackSubscriber + `
+					and (a.handled or a.attempt <= d.attempts)
+			) as told, d.target, d.circuit, d.status as delivery_status, d.attempts, d.handle_attempts, d.due_at, d.reason, d.next_attempt_at, d.key as delivery_key, d.delivered_at
 			from unnest($1::uuid[], $2::text[], $3::text[]) with ordinality as w(id, subscription, instance, ord)
 			cross join lateral (
 				select * from relay.delivery y
