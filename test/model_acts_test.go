@@ -22,6 +22,7 @@ type modelSubscription struct {
 	blocks    bool
 	late      bool // it is not there at first
 	acks      bool // its consumer acknowledges
+	broadcast bool
 }
 
 // holdsKeys names the subscription whose dead messages hold their keys.
@@ -34,19 +35,23 @@ var modelSubscriptions = []modelSubscription{
 	{name: "lasting", topics: []string{"order.#", "stock.#"}, others: []string{"#"}},
 	{name: toBroker, topics: []string{"order.created", "#.late"}, others: []string{"order.#"}},
 	{name: toConsumer, topics: []string{"order.#", "stock.*"}, others: []string{"*.created"}, acks: true},
+	{name: toFleet, topics: []string{"order.*", "odd"}, others: []string{"#.low"}, broadcast: true},
 	{name: "late", topics: []string{"#"}, others: []string{"odd"}, attempts: 6, late: true},
 }
 
 // create makes a subscription if it is not there.
 func (m *model) create(s modelSubscription) error {
 	target := m.inboxes.URL + s.name
-	if s.name == toBroker {
+	switch {
+	case s.name == toBroker:
 		target = "amqp:" + toBroker + "/"
+	case s.broadcast:
+		target = m.fleetURL
 	}
-	return m.change(s, `insert into relay.subscription (name, topics, target, max_attempts, ordered, on_dead, ack, ack_timeout)
+	return m.change(s, `insert into relay.subscription (name, topics, target, max_attempts, ordered, on_dead, ack, ack_timeout, broadcast)
 		values ($1, $2, $3, nullif($4::int, 0), not $5, case when $6 then 'block' else 'continue' end,
-			case when $7 then 'consumer' else 'response' end, $8) on conflict do nothing`,
-		s.topics, target, s.attempts, s.unordered, s.blocks, s.acks, consumerSilence)
+			case when $7 then 'consumer' else 'response' end, $8, $9) on conflict do nothing`,
+		s.topics, target, s.attempts, s.unordered, s.blocks, s.acks, consumerSilence, s.broadcast)
 }
 
 // change makes one statement about a subscription, whose name comes before the arguments,
@@ -74,7 +79,14 @@ func (m *model) changeBy(s modelSubscription, do func() error) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.changes = append(m.changes, c)
+	if !s.broadcast {
+		m.changes = append(m.changes, c)
+		return nil
+	}
+	for _, instance := range m.fleet {
+		c.Subscription, c.Of = instance, s.name
+		m.changes = append(m.changes, c)
+	}
 	return nil
 }
 
@@ -138,7 +150,7 @@ func (m *model) unbindBroker(int) (func() error, error) { return m.inboxes.unbin
 
 func (m *model) launchRelay() {
 	address := freeAddr(m.t)
-	p := launch(m.t, m.db, append([]string{"RELAY_ACK_ADDR=" + address, "RELAY_ACK_URL=http://" + address}, m.env...)...)
+	p := launchBinary(m.t, m.names.binary, m.db, append([]string{"RELAY_ACK_ADDR=" + address, "RELAY_ACK_URL=http://" + address}, m.env...)...)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.relays = append(m.relays, p)

@@ -72,8 +72,13 @@ func (in *inboxes) set(name string, as mood) (end func() error) {
 
 // ServeHTTP implements http.Handler.
 func (in *inboxes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	in.serve(w, r, strings.TrimPrefix(r.URL.Path, "/"))
+}
+
+// serve does what the subscriber of that name does with a request.
+func (in *inboxes) serve(w http.ResponseWriter, r *http.Request, name string) {
 	attempt, _ := strconv.Atoi(r.Header.Get("relay-attempt"))
-	name, id := strings.TrimPrefix(r.URL.Path, "/"), r.Header.Get("webhook-id")
+	id := r.Header.Get("webhook-id")
 	as, n := in.arrived(name, id, attempt)
 	switch as {
 	case accepting:

@@ -44,11 +44,14 @@ func modelActs() (all []act) {
 			act{"change the topics of " + one.name, name, s / 2, 4 * s, 1, retopic(one)},
 			act{"delete " + one.name, name, s / 2, 3 * s, 1 + i%2, deleting(one)})
 		if i%2 == 1 {
-			all = append(all,
-				act{"delete " + one.name + " by force", name, s / 2, 2 * s, 1, deletingByForce(one)},
-				act{"replay " + one.name, "person", 0, 0, 1, replaying(one.name)})
+			all = append(all, act{"delete " + one.name + " by force", name, s / 2, 2 * s, 1, deletingByForce(one)})
 		}
-		if one.name != toBroker {
+		if i%2 == 1 && !one.broadcast {
+			all = append(all, act{"replay " + one.name, "person", 0, 0, 1, replaying(one.name)})
+		}
+		if one.broadcast {
+			all = append(all, act{"a mood of an instance", "inbox " + one.name, s / 4, 3 * s, 3, (*model).moodyInstance})
+		} else if one.name != toBroker {
 			all = append(all, act{"a mood of " + one.name, "inbox " + one.name, s / 4, 3 * s, 2, moody(one.name)})
 		}
 	}

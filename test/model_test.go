@@ -37,8 +37,13 @@ type model struct {
 	env     []string // of every relay
 	inboxes *inboxes
 	toAMQP  *proxy
-	stop    context.CancelFunc // ends the producers
-	actors  sync.WaitGroup
+
+	names    *names // that the relays look up
+	fleetURL string
+	fleet    []string // the names of its instances
+
+	stop   context.CancelFunc // ends the producers
+	actors sync.WaitGroup
 
 	mu            sync.Mutex
 	relays        []*process // that are to run
@@ -93,6 +98,8 @@ func newModel(t testing.TB, seed uint64) *model {
 	vhost := harness.AMQPURL(t)
 	m.toAMQP = newProxy(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(node.Port())))
 	m.inboxes = newInboxes(t, vhost, m.takesAcks)
+	m.names = newNames(t)
+	m.fleetURL, m.fleet = newFleetOf(t, m.names, m.inboxes)
 	random := rand.New(rand.NewPCG(seed, 1))
 	m.env = []string{
 		"RELAY_AMQP_URL=" + m.toAMQP.through(t, vhost), "RELAY_LEASE_TTL=2s", "RELAY_HTTP_TIMEOUT=2s", "RELAY_SHUTDOWN_GRACE=5s",
@@ -115,7 +122,7 @@ const modelSteps = `
 create schema model;
 create table model.step (n bigint generated always as identity, message text, subscription text, status text, at timestamptz default clock_timestamp(), error text);
 create function model.delivery() returns trigger language plpgsql security definer as $$ begin
-	insert into model.step (message, subscription, status, error) values (new.message_id, new.subscription, new.status, coalesce(new.last_error, new.reason));
+	insert into model.step (message, subscription, status, error) values (new.message_id, concat_ws('/', new.subscription, case when new.subscription <> 'direct' then nullif(new.instance, '') end), new.status, coalesce(new.last_error, new.reason));
 	return null;
 end $$;
 create function model.message() returns trigger language plpgsql security definer as $$ begin

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,8 @@ import (
 // Change is a state that a subscription was given. Between the two times it holds the new
 // state or the one before.
 type Change struct {
-	Subscription string
+	Subscription string // or one of its instances
+	Of           string // the subscription, if that is an instance
 	Issued, Done time.Time
 	Topics       []string // AMQP patterns; none: it was deleted
 	Paused       bool
@@ -56,12 +58,16 @@ type fanout struct {
 	steps    map[leg][]Step
 	words    map[leg][]Word
 	replayed map[leg]bool
+	messages map[string]Message
 	taken    map[string]time.Time // when the table first had a delivery of a message
 }
 
 func newFanout(e Evidence) *fanout {
 	f := &fanout{Evidence: e, changes: make(map[string][]Change), receipts: byLeg(e.Received), requests: byLeg(e.Requests),
-		steps: make(map[leg][]Step), words: make(map[leg][]Word), replayed: make(map[leg]bool), taken: make(map[string]time.Time)}
+		steps: make(map[leg][]Step), words: make(map[leg][]Word), replayed: make(map[leg]bool), messages: make(map[string]Message), taken: make(map[string]time.Time)}
+	for _, m := range e.Sent {
+		f.messages[m.ID] = m
+	}
 	for _, r := range e.Replays {
 		f.replayed[leg{r.Message, r.Subscription}] = true
 	}
@@ -71,7 +77,7 @@ func newFanout(e Evidence) *fanout {
 	}
 	for _, c := range e.Changes {
 		if f.changes[c.Subscription] == nil {
-			f.changes[c.Subscription] = []Change{{Subscription: c.Subscription}}
+			f.changes[c.Subscription] = []Change{{Subscription: c.Subscription, Of: c.Of}}
 		}
 		f.changes[c.Subscription] = append(f.changes[c.Subscription], c)
 	}
@@ -126,7 +132,7 @@ func (c Change) takes(m Message) bool {
 	case len(c.Topics) == 0:
 		return false
 	case m.Destination != "":
-		return m.Destination == c.Subscription
+		return m.Destination == cmp.Or(c.Of, c.Subscription)
 	}
 	return slices.ContainsFunc(c.Topics, func(pattern string) bool {
 		return Matches(strings.Split(pattern, "."), strings.Split(m.Topic, "."))

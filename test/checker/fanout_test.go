@@ -54,6 +54,11 @@ func TestJudgeSubscribers(t *testing.T) {
 	other.Topic = "u"
 	replayed := []checker.Replay{{Message: "a", Subscription: "s"}}
 	again := []checker.Step{step("a", "s", "handled", 2.1), step("a", "s", "waiting", 3), step("a", "s", "handled", 4.1)}
+	named := keyed("a", 1)
+	named.Destination = "s"
+	fleet := []checker.Change{change(0, "t.*"), change(0, "t.*")}
+	fleet[0].Subscription, fleet[0].Of = "s/1", "s"
+	fleet[1].Subscription, fleet[1].Of = "s/2", "s"
 	paused := change(2, "t.*")
 	paused.Paused = true
 	blocks := change(0, "t.*")
@@ -100,6 +105,7 @@ func TestJudgeSubscribers(t *testing.T) {
 		"a dead head is retried":            {received(checker.Evidence{Sent: one, Heads: map[string]bool{"a": true}, Steps: []checker.Step{step("a", "s", "dead", 2), step("a", "s", "waiting", 3), step("a", "s", "handled", 4)}}, came("a", 4)), ""},
 		"a skipped head lets go":            {received(checker.Evidence{Sent: two, Changes: []checker.Change{blocks}, Requests: failed, Steps: []checker.Step{step("a", "s", "dead", 2.7), step("a", "s", "cancelled", 2.8)}}, came("b", 3)), ""},
 		"long after it was cancelled there": {received(checker.Evidence{Sent: one, Steps: []checker.Step{step("a", "s", "cancelled", 2)}}, came("a", 4.1)), ", cancelled there at 00:00:02.000"},
+		"an instance has not received it":   {received(checker.Evidence{Sent: []checker.Message{named}, Changes: fleet}, checker.Receipt{Receiver: "s/1", ID: "a", At: at(2)}), "lost: 1\n\ta (committed, inserted at 00:00:01.000) for s/2"},
 		"before its time":                   {received(checker.Evidence{Sent: []checker.Message{delayed}}, came("a", 4.9)), "before it was due: 1"},
 		"a delayed one lets go":             {received(checker.Evidence{Sent: []checker.Message{delayed, keyed("b", 2)}}, came("b", 3), came("a", 5)), ""},
 		"soon after a cancel":               {received(checker.Evidence{Sent: one, Cancels: []checker.Cancel{{Message: "a", Done: at(2)}}}, came("a", 3.9)), ""},

@@ -81,6 +81,8 @@ func (f *fanout) misjudged(at leg, w Word, others []Word) string {
 		return ""
 	case w.taken() && w.Handled && len(steps) > 0 && !slices.Contains([]string{"handled", "cancelled"}, steps[len(steps)-1].Status):
 		return fmt.Sprintf("the delivery is %q", steps[len(steps)-1].Status)
+	case len(steps) == 0 && !f.must(f.messages[at.message], at.subscription):
+		return "" // a crash left it to be routed anew, and to others
 	case w.taken() && w.final() && !has(time.Time{}, "handled", "dead", "cancelled"):
 		return "the delivery has not ended"
 	case w.Answer == http.StatusConflict && !w.Unsure && !slices.ContainsFunc(others, func(o Word) bool { return o.final() && o.Issued.Before(w.Done) }) && !has(w.Done, "handled", "dead", "cancelled"):
