@@ -423,3 +423,44 @@ func TestHTTPBrokenOffByTheRelay(t *testing.T) {
 		t.Errorf("before it began: %+v", out)
 	}
 }
+
+// A connection counts as idle a moment before its answer is handed over. Nobody may close it
+// then because another request to the same origin has failed: the message would go twice.
+func TestHTTPFailureLeavesIdleConnectionsOfTheSameOrigin(t *testing.T) {
+	t.Parallel()
+	both := newRendezvous(2)
+	var opened atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/both":
+			both.wait()
+		case "/hang":
+			_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice a client that leaves
+			<-r.Context().Done()
+		}
+	}))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	h := newHTTP(t, notify.HTTPConfig{Timeout: time.Second})
+	send := func(path string, want relay.Class) {
+		if out := h.Deliver(t.Context(), newDelivery(operatorsTarget(t, srv.URL+path), []byte("{}"))); out.Class != want {
+			t.Errorf("%s: %+v", path, out)
+		}
+	}
+	var two sync.WaitGroup
+	for range 2 {
+		two.Go(func() { send("/both", relay.ClassHandled) })
+	}
+	two.Wait()
+	before := opened.Load()
+	send("/hang", relay.ClassPushFailed)
+	send("/", relay.ClassHandled)
+	if n := opened.Load(); n != before {
+		t.Errorf("%d connections were opened after the failure, want none: one of %d was idle", n-before, before)
+	}
+}

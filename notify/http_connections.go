@@ -59,6 +59,10 @@ type pool struct {
 	lastUsed uint64 // of connections.uses
 }
 
+func (p *pool) closeIdle() {
+	p.client.HTTPClient.Transport.(noRedirects).Transport.CloseIdleConnections()
+}
+
 func newConnections(cfg HTTPConfig) connections {
 	return connections{cfg: cfg, pools: make(map[poolKey]*pool)}
 }
@@ -89,7 +93,7 @@ func (c *connections) evict() {
 			oldest, least = key, p.lastUsed
 		}
 	}
-	c.pools[oldest].client.HTTPClient.CloseIdleConnections()
+	c.pools[oldest].closeIdle()
 	delete(c.pools, oldest)
 }
 
@@ -97,7 +101,7 @@ func (c *connections) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, p := range c.pools {
-		p.client.HTTPClient.CloseIdleConnections()
+		p.closeIdle()
 		delete(c.pools, key)
 	}
 }
@@ -105,7 +109,8 @@ func (c *connections) close() {
 // newClient returns a client that retries at most once, at once, and only as mayRetry
 // says: waiting and every other retry belong to the table, where they can be seen.
 func (c *connections) newClient(key poolKey) *retryablehttp.Client {
-	plain := &http.Client{Transport: noRedirects{c.newTransport(key)}}
+	transport := c.newTransport(key)
+	plain := &http.Client{Transport: noRedirects{transport}}
 	return &retryablehttp.Client{
 		HTTPClient:   plain,
 		RetryMax:     1,
@@ -113,7 +118,7 @@ func (c *connections) newClient(key poolKey) *retryablehttp.Client {
 		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return 0 },
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 		// The other idle connections are likely to be as dead as the one that failed.
-		PrepareRetry: func(*http.Request) error { plain.CloseIdleConnections(); return nil },
+		PrepareRetry: func(*http.Request) error { transport.CloseIdleConnections(); return nil },
 	}
 }
 
@@ -159,6 +164,11 @@ func (c *connections) dialer(key poolKey) func(context.Context, string, string) 
 // noRedirects hides where a redirect leads. http.Client's own switch would still make an
 // error of an answer whose Location is malformed.
 type noRedirects struct{ *http.Transport }
+
+// CloseIdleConnections does nothing. go-retryablehttp calls it after every failed request, and
+// net/http takes a connection for idle a moment before it hands the answer over: another
+// request's answer that has come would be lost.
+func (t noRedirects) CloseIdleConnections() {}
 
 // RoundTrip makes one exchange.
 func (t noRedirects) RoundTrip(req *http.Request) (*http.Response, error) {
