@@ -44,8 +44,10 @@
 // A line is one key at one subscriber. Of each line only the head is sent; the next follows
 // when it was accepted, or ended under a policy that lets the key go on. A key's pending
 // messages are read by key, lowest sequence first and some ahead, by one reader alone, and
-// routed in that order. Delayed ones are among them from the moment they are due, whether
-// their own timer has seen them yet or not. A line is in memory as long as something of it is under way. What
+// routed in that order. A sequence is taken before the commit: a lower one that shows up late
+// was rung, or is found when the key is read from its lowest message again, as it is after
+// each sweep and wherever a ring may have been lost. Delayed ones are among them from the
+// moment they are due, whether their own timer has seen them yet or not. A line is in memory as long as something of it is under way. What
 // is behind a head that failed, or has waited for a second, is parked as key_blocked, and
 // only after the head's own outcome is written: else a crash in between would let it
 // overtake. As soon as the table holds something of a line, what is taken up later has to

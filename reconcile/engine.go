@@ -166,6 +166,7 @@ func (e *Engine) Ring(rings []relay.Ring) {
 // left tells the witnesses that rows were left to the table, and has all groups sweep soon:
 // nobody knows of which one they are, and its own time may be hours away.
 func (e *Engine) left() {
+	e.keyring.doubt()
 	now := time.Now()
 	for _, w := range e.witnesses {
 		w.leave(now)
@@ -201,6 +202,7 @@ func (e *Engine) Changed(rings []relay.Ring) {
 
 // Missed says that rows may have been committed that nobody rang for: all groups sweep.
 func (e *Engine) Missed() {
+	e.keyring.doubt()
 	for _, c := range e.sweepNow {
 		poke(c)
 	}

@@ -1,9 +1,8 @@
 package reconcile
 
 import (
-	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,39 +17,70 @@ const (
 	fastHalf = maxKeyWait / 4
 )
 
-// keyring knows the keys with messages in memory and how far they were read.
+// keyring knows the keys with messages in memory and how far they were read. As long as
+// everybody is rung for what commits, a key is read on after the highest sequence: what
+// commits late with a lower one was rung, and is read by its id. When a ring may have been
+// lost, each key is read from its lowest pending message once more.
 type keyring struct {
-	mu   sync.Mutex
-	keys map[string]*keyState
+	// doubts counts the times at which rings may have been lost; it begins with one.
+	doubts atomic.Int64
+
+	mu      sync.Mutex
+	keys    map[string]*keyState
+	reading int64 // the doubts when the reader last asked
 }
 
 type keyState struct {
 	last int64 // the highest sequence taken into memory, of those that are not delayed
-	// delayed are the sequences of delayed messages in memory; nil: there are none.
-	delayed map[int64]bool
-	flying  int  // messages in memory
-	more    bool // the table has more of them
-	ahead   int  // how many are read at once
-	read    time.Time
+	// taken are the sequences in memory; true: of a delayed message.
+	taken map[int64]bool
+	// sure are the doubts that were there when all below last was read. Zero: some was left.
+	sure  int64
+	more  bool // the table has more of them
+	ahead int  // how many are read at once
+	read  time.Time
 }
 
-func newKeyring() *keyring { return &keyring{keys: make(map[string]*keyState)} }
+func newKeyring() *keyring {
+	k := &keyring{keys: make(map[string]*keyState)}
+	k.doubt()
+	return k
+}
 
-// after returns the sequence after which a key is read.
+// doubt notes that somebody may not have been rung for.
+func (k *keyring) doubt() { k.doubts.Add(1) }
+
+// after returns the highest sequence taken into memory; zero: none is there.
 func (k *keyring) after(key string) int64 {
-	seq, _, _ := k.from(key)
-	return seq
-}
-
-// from returns the sequence after which a key is read, how many of its messages, and the
-// delayed ones that are not, since they are in memory.
-func (k *keyring) from(key string) (after int64, ahead int, delayed []int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if st := k.keys[key]; st != nil {
-		return st.last, st.ahead, slices.Collect(maps.Keys(st.delayed))
+		return st.last
 	}
-	return 0, readAhead, nil
+	return 0
+}
+
+// from returns the sequence after which a key is read, how many of its messages, and those
+// behind that sequence that are not, since they are in memory. The caller reads at once.
+func (k *keyring) from(key string) (after int64, ahead int, taken []int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reading = k.doubts.Load()
+	st := k.keys[key]
+	if st == nil {
+		return 0, readAhead, nil
+	}
+	sure := st.sure == k.reading
+	for seq, delayed := range st.taken {
+		if delayed || !sure {
+			taken = append(taken, seq)
+		}
+	}
+	if sure {
+		return st.last, st.ahead, taken
+	}
+	st.sure = k.reading
+	return 0, st.ahead, taken
 }
 
 // took notes that a message of a key was taken into memory.
@@ -59,18 +89,23 @@ func (k *keyring) took(key string, seq int64, delayed bool) {
 	defer k.mu.Unlock()
 	st := k.keys[key]
 	if st == nil {
-		st = &keyState{ahead: readAhead, read: time.Now()}
+		st = &keyState{ahead: readAhead, read: time.Now(), sure: k.reading, taken: make(map[int64]bool)}
 		k.keys[key] = st
 	}
-	st.flying++
+	st.taken[seq] = delayed
 	if !delayed {
 		st.last = max(st.last, seq)
-		return
 	}
-	if st.delayed == nil {
-		st.delayed = make(map[int64]bool)
+}
+
+// unsure notes that a key was read no further than to a sequence. If that is not beyond what
+// is in memory, the next reading begins anew.
+func (k *keyring) unsure(key string, readTo int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if st := k.keys[key]; st != nil && readTo < st.last {
+		st.sure = 0
 	}
-	st.delayed[seq] = true
 }
 
 // more notes that the table has more messages of a key than were read. It reports false if
@@ -108,20 +143,15 @@ func (k *keyring) landed(key string, seq int64, back bool) (read bool) {
 	if st == nil {
 		return false
 	}
-	st.flying--
-	delayed := st.delayed[seq]
-	delete(st.delayed, seq)
+	delete(st.taken, seq)
 	if back {
-		st.more = true
+		st.more, st.sure = true, 0
 	}
-	if back && !delayed {
-		st.last = min(st.last, seq-1)
-	}
-	if read = st.more && st.flying <= st.ahead/2; read {
+	if read = st.more && len(st.taken) <= st.ahead/2; read {
 		st.more = false
 		st.pace(time.Now())
 	}
-	if st.flying == 0 {
+	if len(st.taken) == 0 {
 		delete(k.keys, key)
 	}
 	return read

@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"relay"
@@ -83,7 +85,9 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 		short[keys[i].Key] = len(rows) == keys[i].Most || len(taken) < len(rows)
 		flights = append(flights, taken...)
 	}
-	return append(flights, e.readRest(ctx, wanted, short, limits)...)
+	flights = append(flights, e.readRest(ctx, wanted, short, limits)...)
+	slices.SortFunc(flights, func(a, b *flight) int { return cmp.Compare(a.message.Seq, b.message.Seq) })
+	return flights
 }
 
 // keysOf lists the keys of the entries, each once, and the entries that stand for a
@@ -98,8 +102,8 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 		}
 		if !seen[en.key] {
 			seen[en.key] = true
-			after, ahead, delayed := e.keyring.from(en.key)
-			keys = append(keys, sql.Key{Shard: relay.ShardOf(relay.ID{}, en.key), Key: en.key, After: after, Most: ahead, Taken: delayed})
+			after, ahead, taken := e.keyring.from(en.key)
+			keys = append(keys, sql.Key{Shard: relay.ShardOf(relay.ID{}, en.key), Key: en.key, After: after, Most: ahead, Taken: taken})
 		}
 	}
 	return keys
@@ -107,7 +111,7 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 
 // takeKey takes the messages of one key in their order, as far as they can be had.
 func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry) (flights []*flight) {
-	taken := 0
+	taken, readTo := 0, int64(0)
 	for i := range rows {
 		row := &rows[i]
 		id := row.Message.ID
@@ -125,9 +129,10 @@ func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID
 		}
 		e.fly(f, row)
 		flights = append(flights, f)
-		taken++
+		taken, readTo = taken+1, row.Message.Seq
 	}
 	if len(rows) == key.Most || taken < len(rows) {
+		e.keyring.unsure(key.Key, readTo)
 		e.readLater(key.Key)
 	}
 	return flights

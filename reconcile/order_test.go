@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -138,10 +139,45 @@ func TestTheKeyringReadsOnWhenHalfHasLanded(t *testing.T) {
 	if k.more("k") || k.after("k") != 0 {
 		t.Error("the key stays in memory")
 	}
+}
+
+// reads says what the next reading of a key leaves out.
+func (k *keyring) reads(key string) string {
+	after, _, taken := k.from(key)
+	slices.Sort(taken)
+	return fmt.Sprint(after, taken)
+}
+
+// As long as nothing may have been left, a key is read on; else from its lowest message.
+func TestTheKeyringGoesBackToWhatMayHaveBeenLeft(t *testing.T) {
+	t.Parallel()
+	k := newKeyring()
+	expect := func(when, want string) {
+		t.Helper()
+		if got := k.reads("k"); got != want {
+			t.Errorf("%s: after %s, want %s", when, got, want)
+		}
+	}
+	expect("at first", "0 []")
+	for _, seq := range []int64{6, 7, 8} {
+		k.took("k", seq, false)
+	}
+	expect("when all was rung", "8 []")
+	k.doubt()
+	expect("when a ring may be lost", "0 [6 7 8]")
+	expect("when all was read again", "8 []")
+	k.landed("k", 7, true)
+	expect("when 7 was left", "0 [6 8]")
 	k.took("k", 7, false)
-	k.took("k", 8, false)
-	if k.landed("k", 7, true); k.after("k") != 6 {
-		t.Errorf("reading goes on after %d although 7 was left", k.after("k"))
+	k.unsure("k", 7)
+	expect("when nothing behind 7 was read", "0 [6 7 8]")
+	k.unsure("k", 8)
+	expect("when what is left is behind all", "8 []")
+	k.reads("another")
+	k.doubt()
+	k.took("another", 9, false)
+	if got := k.reads("another"); got != "0 [9]" {
+		t.Errorf("in doubt since it was read: after %s", got)
 	}
 }
 
@@ -152,16 +188,18 @@ func TestTheKeyringRemembersDelayedMessagesByTheirSequence(t *testing.T) {
 	k.took("k", 5, false)
 	k.took("k", 9, true)
 	k.took("k", 2, true)
-	after, _, delayed := k.from("k")
-	if slices.Sort(delayed); after != 5 || !slices.Equal(delayed, []int64{2, 9}) {
-		t.Errorf("after %d without %v", after, delayed)
+	k.doubt()
+	k.reads("k")
+	if got := k.reads("k"); got != "5 [2 9]" {
+		t.Errorf("after %s", got)
 	}
 	if read := k.landed("k", 2, true); !read {
 		t.Error("what was left is not read again")
 	}
 	k.landed("k", 9, false)
-	if after, _, delayed := k.from("k"); after != 5 || len(delayed) != 0 {
-		t.Errorf("after %d without %v when both have landed", after, delayed)
+	k.reads("k")
+	if got := k.reads("k"); got != "5 []" {
+		t.Errorf("after %s when both have landed", got)
 	}
 }
 

@@ -96,6 +96,7 @@ func (e *Engine) sweepPlain(ctx context.Context, group int) (took time.Duration,
 // read by key.
 func (e *Engine) sweepKeys(ctx context.Context, group int) (took time.Duration, err error) {
 	g := e.config.Groups[group]
+	e.keyring.doubt()
 	var at sql.Position
 	for {
 		limit, ok := e.sweepLimit(ctx, g)

@@ -13,7 +13,8 @@ type Key struct {
 	Key   string
 	After int64 // the sequence after which they are read; zero: from the lowest
 	Most  int   // how many are read; used by ReadKeys alone
-	// Taken are sequences of delayed messages that are not read, because they are under way.
+	// Taken are sequences that are not read although their messages are pending, because they
+	// are under way: those after After, and of delayed messages all.
 	Taken []int64
 }
 
@@ -37,7 +38,7 @@ from (
 				select * from (
 					(select ` + outboxFields + ` from relay.outbox o
 					where o.status = 'pending' and o.key is not null and o.deliver_at is null
-						and o.shard = w.shard and o.key = w.key and o.seq > w.after
+						and o.shard = w.shard and o.key = w.key and o.seq > w.after and o.seq <> all ($7::bigint[])
 					order by o.seq limit w.most)
 					union all
 					(select * from (
