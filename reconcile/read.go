@@ -15,6 +15,10 @@ const (
 	// gather is how long a reader waits for company once something has arrived: at low
 	// rates a statement for each message would cost more than the message.
 	gather = time.Millisecond
+	// busy is how many that came meanwhile are a sign of a high rate. There a reader waits
+	// gatherBusy longer: the more a statement reads, the less each message costs.
+	busy       = 4
+	gatherBusy = 3 * time.Millisecond
 	// unseenFor is how long a row that the stream showed, but SQL does not, is looked for.
 	unseenFor = time.Second
 	// staleAfter is when what was read, and not handed on, is read again: it may have been
@@ -53,6 +57,9 @@ func (e *Engine) nextBatch(ctx context.Context) []*entry {
 		return nil
 	}
 	if e.registry.waiting() < readBatch && !pause(ctx, gather, nil) {
+		return nil
+	}
+	if n := e.registry.waiting(); n >= busy && n < readBatch && !pause(ctx, gatherBusy, nil) {
 		return nil
 	}
 	return e.registry.take(readBatch)

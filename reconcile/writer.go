@@ -18,6 +18,9 @@ const (
 	// writeGather is how long outcomes wait for company, so that those of one moment share
 	// a statement and a commit. Nobody waits for a single one.
 	writeGather = 2 * time.Millisecond
+	// writeGatherBusy is how much longer they wait at a high rate, of which so many in the
+	// time before are the sign.
+	writeGatherBusy = 8 * time.Millisecond
 	// writers is how many statements run at once: one is built while another commits.
 	writers = 2
 	// lockedAgain is when an outcome is written again whose row somebody else held.
@@ -128,6 +131,9 @@ func (w *writer) nextBatch(ctx context.Context) []*written {
 	case <-w.ready:
 	}
 	if w.queued() < writeBatch && !pause(ctx, writeGather, nil) {
+		return nil
+	}
+	if n := w.queued(); n >= busy && n < writeBatch && !pause(ctx, writeGatherBusy, nil) {
 		return nil
 	}
 	return w.take()
