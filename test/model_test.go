@@ -102,7 +102,7 @@ func newModel(t testing.TB, seed uint64) *model {
 	m.fleetURL, m.fleet = newFleetOf(t, m.names, m.inboxes)
 	random := rand.New(rand.NewPCG(seed, 1))
 	m.env = []string{
-		"RELAY_AMQP_URL=" + m.toAMQP.through(t, vhost), "RELAY_LEASE_TTL=2s", "RELAY_HTTP_TIMEOUT=2s", "RELAY_SHUTDOWN_GRACE=5s",
+		"RELAY_AMQP_URL=" + m.toAMQP.through(t, vhost), "RELAY_LEASE_TTL=3s", "RELAY_HTTP_TIMEOUT=4s", "RELAY_SHUTDOWN_GRACE=6s",
 		"RELAY_BACKOFF=100ms,300ms", "RELAY_MAX_ATTEMPTS=1000000", "RELAY_RECONCILE=0-63 every 1s",
 		fmt.Sprint("RELAY_HTTP_CONCURRENCY=", 1+random.IntN(16)), fmt.Sprint("RELAY_IN_FLIGHT=", 50<<random.IntN(8)),
 	}
