@@ -13,8 +13,10 @@ const (
 	readAhead = 64
 	mostAhead = 512
 	// fastHalf is how soon the first half of what was read ahead has to be over for twice
-	// as much to be read: what is in memory has to start within maxKeyWait.
-	fastHalf = maxKeyWait / 4
+	// as much to be read. Half of it is in memory when the next part comes, which makes six
+	// such halves until the last has started: that has to be well within maxKeyWait. Once one
+	// had to wait longer, and was parked, all behind it go the slow way through the table.
+	fastHalf = maxKeyWait / 12
 )
 
 // keyring knows the keys with messages in memory and how far they were read. As long as
@@ -96,6 +98,19 @@ func (k *keyring) took(key string, seq int64, delayed bool) {
 	if !delayed {
 		st.last = max(st.last, seq)
 	}
+}
+
+// full reports whether as much of a key is in memory as may be. What was to be read now is
+// read when there is room, from the lowest message on: it may have its place before others.
+func (k *keyring) full(key string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	st := k.keys[key]
+	if st == nil || len(st.taken) < st.ahead {
+		return false
+	}
+	st.more, st.sure = true, 0
+	return true
 }
 
 // unsure notes that a key was read no further than to a sequence. If that is not beyond what

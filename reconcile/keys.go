@@ -91,10 +91,15 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 }
 
 // keysOf lists the keys of the entries, each once, and the entries that stand for a
-// message. Those that stand for a key alone have done their duty.
+// message. Those that stand for a key alone have done their duty, as have those of a key of
+// which enough is in memory: more of it would wait there too long.
 func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sql.Key) {
 	seen := make(map[string]bool, len(entries))
 	for _, en := range entries {
+		if !seen[en.key] && e.keyring.full(en.key) {
+			e.registry.remove(en)
+			continue
+		}
 		if en.isKey() {
 			e.registry.remove(en)
 		} else {

@@ -181,6 +181,33 @@ func TestTheKeyringGoesBackToWhatMayHaveBeenLeft(t *testing.T) {
 	}
 }
 
+// A transaction of many messages rings for all of them: what is in memory stays bounded.
+func TestTheKeyringIsFull(t *testing.T) {
+	t.Parallel()
+	k := newKeyring()
+	k.reads("k")
+	for seq := range int64(readAhead) {
+		if k.full("k") {
+			t.Fatalf("full with %d", seq)
+		}
+		k.took("k", 2*seq+2, false)
+	}
+	if got := k.reads("k"); got != "128 []" {
+		t.Errorf("after %s", got)
+	}
+	if !k.full("k") {
+		t.Error("not full")
+	}
+	for seq := range int64(readAhead / 2) {
+		if read := k.landed("k", 2*seq+2, false); read != (seq == readAhead/2-1) {
+			t.Fatalf("after %d landed: read %v", seq+1, read)
+		}
+	}
+	if after, _, taken := k.from("k"); after != 0 || len(taken) != readAhead/2 || k.full("k") {
+		t.Errorf("read on after %d without %d", after, len(taken))
+	}
+}
+
 // Delayed messages have a place of their own: reading goes on where it was.
 func TestTheKeyringRemembersDelayedMessagesByTheirSequence(t *testing.T) {
 	t.Parallel()

@@ -130,8 +130,11 @@ func (p *process) stop() error {
 	return nil
 }
 
-// written is how many outcomes have been written since the relay's start.
-func (p *process) written() int { return p.metric("relay_reconcile_outcomes_total") }
+// written is how many deliveries have ended well, and are written, since the relay's start.
+// What was put into the table to wait counts for nothing.
+func (p *process) written() int {
+	return p.metric(`relay_reconcile_outcomes_total{status="handled"}`) + p.metric(`relay_reconcile_outcomes_total{status="delivered"}`)
+}
 
 // metric returns the sum of a metric's samples, whole ones only; zero if there is none.
 func (p *process) metric(name string) int { return int(p.value(name)) }
