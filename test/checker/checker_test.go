@@ -103,14 +103,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := checker.Judge(c.e)
-			err := v.Err()
-			switch {
-			case c.says == "" && err != nil:
-				t.Errorf("%v\n%v", v, err)
-			case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
-				t.Errorf("%v\n%v\ndoes not say %q", v, err, c.says)
-			}
+			judged(t, c.e, c.says)
 		})
 	}
 }
@@ -161,5 +154,18 @@ func TestJournal(t *testing.T) {
 	}
 	if _, err := checker.NewJournal(path); err == nil {
 		t.Error("a journal was overwritten")
+	}
+}
+
+// judged fails the test unless the verdict says so; with nothing to say it has to be good.
+func judged(t *testing.T, e checker.Evidence, says string) {
+	t.Helper()
+	v := checker.Judge(e)
+	err := v.Err()
+	switch {
+	case says == "" && err != nil:
+		t.Errorf("%v\n%v", v, err)
+	case says != "" && (err == nil || !strings.Contains(err.Error(), says)):
+		t.Errorf("%v\n%v\ndoes not say %q", v, err, says)
 	}
 }

@@ -122,14 +122,7 @@ func TestJudgeSubscribers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := checker.Judge(c.e)
-			err := v.Err()
-			switch {
-			case c.says == "" && err != nil:
-				t.Errorf("%v\n%v", v, err)
-			case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
-				t.Errorf("%v\n%v\ndoes not say %q", v, err, c.says)
-			}
+			judged(t, c.e, c.says)
 		})
 	}
 }
