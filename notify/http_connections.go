@@ -28,9 +28,8 @@ const (
 	maxAnswerHeader = 64 << 10
 )
 
-// connections holds a pool of connections per origin, trust and instance. Pools are apart because
-// go-retryablehttp closes the idle connections of its pool after every failed request,
-// and because a connection dialled for the operator's target must not serve a row's.
+// connections holds a pool of connections per origin, trust and instance: a connection dialled
+// for the operator's target must not serve a row's.
 type connections struct {
 	cfg   HTTPConfig
 	mu    sync.Mutex
@@ -60,7 +59,7 @@ type pool struct {
 }
 
 func (p *pool) closeIdle() {
-	p.client.HTTPClient.Transport.(noRedirects).Transport.CloseIdleConnections()
+	p.client.HTTPClient.Transport.(transport).pooled.CloseIdleConnections()
 }
 
 func newConnections(cfg HTTPConfig) connections {
@@ -109,16 +108,16 @@ func (c *connections) close() {
 // newClient returns a client that retries at most once, at once, and only as mayRetry
 // says: waiting and every other retry belong to the table, where they can be seen.
 func (c *connections) newClient(key poolKey) *retryablehttp.Client {
-	transport := c.newTransport(key)
-	plain := &http.Client{Transport: noRedirects{transport}}
+	pooled := c.newTransport(key)
+	fresh := pooled.Clone()
+	fresh.DisableKeepAlives = true
 	return &retryablehttp.Client{
-		HTTPClient:   plain,
+		HTTPClient:   &http.Client{Transport: transport{pooled: pooled, fresh: fresh}},
 		RetryMax:     1,
 		CheckRetry:   mayRetry,
 		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return 0 },
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
-		// The other idle connections are likely to be as dead as the one that failed.
-		PrepareRetry: func(*http.Request) error { transport.CloseIdleConnections(); return nil },
+		PrepareRetry: noteRetry,
 	}
 }
 
@@ -161,18 +160,26 @@ func (c *connections) dialer(key poolKey) func(context.Context, string, string) 
 	}
 }
 
-// noRedirects hides where a redirect leads. http.Client's own switch would still make an
-// error of an answer whose Location is malformed.
-type noRedirects struct{ *http.Transport }
-
-// CloseIdleConnections does nothing. go-retryablehttp calls it after every failed request, and
-// net/http takes a connection for idle a moment before it hands the answer over: another
+// transport makes the exchanges of a pool. It hides where a redirect leads: http.Client's own
+// switch would still make an error of an answer whose Location is malformed.
+//
+// It has no CloseIdleConnections, which go-retryablehttp would call after every failed request:
+// net/http takes a connection for idle a moment before it hands the answer over, and another
 // request's answer that has come would be lost.
-func (t noRedirects) CloseIdleConnections() {}
+type transport struct {
+	pooled *http.Transport
+	// fresh opens a connection for each request and closes it then. A retry goes there: the
+	// other idle connections are likely to be as dead as the one that failed.
+	fresh *http.Transport
+}
 
 // RoundTrip makes one exchange.
-func (t noRedirects) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.Transport.RoundTrip(req)
+func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	by := t.pooled
+	if p := progressOf(req.Context()); p != nil && p.again.Load() {
+		by = t.fresh
+	}
+	resp, err := by.RoundTrip(req)
 	if err == nil {
 		resp.Header.Del("Location")
 	}

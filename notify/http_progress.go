@@ -18,12 +18,19 @@ type progress struct {
 	connected atomic.Bool // there was a connection: bytes may have been sent
 	idle      atomic.Bool // it had been lying idle
 	answered  atomic.Bool // the first byte of an answer came
+	again     atomic.Bool // this is the quick retry
 }
 
 type progressKey struct{}
 
+// progressOf returns what watches over a request. Nil: nothing does.
+func progressOf(ctx context.Context) *progress {
+	p, _ := ctx.Value(progressKey{}).(*progress)
+	return p
+}
+
 // watch returns ctx with hooks that record how far the request comes, and with p itself
-// for mayRetry.
+// for mayRetry and the transport.
 func (p *progress) watch(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, progressKey{}, p)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -40,9 +47,17 @@ func (p *progress) watch(ctx context.Context) context.Context {
 // idle before a byte of an answer came, as it does when its idle time-out crosses the
 // request on the wire. net/http repeats by itself only what it has not begun to write.
 func mayRetry(ctx context.Context, _ *http.Response, err error) (bool, error) {
-	p, ok := ctx.Value(progressKey{}).(*progress)
-	retry := ok && err != nil && ctx.Err() == nil && p.idle.Load() && !p.answered.Load() && closedByPeer(err)
+	p := progressOf(ctx)
+	retry := p != nil && err != nil && ctx.Err() == nil && p.idle.Load() && !p.answered.Load() && closedByPeer(err)
 	return retry, nil
+}
+
+// noteRetry notes that the request is made once more.
+func noteRetry(req *http.Request) error {
+	if p := progressOf(req.Context()); p != nil {
+		p.again.Store(true)
+	}
+	return nil
 }
 
 // closedByPeer reports whether err says that the other side closed or reset the
