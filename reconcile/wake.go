@@ -13,7 +13,8 @@ const (
 	// wakeGather is how long lines wait for company before their heads are looked up.
 	wakeGather = 2 * time.Millisecond
 	// wakeAgain is when a line is looked at again whose head found no room, or an earlier
-	// message of its key pending, which may go to other subscribers alone.
+	// message of its key pending, which may go to other subscribers alone, and when looking
+	// has failed.
 	wakeAgain = 200 * time.Millisecond
 	// wakeAhead is how many open deliveries of one line are read at once.
 	wakeAhead = 16
@@ -27,7 +28,9 @@ type waker struct {
 
 	mu      sync.Mutex
 	lines   map[sql.Line]bool
-	restore bool // all lines of the table are to be looked at
+	walks   int      // how often a look at every line was asked for
+	walking bool     // the last of these goes on
+	after   sql.Line // as far as it has come
 }
 
 func newWaker() *waker { return &waker{ready: make(chan struct{}, 1), lines: make(map[sql.Line]bool)} }
@@ -44,15 +47,23 @@ func (w *waker) add(lines ...sql.Line) {
 	poke(w.ready)
 }
 
+// later asks for a look at lines in a while.
+func (w *waker) later(lines []sql.Line) {
+	if len(lines) > 0 {
+		time.AfterFunc(wakeAgain, func() { w.add(lines...) })
+	}
+}
+
 // all asks for a look at every line, after shards were taken over.
 func (w *waker) all() {
 	w.mu.Lock()
-	w.restore = true
+	w.walks++
+	w.walking, w.after = true, sql.Line{}
 	w.mu.Unlock()
 	poke(w.ready)
 }
 
-func (w *waker) take() (lines []sql.Line, restore bool) {
+func (w *waker) take() (lines []sql.Line) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for l := range w.lines {
@@ -63,8 +74,28 @@ func (w *waker) take() (lines []sql.Line, restore bool) {
 		lines = append(lines, l)
 		delete(w.lines, l)
 	}
-	restore, w.restore = w.restore, false
-	return lines, restore
+	return lines
+}
+
+// position says how far the look at every line has come, if there is one.
+func (w *waker) position() (walk int, after sql.Line, walking bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.walks, w.after, w.walking
+}
+
+// walked notes that a look at every line has come to the last of these, or to its end if
+// there are none, unless another one has begun meanwhile.
+func (w *waker) walked(walk int, lines []sql.Line) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.walks != walk {
+		return
+	}
+	if w.walking = len(lines) > 0; w.walking {
+		w.after = lines[len(lines)-1]
+		poke(w.ready)
+	}
 }
 
 // wakeLines sends the heads of lines whose earlier message has come to its end, until ctx
@@ -79,47 +110,51 @@ func (e *Engine) wakeLines(ctx context.Context) error {
 		if !pause(ctx, wakeGather, nil) || e.writer.waitHealthy(ctx) != nil {
 			return nil
 		}
-		lines, restore := e.waker.take()
-		err := e.wakeHeads(ctx, lines)
-		if err == nil && restore {
-			err = e.restoreLines(ctx)
+		lines := e.waker.take()
+		crowded, err := e.wakeHeads(ctx, lines)
+		if err != nil {
+			crowded = lines
+		} else {
+			err = e.walkLines(ctx)
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
+		e.waker.later(crowded)
 		e.trouble.note("wake keys", err)
-		if err == nil {
-			continue
-		}
-		e.waker.add(lines...)
-		if restore {
-			e.waker.all()
-		}
-		if !pause(ctx, wakeAgain, nil) {
-			return nil
+		if err != nil {
+			time.AfterFunc(wakeAgain, func() { poke(e.waker.ready) })
 		}
 	}
 }
 
-// restoreLines looks at every line of the shards that this relay owns: a crash may have come
-// between the end of a head and the waking of its successor.
-func (e *Engine) restoreLines(ctx context.Context) error {
-	var after sql.Line
-	for {
-		lines, err := e.config.Store.UnfinishedLines(ctx, after, linesBatch)
-		if err != nil || len(lines) == 0 {
-			return err
-		}
-		if err := e.wakeHeads(ctx, lines); err != nil {
-			return err
-		}
-		after = lines[len(lines)-1]
+// walkLines looks at the next lines of all that the shards of this relay have, if that was
+// asked for: a crash may have come between the end of a head and the waking of its successor.
+// It goes on when the heads of these have found room.
+func (e *Engine) walkLines(ctx context.Context) error {
+	walk, after, walking := e.waker.position()
+	if !walking {
+		return nil
 	}
+	lines, err := e.config.Store.UnfinishedLines(ctx, after, linesBatch)
+	if err != nil {
+		return err
+	}
+	crowded, err := e.wakeHeads(ctx, lines)
+	if err != nil {
+		return err
+	}
+	if len(crowded) > 0 {
+		time.AfterFunc(wakeAgain, func() { poke(e.waker.ready) })
+		return nil
+	}
+	e.waker.walked(walk, lines)
+	return nil
 }
 
 // wakeHeads registers, of each line that has nothing in memory, the first deliveries if
-// they wait for nothing but their key.
-func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) error {
+// they wait for nothing but their key. It returns the lines whose heads found no room.
+func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql.Line, err error) {
 	own := e.lease.Load()
 	idle := make([]sql.Line, 0, len(lines))
 	for _, l := range lines {
@@ -128,12 +163,13 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) error {
 		}
 	}
 	if len(idle) == 0 {
-		return nil
+		return nil, nil
 	}
 	heads, err := e.config.Store.LineHeads(ctx, idle, wakeAhead)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var early []sql.Line            // an earlier message of the key is pending
 	held := make(map[sql.Line]bool) // its head waits for something else
 	for _, h := range heads {
 		l := sql.Line{Subscription: h.ID.Subscription, Instance: h.ID.Instance, Key: h.Key}
@@ -141,13 +177,17 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) error {
 			held[l] = true
 			continue
 		}
-		if h.Earlier {
+		switch {
+		case h.Earlier:
 			e.registry.add([]entry{keyEntry(h.Key)})
+			early = append(early, l)
+		case !e.registry.fits(entry{id: h.ID, key: h.Key, rung: true}):
+			crowded = append(crowded, l)
+		default:
+			continue
 		}
-		if h.Earlier || !e.registry.fits(entry{id: h.ID, key: h.Key, rung: true}) {
-			held[l] = true
-			time.AfterFunc(wakeAgain, func() { e.waker.add(l) })
-		}
+		held[l] = true
 	}
-	return nil
+	e.waker.later(early)
+	return crowded, nil
 }
