@@ -70,7 +70,8 @@
 // and progress are part of the same transaction (sql.StepJob). It changes rows as a person
 // would; what is due then comes by the due times, what is pending again is rung for. A
 // delivery that is sent again stands outside the order: its row has no key, and it enters no
-// line. One that died where a dead message holds its key keeps it.
+// line. One that died where a dead message holds its key keeps it. The same goes for the
+// deliveries of a message that had ended and is sent again as a whole.
 //
 // # Acknowledgements
 //

@@ -39,9 +39,9 @@ func tooLarge(size, most int64) error {
 }
 
 // route finds the subscribers of a pending message.
-func (f *flight) route(r router, again bool) {
+func (f *flight) route(r router, row *sql.MessageRow) {
 	f.state = state{taking: true, due: f.message.Due()}
-	if again {
+	if row.Again {
 		f.state.due = time.Now() // it has all of its time again
 	}
 	if f.reject != nil {
@@ -53,6 +53,16 @@ func (f *flight) route(r router, again bool) {
 	}
 	for _, d := range deliveries {
 		f.add(d)
+	}
+	if row.Unordered {
+		f.standOutside()
+	}
+}
+
+// standOutside lets the deliveries go without regard to the order of their key.
+func (f *flight) standOutside() {
+	for _, l := range f.legs {
+		l.line = sql.Line{}
 	}
 }
 
@@ -72,7 +82,7 @@ func (f *flight) resume(r router, row *sql.DeliveryRow) {
 	f.add(d)
 	f.legs[0].entry = f.entry
 	if row.Unordered {
-		f.legs[0].line = sql.Line{}
+		f.standOutside()
 	}
 }
 

@@ -113,18 +113,18 @@ func (k *keyring) full(key string) bool {
 	return true
 }
 
-// unsure notes that a key was read no further than to a sequence. If that is not beyond what
-// is in memory, the next reading begins anew.
-func (k *keyring) unsure(key string, readTo int64) {
+// unsure notes that the next reading of a key begins anew.
+func (k *keyring) unsure(key string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if st := k.keys[key]; st != nil && readTo < st.last {
+	if st := k.keys[key]; st != nil {
 		st.sure = 0
 	}
 }
 
-// more notes that the table has more messages of a key than were read. It reports false if
-// none is in memory whose end would have the rest read.
+// more notes that the table has more messages of a key than were read, some of which may have
+// been rung for already: the next reading begins anew. It reports false if none is in
+// memory whose end would have the rest read.
 func (k *keyring) more(key string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -132,7 +132,7 @@ func (k *keyring) more(key string) bool {
 	if st == nil {
 		return false
 	}
-	st.more = true
+	st.more, st.sure = true, 0
 	return true
 }
 

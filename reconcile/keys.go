@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -74,15 +75,16 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		for _, en := range wanted {
-			e.registry.leave(en)
+		for _, key := range keys {
+			e.keyring.unsure(key.Key)
 		}
+		e.registry.leave(slices.Collect(maps.Values(wanted))...)
 		return nil
 	}
 	short := make(map[string]bool) // keys of which the table has more
 	for i, rows := range found {
-		taken := e.takeKey(keys[i], rows, wanted)
-		short[keys[i].Key] = len(rows) == keys[i].Most || len(taken) < len(rows)
+		taken, more := e.takeKey(keys[i], rows, wanted)
+		short[keys[i].Key] = more
 		flights = append(flights, taken...)
 	}
 	flights = append(flights, e.readRest(ctx, wanted, short, limits)...)
@@ -94,15 +96,21 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 // message. Those that stand for a key alone have done their duty, as have those of a key of
 // which enough is in memory: more of it would wait there too long.
 func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sql.Key) {
+	for _, en := range entries {
+		if en.rekeyed {
+			e.keyring.unsure(en.key)
+		}
+	}
 	seen := make(map[string]bool, len(entries))
 	for _, en := range entries {
+		if en.isKey() {
+			e.registry.remove(en) // first, or the ring for what has room in a moment would be dropped
+		}
 		if !seen[en.key] && e.keyring.full(en.key) {
 			e.registry.remove(en)
 			continue
 		}
-		if en.isKey() {
-			e.registry.remove(en)
-		} else {
+		if !en.isKey() {
 			wanted[en.id.Message] = en
 		}
 		if !seen[en.key] {
@@ -114,15 +122,22 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 	return keys
 }
 
-// takeKey takes the messages of one key in their order, as far as they can be had.
-func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry) (flights []*flight) {
-	taken, readTo := 0, int64(0)
+// takeKey takes the messages of one key in their order, as far as they can be had, and reports
+// whether the table may have more of them. Of a key that is read on after what is in
+// memory, one that nobody has rung for yet waits for its ring: another one that committed
+// before it with a lower sequence is rung for first.
+func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry) (flights []*flight, short bool) {
+	passed := 0
 	for i := range rows {
 		row := &rows[i]
 		id := row.Message.ID
 		en := wanted[id]
 		delete(wanted, id)
 		if en == nil {
+			if key.After > 0 && row.Message.DeliverAt.IsZero() && !e.registry.has(id) {
+				passed++
+				continue
+			}
 			if en = e.registry.claim(messageEntry(relay.Ring{ID: id, Key: key.Key}, false), 0); en == nil {
 				break // it is under way already, or there is no room: nothing may overtake it
 			}
@@ -134,20 +149,18 @@ func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID
 		}
 		e.fly(f, row)
 		flights = append(flights, f)
-		taken, readTo = taken+1, row.Message.Seq
 	}
-	if len(rows) == key.Most || taken < len(rows) {
-		e.keyring.unsure(key.Key, readTo)
+	if short = len(rows) == key.Most || len(flights)+passed < len(rows); short {
 		e.readLater(key.Key)
 	}
-	return flights
+	return flights, short
 }
 
 // fly routes a message with a key and has the keyring count it.
 func (e *Engine) fly(f *flight, row *sql.MessageRow) {
 	e.keyring.took(row.Message.Key, row.Message.Seq, !row.Message.DeliverAt.IsZero())
 	f.entry.keyed, f.entry.seq = true, row.Message.Seq
-	f.route(e.config.Router, row.Again)
+	f.route(e.config.Router, row)
 }
 
 // readLater sees to it that the rest of a key is read when what is in memory has ended, or

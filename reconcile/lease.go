@@ -128,14 +128,17 @@ func (e *Engine) renew(ctx context.Context) error {
 	crash.At(crash.LeaseRenewed)
 	was := e.lease.Load()
 	own := newOwnership(lease, fleet, asked.Add(e.config.LeaseTTL))
-	e.lease.Store(own)
-	e.config.Metrics.shards.Set(float64(len(own.shards)))
+	var fresh [relay.Shards]bool
 	gained := 0
 	for _, shard := range own.shards {
 		if !was.holds(shard) || was.lease.Epochs[shard] != lease.Epochs[shard] {
+			fresh[shard] = true
 			gained++
 		}
 	}
+	e.order.regained(&fresh)
+	e.lease.Store(own)
+	e.config.Metrics.shards.Set(float64(len(own.shards)))
 	if gained > 0 || len(own.shards) != len(was.shards) {
 		e.config.Log.Info("owns shards", "shards", len(own.shards), "gained", gained, "relays", fleet.Relays)
 	}

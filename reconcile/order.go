@@ -128,6 +128,18 @@ func (o *order) waits(l *leg) bool {
 	return at != nil && at.busy != l
 }
 
+// regained notes that another relay may have taken up messages of these shards meanwhile:
+// whatever line of them is in memory, what comes next has to look at the table first.
+func (o *order) regained(shards *[relay.Shards]bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id, at := range o.lines {
+		if shards[relay.ShardOf(relay.ID{}, id.Key)] {
+			at.table = true
+		}
+	}
+}
+
 // has reports whether a line is in memory.
 func (o *order) has(id sql.Line) bool {
 	o.mu.Lock()

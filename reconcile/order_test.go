@@ -108,6 +108,26 @@ func TestWhatIsNotTheFirstInTheTableIsNoHead(t *testing.T) {
 	}
 }
 
+// Another relay had the shard for a while, and has put a message into the table that now comes
+// before whatever is read.
+func TestAShardThatCameBackHasItsLinesInTheTable(t *testing.T) {
+	t.Parallel()
+	o := newOrder(func(sql.Line) {})
+	head, next := testLeg(true), testLeg(true)
+	enterAll(o, head)
+	var elsewhere, here [relay.Shards]bool
+	shard := relay.ShardOf(relay.ID{}, testLine.Key)
+	elsewhere[(shard+1)%relay.Shards], here[shard] = true, true
+	o.regained(&elsewhere)
+	if got := enterAll(o, next); got[0] != queued {
+		t.Errorf("with another shard back: admission %v", got)
+	}
+	o.regained(&here)
+	if got := enterAll(o, testLeg(true)); got[0] != refused {
+		t.Errorf("admission %v", got)
+	}
+}
+
 // What the relay takes up while it stops must not look like a head beside what it has dropped.
 func TestNothingPassesWhatAStopHasDropped(t *testing.T) {
 	t.Parallel()
@@ -169,10 +189,11 @@ func TestTheKeyringGoesBackToWhatMayHaveBeenLeft(t *testing.T) {
 	k.landed("k", 7, true)
 	expect("when 7 was left", "0 [6 8]")
 	k.took("k", 7, false)
-	k.unsure("k", 7)
-	expect("when nothing behind 7 was read", "0 [6 7 8]")
-	k.unsure("k", 8)
-	expect("when what is left is behind all", "8 []")
+	expect("when 7 was read again", "8 []")
+	k.unsure("k")
+	expect("when that may have gone wrong", "0 [6 7 8]")
+	k.more("k")
+	expect("when some are behind it", "0 [6 7 8]")
 	k.reads("another")
 	k.doubt()
 	k.took("another", 9, false)

@@ -217,7 +217,7 @@ func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql
 			continue
 		}
 		if f := e.judge(entries[i], &rows[i]); f != nil {
-			f.route(e.config.Router, rows[i].Again)
+			f.route(e.config.Router, &rows[i])
 			flights = append(flights, f)
 			limits.Budget = max(0, limits.Budget-entries[i].bytes)
 		}

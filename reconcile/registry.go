@@ -26,6 +26,7 @@ type entry struct {
 	bytes     int64 // of its body, once read
 	since     time.Time
 	keyed     bool  // a message that the keyring counts
+	rekeyed   bool  // it was rung without its key, which may have let others of the key go before
 	seq       int64 // of such a message
 }
 
@@ -205,8 +206,15 @@ func (r *registry) reread(entries []*entry) {
 func (r *registry) rekey(e *entry, key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.key = key
+	e.key, e.rekeyed = key, true
 	r.push(e)
+}
+
+// has reports whether a message is registered.
+func (r *registry) has(id relay.ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.entries[sql.DeliveryID{Message: id}] != nil
 }
 
 // take returns at most n entries without a key to be read.

@@ -299,33 +299,41 @@ func TestAReplayFailsWithItsSubscriptionAndOldJobsAreRemoved(t *testing.T) {
 	}
 }
 
-// A delivery that stood outside the order of its key, and whose message is taken up anew,
-// waits for its key again: it must be found by it.
-func TestATakenUpMessageIsInOrderAgain(t *testing.T) {
+// A message that a person has sent again stands outside the order of its key, unless its death
+// holds the key; either way it is found by it.
+func TestAMessageSentAgainStandsOutsideTheOrder(t *testing.T) {
 	t.Parallel()
+	for onDead, inOrder := range map[string]bool{"continue": false, "block": true} {
+		t.Run(onDead, func(t *testing.T) {
+			t.Parallel()
+			testSentAgain(t, onDead, inOrder)
+		})
+	}
+}
+
+func testSentAgain(t *testing.T, onDead string, inOrder bool) {
 	s, db := open(t)
 	admin, lease := db.Admin(t), own(t, s)
-	subscribe(t, admin, "continue", "sub")
+	subscribe(t, admin, onDead, "sub")
 	id := withDeliveries(t, admin, "a", "dead", "sub dead")
-	if _, err := s.RetryDeliveries(t.Context(), []relay.ID{id}, "sub", false); err != nil {
-		t.Fatal(err)
+	if effects, err := s.RetryMessages(t.Context(), []relay.ID{id}, []relay.MessageStatus{relay.MessageDead}); err != nil || effects[0] != EffectRetried {
+		t.Fatalf("%v: %v", effects, err)
 	}
-	if got := states(t, admin, id); got != "open 1 sub waiting!*" {
-		t.Fatalf("left %s", got)
-	}
-	if found := find(t, s, MessageFilter{Key: "k"}); !slices.Equal(found, []relay.ID{id}) {
-		t.Errorf("found by its key: %v", found)
-	}
-	if _, err := admin.Exec(t.Context(), "update relay.outbox set status = 'pending'"); err != nil {
-		t.Fatal(err)
+	key := Key{Shard: relay.ShardOf(id, "k"), Key: "k", Most: 10}
+	found, err := s.ReadKeys(t.Context(), []Key{key}, Limits{MaxPayload: 1 << 20, Budget: 1 << 20})
+	if err != nil || len(found[0]) != 1 || found[0][0].Unordered == inOrder {
+		t.Fatalf("read %+v: %v", found, err)
 	}
 	change := Change{Delivery: DeliveryID{Message: id, Subscription: "sub"}, Shard: relay.ShardOf(id, "k"), Taking: true,
-		MessageStatus: relay.MessageOpen, Outstanding: 1, Status: relay.DeliveryWaiting, Reason: relay.ReasonKeyBlocked, NextAttempt: -1}
+		MessageStatus: relay.MessageOpen, Outstanding: 1, Status: relay.DeliveryWaiting, Reason: relay.ReasonPaused, NextAttempt: -1}
 	if written, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil || len(written) != 1 {
 		t.Fatalf("wrote %v: %v", written, err)
 	}
 	heads, err := s.LineHeads(t.Context(), []Line{{Subscription: "sub", Key: "k"}}, 1)
-	if err != nil || len(heads) != 1 || heads[0].ID.Message != id {
+	if err != nil || (len(heads) == 1) != inOrder {
 		t.Errorf("heads %+v: %v", heads, err)
+	}
+	if found := find(t, s, MessageFilter{Key: "k"}); !slices.Equal(found, []relay.ID{id}) {
+		t.Errorf("found by its key: %v", found)
 	}
 }

@@ -83,7 +83,7 @@ func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits) ([][]Me
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read keys: %w", err)
 	}
-	return out, nil
+	return out, s.noteUnordered(ctx, out...)
 }
 
 // A skip scan: from each key straight to the next, however many messages it has.

@@ -19,6 +19,17 @@ const reopened = `
 		select from relay.subscription s where s.name = d.subscription and s.on_dead = 'block'
 	) then d.key end, search_key = coalesce(d.search_key, d.key)`
 
+// standsOutside says of message o, which had ended and is pending because a person had all of
+// it sent again, that it stands outside the order of its key: it was to be delivered before, and
+// holds its key nowhere by having died.
+const standsOutside = `(
+	exists (select from relay.delivery y where y.message_id = o.id)
+	and not exists (
+		select from relay.delivery y join relay.subscription s on s.name = y.subscription
+		where y.message_id = o.id and y.status = 'dead' and y.delivered_at is null and s.on_dead = 'block'
+	)
+)`
+
 // openAgain opens the messages of the deliveries that were reopened.
 const openAgain = `
 message as (

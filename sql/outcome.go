@@ -99,13 +99,16 @@ const ownShards = `own as materialized (
 
 // A message that was taken up before and set back by hand may go elsewhere now. Its former
 // deliveries then count for nothing: one that is dead must not make the message dead again.
+// Its deliveries have no key if it stands outside the order of it; one that waits for its key
+// has been judged otherwise, and keeps it.
 const takeUp = `
 with ` + ownShards + `,
 locked as materialized (
-	select w.*, o.key, o.seq, o.shard, o.due_at, o.again
+	select w.*, o.key, o.seq, o.shard, o.due_at, o.again,
+		case when o.back and w.reason is distinct from 'key_blocked' then ` + standsOutside + ` else false end as outside
 	from ` + changeRows + `
 	cross join lateral (
-		select x.key, x.seq, x.shard, x.finished_at is not null or x.outstanding > 0 as again,
+		select x.id, x.key, x.seq, x.shard, x.finished_at is not null as back, x.finished_at is not null or x.outstanding > 0 as again,
 			case when x.finished_at is null then greatest(x.deliver_at, x.created_at) else clock_timestamp() end as due_at
 		from relay.outbox x
 		where x.id = w.id and x.status = 'pending' and x.shard = any (array(select shard from own))
@@ -128,21 +131,21 @@ attempt as (
 delivery as (
 	insert into relay.delivery as d (message_id, subscription, instance, target, circuit, status, reason,
 		attempts, handle_attempts, next_attempt_at, response_code, last_error,
-		delivered_at, handled_at, due_at, shard, seq, key)
+		delivered_at, handled_at, due_at, shard, seq, key, search_key)
 	select id, subscription, instance, target, circuit, status::relay.delivery_status, nullif(reason, ''),
 		attempts, handle_attempts,
 		case when next_us >= 0 then clock_timestamp() + next_us * interval '1 microsecond' end,
 		nullif(code, 0), nullif(error, ''),
 		case when status in ('delivered', 'handled', 'awaiting_ack') then clock_timestamp() end,
 		case when status = 'handled' then clock_timestamp() end,
-		due_at, shard, seq, key
+		due_at, shard, seq, case when not outside then key end, case when outside then key end
 	from locked where subscription <> ''
 	on conflict (message_id, subscription, instance) do update set
 		target = excluded.target, circuit = excluded.circuit, status = excluded.status, reason = excluded.reason,
 		attempts = excluded.attempts, handle_attempts = excluded.handle_attempts,
 		next_attempt_at = excluded.next_attempt_at, response_code = excluded.response_code,
 		last_error = excluded.last_error, delivered_at = excluded.delivered_at, handled_at = excluded.handled_at,
-		updated_at = clock_timestamp(), due_at = clock_timestamp(), acked_attempt = 0, key = excluded.key, search_key = null
+		updated_at = clock_timestamp(), due_at = clock_timestamp(), acked_attempt = 0, key = excluded.key, search_key = excluded.search_key
 ),
 former as (
 	update relay.delivery d set status = 'cancelled', reason = null, next_attempt_at = null, updated_at = clock_timestamp()

@@ -3,6 +3,8 @@ package sql
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,7 +37,10 @@ type MessageRow struct {
 	Message relay.Message // complete if Readable, without body and headers otherwise
 	Size    int64         // bytes of the body
 	Again   bool          // it had ended before, and a person wants it sent again
-	Version int64         // of the subscriptions, as this reading saw them
+	// Unordered says that it stands outside the order of its key, because a person had it
+	// sent again.
+	Unordered bool
+	Version   int64 // of the subscriptions, as this reading saw them
 }
 
 // messageColumns are read in this order by scanMessage.
@@ -100,7 +105,7 @@ func (s *Store) ReadMessages(ctx context.Context, ids []relay.ID, limits Limits)
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)
 	}
-	return out, nil
+	return out, s.noteUnordered(ctx, out)
 }
 
 func scanMessage(rows pgx.Rows, row *MessageRow, first ...any) error {
@@ -122,6 +127,29 @@ func scanMessage(rows pgx.Rows, row *MessageRow, first ...any) error {
 	return nil
 }
 
+// noteUnordered finds out which messages that had ended before stand outside the order of their
+// keys. There are none as a rule, and nothing is asked then.
+func (s *Store) noteUnordered(ctx context.Context, messages ...[]MessageRow) error {
+	again := make(map[relay.ID]*MessageRow)
+	for _, rows := range messages {
+		for i := range rows {
+			if row := &rows[i]; row.Again && row.Message.Key != "" {
+				again[row.Message.ID] = row
+			}
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	const statement = `select o.id from unnest($1::uuid[]) as o(id) where ` + standsOutside
+	rows, err := s.pool.Query(ctx, statement, uuids(slices.Collect(maps.Keys(again))))
+	outside, err := collectIDs("look for what stands outside the order", rows, err)
+	for _, id := range outside {
+		again[id].Unordered = true
+	}
+	return err
+}
+
 // DeliveryID names one delivery: the primary key of relay.delivery.
 type DeliveryID struct {
 	Message      relay.ID
@@ -141,9 +169,6 @@ type DeliveryRow struct {
 	DueAt          time.Time
 	KeyBlocked     bool // it waits for an earlier message of its key
 	Accepted       bool // the destination has taken it once: it holds its key no more
-	// Unordered says that it stands outside the order of its message's key, because a person
-	// had it sent again.
-	Unordered bool
 }
 
 // What was sent before and has a consumer's word that is not applied yet is not due: after a

@@ -19,10 +19,10 @@ former as (
 	delete from relay.delivery d using (select distinct id, subscription from w) x
 	where d.message_id = x.id and d.subscription = x.subscription and d.instance = ''
 		and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
-	returning d.message_id, d.subscription, d.due_at, d.shard, d.seq, d.key
+	returning d.message_id, d.subscription, d.due_at, d.shard, d.seq, d.key, d.search_key
 ),
 fresh as materialized (
-	select w.*, f.due_at, f.shard, f.seq, f.key
+	select w.*, f.due_at, f.shard, f.seq, f.key, f.search_key
 	from former f join w on w.id = f.message_id and w.subscription = f.subscription
 	left join lateral (
 		select true as there from relay.delivery y
@@ -33,15 +33,16 @@ fresh as materialized (
 ),
 delivery as (
 	insert into relay.delivery (message_id, subscription, instance, target, circuit, status, reason,
-		next_attempt_at, due_at, shard, seq, key)
+		next_attempt_at, due_at, shard, seq, key, search_key)
 	select id, subscription, instance, target, circuit, status::relay.delivery_status, nullif(reason, ''),
 		case when next_us >= 0 then clock_timestamp() + next_us * interval '1 microsecond' end,
-		due_at, shard, seq, key
+		due_at, shard, seq, key, search_key
 	from fresh
 	on conflict (message_id, subscription, instance) do update set
 		target = excluded.target, circuit = excluded.circuit, status = excluded.status, reason = excluded.reason,
 		attempts = 0, handle_attempts = 0, next_attempt_at = excluded.next_attempt_at, response_code = null,
-		last_error = null, delivered_at = null, handled_at = null, updated_at = clock_timestamp(), due_at = excluded.due_at
+		last_error = null, delivered_at = null, handled_at = null, updated_at = clock_timestamp(), due_at = excluded.due_at,
+		key = excluded.key, search_key = excluded.search_key
 ),
 message as (
 	update relay.outbox o set outstanding = o.outstanding + n.more

@@ -160,3 +160,30 @@ func TestADeadHeadThatBlocksIsCancelledOrRetriedAsAMessage(t *testing.T) {
 		}
 	}
 }
+
+// A message that had ended and is sent again as a whole does not hold up its key, however
+// often it fails again.
+func TestAMessageSentAgainDoesNotHoldItsKey(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=1h")
+	var gone atomic.Bool
+	endpoint := newReceiver(t, func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Header.Get("ce-type") != "bad":
+			return true
+		case gone.CompareAndSwap(false, true):
+			w.WriteHeader(http.StatusGone)
+		default:
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		return false
+	})
+	s.exec(t, `insert into relay.subscription (name, topics, target) values ('sub', '{#}', $1)`, endpoint.URL)
+	bad := s.send(t, "topic, key", "'bad', 'k'")
+	s.waitStatus(t, bad, "dead")
+	if code, _, errs := s.messages(t, "retry", bad); code != 0 {
+		t.Fatalf("retry: %s", errs)
+	}
+	harness.Eventually(t, 20*time.Second, "it fails again", func() bool { return s.deliveries(t, bad) == "sub handle_failed" })
+	s.waitStatus(t, s.send(t, "topic, key", "'good', 'k'"), "done")
+}
