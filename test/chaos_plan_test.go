@@ -28,10 +28,21 @@ type fault struct {
 // lasted. What stands in a queue is noted when the consumer has a connection again and has
 // taken what stands before it.
 func (f fault) noted() time.Duration {
-	if strings.Contains(f.on, "rabbitmq") {
+	if f.receiver() == toAMQP {
 		return 10 * time.Second
 	}
 	return time.Second
+}
+
+// receiver is whose messages alone it befalls. Empty: everybody's.
+func (f fault) receiver() string {
+	switch {
+	case strings.Contains(f.on, "rabbitmq"):
+		return toAMQP
+	case f.on == "endpoint":
+		return toHTTP
+	}
+	return ""
 }
 
 // chaosFaults is all that may go wrong.

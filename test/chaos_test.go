@@ -164,7 +164,9 @@ func play[T any](plan []T, when func(T) (at time.Time, on string), do func(T)) {
 func (c *chaos) suffer(s step) {
 	from := time.Now()
 	if s.fault.unknown {
-		defer func() { c.traffic.interruptedUntil(s.fault.name, from, time.Now().Add(s.fault.noted())) }()
+		defer func() {
+			c.traffic.met(checker.Interruption{What: s.fault.name, From: from, To: time.Now().Add(s.fault.noted()), Receiver: s.fault.receiver()})
+		}()
 	}
 	end, err := s.fault.begin(c, s.pick)
 	if end == nil {

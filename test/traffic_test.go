@@ -130,14 +130,13 @@ func (tr *traffic) end() { tr.stop(); tr.done.Wait() }
 // interrupted notes that outcomes may have become unknown from then until a second from
 // now: what was on its way to a receiver may be noted there a little later.
 func (tr *traffic) interrupted(what string, from time.Time) {
-	tr.interruptedUntil(what, from, time.Now().Add(time.Second))
+	tr.met(checker.Interruption{What: what, From: from, To: time.Now().Add(time.Second)})
 }
 
-// interruptedUntil is interrupted with another end.
-func (tr *traffic) interruptedUntil(what string, from, to time.Time) {
+func (tr *traffic) met(i checker.Interruption) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	tr.interruptions = append(tr.interruptions, checker.Interruption{What: what, From: from, To: to})
+	tr.interruptions = append(tr.interruptions, i)
 }
 
 // verify judges by what the system's receiver has accepted.

@@ -99,6 +99,11 @@ func TestJudge(t *testing.T) {
 			Received: []checker.Receipt{receipt("a", 9), receipt("a", 11), receipt("a", 12)},
 			Rows:     map[string]checker.Row{"a": done(12.1)}, Interruptions: crash(),
 		}, "duplicates: 2, and the interruptions allow 1"},
+		"a duplicate beside another receiver's interruption": {checker.Evidence{
+			Sent: []checker.Message{sent("a", checker.Committed)}, Received: []checker.Receipt{receipt("a", 9), receipt("a", 11)},
+			Rows:          map[string]checker.Row{"a": done(12)},
+			Interruptions: []checker.Interruption{{What: "broker", From: at(10), To: at(10), Receiver: "another"}},
+		}, "unexplained duplicate: 1"},
 		"nothing happened": {checker.Evidence{}, "nothing was committed"},
 	} {
 		t.Run(name, func(t *testing.T) {

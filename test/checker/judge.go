@@ -33,6 +33,18 @@ type Row struct {
 type Interruption struct {
 	What     string
 	From, To time.Time
+	// Receiver is whose messages alone it befalls. Empty: everybody's.
+	Receiver string
+}
+
+// befall returns those of the interruptions that a receiver's messages may have met.
+func befall(receiver string, interruptions []Interruption) (out []Interruption) {
+	for _, i := range interruptions {
+		if i.Receiver == "" || i.Receiver == receiver {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // Evidence is all that a verdict is founded on.
@@ -161,6 +173,7 @@ func (v *Verdict) judgeDuplicates(receipts []Receipt, interruptions []Interrupti
 	if len(receipts) == 0 {
 		return
 	}
+	interruptions = befall(receipts[0].Receiver, interruptions)
 	for _, i := range interruptions {
 		if !receipts[0].At.After(i.To) && (finished.IsZero() || !finished.Before(i.From)) {
 			v.Bound++
