@@ -118,5 +118,5 @@
 //	frozen, and awake again       leased by another          its writes hit no row: the epoch has changed
 //
 // A stop by SIGTERM takes nothing more in, lets what is under way end, writes it, and
-// releases the leases: nothing is sent twice.
+// releases each lease as soon as nothing of its shard is under way: nothing is sent twice.
 package reconcile

@@ -30,12 +30,12 @@ type ownership struct {
 	until time.Time
 }
 
-// newOwnership decides what is sent and what is given up. The highest shards of what
-// exceeds an even share go, so that the lowest, whose owner holds the slot, stays.
-func newOwnership(lease sql.Lease, fleet sql.Fleet, until time.Time) *ownership {
+// newOwnership decides what is sent and what is given up: what exceeds so many shards. The
+// highest go, so that the lowest, whose owner holds the slot, stays.
+func newOwnership(lease sql.Lease, fleet sql.Fleet, share int, until time.Time) *ownership {
 	o := &ownership{lease: lease, fleet: fleet, until: until}
 	all := slices.Sorted(maps.Keys(lease.Epochs))
-	keep := min(len(all), sql.Share(fleet.Relays))
+	keep := min(len(all), share)
 	o.shards, o.giving = all[:keep], all[keep:]
 	for _, shard := range o.shards {
 		o.owned[shard] = true
@@ -84,7 +84,8 @@ const slotShard = 0
 func (e *Engine) HoldsSlot() bool { return e.MaySend(slotShard) }
 
 // keepLeases renews what this relay owns, takes what is free and gives up what exceeds its
-// share, until ctx ends. Shards that are new are swept at once.
+// share, until ctx ends. Shards that are new are swept at once. A relay that stops has no
+// share: each shard passes to the others as soon as nothing of it is under way.
 func (e *Engine) keepLeases(ctx context.Context) error {
 	var next time.Time
 	for {
@@ -107,9 +108,12 @@ func (e *Engine) keepLeases(ctx context.Context) error {
 	}
 }
 
+// renewalInterval is shorter where something may be free soon: there are other relays, or
+// others were there and still hold a part of what is this relay's.
 func (e *Engine) renewalInterval(err error) time.Duration {
 	interval := e.config.LeaseTTL / 3
-	if err != nil || e.lease.Load().fleet.Relays > 1 {
+	own := e.lease.Load()
+	if err != nil || own.fleet.Relays > 1 || len(own.lease.Epochs) < sql.Share(max(1, own.fleet.Relays)) {
 		interval = min(interval, renewShared)
 	}
 	return interval
@@ -120,14 +124,18 @@ func (e *Engine) renew(ctx context.Context) error {
 	defer cancel()
 	_, _, streaming := e.config.Stream.Heard()
 	me := sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version, Streaming: streaming}
-	asked := time.Now()
-	lease, fleet, err := e.config.Store.Renew(ctx, me, e.config.LeaseTTL, !e.stopping.Load())
+	asked, stays := time.Now(), !e.stopping.Load()
+	lease, fleet, err := e.config.Store.Renew(ctx, me, e.config.LeaseTTL, stays)
 	if err != nil {
 		return err
 	}
 	crash.At(crash.LeaseRenewed)
+	share := 0
+	if stays {
+		share = sql.Share(fleet.Relays)
+	}
 	was := e.lease.Load()
-	own := newOwnership(lease, fleet, asked.Add(e.config.LeaseTTL))
+	own := newOwnership(lease, fleet, share, asked.Add(e.config.LeaseTTL))
 	var fresh [relay.Shards]bool
 	gained := 0
 	for _, shard := range own.shards {
@@ -142,11 +150,14 @@ func (e *Engine) renew(ctx context.Context) error {
 	if gained > 0 || len(own.shards) != len(was.shards) {
 		e.config.Log.Info("owns shards", "shards", len(own.shards), "gained", gained, "relays", fleet.Relays)
 	}
-	if gained > 0 {
+	switch {
+	case gained > 0:
 		e.due.now()
 		e.backlog.lookAgain()
 		e.waker.all()
 		e.Missed()
+	case was.fleet.Streaming && !fleet.Streaming:
+		e.Missed() // nobody rings for the time being
 	}
 	return nil
 }

@@ -27,11 +27,18 @@ type Fleet struct {
 }
 
 // Renew says that a relay lives, extends its leases to ttl from now, takes free or expired shards up to
-// this relay's even share if take is set, and returns what it owns afterwards with the number of relays
-// alive. All times are the database's clock.
-func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration, take bool) (lease Lease, fleet Fleet, err error) {
+// this relay's even share, and returns what it owns afterwards with the number of relays alive. One that
+// does not stay extends its leases alone, and is not counted any more: the others may take what it gives
+// up. All times are the database's clock.
+func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration, stays bool) (lease Lease, fleet Fleet, err error) {
 	lease = Lease{Owner: me.ID, Epochs: make(map[int16]int64)}
 	err = s.inTx(ctx, "renew leases", func(tx pgx.Tx) error {
+		if !stays {
+			if err := depart(ctx, tx, me.ID); err != nil {
+				return err
+			}
+			return renewOwned(ctx, tx, &lease, ttl)
+		}
 		if fleet, err = alive(ctx, tx, me, ttl); err != nil {
 			return err
 		}
@@ -39,9 +46,6 @@ func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration, take 
 			return err
 		}
 		crash.At(crash.LeaseRenewing)
-		if !take {
-			return nil
-		}
 		return takeFree(ctx, tx, &lease, ttl, Share(fleet.Relays)-len(lease.Epochs))
 	})
 	return lease, fleet, err
@@ -49,6 +53,12 @@ func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration, take 
 
 // Share is how many shards each of so many relays may own.
 func Share(relays int) int { return (relay.Shards + relays - 1) / relays }
+
+// depart says that a relay is not to be counted any more.
+func depart(ctx context.Context, tx pgx.Tx, id relay.ID) error {
+	_, err := tx.Exec(ctx, `delete from relay.instance where id = $1`, [16]byte(id))
+	return err
+}
 
 // alive marks this relay as seen, forgets the long dead, and counts the living.
 func alive(ctx context.Context, tx pgx.Tx, me Instance, ttl time.Duration) (fleet Fleet, err error) {
@@ -154,7 +164,6 @@ func (s *Store) Release(ctx context.Context, owner relay.ID) error {
 		if _, err := tx.Exec(ctx, free, [16]byte(owner)); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `delete from relay.instance where id = $1`, [16]byte(owner))
-		return err
+		return depart(ctx, tx, owner)
 	})
 }

@@ -364,6 +364,30 @@ func TestRelaysShareTheShardsEvenly(t *testing.T) {
 	}
 }
 
+// What a relay that stops gives up is free for the others at once: it has no share any more.
+func TestARelayThatStopsKeepsItsLeasesAndIsNotCounted(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	first, second := Instance{ID: relay.NewID()}, Instance{ID: relay.NewID()}
+	if _, _, err := s.Renew(t.Context(), first, time.Minute, true); err != nil {
+		t.Fatal(err)
+	}
+	lease, _, err := s.Renew(t.Context(), first, time.Minute, false)
+	if err != nil || len(lease.Epochs) != relay.Shards {
+		t.Fatalf("the one that stops has %d shards: %v", len(lease.Epochs), err)
+	}
+	if err := s.GiveUp(t.Context(), first.ID, shardsOf(lease)[1:]); err != nil {
+		t.Fatal(err)
+	}
+	lease, fleet, err := s.Renew(t.Context(), second, time.Minute, true)
+	if err != nil || fleet.Relays != 1 || len(lease.Epochs) != relay.Shards-1 {
+		t.Fatalf("the other is one of %d and has %d shards: %v", fleet.Relays, len(lease.Epochs), err)
+	}
+	if lease, _, err = s.Renew(t.Context(), first, time.Minute, false); err != nil || len(lease.Epochs) != 1 {
+		t.Fatalf("the one that stops has %d shards: %v", len(lease.Epochs), err)
+	}
+}
+
 func TestRetentionRemovesOnlyWhatEndedWell(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)

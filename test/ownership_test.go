@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"net/http"
 	"syscall"
 	"testing"
 	"time"
@@ -65,4 +66,43 @@ func TestAFrozenRelayIsSucceededAndWritesNothingWhenItWakes(t *testing.T) {
 	harness.Eventually(t, 30*time.Second, "they share again", func() bool { return s.relay.owned() == 32 && second.owned() == 32 })
 	tr.interrupted("frozen", frozen)
 	tr.verify(t, s, time.Minute)
+}
+
+// One slow attempt keeps its own shard, and no other.
+func TestAStopPassesShardsOnWhileItsSlowestAttemptRuns(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_SHUTDOWN_GRACE=2m", "RELAY_HTTP_TIMEOUT=2m")
+	heir := newReceiver(t, nil)
+	second := start(t, s.db, "RELAY_DEFAULT_DESTINATION="+heir.URL)
+	harness.Eventually(t, 30*time.Second, "both own shards", func() bool { return s.relay.owned() == 32 && second.owned() == 32 })
+	release := make(chan struct{})
+	s.receiver.answers = func(http.ResponseWriter, *http.Request) bool { <-release; return true }
+	harness.Eventually(t, 30*time.Second, "the first has an attempt under way", func() bool {
+		s.send(t, "topic", "'t'")
+		return len(s.receiver.requests("")) > 0
+	})
+	hanging := len(s.receiver.requests(""))
+	s.relay.signal(syscall.SIGTERM)
+	harness.Eventually(t, 10*time.Second, "the second owns all but what hangs", func() bool {
+		return second.owned() >= 64-len(s.receiver.requests(""))
+	})
+	for range 200 {
+		s.send(t, "topic", "'after'")
+	}
+	harness.Eventually(t, 10*time.Second, "the second delivers", func() bool {
+		return s.text(t, "select count(*)::text from relay.outbox where topic = 'after' and status = 'done'") >= "150"
+	})
+	select {
+	case <-s.relay.ended:
+		t.Error("the first ended although an attempt was under way")
+	default:
+	}
+	close(release)
+	if <-s.relay.ended; s.relay.err != nil {
+		t.Error(s.relay.err)
+	}
+	s.settled(t, 30*time.Second)
+	if n := s.receiver.distinct(); n < hanging || s.receiver.duplicates()+heir.duplicates() > 0 {
+		t.Errorf("%d of %d that hung were accepted, %d duplicates", n, hanging, s.receiver.duplicates()+heir.duplicates())
+	}
 }
