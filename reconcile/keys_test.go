@@ -18,7 +18,9 @@ func keysEngine(t *testing.T) *Engine {
 	for shard := range int16(relay.Shards) {
 		lease.Epochs[shard] = 1
 	}
-	e.lease.Store(newOwnership(lease, sql.Fleet{Relays: 1}, time.Now().Add(time.Hour)))
+	own := newOwnership(lease, relay.Shards, e.lease.Load(), nil)
+	own.until = time.Now().Add(time.Hour)
+	e.lease.Store(own)
 	e.keysOf([]*entry{ring(e, "k")}, map[relay.ID]*entry{})
 	e.keyring.took("k", 11, false)
 	return e

@@ -25,19 +25,29 @@ type ownership struct {
 	shards []int16   // whose messages are sent, ascending
 	owned  [relay.Shards]bool
 	giving []int16 // given up as soon as nothing of them is under way
-	fleet  sql.Fleet
+	// since is when a shard beyond the share was to be given up first. Zero: it is not.
+	since [relay.Shards]time.Time
+	fleet sql.Fleet
 	// until is when the leases end at the earliest, by this machine's monotonic clock.
 	until time.Time
 }
 
 // newOwnership decides what is sent and what is given up: what exceeds so many shards. The
-// highest go, so that the lowest, whose owner holds the slot, stays.
-func newOwnership(lease sql.Lease, fleet sql.Fleet, share int, until time.Time) *ownership {
-	o := &ownership{lease: lease, fleet: fleet, until: until}
-	all := slices.Sorted(maps.Keys(lease.Epochs))
-	keep := min(len(all), share)
-	o.shards, o.giving = all[:keep], all[keep:]
-	for _, shard := range o.shards {
+// highest go, so that the lowest, whose owner holds the slot, stays. One that cannot go for
+// so long that it is stuck is sent on until it can: nobody else could send its messages.
+func newOwnership(lease sql.Lease, share int, was *ownership, stuck func(shard int16, since time.Time) bool) *ownership {
+	o := &ownership{lease: lease}
+	for i, shard := range slices.Sorted(maps.Keys(lease.Epochs)) {
+		if i >= share {
+			if o.since[shard] = was.since[shard]; o.since[shard].IsZero() {
+				o.since[shard] = time.Now()
+			}
+			if !stuck(shard, o.since[shard]) {
+				o.giving = append(o.giving, shard)
+				continue
+			}
+		}
+		o.shards = append(o.shards, shard)
 		o.owned[shard] = true
 	}
 	return o
@@ -134,8 +144,11 @@ func (e *Engine) renew(ctx context.Context) error {
 	if stays {
 		share = sql.Share(fleet.Relays)
 	}
-	was := e.lease.Load()
-	own := newOwnership(lease, fleet, share, asked.Add(e.config.LeaseTTL))
+	was, held := e.lease.Load(), e.registry.held()
+	own := newOwnership(lease, share, was, func(shard int16, since time.Time) bool {
+		return stays && held[shard] && time.Since(since) > e.config.LeaseTTL
+	})
+	own.fleet, own.until = fleet, asked.Add(e.config.LeaseTTL)
 	var fresh [relay.Shards]bool
 	gained := 0
 	for _, shard := range own.shards {
@@ -147,7 +160,7 @@ func (e *Engine) renew(ctx context.Context) error {
 	e.order.regained(&fresh)
 	e.lease.Store(own)
 	e.config.Metrics.shards.Set(float64(len(own.shards)))
-	if gained > 0 || len(own.shards) != len(was.shards) {
+	if stays && (gained > 0 || len(own.shards) != len(was.shards)) {
 		e.config.Log.Info("owns shards", "shards", len(own.shards), "gained", gained, "relays", fleet.Relays)
 	}
 	switch {

@@ -90,6 +90,7 @@ func (w *writer) writeLater(item *written) {
 		w.settled(1)
 		return
 	}
+	w.engine.registry.hold(item.entry)
 	time.AfterFunc(refusedAgain, func() { w.again([]*written{item}) })
 }
 

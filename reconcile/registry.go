@@ -28,6 +28,9 @@ type entry struct {
 	keyed     bool  // a message that the keyring counts
 	rekeyed   bool  // it was rung without its key, which may have let others of the key go before
 	seq       int64 // of such a message
+	// held says that its outcome waits for somebody else: a session has locked its row, or
+	// the database refuses it.
+	held bool
 }
 
 func (e *entry) isMessage() bool { return e.id.Subscription == "" }
@@ -333,6 +336,27 @@ func (r *registry) shards() (busy [relay.Shards]bool) {
 		}
 	}
 	return busy
+}
+
+// hold notes that the outcomes of entries wait for somebody else.
+func (r *registry) hold(entries ...*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range entries {
+		e.held = true
+	}
+}
+
+// held reports of which shards an outcome waits for somebody else.
+func (r *registry) held() (shards [relay.Shards]bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.entries {
+		if e.held {
+			shards[e.shard] = true
+		}
+	}
+	return shards
 }
 
 // size returns what is in flight.

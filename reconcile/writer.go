@@ -327,6 +327,7 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	for _, item := range missed {
 		id := item.changes[0].Delivery.Message
 		if unfinished[id] && own.leased(item.entry.shard) {
+			w.engine.registry.hold(item.entry)
 			later = append(later, item)
 			continue
 		}

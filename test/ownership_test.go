@@ -106,3 +106,46 @@ func TestAStopPassesShardsOnWhileItsSlowestAttemptRuns(t *testing.T) {
 		t.Errorf("%d of %d that hung were accepted, %d duplicates", n, hanging, s.receiver.duplicates()+heir.duplicates())
 	}
 }
+
+// An outcome that cannot be written, since a session of somebody holds the row, keeps its shard
+// where it is. The shard's other messages do not wait for that session.
+func TestAShardThatCannotBeGivenUpIsSentOn(t *testing.T) {
+	t.Parallel()
+	const ttl = "RELAY_LEASE_TTL=2s"
+	s := newSystem(t, ttl)
+	release := make(chan struct{})
+	s.receiver.answers = func(http.ResponseWriter, *http.Request) bool { <-release; return true }
+	id, shard := "", ""
+	for shard < "32" { // of those that go when another relay comes
+		id = s.send(t, "topic", "'t'")
+		shard = s.text(t, "select lpad(shard::text, 2, '0') from relay.outbox where id = $1", id)
+	}
+	harness.Eventually(t, 20*time.Second, "it is under way", func() bool { return len(s.receiver.requests(id)) == 1 })
+	tx, err := s.admin.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), "select from relay.outbox where id = $1 for update", id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	close(release)
+	second := start(t, s.db, ttl, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+	harness.Eventually(t, 20*time.Second, "all but the shard have moved", func() bool { return second.owned() == 31 })
+	const pending = "select count(*)::text from relay.outbox where topic = 'after' and status <> 'done'"
+	for s.text(t, "select count(*)::text from relay.outbox where topic = 'after' and shard = $1::text::int", shard) < "3" {
+		s.send(t, "topic", "'after'")
+	}
+	harness.Eventually(t, 10*time.Second, "its other messages are done", func() bool { return s.text(t, pending) == "0" })
+	if n := s.relay.owned(); n != 33 {
+		t.Errorf("the first owns %d shards", n)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 20*time.Second, "it moves when the session has ended", func() bool { return second.owned() == 32 && s.relay.owned() == 32 })
+	s.settled(t, 20*time.Second)
+	if n := s.receiver.duplicates(); n != 0 {
+		t.Errorf("%d duplicates", n)
+	}
+}
