@@ -26,18 +26,21 @@ const (
 func (e *Engine) sweep(ctx context.Context, group int) error {
 	g := e.config.Groups[group]
 	var took time.Duration
+	var err error
 	for {
 		now := time.Now()
 		wait := g.Next(now).Sub(now)
-		if e.config.Ringing() {
+		switch {
+		case err != nil: // it may have been the one sweep after a takeover
+			wait = min(wait, pollEvery)
+		case e.config.Ringing():
 			wait = max(wait, min(restShare*took, mostRest))
-		} else {
+		default:
 			wait = min(wait, pollEvery)
 		}
 		if !pause(ctx, wait, e.sweepNow[group]) {
 			return nil
 		}
-		var err error
 		took, err = e.SweepGroup(ctx, group)
 		e.config.Metrics.sweeping.Add(took.Seconds())
 		if ctx.Err() != nil {

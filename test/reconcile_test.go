@@ -1,6 +1,7 @@
 package test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,28 @@ func TestGroupsOfShardsSweepByDelayAndByCron(t *testing.T) {
 	if n := s.text(t, "select count(*)::text from relay.outbox where status = 'pending' and shard <> 63"); n != "0" {
 		t.Errorf("%s messages of other shards are pending", n)
 	}
+}
+
+// hardlyEver sweeps on the 29th of February, and when there is a reason besides.
+const hardlyEver = "0-63 cron 0 0 29 2 *"
+
+// A sweep that fails is tried again soon: of the one after a takeover there is no other for years.
+func TestASweepThatFailsIsRepeatedSoon(t *testing.T) {
+	t.Parallel()
+	env := []string{"RELAY_CAPTURE=poll", "RELAY_RECONCILE=" + hardlyEver}
+	s := newSystem(t, env...)
+	heir := start(t, s.db, append(env, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)...)
+	harness.Eventually(t, 30*time.Second, "both own shards", func() bool { return s.relay.owned() == 32 && heir.owned() == 32 })
+	id := s.send(t, "topic", "'t'")
+	s.exec(t, "alter table relay.outbox rename to away")
+	if err := s.relay.stop(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 30*time.Second, "the sweep after the takeover fails", func() bool {
+		return heir.owned() == 64 && strings.Contains(heir.log.String(), "operation=sweep")
+	})
+	s.exec(t, "alter table relay.away rename to outbox")
+	s.waitStatus(t, id, "done")
 }
 
 func TestRetentionRemovesWhatEndedWell(t *testing.T) {
