@@ -94,8 +94,9 @@ const slotShard = 0
 func (e *Engine) HoldsSlot() bool { return e.MaySend(slotShard) }
 
 // keepLeases renews what this relay owns, takes what is free and gives up what exceeds its
-// share, until ctx ends. Shards that are new are swept at once. A relay that stops has no
-// share: each shard passes to the others as soon as nothing of it is under way.
+// share, until ctx ends. Shards that are new, or whose lease had ended, are swept at once. A
+// relay that stops has no share: each shard passes to the others as soon as nothing of it is
+// under way.
 func (e *Engine) keepLeases(ctx context.Context) error {
 	var next time.Time
 	for {
@@ -160,6 +161,9 @@ func (e *Engine) renew(ctx context.Context) error {
 	e.order.regained(&fresh)
 	e.lease.Store(own)
 	e.config.Metrics.shards.Set(float64(len(own.shards)))
+	if !time.Now().Before(was.until) {
+		gained = len(own.shards) // what was read since the leases ended was dropped
+	}
 	if stays && (gained > 0 || len(own.shards) != len(was.shards)) {
 		e.config.Log.Info("owns shards", "shards", len(own.shards), "gained", gained, "relays", fleet.Relays)
 	}

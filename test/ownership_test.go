@@ -149,3 +149,31 @@ func TestAShardThatCannotBeGivenUpIsSentOn(t *testing.T) {
 		t.Errorf("%d duplicates", n)
 	}
 }
+
+// Leases that ended and were renewed before anybody took them have the same epoch. What was
+// rung for in between was dropped, and no sweep is due for years.
+func TestWhatWasRungForAfterTheLeasesEndedIsFound(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_LEASE_TTL=1s", "RELAY_CAPTURE=notify", "RELAY_RECONCILE="+hardlyEver)
+	tx, err := s.admin.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), "lock table relay.lease in exclusive mode")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	<-time.After(1500 * time.Millisecond) // longer than the leases last
+	id := s.send(t, "topic", "'t'")
+	harness.Eventually(t, 10*time.Second, "it is rung for", func() bool {
+		return s.relay.metric("relay_reconcile_rung_messages_total") == 1
+	})
+	<-time.After(time.Second) // it is read, and dropped
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.waitStatus(t, id, "done")
+	if n := s.text(t, "select max(epoch)::text from relay.lease"); n != "1" {
+		t.Errorf("the epoch is %s: the leases were taken anew", n)
+	}
+}
