@@ -103,6 +103,7 @@ type Engine struct {
 	gathering chan struct{}
 	// sweepSoon says that a sweep of all groups is due shortly.
 	sweepSoon atomic.Bool
+	unseen    unseen
 	// One for each group: it judges the stream by what the sweeps find.
 	witnesses []*witness
 	trouble   troubles
@@ -171,12 +172,22 @@ func (e *Engine) left() {
 	for _, w := range e.witnesses {
 		w.leave(now)
 	}
-	if e.sweepSoon.CompareAndSwap(false, true) {
-		time.AfterFunc(pollEvery, func() {
-			e.sweepSoon.Store(false)
-			e.Missed()
-		})
+	e.sweepShortly()
+}
+
+// sweepShortly has all groups sweep, and again as long as rows are waited for that SQL does
+// not show yet.
+func (e *Engine) sweepShortly() {
+	if !e.sweepSoon.CompareAndSwap(false, true) {
+		return
 	}
+	time.AfterFunc(pollEvery, func() {
+		e.sweepSoon.Store(false)
+		e.Missed()
+		if e.unseen.wanted(time.Now()) && !e.stopping.Load() {
+			e.sweepShortly()
+		}
+	})
 }
 
 // Notified is the engine as a NOTIFY trigger rings it: by ids alone, of rows that are

@@ -282,6 +282,9 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 			w.read(en.id.Message, row.Verdict == sql.Readable || row.Verdict == sql.TooLarge)
 		}
 	}
+	if row.Verdict != sql.Unseen {
+		e.unseen.seen(en.id.Message)
+	}
 	switch row.Verdict {
 	case sql.Readable, sql.TooLarge:
 	case sql.NoRoom:
@@ -311,9 +314,13 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 
 // lookAgain puts a message that SQL cannot see yet back after a short while. The stream
 // may show a row some milliseconds before SQL can see it; synchronous replication makes
-// that longer.
+// that longer, and a standby that is away as long as it is away.
 func (e *Engine) lookAgain(en *entry) {
-	if !en.rung || time.Since(en.since) > unseenFor {
+	now := time.Now()
+	if late := now.Sub(en.since) > unseenFor; late || !en.rung {
+		if en.rung && en.isMessage() {
+			e.unseen.add(en.id.Message, now)
+		}
 		e.registry.leave(en)
 		return
 	}

@@ -145,17 +145,17 @@ func (e *Engine) registerFound(ctx context.Context, w *witness, found []sql.Pend
 		return err
 	}
 	since, _, streams := e.config.Stream.Heard()
-	touched := make(map[relay.ID]bool)
+	innocent := make(map[relay.ID]bool) // that it was found says nothing about the stream
 	entries := make([]entry, len(found))
 	for i := range found {
 		entries[i] = messageEntry(found[i].Ring, false)
-		if !found[i].Untouched {
-			touched[found[i].ID] = true
+		if !found[i].Untouched || e.unseen.has(found[i].ID) {
+			innocent[found[i].ID] = true
 		}
 	}
 	now := time.Now()
 	added := e.registry.addEach(entries, func(id relay.ID) {
-		if streams && !touched[id] {
+		if streams && !innocent[id] {
 			w.found(id, now, since)
 		}
 	})

@@ -46,6 +46,42 @@ func TestASweepThatFailsIsRepeatedSoon(t *testing.T) {
 	s.waitStatus(t, id, "done")
 }
 
+// A commit that waits for a standby is shown by the doorbell, and by SQL only when the standby
+// is back. The one sweep that used to follow came too soon.
+func TestWhatIsVisibleLongAfterItsRingIsFound(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"null", "'k'"} {
+		t.Run("key "+key, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t, "RELAY_CAPTURE=notify", "RELAY_RECONCILE="+hardlyEver)
+			tx, err := s.admin.Begin(t.Context())
+			if err == nil {
+				_, err = tx.Exec(t.Context(), "set local session_replication_role = replica") // without the trigger
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback(t.Context())
+			var id string
+			if err := tx.QueryRow(t.Context(), "insert into relay.outbox (topic, key) values ('t', "+key+") returning id::text").Scan(&id); err != nil {
+				t.Fatal(err)
+			}
+			s.exec(t, "select pg_notify('relay_outbox', $1)", id)
+			harness.Eventually(t, 10*time.Second, "it is rung for", func() bool {
+				return s.relay.metric("relay_reconcile_rung_messages_total") == 1
+			})
+			harness.Eventually(t, 10*time.Second, "it is left to the table", func() bool {
+				return s.relay.metric("relay_reconcile_in_flight_messages") == 0
+			})
+			<-time.After(2 * time.Second) // the sweep that follows at once is over
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.waitStatus(t, id, "done")
+		})
+	}
+}
+
 func TestRetentionRemovesWhatEndedWell(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_RETENTION=1s")
