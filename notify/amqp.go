@@ -28,6 +28,9 @@ type AMQPConfig struct {
 	Window int
 	// Timeout bounds one attempt of a subscriber that sets none. Zero: 10 seconds.
 	Timeout time.Duration
+	// Allowed reports whether a message of the shard may be published now. It is asked just
+	// before, however long the message has waited for its turn. Nil: always.
+	Allowed func(shard int16) bool
 	// Replies takes the acknowledgements of consumers. The zero value takes none.
 	Replies Replies
 	// Log takes changes of the connection. Nil: nothing is logged.
@@ -64,6 +67,9 @@ func NewAMQP(cfg AMQPConfig) (*AMQP, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Allowed == nil {
+		cfg.Allowed = func(int16) bool { return true }
+	}
 	if cfg.OnUp == nil {
 		cfg.OnUp = func() {}
 	}
@@ -79,6 +85,7 @@ func NewAMQP(cfg AMQPConfig) (*AMQP, error) {
 //	connection lost, or no confirm in time   unknown: it may have been stored
 //	no connection                            push failed
 //	blocked by an alarm of the broker        parked: it was not sent
+//	no longer this relay's to send           parked without a reason: it was not sent
 //	cannot be put into AMQP's frames         rejected: it was not sent
 func (a *AMQP) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	started := time.Now()

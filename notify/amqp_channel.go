@@ -117,11 +117,14 @@ func (p *amqpChannel) next() *amqpFlight {
 	}
 }
 
-// publish hands the message to the library, mandatory. Any other error than a closed
-// channel or a shut gate may have left half a message on the socket, which is given up.
+// publish hands the message to the library, mandatory, if it is still this relay's. Any other
+// error of the library than a closed channel may have left half a message on the socket, which is given up.
 func (p *amqpChannel) publish(m *amqpMessage) (*amqp.DeferredConfirmation, error) {
 	if _, blocked := p.conn.blockedBy(); blocked {
 		return nil, errAMQPBlocked
+	}
+	if !p.conn.allowed(m.shard) {
+		return nil, errAMQPWithheld
 	}
 	confirm, err := p.ch.PublishWithDeferredConfirm(m.target.Exchange, m.routingKey, true, false, m.publishing)
 	switch {

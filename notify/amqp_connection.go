@@ -24,6 +24,7 @@ const (
 // Why a message was not sent, apart from what the broker says.
 var (
 	errAMQPGone          = errors.New("the connection to the broker was lost")
+	errAMQPWithheld      = errors.New("it was no longer this relay's to send")
 	errAMQPBlocked       = errors.New("the broker has blocked publishers")
 	errAMQPChannelClosed = errors.New("the channel was closed")
 )
@@ -64,6 +65,7 @@ func amqpErrorText(err error) string {
 type amqpConnection struct {
 	conn     *amqp.Connection
 	socket   *amqpSocket
+	allowed  func(shard int16) bool
 	closes   chan *amqp.Error
 	blocks   chan amqp.Blocking
 	gone     chan struct{} // closed when the connection is given up
@@ -104,7 +106,7 @@ func (a *AMQP) connect(ctx context.Context) (*amqpConnection, error) {
 	}
 	socket.established()
 	c := &amqpConnection{
-		conn: conn, socket: socket, window: a.cfg.Window,
+		conn: conn, socket: socket, allowed: a.cfg.Allowed, window: a.cfg.Window,
 		closes:     conn.NotifyClose(make(chan *amqp.Error, 1)),
 		blocks:     conn.NotifyBlocked(make(chan amqp.Blocking, 16)),
 		gone:       make(chan struct{}),

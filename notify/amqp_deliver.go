@@ -132,6 +132,8 @@ func (c *amqpConnection) unsent(ctx context.Context, err error, sent bool) (out 
 	}
 	reason, blocked := c.blockedBy()
 	switch {
+	case errors.Is(err, errAMQPWithheld):
+		return relay.Outcome{Class: relay.ClassParked}, false
 	case errors.Is(err, errAMQPBlocked) || blocked && ctx.Err() != nil:
 		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: "the broker has blocked publishers: " + reason}, false
 	case ctx.Err() != nil:

@@ -31,6 +31,7 @@ var actingHeaders = map[string]bool{
 
 // amqpMessage is one delivery in the form in which it is published.
 type amqpMessage struct {
+	shard      int16
 	target     relay.Target
 	routingKey string
 	publishing amqp.Publishing
@@ -45,6 +46,7 @@ func newAMQPMessage(d *relay.Delivery) (*amqpMessage, error) {
 		return nil, relay.Rejection("not an AMQP target: " + target.Redacted())
 	}
 	m := &amqpMessage{
+		shard:      msg.Shard,
 		target:     target,
 		routingKey: target.RoutingKeyFor(msg),
 		publishing: amqp.Publishing{

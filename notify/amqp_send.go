@@ -101,6 +101,8 @@ func (p *amqpChannel) conclude(f *amqpFlight) amqpResult {
 	switch {
 	case f.err == errAMQPChannelClosed, f.err == errAMQPBlocked:
 		return amqpResult{verdict: amqpUnsent, err: f.err}
+	case f.err == errAMQPWithheld:
+		return amqpResult{verdict: amqpUnsent, err: f.err}
 	case f.err != nil:
 		return amqpResult{verdict: amqpLost}
 	case f.confirm.Acked() && returned != nil:

@@ -37,6 +37,9 @@ type HTTPConfig struct {
 	// AckKey signs their tokens. Empty: they cannot.
 	AckURL string
 	AckKey relay.AckKey
+	// Allowed reports whether a message of the shard may be sent now. It is asked when there is
+	// a connection, however long that took. Nil: always.
+	Allowed func(shard int16) bool
 	// Egress opens addresses to rows with a destination of their own
 	// (RELAY_EGRESS_ALLOW). Nil: public addresses only.
 	Egress *Egress
@@ -73,6 +76,9 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	if cfg.Concurrency <= 0 {
 		cfg.Concurrency = defaultHTTPConcurrency
 	}
+	if cfg.Allowed == nil {
+		cfg.Allowed = func(int16) bool { return true }
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -89,7 +95,8 @@ func (h *HTTP) Close() {
 // broken connections are push_failed and count, although the message may have arrived;
 // its id is the same next time. Only where ctx itself ends, because the relay stops, is
 // the outcome unknown and no attempt counted, or push_failed if no connection had been
-// obtained and so no byte can have been sent.
+// obtained and so no byte can have been sent. Where the message is no longer this relay's to
+// send, it is parked without a reason, or unknown if it went out by the first of two tries.
 func (h *HTTP) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	started := time.Now()
 	if d.Unresolved() {
@@ -127,7 +134,7 @@ func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) re
 	}
 	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p := &progress{}
+	p := &progress{stop: cancel, allowed: func() bool { return h.cfg.Allowed(d.Message.Shard) }}
 	resp, err := h.post(p.watch(attempt), d, header)
 	if err != nil {
 		return failure{target: target, parent: ctx, attempt: attempt, timeout: timeout, progress: p, err: err}.outcome()

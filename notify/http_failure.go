@@ -30,6 +30,10 @@ func (f failure) outcome() relay.Outcome {
 	out := relay.Outcome{Class: relay.ClassPushFailed, Error: fmt.Sprintf("POST %s: %s", f.target.Redacted(), f.explain())}
 	var denied *egressError
 	switch {
+	case f.progress.withheld.Load() && !f.progress.connected.Load():
+		return relay.Outcome{Class: relay.ClassParked}
+	case f.progress.withheld.Load():
+		out.Class = relay.ClassUnknown
 	case errors.As(f.err, &denied):
 		if denied.metadata {
 			out.Class, out.Push = relay.ClassDead, true
@@ -53,6 +57,8 @@ func (f failure) explain() string {
 	switch {
 	case errors.As(err, &denied):
 		return denied.Error()
+	case f.progress.withheld.Load():
+		return "not tried once more, since it was no longer this relay's to send"
 	case f.parent.Err() != nil:
 		return "broken off because the relay stops"
 	case errors.As(err, &dns):

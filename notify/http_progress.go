@@ -2,13 +2,16 @@ package notify
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"relay/crash"
 )
@@ -19,6 +22,11 @@ type progress struct {
 	idle      atomic.Bool // it had been lying idle
 	answered  atomic.Bool // the first byte of an answer came
 	again     atomic.Bool // this is the quick retry
+	// withheld says that there was a connection when the message was no longer to be sent.
+	withheld atomic.Bool
+
+	allowed func() bool        // asked before a byte is sent
+	stop    context.CancelFunc // of the attempt
 }
 
 type progressKey struct{}
@@ -35,12 +43,26 @@ func (p *progress) watch(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, progressKey{}, p)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
+			if !p.allowed() {
+				p.withhold(info.Conn)
+				return
+			}
 			p.idle.Store(info.Reused && info.WasIdle)
 			p.connected.Store(true)
 		},
 		WroteRequest:         func(httptrace.WroteRequestInfo) { crash.At(crash.AfterSend) },
 		GotFirstResponseByte: func() { p.answered.Store(true) },
 	})
+}
+
+// withhold breaks the attempt off before a byte of it is sent. HTTP/2 looks at the context before
+// it writes; HTTP/1 does not, and its connection, which carries nothing else, refuses to write.
+func (p *progress) withhold(conn net.Conn) {
+	p.withheld.Store(true)
+	p.stop()
+	if secure, ok := conn.(*tls.Conn); !ok || secure.ConnectionState().NegotiatedProtocol != "h2" {
+		_ = conn.SetWriteDeadline(time.Unix(1, 0)) // a closed one refuses anyway
+	}
 }
 
 // mayRetry allows the one quick retry: the peer closed a connection that had been lying

@@ -19,10 +19,10 @@
 //
 // Read before you send. A row that is not pending any more is forgotten: that filters the
 // WAL which a server sends again after a crash. A row that the stream shows and SQL cannot
-// see yet is looked for again for a second, and then by sweeps for minutes. Nothing is sent that could not be read. What took
-// more than a second from being read to being handed on is read again, and what is not sent
-// within another second goes back to the table: no attempt starts more than two seconds after
-// a cancel or a pause was committed.
+// see yet is looked for again for a second, and then by sweeps for minutes. Nothing is sent
+// that could not be read. What took more than a second from being read to being handed on is
+// read again, and what is not sent within another second goes back to the table: no attempt
+// starts more than two seconds after a cancel or a pause was committed.
 //
 // Write before you unregister. An outcome is in the table before its entry leaves the
 // registry, hence no sweep can find a message that has been sent. Writes are fenced by the

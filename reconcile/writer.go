@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"relay"
@@ -38,16 +39,16 @@ type written struct {
 // writer collects outcomes and writes them in batches. An entry stays registered until its
 // outcome stands in the table.
 type writer struct {
-	engine *Engine
-	ready  chan struct{}
-	idle   chan struct{} // receives when the last outcome was written
+	engine  *Engine
+	ready   chan struct{}
+	idle    chan struct{} // receives when the last outcome was written
+	failing atomic.Bool   // the last write failed; changed with mu held
 	// gathering is held by the writer that waits for a batch.
 	gathering chan struct{}
 
 	mu      sync.Mutex
 	queue   []*written
-	pending int  // put and not settled yet, whether queued, being written, or waiting for a lock
-	failing bool // the last write failed
+	pending int // put and not settled yet, whether queued, being written, or waiting for a lock
 	healthy chan struct{}
 	// refused outcomes since one of them was logged, and when that was.
 	refused     int
@@ -176,21 +177,18 @@ func (w *writer) waitHealthy(ctx context.Context) error {
 	}
 }
 
-// works reports whether the last write succeeded.
-func (w *writer) works() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !w.failing
-}
+// works reports whether the last write succeeded. It is asked several times for each message.
+func (w *writer) works() bool { return !w.failing.Load() }
 
 // report remembers whether writing works.
 func (w *writer) report(err error) {
 	w.mu.Lock()
 	switch {
-	case err != nil && !w.failing:
-		w.failing, w.healthy = true, make(chan struct{})
-	case err == nil && w.failing:
-		w.failing = false
+	case err != nil && !w.failing.Load():
+		w.healthy = make(chan struct{})
+		w.failing.Store(true)
+	case err == nil && w.failing.Load():
+		w.failing.Store(false)
 		close(w.healthy)
 	}
 	w.mu.Unlock()

@@ -72,19 +72,19 @@ func (s *service) wireDestinations() (err error) {
 	}
 	s.http, err = notify.NewHTTP(notify.HTTPConfig{
 		Timeout: c.HTTPTimeout, Concurrency: c.HTTPConcurrency, Secrets: c.HTTPSecrets, Egress: egress, Log: s.log,
-		AckURL: c.AckURL, AckKey: s.ackKey,
+		AckURL: c.AckURL, AckKey: s.ackKey, Allowed: s.mayAttempt,
 	})
 	if err != nil {
 		return err
 	}
 	dispatch := notify.DispatcherConfig{
 		HTTP: s.http, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
-		Retry: s.policy().Interval, Allowed: func(shard int16) bool { return s.engine.MayAttempt(shard) },
+		Retry: s.policy().Interval, Allowed: s.mayAttempt,
 		Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	}
 	if c.AMQPURL != "" {
 		s.amqp, err = notify.NewAMQP(notify.AMQPConfig{
-			URL: string(c.AMQPURL), Log: s.log, OnUp: func() { s.dispatcher.Up(relay.CircuitBroker) },
+			URL: string(c.AMQPURL), Allowed: s.mayAttempt, Log: s.log, OnUp: func() { s.dispatcher.Up(relay.CircuitBroker) },
 			Replies: notify.Replies{Queue: s.ackQueue, Key: s.ackKey, Wanted: s.router.WantsReplies, Taker: s},
 		})
 		if err != nil {
@@ -95,6 +95,9 @@ func (s *service) wireDestinations() (err error) {
 	s.dispatcher = notify.NewDispatcher(dispatch)
 	return nil
 }
+
+// mayAttempt is what destinations ask just before they send: see Engine.MayAttempt.
+func (s *service) mayAttempt(shard int16) bool { return s.engine.MayAttempt(shard) }
 
 func (s *service) policy() reconcile.Policy {
 	return reconcile.Policy{
