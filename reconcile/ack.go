@@ -116,8 +116,7 @@ func (e *Engine) ApplyAcks(ctx context.Context) error {
 
 // apply hands a consumer's word to the writer, and reports whether it could.
 func (e *Engine) apply(en *entry, a sql.AckRow) bool {
-	e.registry.place(en, a.Shard)
-	if !e.MaySend(a.Shard) {
+	if !e.board(en, a.Shard) {
 		return false
 	}
 	m := &relay.Message{ID: a.Message, Shard: a.Shard, Key: a.Key}

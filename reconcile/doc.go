@@ -116,6 +116,7 @@
 //	while awaiting one            awaiting_ack, with a time  pushed again when nobody says anything
 //	while renewing its leases     its shards are leased      others take over when the lease has ended
 //	frozen, and awake again       leased by another          its writes hit no row: the epoch has changed
+//	the same, and leased again    open, maybe changed        of what began before, only what was accepted is written
 //
 // A stop by SIGTERM takes nothing more in, lets what is under way end, writes it, and
 // releases each lease as soon as nothing of its shard is under way: nothing is sent twice.

@@ -56,6 +56,10 @@ func newOwnership(lease sql.Lease, share int, was *ownership, stuck func(shard i
 // holds reports whether messages of the shard are this relay's to send.
 func (o *ownership) holds(shard int16) bool { return o.owned[shard] }
 
+// sends reports whether messages of the shard may be sent now: it is held, and its lease has
+// not ended even if it was the last that could be renewed.
+func (o *ownership) sends(shard int16) bool { return o.holds(shard) && time.Now().Before(o.until) }
+
 // leased reports whether outcomes of the shard are this relay's to write.
 func (o *ownership) leased(shard int16) bool {
 	_, ok := o.lease.Epochs[shard]
@@ -77,9 +81,16 @@ func (o *ownership) among(group []int16) []int16 {
 // MaySend reports whether an attempt for a message of the shard may start now: the shard is
 // owned, and its lease has not ended even if it was the last that could be renewed. A relay
 // that was frozen finds here that its time is over.
-func (e *Engine) MaySend(shard int16) bool {
+func (e *Engine) MaySend(shard int16) bool { return e.lease.Load().sends(shard) }
+
+// board notes the shard of an entry whose row was read, and the epoch under which it begins,
+// unless its messages are not this relay's to send.
+func (e *Engine) board(en *entry, shard int16) bool {
+	// First the shard, then the question: whoever gives the shard up asks the other way round.
+	e.registry.place(en, shard)
 	own := e.lease.Load()
-	return own.holds(shard) && time.Now().Before(own.until)
+	en.epoch = own.lease.Epochs[shard]
+	return own.sends(shard)
 }
 
 // MayAttempt reports whether an attempt for a message of the shard may start now: the
@@ -169,14 +180,19 @@ func (e *Engine) renew(ctx context.Context) error {
 	}
 	switch {
 	case gained > 0:
-		e.due.now()
-		e.backlog.lookAgain()
-		e.waker.all()
-		e.Missed()
+		e.lookAtAll()
 	case was.fleet.Streaming && !fleet.Streaming:
 		e.Missed() // nobody rings for the time being
 	}
 	return nil
+}
+
+// lookAtAll has everything in the table looked at that could be sent.
+func (e *Engine) lookAtAll() {
+	e.due.now()
+	e.backlog.lookAgain()
+	e.waker.all()
+	e.Missed()
 }
 
 // giveDrained releases the shards that are being given up and have nothing under way. The

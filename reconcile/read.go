@@ -297,9 +297,7 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 		e.registry.remove(en)
 		return nil
 	}
-	// First the shard, then the question: whoever gives the shard up asks the other way round.
-	e.registry.place(en, row.Message.Shard)
-	if !e.MaySend(row.Message.Shard) {
+	if !e.board(en, row.Message.Shard) {
 		e.registry.remove(en)
 		return nil
 	}

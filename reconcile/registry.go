@@ -23,6 +23,7 @@ type entry struct {
 	reread    bool // it is read again because it took too long the first time
 	read      bool
 	shard     int16 // once read
+	epoch     int64 // of the shard's lease when it was read
 	bytes     int64 // of its body, once read
 	since     time.Time
 	keyed     bool  // a message that the keyring counts
@@ -174,7 +175,7 @@ func (r *registry) claim(e entry, beyond int) *entry {
 func (r *registry) adopt(id sql.DeliveryID, message *entry) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := &entry{id: id, key: message.key, rung: true, read: true, shard: message.shard, since: time.Now()}
+	e := &entry{id: id, key: message.key, rung: true, read: true, shard: message.shard, epoch: message.epoch, since: time.Now()}
 	r.entries[id] = e
 	return e
 }

@@ -222,13 +222,17 @@ func (w *writer) writeWith(ctx context.Context, items []*written, write writeFun
 	if len(items) == 0 {
 		return
 	}
-	changes := make([]sql.Change, 0, len(items))
-	for _, item := range items {
-		changes = append(changes, item.changes...)
-	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		own := w.engine.lease.Load()
+		if items = w.dropStale(own, items); len(items) == 0 {
+			return
+		}
+		changes := make([]sql.Change, 0, len(items))
+		for _, item := range items {
+			changes = append(changes, item.changes...)
+		}
 		crash.At(crash.BeforeWrite)
-		ids, err := write(ctx, w.engine.lease.Load().lease, changes)
+		ids, err := write(ctx, own.lease, changes)
 		if err == nil {
 			crash.At(crash.AfterWrite)
 			w.report(nil)

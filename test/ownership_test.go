@@ -177,3 +177,50 @@ func TestWhatWasRungForAfterTheLeasesEndedIsFound(t *testing.T) {
 		t.Errorf("the epoch is %s: the leases were taken anew", n)
 	}
 }
+
+// A shard leaves and comes back while an attempt runs. What the attempt's failure would write is
+// about a row that another relay may have changed; that it was accepted is true in any case.
+func TestAnOutcomeFromBeforeTheShardCameBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		code           int
+		status, counts string
+	}{
+		"failed":   {http.StatusInternalServerError, "open", "handle_failed 5"},
+		"accepted": {http.StatusOK, "done", "handled 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t, "RELAY_LEASE_TTL=1s", "RELAY_BACKOFF=50ms")
+			release := make(chan struct{})
+			s.receiver.answers = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Header.Get("relay-attempt") == "1" {
+					w.WriteHeader(http.StatusInternalServerError)
+					return false
+				}
+				<-release
+				w.WriteHeader(c.code)
+				return c.code == http.StatusOK
+			}
+			id := s.send(t, "topic", "'t'")
+			harness.Eventually(t, 20*time.Second, "the second attempt is under way", func() bool { return len(s.receiver.requests(id)) == 2 })
+			s.exec(t, `with gone as (update relay.lease set owner = null, expires_at = '-infinity', epoch = epoch + 1)
+				update relay.delivery set attempts = 5, next_attempt_at = now() + interval '1 hour' where message_id = $1`, id)
+			harness.Eventually(t, 20*time.Second, "the shards are back", func() bool {
+				return s.text(t, "select count(*)::text from relay.lease where owner is not null") == "64" && s.relay.owned() == 64
+			})
+			<-time.After(time.Second) // it has renewed them and knows
+			close(release)
+			harness.Eventually(t, 20*time.Second, "nothing is in flight", func() bool { return s.relay.metric("relay_reconcile_in_flight_messages") == 0 })
+			if got := s.status(t, id); got != c.status {
+				t.Errorf("the message is %s, want %s", got, c.status)
+			}
+			if got := s.text(t, "select status || ' ' || attempts from relay.delivery where message_id = $1", id); got != c.counts {
+				t.Errorf("the delivery is %s, want %s", got, c.counts)
+			}
+			if n := len(s.receiver.requests(id)); n != 2 {
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
