@@ -235,7 +235,9 @@ func TestAnOutcomeFromBeforeTheShardCameBack(t *testing.T) {
 			})
 			<-time.After(time.Second) // it has renewed them and knows
 			close(release)
-			harness.Eventually(t, 20*time.Second, "nothing is in flight", func() bool { return s.relay.metric("relay_reconcile_in_flight_messages") == 0 })
+			if err := s.relay.stop(25 * time.Second); err != nil {
+				t.Fatal(err)
+			}
 			if got := s.status(t, id); got != c.status {
 				t.Errorf("the message is %s, want %s", got, c.status)
 			}
