@@ -98,6 +98,7 @@ type Engine struct {
 	acked    chan struct{}   // a consumer has acknowledged something here
 	loading  sync.Mutex      // while subscriptions are loaded
 	looked   int64           // the version of the subscriptions that waiting messages were looked at with
+	unrouted atomic.Bool     // what was rejected for want of a route is to be looked at again
 	sweepNow []chan struct{} // one for each group
 	// gathering is held by the reader that waits for a batch.
 	gathering chan struct{}

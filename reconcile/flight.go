@@ -142,8 +142,14 @@ func (f *flight) needsNone() (sql.Change, bool) {
 	return sql.Change{}, false
 }
 
-// wake lets the line of an open message's delivery go on that ended without an attempt.
+// wake is called when the change of a flight that ended without an attempt is written. The
+// line of an open message's delivery goes on. What was rejected for want of a route has
+// perhaps got one in the meantime: whoever took up what was rejected then found it pending.
 func (f *flight) wake() {
+	r := f.engine.config.Router
+	if f.state.taking && f.reject != nil && f.reject.Error() == r.NoRoute() && r.Routes(f.message.Topic) {
+		f.engine.unrouted.Store(true)
+	}
 	if f.row != nil && f.message.Key != "" {
 		id := f.row.Delivery
 		f.engine.waker.add(sql.Line{Subscription: id.Subscription, Instance: id.Instance, Key: f.message.Key})

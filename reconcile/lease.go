@@ -192,6 +192,7 @@ func (e *Engine) lookAtAll() {
 	e.due.now()
 	e.backlog.lookAgain()
 	e.waker.all()
+	e.unrouted.Store(true)
 	e.Missed()
 }
 

@@ -24,18 +24,26 @@ func (e *Engine) watchSubscriptions(ctx context.Context) error {
 }
 
 // LoadSubscriptions loads the subscriptions if they have changed. What waits for one that
-// was paused, or had no route, is looked at again.
+// was paused, or had no route, is looked at again; so is the latter alone if something may
+// have been rejected after the last look although it has a route.
 func (e *Engine) LoadSubscriptions(ctx context.Context) error {
 	version, err := e.config.Store.SubscriptionVersion(ctx)
-	if err != nil || version == e.looked {
+	if err != nil {
 		return err
 	}
-	if err := e.upTo(ctx, version); err != nil {
-		return err
+	again := e.unrouted.Swap(false)
+	if version == e.looked && !again {
+		return nil
 	}
-	e.backlog.lookAgain()
-	e.waker.all()
+	if version != e.looked {
+		if err := e.upTo(ctx, version); err != nil {
+			return err
+		}
+		e.backlog.lookAgain()
+		e.waker.all()
+	}
 	if err := e.reroute(ctx); err != nil {
+		e.unrouted.Store(true)
 		return err
 	}
 	e.looked = version
@@ -66,7 +74,8 @@ func (e *Engine) upTo(ctx context.Context, version int64) error {
 	return nil
 }
 
-// reroute takes up what was rejected for want of a route and has one now.
+// reroute takes up what was rejected for want of a route and has one now, of the shards that
+// this relay owns: the others' owners do so too.
 func (e *Engine) reroute(ctx context.Context) error {
 	topics, err := e.config.Store.UnroutedTopics(ctx, e.config.Router.NoRoute())
 	if err != nil {
@@ -81,7 +90,7 @@ func (e *Engine) reroute(ctx context.Context) error {
 	if len(routed) == 0 {
 		return nil
 	}
-	n, err := e.config.Store.Reroute(ctx, e.config.Router.NoRoute(), routed)
+	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed)
 	if err == nil && n > 0 {
 		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)
 		e.Missed()

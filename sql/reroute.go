@@ -9,14 +9,17 @@ import (
 	"relay"
 )
 
+// The 24 hours begin with the rejection: a message may have been inserted long before, to be
+// sent later, or while no relay ran.
+const unroutedTopics = `
+select distinct topic from relay.outbox
+where status = 'rejected' and destination is null and last_error = $1
+	and finished_at > statement_timestamp() - interval '24 hours'`
+
 // UnroutedTopics lists the topics of messages that were rejected with the given reason, for
 // want of a route, in the last 24 hours.
 func (s *Store) UnroutedTopics(ctx context.Context, reason string) ([]string, error) {
-	const statement = `
-	select distinct topic from relay.outbox
-	where status = 'rejected' and destination is null and last_error = $1
-		and created_at > clock_timestamp() - interval '24 hours'`
-	rows, err := s.pool.Query(ctx, statement, reason)
+	rows, err := s.pool.Query(ctx, unroutedTopics, reason)
 	if err != nil {
 		return nil, fmt.Errorf("list topics without a route: %w", err)
 	}
@@ -34,19 +37,19 @@ const reroute = `
 with found as materialized (
 	select id from relay.outbox
 	where status = 'rejected' and destination is null and last_error = $1 and topic = any ($2) and id > $3
-		and created_at > statement_timestamp() - interval '24 hours'
+		and finished_at > statement_timestamp() - interval '24 hours' and shard = any ($5)
 	order by id limit $4 for update skip locked
 ), changed as (
 	update relay.outbox o set status = 'pending', last_error = null from found f where o.id = f.id
 )
 select id from found`
 
-// Reroute makes the messages with these topics pending again that UnroutedTopics is about,
-// and returns how many. One that somebody has locked is left as it is.
-func (s *Store) Reroute(ctx context.Context, reason string, topics []string) (n int, err error) {
+// Reroute makes the messages of the shards with these topics pending again that
+// UnroutedTopics is about, and returns how many. One that somebody has locked is left as it is.
+func (s *Store) Reroute(ctx context.Context, shards []int16, reason string, topics []string) (n int, err error) {
 	var last relay.ID
 	for {
-		rows, err := s.pool.Query(ctx, reroute, reason, topics, [16]byte(last), rerouteBatch)
+		rows, err := s.pool.Query(ctx, reroute, reason, topics, [16]byte(last), rerouteBatch, shards)
 		ids, err := collectIDs("take up rejected messages", rows, err)
 		n += len(ids)
 		if err != nil || len(ids) < rerouteBatch {

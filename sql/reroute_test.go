@@ -2,7 +2,10 @@ package sql
 
 import (
 	"context"
+	"slices"
 	"testing"
+
+	"relay"
 )
 
 // One locked row kept all others from being taken up.
@@ -22,7 +25,44 @@ func TestRerouteGoesOnWhereARowIsLocked(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "select 1 from relay.outbox limit 1 for update"); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Reroute(t.Context(), "why", []string{"t"}); err != nil || n != 2499 {
+	if n, err := s.Reroute(t.Context(), shardsOf(own(t, s)), "why", []string{"t"}); err != nil || n != 2499 {
 		t.Fatalf("%d messages are taken up, want all but the locked one: %v", n, err)
+	}
+}
+
+// The day began with the insertion: a message that was to be sent in two days, or had waited
+// for a relay, stayed rejected although a route was made right after.
+func TestARejectionIsYoungForADay(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	id := insert(t, admin, "topic", "'young'")
+	old := insert(t, admin, "topic", "'old'")
+	if _, err := admin.Exec(t.Context(), "update relay.outbox set created_at = now() - interval '3 days'"); err != nil {
+		t.Fatal(err)
+	}
+	var changes []Change
+	for _, id := range []relay.ID{id, old} {
+		c := Change{Delivery: DeliveryID{Message: id}, Taking: true, MessageStatus: relay.MessageRejected, NextAttempt: -1, Error: "why"}
+		c.Shard = relay.ShardOf(id, "")
+		changes = append(changes, c)
+	}
+	if written, err := s.WriteTaken(t.Context(), lease, changes); err != nil || len(written) != 2 {
+		t.Fatalf("wrote %v: %v", written, err)
+	}
+	if _, err := admin.Exec(t.Context(), "update relay.outbox set finished_at = now() - interval '25 hours' where id = $1", [16]byte(old)); err != nil {
+		t.Fatal(err)
+	}
+	if topics, err := s.UnroutedTopics(t.Context(), "why"); err != nil || !slices.Equal(topics, []string{"young"}) {
+		t.Errorf("topics %q: %v", topics, err)
+	}
+	if n, err := s.Reroute(t.Context(), []int16{relay.ShardOf(id, "") ^ 1}, "why", []string{"young", "old"}); err != nil || n != 0 {
+		t.Errorf("%d messages of others' shards are taken up: %v", n, err)
+	}
+	if n, err := s.Reroute(t.Context(), shardsOf(lease), "why", []string{"young", "old"}); err != nil || n != 1 {
+		t.Errorf("%d messages are taken up, want 1: %v", n, err)
+	}
+	if status, _ := messageStatus(t, admin, id); status != "pending" {
+		t.Errorf("it is %s", status)
 	}
 }

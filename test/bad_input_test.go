@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,6 +88,32 @@ func TestWithoutARouteAMessageIsRejectedAndTakenUpLater(t *testing.T) {
 	}
 	start(t, s.db, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
 	s.waitStatus(t, id, "done")
+}
+
+// The relay reads a message, a route appears, what was rejected is taken up, and only then can
+// the rejection be written.
+func TestWhatIsRejectedAfterARouteAppearedIsTakenUp(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_DEFAULT_DESTINATION=")
+	s.relay.signal(syscall.SIGSTOP)
+	held := s.send(t, "topic", "'t'")
+	tx, err := s.admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), "select from relay.outbox where id::text = $1 for update", held); err != nil {
+		t.Fatal(err)
+	}
+	s.relay.signal(syscall.SIGCONT)
+	other := s.send(t, "topic", "'t'")
+	s.waitStatus(t, other, "rejected")
+	s.exec(t, "insert into relay.subscription (name, topics, target) values ('sub', '{t}', $1)", s.receiver.URL)
+	s.waitStatus(t, other, "done")
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.waitStatus(t, held, "done")
 }
 
 func TestTheDatabaseRefusesBadInserts(t *testing.T) {
