@@ -166,17 +166,19 @@ const parkedCircuits = `
 with recursive c as (
 	(select circuit from relay.delivery
 	where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed')
+		and reason is distinct from 'key_blocked'
 	order by circuit limit 1)
 	union all
 	select (select d.circuit from relay.delivery d
 		where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
-			and d.circuit > c.circuit
+			and d.reason is distinct from 'key_blocked' and d.circuit > c.circuit
 		order by d.circuit limit 1)
 	from c where c.circuit is not null
 )
 select circuit from c where circuit is not null`
 
-// ParkedCircuits lists the circuits for which deliveries are parked, by a skip scan.
+// ParkedCircuits lists the circuits for which deliveries are parked, by a skip scan. What
+// waits for its key is not parked for its circuit.
 func (s *Store) ParkedCircuits(ctx context.Context) ([]string, error) {
 	rows, err := s.pool.Query(ctx, parkedCircuits)
 	if err != nil {

@@ -2,8 +2,12 @@ package sql
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"relay"
 )
@@ -65,4 +69,65 @@ func TestTimesBeyondTheCalendarAreRead(t *testing.T) {
 	if due, err := s.DueDeliveries(t.Context(), shardsOf(lease), time.Time{}, 10); err != nil || len(due) != len(early) {
 		t.Errorf("%d deliveries are due, want %d: %v", len(due), len(early), err)
 	}
+}
+
+// A hundred thousand behind one message that failed were walked past every ten seconds, and
+// ten times a second while anything else of their circuit was parked.
+func TestWhatWaitsForItsKeyIsNotWalkedPast(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	const fill = `
+	insert into relay.outbox (topic, key, status, outstanding) select 't', 'k', 'open', 1 from generate_series(1, 20000);
+	insert into relay.delivery (message_id, subscription, target, status, reason, circuit, shard, seq, key, due_at)
+		select id, 'sub', 'x', 'waiting', 'key_blocked', 'sub', shard, seq, key, created_at from relay.outbox;
+	insert into relay.delivery (message_id, subscription, target, status, reason, circuit, shard, seq, key, due_at)
+		select id, 'full', 'x', 'waiting', 'full', 'sub', shard, seq, key, created_at from relay.outbox order by seq desc limit 10;
+	insert into relay.delivery (message_id, subscription, target, status, reason, circuit, shard, seq, key, due_at)
+		select id, 'other', 'x', 'waiting', 'key_blocked', 'other', shard, seq, key, created_at from relay.outbox limit 10`
+	if _, err := admin.Exec(t.Context(), fill); err != nil {
+		t.Fatal(err)
+	}
+	circuits, err := s.ParkedCircuits(t.Context())
+	if err != nil || !slices.Equal(circuits, []string{"sub"}) {
+		t.Errorf("circuits %v: %v", circuits, err)
+	}
+	parked, err := s.ParkedDeliveries(t.Context(), "sub", shardsOf(lease), 0, 100)
+	if err != nil || len(parked) != 10 {
+		t.Errorf("%d are parked, want 10: %v", len(parked), err)
+	}
+	for _, hot := range []hotStatement{
+		{"parked", parkedDeliveries, []any{"sub", shardsOf(lease), int64(0), 100}},
+		{"overdue", overdueDeliveries, []any{shardsOf(lease), time.Hour.Microseconds(), 100}},
+	} {
+		if n := passedBy(t, s, hot); n > 100 {
+			t.Errorf("%s: %d rows are read for nothing", hot.name, n)
+		}
+	}
+	if overdue, err := s.Overdue(t.Context(), shardsOf(lease), time.Microsecond, 100); err != nil || len(overdue) != 100 || !slices.IsSortedFunc(overdue, func(a, b Due) int { return a.At.Compare(b.At) }) {
+		t.Errorf("%d are overdue: %v", len(overdue), err)
+	}
+}
+
+// passedBy runs a statement and says how many rows it reads only to leave them out.
+func passedBy(t *testing.T, s *Store, hot hotStatement) (n int) {
+	t.Helper()
+	rows, err := s.pool.Query(t.Context(), "explain analyze "+hot.sql, hot.arguments...)
+	if err != nil {
+		t.Fatalf("%s: %v", hot.name, err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", hot.name, err)
+	}
+	for _, line := range lines {
+		if _, count, ok := strings.Cut(line, "Rows Removed by Filter: "); ok {
+			removed, err := strconv.Atoi(count)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += removed
+		}
+	}
+	return n
 }

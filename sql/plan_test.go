@@ -33,8 +33,15 @@ func (h hotStatement) indexes() []string {
 	case fmt.Sprintf(countMessages, findAll):
 		return []string{"Scan Backward using outbox_pkey "}
 	}
-	if h.sql == readKeys || h.sql == lineHeads {
+	switch h.sql {
+	case readKeys, lineHeads:
 		return []string{"outbox_pending_key", "outbox_delayed_key"}
+	case parkedDeliveries, parkedCircuits:
+		return []string{"delivery_parked"}
+	case overdueDeliveries:
+		return []string{"delivery_overdue"}
+	case unroutedTopics, reroute:
+		return []string{"outbox_unfinished"}
 	}
 	return nil
 }
@@ -98,6 +105,9 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"due deliveries", dueDeliveries, []any{all, time.Unix(0, 0), 500}},
 		{"next due", nextDue, []any{all}},
 		{"parked", parkedDeliveries, []any{"amqp:", all, int64(0), 500}},
+		{"overdue", overdueDeliveries, []any{all, int64(0), 500}},
+		{"unrouted topics", unroutedTopics, []any{"why"}},
+		{"reroute", reroute, []any{"why", []string{"t"}, [16]byte{}, rerouteBatch, all}},
 		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
 		{"note the end", stampEnd, []any{500}},
 		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},

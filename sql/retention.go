@@ -52,21 +52,24 @@ func (s *Store) Finish(ctx context.Context, limit int) error {
 	return nil
 }
 
+// A delivery whose message was set back is left alone: it is taken up anew.
+const overdueDeliveries = `
+select x.message_id, x.subscription, x.instance, x.key, x.due_at, x.seq from unnest($1::smallint[]) as s(shard)
+cross join lateral (
+	select d.message_id, d.subscription, d.instance, coalesce(d.key, '') as key, d.due_at, d.seq
+	from relay.delivery d
+	where d.status in ('waiting', 'push_failed', 'handle_failed') and d.shard = s.shard
+		and d.due_at < statement_timestamp() - $2 * interval '1 microsecond'
+		and (d.next_attempt_at is null or d.next_attempt_at <= statement_timestamp())
+		and 'open' = (select o.status from relay.outbox o where o.id = d.message_id)
+	order by d.due_at limit $3
+) x
+limit $3`
+
 // Overdue finds unfinished deliveries of the shards that have been due for longer than age
-// and are not under way, at most limit of them: what nobody can wait for any longer.
+// and are not under way, at most limit of them, those of a shard the longest due first: what
+// nobody can wait for any longer.
 func (s *Store) Overdue(ctx context.Context, shards []int16, age time.Duration, limit int) ([]Due, error) {
-	const statement = `
-	select d.message_id, d.subscription, d.instance, coalesce(d.key, ''), d.due_at, d.seq
-	from relay.outbox o
-	cross join lateral (
-		select * from relay.delivery y
-		where y.message_id = o.id and y.status in ('waiting', 'push_failed', 'handle_failed')
-			and (y.next_attempt_at is null or y.next_attempt_at <= clock_timestamp())
-			and y.due_at < clock_timestamp() - $2 * interval '1 microsecond'
-	) d
-	where o.created_at < statement_timestamp() - $2 * interval '1 microsecond'
-		and o.status = 'open' and o.shard = any ($1)
-	limit $3`
-	rows, err := s.pool.Query(ctx, statement, shards, age.Microseconds(), limit)
+	rows, err := s.pool.Query(ctx, overdueDeliveries, shards, age.Microseconds(), limit)
 	return collectDue("find overdue deliveries", rows, err)
 }

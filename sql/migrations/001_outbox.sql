@@ -118,9 +118,14 @@ create index delivery_outstanding on relay.delivery (subscription, seq)
   where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and subscription not in ('direct', 'default');
 create index delivery_due on relay.delivery (shard, next_attempt_at)
   where next_attempt_at is not null;
--- What waits for its destination rather than for a time.
+-- What waits for its destination rather than for a time. What waits for its key is woken by
+-- the end of its head: a hundred thousand behind one message are not to be walked past.
 create index delivery_parked on relay.delivery (circuit, seq)
-  where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed');
+  where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed')
+    and reason is distinct from 'key_blocked';
+-- What has been due for too long.
+create index delivery_overdue on relay.delivery (shard, due_at)
+  where status in ('waiting', 'push_failed', 'handle_failed');
 -- What is dead at a subscriber, in the order in which messages are listed.
 create index delivery_dead on relay.delivery (subscription, message_id)
   where status = 'dead';
