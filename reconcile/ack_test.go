@@ -15,23 +15,26 @@ func TestAWordBecomesAChange(t *testing.T) {
 	for name, c := range map[string]struct {
 		attempt, handleAttempts, most int
 		ack                           relay.Ack
+		counted                       bool
 		status                        relay.DeliveryStatus
 		again                         bool
 	}{
-		"handled":               {1, 0, 0, relay.Ack{Handled: true}, relay.DeliveryHandled, false},
-		"failed":                {1, 0, 0, relay.Ack{Retry: true}, relay.DeliveryHandleFailed, true},
-		"failed for good":       {1, 0, 0, relay.Ack{}, relay.DeliveryDead, false},
-		"failed at the last":    {3, 0, 0, relay.Ack{Retry: true}, relay.DeliveryDead, false},
-		"failed once too often": {2, 1, 2, relay.Ack{Retry: true}, relay.DeliveryDead, false},
+		"handled":                   {1, 0, 0, relay.Ack{Handled: true}, false, relay.DeliveryHandled, false},
+		"failed":                    {1, 0, 0, relay.Ack{Retry: true}, false, relay.DeliveryHandleFailed, true},
+		"failed for good":           {1, 0, 0, relay.Ack{}, false, relay.DeliveryDead, false},
+		"failed at the last":        {3, 0, 0, relay.Ack{Retry: true}, false, relay.DeliveryDead, false},
+		"failed once too often":     {2, 1, 2, relay.Ack{Retry: true}, false, relay.DeliveryDead, false},
+		"failed, as it answered":    {1, 1, 2, relay.Ack{Retry: true}, true, relay.DeliveryHandleFailed, true},
+		"for good, and it answered": {1, 1, 2, relay.Ack{}, true, relay.DeliveryDead, false},
 	} {
 		d := testDelivery(c.attempt)
 		d.Subscriber.MaxHandleAttempts = c.most
 		s := state{status: relay.DeliveryAwaitingAck, attempts: c.attempt, handleAttempts: c.handleAttempts, due: time.Now(), accepted: true}
-		got := p.acknowledged(d, s, sql.AckRow{Attempt: c.attempt, Ack: c.ack})
+		got := p.acknowledged(d, s, sql.AckRow{Attempt: c.attempt, Ack: c.ack, Counted: c.counted})
 		if got.Status != c.status || got.NextAttempt >= 0 != c.again || got.Attempts != c.attempt || !got.Ackable || got.AckAttempt != c.attempt {
 			t.Errorf("%s: %+v", name, got)
 		}
-		if failed := !c.ack.Handled; failed != (got.HandleAttempts == c.handleAttempts+1) || failed != (got.Attempt != nil) {
+		if failed := !c.ack.Handled; (failed && !c.counted) != (got.HandleAttempts == c.handleAttempts+1) || failed != (got.Attempt != nil) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

@@ -138,7 +138,9 @@ func (p Policy) acknowledged(d *relay.Delivery, s state, a sql.AckRow) sql.Chang
 		c.Status = relay.DeliveryHandled
 		return c
 	}
-	c.HandleAttempts++
+	if !a.Counted {
+		c.HandleAttempts++
+	}
 	c.Error = "the consumer acknowledged that it failed"
 	if a.Ack.Error != "" {
 		c.Error += ": " + a.Ack.Error

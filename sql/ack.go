@@ -126,12 +126,22 @@ type AckRow struct {
 	Attempts       int
 	HandleAttempts int
 	DueAt          time.Time
+	// Counted says that the answer to the attempt told its failure too, which counts already.
+	Counted bool
 }
 
+// The numbers of attempts begin anew when a person has a delivery sent again: the last one of
+// a number is meant.
 const ackColumns = `
 	a.message_id, a.subscriber, a.attempt, a.handled, a.retry, a.error, a.received_at, d.message_id is null,
 	coalesce(d.subscription, ''), coalesce(d.instance, ''), coalesce(d.key, ''), a.shard, coalesce(d.target, ''),
-	coalesce(d.status::text, ''), coalesce(d.attempts, 0), coalesce(d.handle_attempts, 0), coalesce(d.due_at, a.received_at)
+	coalesce(d.status::text, ''), coalesce(d.attempts, 0), coalesce(d.handle_attempts, 0), coalesce(d.due_at, a.received_at),
+	coalesce((
+		select t.outcome = 'handle_failed' from relay.attempt t
+		where not a.handled and t.message_id = d.message_id and t.subscription = d.subscription and t.instance = d.instance
+			and t.attempt = a.attempt
+		order by t.started_at desc limit 1
+	), false)
 `
 
 const ackDelivery = `
@@ -202,7 +212,7 @@ func collectAcks(rows pgx.Rows, err error) ([]AckRow, error) {
 		var subscriber []byte
 		err = row.Scan((*[16]byte)(&a.Message), &subscriber, &a.Attempt, &a.Ack.Handled, &a.Ack.Retry, &a.Ack.Error, &a.Received, &a.Moot,
 			&a.Delivery.Subscription, &a.Delivery.Instance, &a.Key, &a.Shard, &a.Target,
-			&a.Status, &a.Attempts, &a.HandleAttempts, &a.DueAt)
+			&a.Status, &a.Attempts, &a.HandleAttempts, &a.DueAt, &a.Counted)
 		copy(a.Subscriber[:], subscriber)
 		a.Delivery.Message = a.Message
 		return a, err

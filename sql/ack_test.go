@@ -241,3 +241,44 @@ func TestWhatItsConsumerSpokeOfIsNotReadToBeSent(t *testing.T) {
 		}
 	}
 }
+
+// The answer to an attempt may tell the same failure as the consumer's word does. The attempts
+// before a person had it sent again have the same numbers and say nothing.
+func TestAFailureThatTheAnswerToldIsKnown(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	c := ackable(insert(t, admin, "topic", "'t'"), relay.DeliveryHandleFailed)
+	record(t, s, subjectOf(c, 1), saidFailed, relay.AckFailed)
+	c.Attempt = &Attempt{Number: 1, Started: time.Now(), Outcome: relay.DeliveryHandleFailed}
+	if _, err := s.WriteTaken(t.Context(), lease, []Change{c}); err != nil {
+		t.Fatal(err)
+	}
+	c.Taking = false
+	for i, step := range []struct {
+		attempt int
+		outcome relay.DeliveryStatus
+		counted bool
+	}{
+		{1, "", true},
+		{2, relay.DeliveryAwaitingAck, false},
+		{1, relay.DeliveryHandleFailed, true},
+		{1, relay.DeliveryAwaitingAck, false},
+	} {
+		if step.outcome != "" {
+			started := time.Now().Add(time.Duration(i) * time.Minute)
+			c.Status, c.Attempts, c.Attempt = step.outcome, step.attempt, &Attempt{Number: step.attempt, Started: started, Outcome: step.outcome}
+			if _, err := s.WriteOpen(t.Context(), lease, []Change{c}); err != nil {
+				t.Fatal(err)
+			}
+			record(t, s, subjectOf(c, step.attempt), saidFailed, relay.AckFailed)
+		}
+		apply, _ := found(t, s)
+		if len(apply) != 1 || apply[0].Counted != step.counted {
+			t.Errorf("step %d: found %+v", i, apply)
+		}
+		if _, err := admin.Exec(t.Context(), "delete from relay.ack"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

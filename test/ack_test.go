@@ -105,6 +105,8 @@ func TestAConsumerAcknowledgesOverHTTP(t *testing.T) {
 		}
 		acks(t, url, saysHandled, 409)
 		acks(t, url, saysFailed, 409)
+		a.counted(t, "repeated", 1)
+		a.counted(t, "late", 1)
 		if n := len(a.receiver.requests(id)); n != 1 {
 			t.Errorf("%d pushes, want 1", n)
 		}
@@ -118,6 +120,7 @@ func TestAConsumerAcknowledgesOverHTTP(t *testing.T) {
 		id := a.send(t, "topic", "'t'")
 		acks(t, a.pushed(t, id, 1), saysFailed, 204)
 		acks(t, a.pushed(t, id, 1), saysFailed, 204)
+		a.counted(t, "repeated", 2)
 		acks(t, a.pushed(t, id, 2), saysHandled, 204)
 		a.waitStatus(t, id, "done")
 		const tried = "select string_agg(outcome || coalesce(' ' || error, ''), ', ' order by attempt, started_at) from relay.attempt where message_id = $1"
@@ -147,6 +150,7 @@ func TestAConsumerAcknowledgesOverHTTP(t *testing.T) {
 			t.Errorf("error %q", got)
 		}
 		acks(t, url, saysHandled, 409)
+		a.counted(t, "late", 2)
 	})
 	t.Run("with 200", func(t *testing.T) {
 		a.receiver.answers = nil
@@ -184,13 +188,50 @@ func TestAcknowledgementsThatMeanNothing(t *testing.T) {
 		t.Errorf("GET: %d, want 405", status)
 	}
 	for result, want := range map[string]float64{"malformed": 4, "forged": 2, "bad_body": 4, "handled": 0} {
-		if got := a.relay.metric(`relay_reconcile_acknowledgements_total{result="` + result + `"}`); got != want {
-			t.Errorf("%v are counted as %s, want %v", got, result, want)
-		}
+		a.counted(t, result, want)
 	}
 	a.waitDelivery(t, id, "awaiting_ack")
 	a.exec(t, "delete from relay.outbox where id = $1", id)
 	acks(t, url, saysHandled, 404)
+	a.counted(t, "unknown", 1)
+}
+
+// counted compares how many acknowledgements of a kind are counted.
+func (a *acked) counted(t *testing.T, result string, want float64) {
+	t.Helper()
+	if got := a.relay.metric(`relay_reconcile_acknowledgements_total{result="` + result + `"}`); got != want {
+		t.Errorf("%v are counted as %s, want %v", got, result, want)
+	}
+}
+
+// A consumer that says that it failed, and answers so too, has failed once.
+func TestAFailureToldByAnswerAndByWordCountsOnce(t *testing.T) {
+	t.Parallel()
+	for name, early := range map[string]bool{"the word first": true, "the answer first": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAcked(t, "max_handle_attempts = 2, backoff = '{1 hour}'")
+			a.receiver.answers = func(w http.ResponseWriter, r *http.Request) bool {
+				if early {
+					acks(t, r.Header.Get("relay-ack-url"), saysFailed, 204)
+				}
+				w.WriteHeader(http.StatusInternalServerError)
+				return false
+			}
+			id := a.send(t, "topic", "'t'")
+			url := a.pushed(t, id, 1)
+			harness.Eventually(t, 30*time.Second, "the outcome is written", func() bool { return a.deliveries(t, id) != "" })
+			if !early {
+				acks(t, url, saysFailed, 204)
+			}
+			harness.Eventually(t, 30*time.Second, "the word is applied", func() bool {
+				return a.text(t, "select count(*)::text from relay.ack") == "0"
+			})
+			if got := a.text(t, "select status || ' ' || handle_attempts || ' ' || attempts from relay.delivery where message_id = $1", id); got != "handle_failed 1 1" {
+				t.Errorf("delivery: %s, want handle_failed after 1 of 1 attempts", got)
+			}
+		})
+	}
 }
 
 // The consumer works before it answers: its word comes before anything of the delivery is
