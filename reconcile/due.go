@@ -79,6 +79,15 @@ func (e *Engine) watchDue(ctx context.Context) error {
 	}
 }
 
+// tooEarly has a message found when its time comes that is not due by the database's clock.
+// It was by this machine's, which is ahead of it: nothing else knows of the time. The look
+// asks the database how long it takes. A delivery has its time from there in any case.
+func (e *Engine) tooEarly(en *entry, at time.Time) {
+	if en.isMessage() && !at.IsZero() {
+		e.due.hint(at)
+	}
+}
+
 // RegisterDue makes one pass over what is due: it registers delayed messages and retries
 // whose time has come, and sets the alarm for the next.
 func (e *Engine) RegisterDue(ctx context.Context) error {

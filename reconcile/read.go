@@ -293,6 +293,10 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 	case sql.Unseen:
 		e.lookAgain(en)
 		return nil
+	case sql.NotDue:
+		e.registry.remove(en)
+		e.tooEarly(en, row.Message.DeliverAt)
+		return nil
 	default:
 		e.registry.remove(en)
 		return nil
