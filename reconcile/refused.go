@@ -18,14 +18,15 @@ const refusedAgain = 10 * time.Second
 
 // refusal returns the database's error if it is about what was to be written, so that the
 // same statement fails for ever: a value that a type cannot hold (SQLSTATE class 22), a
-// constraint (23), a limit as that of an index entry (54).
+// constraint (23), a view's check (44), a limit as that of an index entry (54), a trigger
+// that raises an exception (P0).
 func refusal(err error) *pgconn.PgError {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) || len(pg.Code) < 2 {
 		return nil
 	}
 	switch pg.Code[:2] {
-	case "22", "23", "54":
+	case "22", "23", "44", "54", "P0":
 		return pg
 	}
 	return nil
@@ -46,7 +47,7 @@ func (w *writer) split(ctx context.Context, items []*written, why *pgconn.PgErro
 // reduce takes from an outcome that the database refuses what it may be refused for: first
 // the record of the attempt and its words, then, of a message that was pending, its
 // deliveries. It is written again with what is left. If that is nothing, it stays
-// registered, so that it is not sent again, and is written later.
+// registered, so that it is not sent again, and is written later, with its deliveries.
 func (w *writer) reduce(ctx context.Context, item *written, why *pgconn.PgError, write writeFunc) {
 	w.sayRefused(item, why)
 	first := &item.changes[0]
@@ -59,11 +60,15 @@ func (w *writer) reduce(ctx context.Context, item *written, why *pgconn.PgError,
 			}
 		}
 	case item.reduced == 1 && first.Taking && first.MessageStatus != relay.MessageRejected:
+		item.whole = item.changes
 		item.changes = []sql.Change{{
 			Delivery: sql.DeliveryID{Message: first.Delivery.Message}, Shard: first.Shard, Taking: true,
 			MessageStatus: relay.MessageRejected, NextAttempt: -1, Error: refusedText(first, why),
 		}}
 	default:
+		if item.whole != nil {
+			item.changes, item.whole, item.reduced = item.whole, nil, 1
+		}
 		w.writeLater(item)
 		return
 	}

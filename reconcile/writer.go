@@ -32,8 +32,9 @@ const (
 type written struct {
 	entry   *entry
 	changes []sql.Change
-	after   func() // called when the outcomes are written, or will not be
-	reduced int    // how often something was taken from it that the database refused
+	after   func()       // called when the outcomes are written, or will not be
+	reduced int          // how often something was taken from it that the database refused
+	whole   []sql.Change // the changes with their deliveries, while it is tried without
 }
 
 // writer collects outcomes and writes them in batches. An entry stays registered until its

@@ -74,3 +74,42 @@ func TestAnOutcomeThatTheDatabaseRefusesHoldsUpNoOther(t *testing.T) {
 		t.Error("writing was taken for broken")
 	}
 }
+
+// A trigger of somebody's that raises for one row was taken for a database that cannot be
+// written to: nothing was sent any more.
+func TestATriggerThatRaisesForOneRowHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=100ms,1h")
+	s.receiver.answers = teapot
+	for _, statement := range []string{
+		"create function public.audit() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$",
+		"create trigger audit before update on relay.outbox for each row when (new.topic = 'cursed') execute function public.audit()",
+		"create trigger audit before update on relay.delivery for each row when (new.target like '%later' and new.attempts = 2) execute function public.audit()",
+	} {
+		s.exec(t, statement)
+	}
+	cursed := s.send(t, "topic", "'cursed'")
+	later := s.send(t, "topic, destination", "'t', $1", s.receiver.URL+"/later")
+	s.exec(t, "insert into relay.outbox (topic) select 't' from generate_series(1, 200)")
+	harness.Eventually(t, 20*time.Second, "all others are done", func() bool {
+		return s.text(t, "select count(*)::text from relay.outbox where status = 'done'") == "200"
+	})
+	harness.Eventually(t, 10*time.Second, "the second attempt is made", func() bool { return len(s.receiver.requests(later)) == 2 })
+	s.waitStatus(t, s.send(t, "topic", "'t'"), "done")
+	state := func() string {
+		return s.text(t, "select status || ' ' || attempts from relay.delivery where message_id = $1", later)
+	}
+	if was := s.status(t, cursed); was != "pending" || state() != "handle_failed 1" {
+		t.Errorf("they are %q and %q, which the triggers do not allow", was, state())
+	}
+	s.exec(t, "drop trigger audit on relay.outbox")
+	s.exec(t, "drop trigger audit on relay.delivery")
+	s.waitStatus(t, cursed, "done")
+	harness.Eventually(t, 20*time.Second, "the second attempt is written", func() bool { return state() == "handle_failed 2" })
+	if n, m := len(s.receiver.requests(cursed)), len(s.receiver.requests(later)); n != 1 || m != 2 {
+		t.Errorf("%d and %d attempts were made, want 1 and 2", n, m)
+	}
+	if strings.Contains(s.relay.log.String(), "write outcomes") {
+		t.Error("writing was taken for broken")
+	}
+}
