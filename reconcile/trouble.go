@@ -10,6 +10,10 @@ import (
 // anew at each try, if only by the number of a port.
 const sayAgain = 10 * time.Second
 
+// standsFor is how long a failure stands that neither comes again nor is followed by a
+// success: some operations are seldom asked for.
+const standsFor = time.Minute
+
 // troubles remembers which operations fail at present, so that the same error again is
 // counted and not printed again.
 type troubles struct {
@@ -20,7 +24,8 @@ type troubles struct {
 }
 
 type trouble struct {
-	text    string // of the last failure
+	text    string    // of the last failure
+	failed  time.Time // when that was
 	printed string
 	at      time.Time // when it was printed
 	again   int       // failures since the first
@@ -48,7 +53,7 @@ func (t *troubles) note(operation string, err error) {
 	default:
 		was.again++
 	}
-	was.text = err.Error()
+	was.text, was.failed = err.Error(), time.Now()
 	if was.text == was.printed || time.Since(was.at) < sayAgain {
 		return
 	}
@@ -56,12 +61,16 @@ func (t *troubles) note(operation string, err error) {
 	t.log.Error("fails; it is tried again", "operation", operation, "error", err)
 }
 
-// last returns one of the errors that stand at present, or an empty string.
+// last returns the error of the operation that failed last, or an empty string if none has
+// failed lately.
 func (t *troubles) last() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	text, failed := "", time.Now().Add(-standsFor)
 	for operation, trouble := range t.state {
-		return operation + ": " + trouble.text
+		if trouble.failed.After(failed) {
+			text, failed = operation+": "+trouble.text, trouble.failed
+		}
 	}
-	return ""
+	return text
 }

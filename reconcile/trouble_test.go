@@ -48,3 +48,24 @@ func TestTheSameErrorIsPrintedOnce(t *testing.T) {
 		}
 	})
 }
+
+// What is seldom asked for stood as the trouble of the day long after it was over, and which
+// one of several was told was a matter of luck.
+func TestTheLastTroubleIsTheYoungestAndNotAnOldOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		troubles := troubles{log: slog.New(slog.DiscardHandler)}
+		for i := range 20 {
+			operation := fmt.Sprint("operation ", i)
+			troubles.note(operation, errors.New("no table"))
+			time.Sleep(time.Second)
+			if got := troubles.last(); got != operation+": no table" {
+				t.Fatalf("the last trouble is %q, not that of %s", got, operation)
+			}
+		}
+		time.Sleep(time.Minute)
+		if got := troubles.last(); got != "" {
+			t.Errorf("a minute later the last trouble is %q", got)
+		}
+	})
+}
