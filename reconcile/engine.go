@@ -288,7 +288,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	return errors.Join(err, unwritten, e.release())
 }
 
-// Status is what an engine says about itself.
+// Status is what an engine says about itself. Shards and relays are zero before it has a
+// lease, and from when its leases have ended without being renewed.
 type Status struct {
 	Shards    int   // owned
 	Relays    int   // alive on this database, this one included
@@ -302,6 +303,9 @@ type Status struct {
 func (e *Engine) Status() Status {
 	own := e.lease.Load()
 	n, bytes := e.registry.size()
+	if !time.Now().Before(own.until) {
+		own = new(ownership)
+	}
 	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last()}
 }
 

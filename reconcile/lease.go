@@ -117,6 +117,9 @@ func (e *Engine) keepLeases(ctx context.Context) error {
 				return nil
 			}
 			e.trouble.note("renew leases", err)
+			if e.Status().Shards == 0 {
+				e.config.Metrics.shards.Set(0)
+			}
 			next = time.Now().Add(e.renewalInterval(err))
 		}
 		wait := time.Until(next)

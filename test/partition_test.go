@@ -38,6 +38,8 @@ func TestAPartitionedRelayStopsSendingAndIsSucceeded(t *testing.T) {
 	if heard := time.Unix(0, last.Load()); heard.After(cut.Add(ttl)) {
 		t.Errorf("the one cut off was heard %s after the cut, its lease lasts %s", heard.Sub(cut), ttl)
 	}
+	second.says("shards: ", "no lease at present")
+	harness.Eventually(t, 10*time.Second, "the one cut off counts no shards", func() bool { return second.owned() == 0 })
 	line.set(proxyPass)
 	line.cut()
 	harness.Eventually(t, 60*time.Second, "they share again", func() bool { return s.relay.owned() == 32 && second.owned() == 32 })

@@ -90,7 +90,7 @@ func (s *service) probeShards() (string, error) {
 	case status.Relays > 0:
 		return fmt.Sprintf("waits for shards that other relays hold, %d relays", status.Relays), nil
 	}
-	return "", errors.New("no lease yet")
+	return "", errors.New("no lease at present: the database has not been asked for one, or does not renew it")
 }
 
 func (s *service) probeEngine() (string, error) {
