@@ -44,7 +44,8 @@ type AMQPConfig struct {
 // Destination: all deliveries share one connection and one channel, and the pipeline
 // fills because many goroutines call Deliver at once. Run must be running.
 type AMQP struct {
-	cfg AMQPConfig
+	cfg      AMQPConfig
+	unstored worry // replies that could not be stored
 
 	mu      sync.Mutex
 	conn    *amqpConnection // nil: none

@@ -20,6 +20,9 @@ const (
 	repliesEvery = 250 * time.Millisecond
 	// repliesAgain is when consuming is tried again, and a reply that cannot be stored.
 	repliesAgain = time.Second
+	// repliesSay is how often it may be said why that is: a lost connection words itself
+	// anew at each try, and there are several workers.
+	repliesSay = 10 * time.Second
 )
 
 // Replies says how consumers of the broker acknowledge.
@@ -53,7 +56,7 @@ func (a *AMQP) takeReplies(ctx context.Context, c *amqpConnection) {
 		case <-ctx.Done():
 		}
 	}()
-	said := ""
+	var vain worry
 	for wait := repliesEvery; pause(ctx, wait); {
 		wait = repliesEvery
 		if !a.cfg.Replies.Wanted() {
@@ -63,9 +66,8 @@ func (a *AMQP) takeReplies(ctx context.Context, c *amqpConnection) {
 		if ctx.Err() != nil {
 			return
 		}
-		if text := amqpErrorText(err); text != said {
-			said = text
-			a.cfg.Log.Warn("acknowledgements cannot be taken from the broker; trying again", "queue", a.cfg.Replies.Queue, "error", text)
+		if failures, say := vain.more(); say {
+			a.cfg.Log.Warn("acknowledgements cannot be taken from the broker; trying again", "queue", a.cfg.Replies.Queue, "failures", failures, "error", amqpErrorText(err))
 		}
 		wait = repliesAgain
 	}
@@ -115,11 +117,31 @@ func (a *AMQP) takeReply(ctx context.Context, reply amqp.Delivery) {
 			_ = reply.Ack(false)
 			return
 		}
-		if ctx.Err() == nil {
-			a.cfg.Log.Warn("an acknowledgement cannot be stored; trying again", "queue", a.cfg.Replies.Queue, "error", err)
+		if failures, say := a.unstored.more(); say && ctx.Err() == nil {
+			a.cfg.Log.Warn("an acknowledgement cannot be stored; trying again", "queue", a.cfg.Replies.Queue, "failures", failures, "error", err)
 		}
 		if !pause(ctx, repliesAgain) {
 			return
 		}
 	}
+}
+
+// worry counts failures, one in a while of which is worth a line. The zero value has none.
+type worry struct {
+	mu       sync.Mutex
+	failures int
+	said     time.Time
+}
+
+// more counts one more failure. It reports whether it is to be told now, and how many there
+// were since the last one that was.
+func (w *worry) more() (failures int, say bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failures++
+	if time.Since(w.said) < repliesSay {
+		return 0, false
+	}
+	failures, w.failures, w.said = w.failures, 0, time.Now()
+	return failures, true
 }
