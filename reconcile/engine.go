@@ -184,7 +184,7 @@ func (e *Engine) sweepShortly() {
 	}
 	time.AfterFunc(pollEvery, func() {
 		e.sweepSoon.Store(false)
-		e.Missed()
+		e.sweepAll()
 		if e.unseen.wanted(time.Now()) && !e.stopping.Load() {
 			e.sweepShortly()
 		}
@@ -212,8 +212,19 @@ func (e *Engine) Changed(rings []relay.Ring) {
 	e.due.now()
 }
 
-// Missed says that rows may have been committed that nobody rang for: all groups sweep.
+// Missed is Engine.Missed for whoever hears what everybody hears: the other relays need not
+// be told.
+func (n Notified) Missed() { n.sweepAll() }
+
+// Missed says that rows may have been committed that nobody rang for: all groups sweep, and
+// so do those of the other relays, which hear of rows by this one alone.
 func (e *Engine) Missed() {
+	e.sweepAll()
+	e.others.missed()
+}
+
+// sweepAll has all groups sweep at once.
+func (e *Engine) sweepAll() {
 	e.keyring.doubt()
 	for _, c := range e.sweepNow {
 		poke(c)

@@ -185,7 +185,7 @@ func (e *Engine) renew(ctx context.Context) error {
 	case gained > 0:
 		e.lookAtAll()
 	case was.fleet.Streaming && !fleet.Streaming:
-		e.Missed() // nobody rings for the time being
+		e.sweepAll() // nobody rings for the time being
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ func (e *Engine) lookAtAll() {
 	e.backlog.lookAgain()
 	e.waker.all()
 	e.unrouted.Store(true)
-	e.Missed()
+	e.sweepAll()
 }
 
 // giveDrained releases the shards that are being given up and have nothing under way. The

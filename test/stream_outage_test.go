@@ -160,3 +160,19 @@ func TestHalfOpenConnectionsToPostgreSQLAreFound(t *testing.T) {
 	tr.interrupted("half open", lost)
 	tr.verify(t, s, time.Minute)
 }
+
+// The relay that holds the slot swept when it had a stream again, and the others, which hear
+// of rows by it alone, only in their own time.
+func TestANewSlotHasAllRelaysSweep(t *testing.T) {
+	t.Parallel()
+	const rarely = "RELAY_RECONCILE=0-63 every 1h"
+	s := newOwnSystem(t, nil, rarely)
+	second := start(t, s.db, rarely, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+	harness.Eventually(t, 30*time.Second, "they share", func() bool { return s.relay.owned() == 32 && second.owned() == 32 })
+	s.exec(t, "alter role relay noreplication")
+	s.exec(t, "select pg_terminate_backend(active_pid, 10000) from pg_replication_slots where active")
+	s.exec(t, "select pg_drop_replication_slot($1)", s.db.Name)
+	s.exec(t, "insert into relay.outbox (topic) select 't' from generate_series(1, 200)")
+	s.exec(t, "alter role relay replication")
+	harness.Eventually(t, 40*time.Second, "what came without a slot arrives", func() bool { return s.receiver.distinct() == 200 })
+}
