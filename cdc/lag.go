@@ -48,9 +48,13 @@ func ReadLag(ctx context.Context, db *pgx.Conn, slot string) (Lag, error) {
 const HoldersFrom = 64 << 20
 
 // measure measures the lag of the slot for state and metrics, and looks for who holds WAL
-// if that is much.
+// if that is much. Where there is no slot, none lags.
 func (s *Stream) measure(ctx context.Context, db *pgx.Conn) error {
 	lag, err := ReadLag(ctx, db, s.cfg.Slot)
+	if errors.Is(err, ErrNoSlot) {
+		s.unmeasured()
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -66,6 +70,23 @@ func (s *Stream) measure(ctx context.Context, db *pgx.Conn) error {
 	s.metrics.confirmedLag.Set(float64(lag.Confirmed))
 	s.metrics.restartLag.Set(float64(lag.Restart))
 	return nil
+}
+
+// measureIdle is measure while nothing streams: what the slot keeps meanwhile is told
+// beside the reason. That it cannot be told is no reason of its own.
+func (s *Stream) measureIdle(ctx context.Context, db *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := s.measure(ctx, db); err != nil && ctx.Err() == nil {
+		s.board.warn(oneLine(err))
+	}
+}
+
+// unmeasured notes that there is no slot, or none of this relay's.
+func (s *Stream) unmeasured() {
+	s.board.unmeasured()
+	s.metrics.confirmedLag.Set(0)
+	s.metrics.restartLag.Set(0)
 }
 
 // Holder is somebody who keeps the server from removing WAL.

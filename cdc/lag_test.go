@@ -71,6 +71,44 @@ func TestLagIsToldApartAndItsHolderNamed(t *testing.T) {
 	}
 }
 
+// Without a stream the slot kept WAL of which neither metrics nor state said a word, and
+// what had been measured last stood for ever.
+func TestLagIsMeasuredWithoutAStream(t *testing.T) {
+	t.Parallel()
+	b := newBenchOwn(t, nil)
+	r := b.streaming()
+	b.admin("alter role relay noreplication")
+	b.admin("select pg_terminate_backend(active_pid, 10000) from pg_replication_slots where active")
+	b.relay("create table relay.noise (t text); insert into relay.noise select repeat('x', 1000) from generate_series(1, 5000)")
+	b.until(r, "no replication right")
+	harness.Eventually(t, 20*time.Second, "the lag is told beside the reason", func() bool {
+		st := r.State()
+		text := st.String()
+		return st.ConfirmedLag > 4<<20 && st.RestartLag > 4<<20 && strings.HasPrefix(text, "no stream: role") && strings.Contains(text, "confirmed lag ") &&
+			value(r.metrics.confirmedLag) > 4<<20 && value(r.metrics.restartLag) > 4<<20
+	})
+	b.admin("select pg_drop_replication_slot('" + b.cfg.Slot + "')")
+	harness.Eventually(t, 20*time.Second, "without a slot nothing lags", func() bool {
+		return r.State().ConfirmedLag == -1 && value(r.metrics.confirmedLag) == 0 && value(r.metrics.restartLag) == 0
+	})
+	writer := b.connect(b.db.AppURL)
+	if _, err := writer.Exec(t.Context(), "begin; insert into relay.outbox (key) values ('open')"); err != nil {
+		t.Fatal(err)
+	}
+	b.admin("alter role relay replication")
+	b.until(r, "waits for the open transaction")
+	b.relay("insert into relay.noise select repeat('x', 1000) from generate_series(1, 5000)")
+	harness.Eventually(t, 20*time.Second, "a slot that is being made keeps WAL too", func() bool { return r.State().RestartLag > 4<<20 })
+	if _, err := writer.Exec(t.Context(), "rollback"); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 20*time.Second, "it streams", r.Streaming)
+	r.stop()
+	if st := r.State(); st.ConfirmedLag != -1 || value(r.metrics.restartLag) != 0 {
+		t.Errorf("whoever does not hold the slot says that it lags: %s", st)
+	}
+}
+
 func TestMetricsHaveTheirNames(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewRegistry()

@@ -50,6 +50,7 @@ func readServer(ctx context.Context, db *pgx.Conn) (server, error) {
 func (s *Stream) session(ctx context.Context) error {
 	db, err := connectSQL(ctx, s.cfg.Conn)
 	if err != nil {
+		s.board.unmeasured()
 		return err
 	}
 	w := &watcher{stream: s, db: db}
@@ -57,6 +58,7 @@ func (s *Stream) session(ctx context.Context) error {
 	if s.server, err = readServer(ctx, db); err != nil {
 		return err
 	}
+	s.measureIdle(ctx, db)
 	if err := w.listen(ctx); err != nil {
 		return err
 	}

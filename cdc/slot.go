@@ -161,6 +161,7 @@ func (s *Stream) makeSlot(ctx context.Context, db *pgx.Conn, repl *pgconn.PgConn
 				return err
 			}
 			s.board.say(waiting.Error())
+			s.measureIdle(ctx, db)
 			crash.At(crash.SlotMaking)
 		}
 	}

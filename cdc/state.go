@@ -26,10 +26,12 @@ type State struct {
 	// before it is registered or left to the table. Zero: none was told.
 	Confirmed pglogrepl.LSN
 	// ConfirmedLag is how much WAL lies between the slot's confirmed position and the
-	// server's, in bytes: what the relay itself has not heard yet. -1: unknown.
+	// server's, in bytes: what the relay itself has not heard yet. It grows while there is
+	// no stream. -1: unknown, or there is no slot.
 	ConfirmedLag int64
 	// RestartLag is how much WAL the slot keeps from being removed, in bytes. Where it is
-	// large and ConfirmedLag small, somebody else's open transaction holds it. -1: unknown.
+	// large and ConfirmedLag small, somebody else's open transaction holds it. -1: unknown,
+	// or there is no slot.
 	RestartLag int64
 	// Holders are who keeps the server from removing WAL: looked for while RestartLag is
 	// more than 64 MB. Empty: it is not, or nobody was found.
@@ -41,14 +43,18 @@ type State struct {
 
 // String returns the state in one line for a person.
 func (st State) String() string {
-	switch {
+	lag := fmt.Sprintf("confirmed lag %d bytes, restart lag %d bytes", st.ConfirmedLag, st.RestartLag)
+	var text string
+	switch known := st.ConfirmedLag >= 0; {
+	case !st.Streaming && known:
+		text = "no stream: " + st.Why + " (" + lag + ")"
 	case !st.Streaming:
 		return "no stream: " + st.Why
-	case st.ConfirmedLag < 0:
+	case !known:
 		return "streaming"
+	default:
+		text = fmt.Sprintf("streaming, confirmed to %s, %s", st.Confirmed, lag)
 	}
-	text := fmt.Sprintf("streaming, confirmed to %s, confirmed lag %d bytes, restart lag %d bytes",
-		st.Confirmed, st.ConfirmedLag, st.RestartLag)
 	for _, h := range st.Holders {
 		text += "; WAL may be held by " + h.String()
 	}
@@ -136,6 +142,11 @@ func (b *board) down() {
 	b.update(func(st *State) {
 		st.Streaming, st.Since, st.Why = false, time.Now(), "it has just ended"
 	})
+}
+
+// unmeasured notes that the lag is unknown.
+func (b *board) unmeasured() {
+	b.update(func(st *State) { st.ConfirmedLag, st.RestartLag, st.Holders = -1, -1, nil })
 }
 
 // stopped notes that nobody tries any more.

@@ -112,6 +112,7 @@ func (s *Stream) Run(ctx context.Context) error {
 		s.board.failed(err)
 	})
 	s.board.stopped()
+	s.unmeasured()
 	return nil
 }
 
