@@ -27,8 +27,12 @@ type ListenerConfig struct {
 	// Conn leads to the database itself, not to a pooler that shares connections; required.
 	// It is copied. The role needs no right but CONNECT.
 	Conn *pgx.ConnConfig
+	// Trigger says that it is the trigger that rings, so that rows are not heard of while it
+	// is missing or disabled. False: another relay rings.
+	Trigger bool
 	// SilentAfter is how long the connection may stay silent before the server is asked
-	// whether it is there, and how long it may take to answer. Zero: 10 seconds.
+	// whether it is there, and how long it may take to answer; it is also how often the
+	// trigger is looked at. Zero: 10 seconds.
 	SilentAfter time.Duration
 	// Log receives what a person should know. Nil: nothing is logged.
 	Log *slog.Logger
@@ -92,18 +96,56 @@ func (l *Listener) session(ctx context.Context) error {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
-	l.board.up()
-	l.metrics.up.Set(1)
-	l.sink.Missed()
-	err = l.listen(ctx, conn)
-	l.metrics.up.Set(0)
-	l.board.down()
-	return err
+	defer l.down()
+	if err := l.look(ctx, conn); err != nil {
+		return err
+	}
+	if !l.Streaming() {
+		l.sink.Missed()
+	}
+	return l.listen(ctx, conn)
+}
+
+// look sees whether rows are heard of: whoever listens hears, unless the trigger is to ring
+// and does not. What a person has changed is heard in either case.
+func (l *Listener) look(ctx context.Context, conn *pgx.Conn) error {
+	var silent *trouble
+	if l.cfg.Trigger {
+		ctx, cancel := context.WithTimeout(ctx, l.cfg.SilentAfter)
+		defer cancel()
+		var err error
+		if silent, err = triggerTrouble(ctx, conn); err != nil {
+			return err
+		}
+	}
+	switch {
+	case silent != nil:
+		l.down()
+		l.board.say(silent.Error())
+	case !l.Streaming():
+		l.board.up()
+		l.metrics.up.Set(1)
+		l.sink.Missed()
+	}
+	return nil
+}
+
+// down notes that rows are not heard of, if they were.
+func (l *Listener) down() {
+	if l.Streaming() {
+		l.metrics.up.Set(0)
+		l.board.down()
+	}
 }
 
 func (l *Listener) listen(ctx context.Context, conn *pgx.Conn) error {
+	looked := time.Now()
 	for {
 		n, err := l.next(ctx, conn)
+		if err == nil && time.Since(looked) >= l.cfg.SilentAfter {
+			looked = time.Now()
+			err = l.look(ctx, conn)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -14,10 +14,13 @@ import (
 )
 
 // listening starts a listener, stops it at the end, and waits until it listens.
-func (b *bench) listening() *Listener {
+func (b *bench) listening() *Listener { return b.listeningTo(false) }
+
+// listeningTo is listening, to the trigger or to another relay.
+func (b *bench) listeningTo(trigger bool) *Listener {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	l := NewListener(ListenerConfig{Conn: b.cfg.Conn, SilentAfter: 500 * time.Millisecond, Log: b.cfg.Log}, b.rec)
+	l := NewListener(ListenerConfig{Conn: b.cfg.Conn, Trigger: trigger, SilentAfter: 500 * time.Millisecond, Log: b.cfg.Log}, b.rec)
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
 	b.t.Cleanup(func() {
@@ -59,6 +62,41 @@ func TestTriggerRings(t *testing.T) {
 	inTable := b.ask("select string_agg(id::text, ',' order by id) from (select id from relay.outbox order by seq limit 1 ) o")
 	if got := b.rec.rings[0].ID.String(); got != inTable {
 		t.Errorf("rang %s, want %s", got, inTable)
+	}
+}
+
+// The doorbell was said to be heard while its trigger was disabled, or had been dropped.
+func TestATriggerThatDoesNotRingIsNoticed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if err := EnsureTrigger(t.Context(), b.connect(b.db.URL)); err != nil {
+		t.Fatal(err)
+	}
+	l := b.listeningTo(true)
+	for statement, why := range map[string]string{
+		"alter table relay.outbox disable trigger outbox_ring": "is disabled; to mend it: alter table relay.outbox enable trigger outbox_ring",
+		"drop trigger outbox_ring on relay.outbox":             "has no trigger outbox_ring any more; to mend it: start a relay",
+	} {
+		b.relay(statement)
+		harness.Eventually(t, 10*time.Second, "it says that "+why, func() bool { return !l.Streaming() && strings.Contains(l.State().String(), why) })
+		if up := value(l.metrics.up); up != 0 {
+			t.Errorf("the gauge is %v", up)
+		}
+		b.relay("select pg_notify('relay_changed', '018f0000-0000-7000-8000-00000000abcd')")
+		harness.Eventually(t, 10*time.Second, "a change by hand is heard", func() bool { n, _ := b.rec.count(); return n == 1 })
+		b.forget()
+		b.insert("unheard")
+		if err := EnsureTrigger(t.Context(), b.connect(b.db.URL)); err != nil {
+			t.Fatal(err)
+		}
+		b.relay("alter table relay.outbox enable trigger outbox_ring")
+		harness.Eventually(t, 10*time.Second, "it is heard again, after a sweep", func() bool { _, missed := b.rec.count(); return l.Streaming() && missed == 1 })
+		b.insert("heard")
+		harness.Eventually(t, 10*time.Second, "a ring", func() bool { n, _ := b.rec.count(); return n == 1 })
+		b.forget()
+	}
+	if n := strings.Count(b.log.String(), "trouble with the doorbell"); n != 2 {
+		t.Errorf("%d lines:\n%s", n, b.log)
 	}
 }
 

@@ -38,6 +38,47 @@ select exists (select from pg_trigger
                where tgrelid = to_regclass('relay.outbox') and tgname = 'outbox_ring')
 `
 
+const selectTrigger = `
+select coalesce((select tgenabled::text from pg_trigger
+                 where tgrelid = to_regclass('relay.outbox') and tgname = 'outbox_ring'), '')
+`
+
+// ExamineTrigger looks at the trigger that EnsureTrigger makes, and changes nothing. It
+// reports whether it is there.
+func ExamineTrigger(ctx context.Context, db *pgx.Conn) (exists bool, flaw Flaw, err error) {
+	var enabled string
+	if err := db.QueryRow(ctx, selectTrigger).Scan(&enabled); err != nil {
+		return false, Flaw{}, fmt.Errorf("look at the trigger on relay.outbox: %w", err)
+	}
+	switch enabled {
+	case "":
+		return false, Flaw{}, nil
+	case "O", "A": // fires in ordinary sessions; in all
+		return true, Flaw{}, nil
+	}
+	return true, Flaw{
+		Why:  "the trigger outbox_ring on relay.outbox is disabled",
+		Mend: "alter table relay.outbox enable trigger outbox_ring",
+	}, nil
+}
+
+// triggerTrouble says why the trigger does not ring. Nil: it does.
+func triggerTrouble(ctx context.Context, db *pgx.Conn) (*trouble, error) {
+	exists, flaw, err := ExamineTrigger(ctx, db)
+	switch {
+	case err != nil:
+		return nil, err
+	case !exists:
+		return &trouble{
+			why:  "relay.outbox has no trigger outbox_ring any more",
+			mend: "start a relay with RELAY_CAPTURE=notify, which makes it",
+		}, nil
+	case flaw.Why != "":
+		return &trouble{why: flaw.Why, mend: flaw.Mend}, nil
+	}
+	return nil, nil
+}
+
 // Making a trigger locks the table against writers, and waits for those under way while
 // later ones queue up behind it. So it gives up early and is tried again by the caller;
 // where the trigger is as it should be, no lock is taken at all.

@@ -52,6 +52,7 @@ type ServerFacts struct {
 	MaxSlots      int
 	Senders       int // in use
 	MaxSenders    int
+	MaxPrepared   int // max_prepared_transactions
 	// KeepBytes is max_slot_wal_keep_size in bytes. -1: no limit.
 	KeepBytes int64
 	Fsync     string
@@ -73,6 +74,7 @@ func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
 		current_setting('wal_level'),
 		(select count(*) from pg_replication_slots), current_setting('max_replication_slots')::int,
 		(select count(*) from pg_stat_replication), current_setting('max_wal_senders')::int,
+		current_setting('max_prepared_transactions')::int,
 		(select setting::bigint * 1024 * 1024 from pg_settings where name = 'max_slot_wal_keep_size'),
 		current_setting('fsync'), current_setting('synchronous_commit'),
 		array(
@@ -87,7 +89,7 @@ func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
 	var f ServerFacts
 	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Version, &f.VersionNumber, &f.Standby, &f.Database, &f.Role,
 		&f.Superuser, &f.Replication, &f.MayCreate, &f.SeesOthers, &f.WALLevel, &f.Slots, &f.MaxSlots,
-		&f.Senders, &f.MaxSenders, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &f.Async)
+		&f.Senders, &f.MaxSenders, &f.MaxPrepared, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &f.Async)
 	if err != nil {
 		return f, fmt.Errorf("examine the server: %w", err)
 	}

@@ -142,12 +142,16 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	if d.config.Capture == CaptureStream {
 		d.checkCapacity(server)
 		d.checkSlot(ctx, examiner, server, relays > 0)
+		d.checkOtherSlots(ctx, examiner, d.config.Slot)
+	} else {
+		d.checkOtherSlots(ctx, examiner, "")
 	}
 	if d.config.Capture == CaptureStream && migrated {
 		d.checkPublication(ctx, examiner)
 	}
 	d.checkTransactions(ctx, examiner, server)
 	if migrated {
+		d.checkTrigger(ctx, examiner, server, relays > 0)
 		d.checkMessages(ctx, examiner)
 		d.checkDeliveries(ctx, examiner)
 		d.checkAcknowledgements(ctx, examiner)

@@ -64,11 +64,11 @@ func (d *doctor) checkSlot(ctx context.Context, examiner *sql.Examiner, server s
 	case slot.Flaw.Why != "":
 		d.fail("slot", slot.Flaw.Mend, "slot %q: %s", name, slot.Flaw.Why)
 	default:
-		d.judgeSlot(ctx, examiner, slot)
+		d.judgeSlot(ctx, examiner, slot, running)
 	}
 }
 
-func (d *doctor) judgeSlot(ctx context.Context, examiner *sql.Examiner, slot cdc.Examined) {
+func (d *doctor) judgeSlot(ctx context.Context, examiner *sql.Examiner, slot cdc.Examined, running bool) {
 	reader := slot.Reader
 	if reader == "" {
 		reader = "nobody"
@@ -78,6 +78,8 @@ func (d *doctor) judgeSlot(ctx context.Context, examiner *sql.Examiner, slot cdc
 	switch {
 	case slot.Status == "unreserved":
 		d.warn("slot", "relay run; or let it be lost, which costs latency and no message", "%s: it will be lost at the next checkpoint", what)
+	case slot.Reader == "" && running:
+		d.warn("slot", "read on /readyz, or in its log, why the relay that runs has no stream", "%s, although a relay runs", what)
 	case slot.Reader == "":
 		d.warn("slot", "relay run", "%s", what)
 	case slot.Lag.Confirmed > confirmedWarn:
@@ -92,7 +94,8 @@ func (d *doctor) judgeSlot(ctx context.Context, examiner *sql.Examiner, slot cdc
 	}
 }
 
-// checkHolders names who keeps the server from removing WAL.
+// checkHolders names the transactions that keep the server from removing WAL; checkOtherSlots
+// names the slots.
 func (d *doctor) checkHolders(ctx context.Context, examiner *sql.Examiner) {
 	holders, err := cdc.Holders(ctx, examiner.Conn, d.config.Slot)
 	if err != nil {
@@ -100,10 +103,10 @@ func (d *doctor) checkHolders(ctx context.Context, examiner *sql.Examiner) {
 		return
 	}
 	for _, h := range holders {
-		what := h.Name
 		if h.Bytes > 0 {
-			what += ", " + bytesText(h.Bytes)
+			continue
 		}
+		what := h.Name
 		if !h.Since.IsZero() {
 			what += ", for " + age(time.Since(h.Since))
 		}

@@ -126,7 +126,7 @@ func (s *service) wireDoorbell() error {
 		return errors.New("RELAY_DATABASE_URL: it is not one that libpq understands")
 	}
 	listener := cdc.NewListener(cdc.ListenerConfig{
-		Conn: conn, Log: s.log, Registerer: s.registry,
+		Conn: conn, Trigger: s.config.Capture == CaptureNotify, Log: s.log, Registerer: s.registry,
 	}, reconcile.Notified{Engine: s.engine})
 	if s.config.Capture == CaptureNotify {
 		s.doorbell = listener

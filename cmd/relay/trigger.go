@@ -33,6 +33,8 @@ func (s *service) fitTrigger(ctx context.Context) error {
 	}
 }
 
+// changeTrigger makes or removes the trigger and then, on the same connection, looks for
+// slots that were left over.
 func (s *service) changeTrigger(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -46,8 +48,34 @@ func (s *service) changeTrigger(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	change := cdc.DropTrigger
 	if s.config.Capture == CaptureNotify {
-		return cdc.EnsureTrigger(ctx, conn)
+		change = cdc.EnsureTrigger
 	}
-	return cdc.DropTrigger(ctx, conn)
+	if err := change(ctx, conn); err != nil {
+		return err
+	}
+	s.warnOfSlots(ctx, conn)
+	return nil
+}
+
+// warnOfSlots names slots that a relay may have made before RELAY_CAPTURE or RELAY_SLOT was
+// changed. Nobody reads them any more, and the server keeps WAL for them until its disk is
+// full. They may be somebody else's, so it is for a person to drop them.
+func (s *service) warnOfSlots(ctx context.Context, conn *pgx.Conn) {
+	own := ""
+	if s.config.Capture == CaptureStream {
+		own = s.config.Slot
+	}
+	others, err := cdc.OtherSlots(ctx, conn, own)
+	if err != nil {
+		s.log.Warn("cannot look for slots that were left over", "error", err)
+	}
+	for _, o := range others {
+		// One of the name that this relay would use is read at most by one that goes.
+		if o.Here && (o.Reader == "" || o.Name == s.config.Slot) {
+			s.log.Warn("a replication slot of this database keeps WAL, and this relay does not read it",
+				"slot", o.Name, "bytes", o.Bytes, "reader", o.Reader, "mend", "if nobody comes back for it: "+o.Drop())
+		}
+	}
 }

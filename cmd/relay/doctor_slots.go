@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+
+	"relay/cdc"
+	"relay/sql"
+)
+
+// checkOtherSlots names slots, but for the one given, that nobody reads although a relay may
+// have made them, and those of anybody that keep much WAL.
+func (d *doctor) checkOtherSlots(ctx context.Context, examiner *sql.Examiner, own string) {
+	others, err := cdc.OtherSlots(ctx, examiner.Conn, own)
+	if err != nil {
+		d.failed("slot", err)
+		return
+	}
+	before := len(d.findings)
+	for _, o := range others {
+		switch {
+		case o.Here && o.Reader == "":
+			d.warn("slot", "if nobody comes back for it: "+o.Drop(), "%q of this database is read by nobody and keeps %s of WAL, and more as it is written", o.Name, bytesText(o.Bytes))
+		case o.Bytes > restartWarn:
+			d.warn("WAL", "let its consumer go on, or "+o.Drop(), "it is held by slot %q, %s", o.Name, bytesText(o.Bytes))
+		}
+	}
+	if own == "" && len(d.findings) == before {
+		d.ok("slot", "none is needed, and none is left over")
+	}
+}
+
+// checkTrigger looks at the trigger of RELAY_CAPTURE=notify, which must be there in that mode
+// alone.
+func (d *doctor) checkTrigger(ctx context.Context, examiner *sql.Examiner, server sql.ServerFacts, running bool) {
+	exists, flaw, err := cdc.ExamineTrigger(ctx, examiner.Conn)
+	wanted := d.config.Capture == CaptureNotify
+	switch {
+	case err != nil:
+		d.failed("trigger", err)
+	case !wanted && exists:
+		d.warn("trigger", "relay run (it removes the trigger when it starts)",
+			"relay.outbox still has the trigger of RELAY_CAPTURE=notify, with which PREPARE TRANSACTION fails")
+	case !wanted:
+	case !exists && running:
+		d.fail("trigger", "start the relay again: it makes the trigger when it starts", "relay.outbox has no trigger although a relay runs: it works by sweeps")
+	case !exists:
+		d.warn("trigger", "relay run (it makes the trigger when it starts)", "relay.outbox has no trigger yet")
+	case flaw.Why != "":
+		d.fail("trigger", flaw.Mend, "%s: the relay works by sweeps", flaw.Why)
+	default:
+		d.ok("trigger", "relay.outbox has the trigger that rings")
+	}
+	if wanted && server.MaxPrepared > 0 {
+		d.warn("prepared", "set RELAY_CAPTURE=stream, or poll, if an application uses two-phase commit",
+			"PREPARE TRANSACTION fails in every transaction that has inserted a message (max_prepared_transactions is %d, RELAY_CAPTURE is notify)", server.MaxPrepared)
+	}
+}
