@@ -93,7 +93,7 @@ func (e *Engine) reroute(ctx context.Context) error {
 	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed)
 	if err == nil && n > 0 {
 		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)
-		e.Missed()
+		e.sweepAll()
 	}
 	return err
 }
