@@ -151,6 +151,10 @@ type Outcome struct {
 	// Answered says that a failed push was a broker's own answer about one exchange or queue:
 	// the broker itself is well, and what goes elsewhere through it need not wait.
 	Answered bool
+	// Silent says that an unknown outcome is that of a broker who did not say a word about
+	// the message in time, although he can be reached: no failure of the message, but one of
+	// what it goes to.
+	Silent bool
 	// Instances are the addresses and ports of ClassResolved, at least one.
 	Instances []string
 	// Gone says that the host name does not resolve to the failed instance any more.

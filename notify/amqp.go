@@ -12,7 +12,11 @@ import (
 
 // Limits and defaults of the AMQP destination.
 const (
-	defaultAMQPWindow  = 1000
+	// defaultAMQPWindow is as many publishes as RabbitMQ takes over one channel whatever
+	// becomes of them: it reads no more from a connection when one of its channels has
+	// stopped and 200 to 400 publishes wait for that channel (credit_flow_default_credit).
+	// A single destination's rate is the same from 200 to 1,000.
+	defaultAMQPWindow  = 200
 	defaultAMQPTimeout = 10 * time.Second
 	// noConnectionWait is how long a delivery waits for the connection to come back
 	// before it counts as failed: long enough for a connection that was just cut.
@@ -24,7 +28,7 @@ type AMQPConfig struct {
 	// URL is an amqp:// or amqps:// URI (RELAY_AMQP_URL), with user, password and vhost as
 	// https://www.rabbitmq.com/docs/uri-spec has it. It never appears in a log or an error.
 	URL string
-	// Window is how many publishes may await their confirm on the shared channel. Zero: 1000.
+	// Window is how many publishes to one destination may await their confirm. Zero: 200.
 	Window int
 	// Timeout bounds one attempt of a subscriber that sets none. Zero: 10 seconds.
 	Timeout time.Duration
@@ -41,8 +45,8 @@ type AMQPConfig struct {
 }
 
 // AMQP delivers messages to RabbitMQ over AMQP 0-9-1 with publisher confirms. It is a
-// Destination: all deliveries share one connection and one channel, and the pipeline
-// fills because many goroutines call Deliver at once. Run must be running.
+// Destination: all deliveries share one connection, those of one destination a channel,
+// and the pipeline fills because many goroutines call Deliver at once. Run must be running.
 type AMQP struct {
 	cfg      AMQPConfig
 	unstored worry // replies that could not be stored
@@ -87,6 +91,7 @@ func NewAMQP(cfg AMQPConfig) (*AMQP, error) {
 //	no connection                            push failed
 //	blocked by an alarm of the broker        parked: it was not sent
 //	no longer this relay's to send           parked without a reason: it was not sent
+//	earlier ones await their confirm         parked: it was not sent
 //	cannot be put into AMQP's frames         rejected: it was not sent
 func (a *AMQP) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	started := time.Now()

@@ -16,11 +16,11 @@ import (
 
 const (
 	benchMessages = 5_000
-	benchWindow   = 1000
+	benchWindow   = 200
 	benchRounds   = 25
 )
 
-// BenchmarkAMQPPipeline compares 1000 goroutines in Deliver with the library alone,
+// BenchmarkAMQPPipeline compares 200 goroutines in Deliver with the library alone,
 // pipelined by one goroutine, in turns on one broker: 1 KB persistent mandatory messages
 // with the same properties to a quorum queue. The ratio is the median of many short
 // rounds, because the broker's own pace varies. Run it with -benchtime=1x.

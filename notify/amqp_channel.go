@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -36,6 +37,7 @@ type amqpFlightKey struct{ exchange, routingKey, id string }
 type amqpFlight struct {
 	message *amqpMessage
 	key     amqpFlightKey
+	since   time.Time // when its attempt came to the channel
 	// taken is won by the writer, who then publishes, or by the delivery, who leaves.
 	taken     atomic.Bool
 	published chan struct{} // closed by the writer, when confirm and err have been set
@@ -44,6 +46,9 @@ type amqpFlight struct {
 	// Guarded by the channel's mu:
 	returned *amqpReply
 	ended    chan struct{} // nil: nobody waits for this flight's end
+	// late is not nil once the delivery has left the flight, and closed when result is set.
+	late   chan struct{}
+	result amqpResult
 }
 
 // amqpReply is what the broker said about a message.
@@ -98,7 +103,11 @@ func (p *amqpChannel) write() {
 		if f == nil {
 			return
 		}
-		f.confirm, f.err = p.publish(f.message)
+		if time.Since(f.since) > maxWait {
+			f.err = errAMQPFull // it may have been cancelled meanwhile
+		} else {
+			f.confirm, f.err = p.publish(f.message)
+		}
 		close(f.published)
 	}
 }
@@ -138,11 +147,14 @@ func (p *amqpChannel) publish(m *amqpMessage) (*amqp.DeferredConfirmation, error
 }
 
 // register makes the flight known, so that a return can find it. A flight with the same
-// key, be it another subscriber's or an earlier attempt's, is waited for.
-func (p *amqpChannel) register(ctx context.Context, m *amqpMessage) (*amqpFlight, error) {
+// key is waited for. If an earlier attempt of the same delivery has left it, what becomes of it
+// becomes of this attempt, which publishes nothing: the flight is nil then, as it is
+// with an error.
+func (p *amqpChannel) register(ctx context.Context, m *amqpMessage) (*amqpFlight, amqpResult) {
 	f := &amqpFlight{
 		message:   m,
 		key:       amqpFlightKey{m.target.Exchange, m.routingKey, m.publishing.MessageId},
+		since:     time.Now(),
 		published: make(chan struct{}),
 	}
 	for {
@@ -151,7 +163,11 @@ func (p *amqpChannel) register(ctx context.Context, m *amqpMessage) (*amqpFlight
 		if earlier == nil {
 			p.flights[f.key] = f
 			p.mu.Unlock()
-			return f, nil
+			return f, amqpResult{}
+		}
+		if earlier.late != nil && earlier.message.subscriber == m.subscriber {
+			p.mu.Unlock()
+			return nil, p.join(ctx, earlier)
 		}
 		if earlier.ended == nil {
 			earlier.ended = make(chan struct{})
@@ -160,13 +176,27 @@ func (p *amqpChannel) register(ctx context.Context, m *amqpMessage) (*amqpFlight
 		p.mu.Unlock()
 		select {
 		case <-p.closed:
-			return nil, errAMQPChannelClosed
+			return nil, amqpResult{verdict: amqpUnsent, err: errAMQPChannelClosed}
 		default:
 		}
 		if err := p.conn.await(ctx, ended); err != nil {
-			return nil, err
+			return nil, amqpResult{verdict: amqpUnsent, err: err}
 		}
 	}
+}
+
+// join waits for the end of a flight that an earlier attempt has left.
+func (p *amqpChannel) join(ctx context.Context, f *amqpFlight) amqpResult {
+	err := p.conn.await(ctx, f.late)
+	switch {
+	case err == nil && f.result.verdict == amqpLost:
+		return amqpResult{verdict: amqpUnsent, err: errAMQPChannelClosed}
+	case err == nil:
+		return f.result
+	case ctx.Err() != nil:
+		return amqpResult{verdict: amqpExpired}
+	}
+	return amqpResult{verdict: amqpUnsent, err: err}
 }
 
 // remove ends a flight and returns what the broker said when it returned the message.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net"
 	"net/url"
 	"sync"
@@ -27,6 +28,7 @@ var (
 	errAMQPWithheld      = errors.New("it was no longer this relay's to send")
 	errAMQPBlocked       = errors.New("the broker has blocked publishers")
 	errAMQPChannelClosed = errors.New("the channel was closed")
+	errAMQPFull          = errors.New("earlier messages to this destination still await the broker's confirm")
 )
 
 // checkAMQPURL refuses what the library could not dial. The parsers' own errors quote
@@ -70,12 +72,14 @@ type amqpConnection struct {
 	blocks   chan amqp.Blocking
 	gone     chan struct{} // closed when the connection is given up
 	gate     atomic.Pointer[amqpGate]
-	window   int
+	window   int // of one destination's channel
+	own      int // how many destinations have a channel of their own
+	seed     maphash.Seed
 	frame    int // the largest frame, in bytes
 	topology *amqpTopology
 
 	mu         sync.Mutex
-	shared     *amqpCall[*amqpChannel] // nil until first used
+	channels   map[amqpDestination]*amqpCall[*amqpChannel]
 	alone      *amqpCall[*amqpChannel] // nil until first used; only the holder of turn publishes
 	quarantine map[string]bool         // exchanges whose last message closed its channel
 
@@ -111,8 +115,11 @@ func (a *AMQP) connect(ctx context.Context) (*amqpConnection, error) {
 		blocks:     conn.NotifyBlocked(make(chan amqp.Blocking, 16)),
 		gone:       make(chan struct{}),
 		frame:      defaultAMQPFrame,
+		channels:   make(map[amqpDestination]*amqpCall[*amqpChannel]),
 		quarantine: make(map[string]bool),
 		turn:       make(chan struct{}, 1),
+		own:        min(ownAMQPChannels, int(conn.Config.ChannelMax)/2),
+		seed:       maphash.MakeSeed(),
 	}
 	if agreed := conn.Config.FrameSize; agreed > 0 {
 		c.frame = min(agreed, defaultAMQPFrame)
@@ -204,23 +211,6 @@ func (c *amqpConnection) await(ctx context.Context, done <-chan struct{}) error 
 	case <-c.gone:
 		return errAMQPGone
 	}
-}
-
-// sharedChannel returns the channel that all messages above suspicion go through.
-func (c *amqpConnection) sharedChannel(ctx context.Context) (*amqpChannel, error) {
-	return c.openIn(ctx, &c.shared, c.window)
-}
-
-// openIn returns the slot's channel, a new one if the slot is empty or its channel closed.
-func (c *amqpConnection) openIn(ctx context.Context, slot **amqpCall[*amqpChannel], window int) (*amqpChannel, error) {
-	c.mu.Lock()
-	call := *slot
-	if call == nil || call.over() && (call.err != nil || call.value.ch.IsClosed()) {
-		call = startAMQPCall(c, func() (*amqpChannel, error) { return c.openChannel(window) })
-		*slot = call
-	}
-	c.mu.Unlock()
-	return call.wait(ctx, c)
 }
 
 func (c *amqpConnection) isQuarantined(exchange string) bool {

@@ -20,7 +20,7 @@ func (c *amqpConnection) deliver(ctx context.Context, m *amqpMessage) (out relay
 	sent, suspect := false, c.isQuarantined(m.target.Exchange)
 	var r amqpResult
 	for !suspect {
-		r = c.sendShared(ctx, m)
+		r = c.sendTogether(ctx, m)
 		switch {
 		case r.verdict == amqpUnsent && r.err == errAMQPChannelClosed && !c.isGone():
 			continue // closed by another message before this one went
@@ -34,12 +34,12 @@ func (c *amqpConnection) deliver(ctx context.Context, m *amqpMessage) (out relay
 	return c.outcome(ctx, m, r, sent)
 }
 
-// sendShared makes sure that the target exists and sends over the shared channel.
-func (c *amqpConnection) sendShared(ctx context.Context, m *amqpMessage) amqpResult {
+// sendTogether makes sure that the target exists and sends over the destination's channel.
+func (c *amqpConnection) sendTogether(ctx context.Context, m *amqpMessage) amqpResult {
 	if err := c.ready(ctx, m); err != nil {
 		return amqpResult{verdict: amqpUnsent, err: err}
 	}
-	channel, err := c.sharedChannel(ctx)
+	channel, err := c.channelOf(ctx, m.destination)
 	if err != nil {
 		return amqpResult{verdict: amqpUnsent, err: err}
 	}
@@ -77,7 +77,7 @@ func (c *amqpConnection) sendAlone(ctx context.Context, m *amqpMessage) amqpResu
 	if err := c.ready(ctx, m); err != nil {
 		return amqpResult{verdict: amqpUnsent, err: err}
 	}
-	channel, err := c.openIn(ctx, &c.alone, 1)
+	channel, err := c.aloneChannel(ctx)
 	if err != nil {
 		return amqpResult{verdict: amqpUnsent, err: err}
 	}
@@ -115,7 +115,7 @@ func (c *amqpConnection) outcome(ctx context.Context, m *amqpMessage, r amqpResu
 	case amqpNacked:
 		return answered(0, "the broker refused the message (basic.nack): its queue is full, or it could not store it"), false
 	case amqpExpired:
-		return relay.Outcome{Class: relay.ClassUnknown, Error: "no confirm from the broker in time"}, false
+		return relay.Outcome{Class: relay.ClassUnknown, Silent: true, Error: "no confirm from the broker in time"}, false
 	case amqpLost:
 		if c.isGone() || r.reply.code == 0 {
 			return relay.Outcome{Class: relay.ClassUnknown, Error: "the connection to the broker was lost before the confirm"}, false
@@ -136,6 +136,8 @@ func (c *amqpConnection) unsent(ctx context.Context, err error, sent bool) (out 
 		return relay.Outcome{Class: relay.ClassParked}, false
 	case errors.Is(err, errAMQPBlocked) || blocked && ctx.Err() != nil:
 		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: "the broker has blocked publishers: " + reason}, false
+	case errors.Is(err, errAMQPFull):
+		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonFull, Error: err.Error()}, false
 	case ctx.Err() != nil:
 		return pushFailed(0, "the time was over before the message could be sent"), false
 	case c.isGone():

@@ -31,11 +31,27 @@ var actingHeaders = map[string]bool{
 
 // amqpMessage is one delivery in the form in which it is published.
 type amqpMessage struct {
-	shard      int16
-	target     relay.Target
-	routingKey string
-	publishing amqp.Publishing
-	headerSize int // of the content header frame's payload, in bytes
+	shard       int16
+	destination amqpDestination
+	subscriber  string
+	target      relay.Target
+	routingKey  string
+	publishing  amqp.Publishing
+	headerSize  int // of the content header frame's payload, in bytes
+}
+
+// amqpDestination names what has a channel of its own: a subscription, or an exchange or
+// queue that rows name or the default destination does.
+type amqpDestination struct {
+	circuit string
+	entity  amqpEntity // of the broker's circuit, which all of these share
+}
+
+func amqpDestinationOf(d *relay.Delivery) amqpDestination {
+	if circuit := d.Circuit(); circuit != relay.CircuitBroker {
+		return amqpDestination{circuit: circuit}
+	}
+	return amqpDestination{circuit: relay.CircuitBroker, entity: entityOf(d.Subscriber.Target)}
 }
 
 // newAMQPMessage puts the delivery into AMQP's terms. The error is a relay.Rejection where
@@ -46,9 +62,11 @@ func newAMQPMessage(d *relay.Delivery) (*amqpMessage, error) {
 		return nil, relay.Rejection("not an AMQP target: " + target.Redacted())
 	}
 	m := &amqpMessage{
-		shard:      msg.Shard,
-		target:     target,
-		routingKey: target.RoutingKeyFor(msg),
+		shard:       msg.Shard,
+		destination: amqpDestinationOf(d),
+		subscriber:  d.Subscriber.Name,
+		target:      target,
+		routingKey:  target.RoutingKeyFor(msg),
 		publishing: amqp.Publishing{
 			Headers:      amqpHeaders(d),
 			ContentType:  msg.ContentType,

@@ -27,9 +27,9 @@ type amqpResult struct {
 
 // send publishes the message and waits for its confirm, until ctx ends.
 func (p *amqpChannel) send(ctx context.Context, m *amqpMessage) amqpResult {
-	f, err := p.register(ctx, m)
-	if err != nil {
-		return amqpResult{verdict: amqpUnsent, err: err}
+	f, over := p.register(ctx, m)
+	if f == nil {
+		return over
 	}
 	if err := p.submit(ctx, f); err != nil {
 		p.remove(f)
@@ -75,21 +75,28 @@ func (p *amqpChannel) submit(ctx context.Context, f *amqpFlight) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if f.taken.CompareAndSwap(false, true) {
-		return err
+	switch {
+	case !f.taken.CompareAndSwap(false, true):
+		return nil
+	case err == ctx.Err() && len(p.window) == cap(p.window):
+		return errAMQPFull
 	}
-	return nil
+	return err
 }
 
 // abandon leaves a flight that may have been sent. Its slot stays occupied until its
-// confirm has come, or the channel has gone.
+// confirm has come, or the channel has gone: who sends the same message again waits for that.
 func (p *amqpChannel) abandon(f *amqpFlight) amqpResult {
+	p.mu.Lock()
+	f.late = make(chan struct{})
+	p.mu.Unlock()
 	p.conn.spawn(func() {
 		<-f.published
 		if f.err == nil {
 			<-f.confirm.Done()
 		}
-		p.conclude(f)
+		f.result = p.conclude(f)
+		close(f.late)
 	})
 	return amqpResult{verdict: amqpExpired}
 }
@@ -99,7 +106,7 @@ func (p *amqpChannel) conclude(f *amqpFlight) amqpResult {
 	returned := p.remove(f)
 	<-p.window
 	switch {
-	case f.err == errAMQPChannelClosed, f.err == errAMQPBlocked:
+	case f.err == errAMQPChannelClosed, f.err == errAMQPBlocked, f.err == errAMQPFull:
 		return amqpResult{verdict: amqpUnsent, err: f.err}
 	case f.err == errAMQPWithheld:
 		return amqpResult{verdict: amqpUnsent, err: f.err}

@@ -58,7 +58,7 @@ func (c *circuit) end(id relay.ID, o relay.Outcome, retry time.Duration, now tim
 	switch {
 	case o.Class == relay.ClassPushFailed && o.Answered && c.shared:
 		return c.close()
-	case o.Class == relay.ClassPushFailed, o.Class == relay.ClassDead && o.Push:
+	case o.Class == relay.ClassPushFailed, o.Class == relay.ClassDead && o.Push, o.Silent && !c.shared:
 		return c.fail(id, retry, now)
 	case o.Class == relay.ClassParked && o.Reason == relay.ReasonCircuitOpen:
 		// The destination knows that it cannot take anything (a broker that blocks).

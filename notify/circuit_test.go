@@ -110,3 +110,17 @@ func TestRetryAfterHoldsTheDestination(t *testing.T) {
 		t.Error("the destination's own word was not kept")
 	}
 }
+
+func TestABrokerThatSaysNothingIsAFailureOfTheSubscription(t *testing.T) {
+	t.Parallel()
+	silent := relay.Outcome{Class: relay.ClassUnknown, Silent: true}
+	for _, shared := range []bool{true, false} {
+		c := circuit{shared: shared}
+		for range openAfter {
+			c.end(relay.NewID(), silent, time.Second, time.Now())
+		}
+		if c.open == shared {
+			t.Errorf("shared %v: open %v after messages that were not confirmed in time", shared, c.open)
+		}
+	}
+}

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// brokerWindow is how many publishes may await their confirm: the rate of a broker
-	// levels off between 200 and 1,000.
-	brokerWindow = 1000
+	// brokerConcurrency bounds the attempts under way to one destination of the broker: as
+	// many as may await their confirm, and some whose outcome is being taken.
+	brokerConcurrency = defaultAMQPWindow + 50
 	// housekeeping is how often waiting items are looked at.
 	housekeeping = 100 * time.Millisecond
 	// cutOff is how much longer than its deadline an attempt may take before it is cancelled
@@ -209,7 +209,7 @@ func (d *Dispatcher) next(l *lane, last *relay.Delivery, o relay.Outcome) (item,
 	now := time.Now()
 	l.mu.Lock()
 	l.ending--
-	if o.Class.Attempted() {
+	if o.Class.Attempted() || o.Duration > maxWait {
 		l.learn(o.Duration)
 	}
 	l.used = now
@@ -334,7 +334,7 @@ func (d *Dispatcher) limit(s *relay.Subscriber) int {
 	case s.Concurrency > 0:
 		return s.Concurrency
 	case s.Target.Kind != relay.TargetHTTP:
-		return brokerWindow
+		return brokerConcurrency
 	}
 	return d.config.Concurrency
 }

@@ -76,3 +76,24 @@ func AMQPURL(t testing.TB) string {
 	})
 	return r.URL(name)
 }
+
+// SuspendQueue lets a queue of the default virtual host do nothing, as one does that has lost
+// its majority or its disk: it takes and confirms no message until resume is called.
+func SuspendQueue(t testing.TB, r *throwaway.Rabbit, queue string) (resume func()) {
+	t.Helper()
+	eval := func(expression string) {
+		t.Helper()
+		if _, err := r.Ctl(t.Context(), "eval", expression); err != nil {
+			t.Fatalf("harness: %v", err)
+		}
+	}
+	// A process is suspended for as long as the one that suspended it lives.
+	holder := "'hold " + queue + "'"
+	eval(`
+		{ok, Queue} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"` + queue + `">>)),
+		Process = case amqqueue:get_pid(Queue) of {Name, _} -> whereis(Name); Pid -> Pid end,
+		Self = self(),
+		register(` + holder + `, spawn(fun() -> erlang:suspend_process(Process), Self ! suspended, receive resume -> ok end end)),
+		receive suspended -> ok end.`)
+	return func() { eval(holder + " ! resume.") }
+}
