@@ -106,9 +106,7 @@ func (p *amqpChannel) conclude(f *amqpFlight) amqpResult {
 	returned := p.remove(f)
 	<-p.window
 	switch {
-	case f.err == errAMQPChannelClosed, f.err == errAMQPBlocked, f.err == errAMQPFull:
-		return amqpResult{verdict: amqpUnsent, err: f.err}
-	case f.err == errAMQPWithheld:
+	case f.err == errAMQPChannelClosed, f.err == errAMQPBlocked, f.err == errAMQPFull, f.err == errAMQPWithheld:
 		return amqpResult{verdict: amqpUnsent, err: f.err}
 	case f.err != nil:
 		return amqpResult{verdict: amqpLost}

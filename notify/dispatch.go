@@ -296,6 +296,7 @@ func (d *Dispatcher) lane(delivery *relay.Delivery, now time.Time) *lane {
 	}
 	l.mu.Lock()
 	l.used = now
+	l.broker = delivery.Subscriber.Target.Kind != relay.TargetHTTP
 	l.configure(limit, rate)
 	l.mu.Unlock()
 	return l

@@ -25,10 +25,24 @@ func (d *Dispatcher) Up(name string) {
 
 // UpInstances closes the circuits of a broadcast's instances at once.
 func (d *Dispatcher) UpInstances(subscription string) {
+	d.upWhere(func(l *lane) bool { return strings.HasPrefix(l.name, subscription+"/") })
+}
+
+// UpBroker closes the circuits of all that goes over the broker at once: it takes messages
+// again.
+func (d *Dispatcher) UpBroker() {
+	d.upWhere(func(l *lane) bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.broker
+	})
+}
+
+func (d *Dispatcher) upWhere(concerned func(*lane) bool) {
 	d.mu.Lock()
 	var names []string
-	for name := range d.lanes {
-		if strings.HasPrefix(name, subscription+"/") {
+	for name, l := range d.lanes {
+		if concerned(l) {
 			names = append(names, name)
 		}
 	}

@@ -35,6 +35,7 @@ type lane struct {
 	// ending is how many workers report an outcome and take an item afterwards.
 	ending  int
 	circuit circuit
+	broker  bool          // its deliveries go over the broker
 	rate    *rate.Limiter // nil: no limit
 	took    time.Duration // moving average of an attempt's duration
 	starved bool          // somebody asked for room and should be told when there is some

@@ -37,3 +37,54 @@ func TestDestinationsInMemoryAreBounded(t *testing.T) {
 		d.Stop(t.Context())
 	})
 }
+
+// Only the circuit of what rows name was closed when the broker came back: subscriptions
+// waited for their next probe.
+func TestTheBrokersReturnClosesTheCircuitsOfAllThatGoesOverIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := func(context.Context, *relay.Delivery) relay.Outcome {
+			return relay.Outcome{Class: relay.ClassPushFailed}
+		}
+		d := newTestDispatcher(4, down)
+		d.config.AMQP = scripted(down)
+		var out outcomes
+		for range openAfter {
+			for name, target := range map[string]string{"sub": "amqp:shop/x", relay.SubscriptionDirect: "amqp:/queue", "http": "http://one/"} {
+				delivery := deliveryTo(t, target)
+				delivery.Subscriber.Name = name
+				d.Dispatch(delivery, false, out.done)
+				synctest.Wait()
+			}
+		}
+		if open := d.Open(); len(open) != 3 {
+			t.Errorf("open circuits %v", open)
+		}
+		d.UpBroker()
+		if open := d.Open(); len(open) != 1 || open[0] != "http" {
+			t.Errorf("open circuits %v after the broker's return", open)
+		}
+		d.Stop(t.Context())
+	})
+}
+
+// A destination that lets every attempt run out of time was taken for one that is fast, and
+// given thousands of messages that waited a second in vain.
+func TestAttemptsWithoutAWordMakeADestinationSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDispatcher(4, func(context.Context, *relay.Delivery) relay.Outcome {
+			time.Sleep(5 * time.Second)
+			return relay.Outcome{Class: relay.ClassUnknown}
+		})
+		var out outcomes
+		for range 16 {
+			d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
+			time.Sleep(5100 * time.Millisecond)
+		}
+		if room := d.Room("http://one:80"); room != 4 {
+			t.Errorf("room for %d at once, want 4", room)
+		}
+		d.Stop(t.Context())
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -24,6 +25,8 @@ const (
 // network does.
 type proxy struct {
 	addr, to string
+	tapped   atomic.Bool // what clients send is kept in sent
+	sent     logBuffer
 
 	mu      sync.Mutex
 	mode    proxyMode
@@ -144,6 +147,9 @@ func (p *proxy) carry(to, from *net.TCPConn, lost <-chan struct{}, answer bool) 
 		if n > 0 && !p.pass(answer) {
 			reset(to)
 			return
+		}
+		if !answer && p.tapped.Load() {
+			p.sent.Write(buffer[:n])
 		}
 		if _, failed := to.Write(buffer[:n]); failed != nil || err != nil {
 			return

@@ -3,6 +3,7 @@ package test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,6 +53,27 @@ func TestFanOutKeepsAStatePerSubscriber(t *testing.T) {
 	s.waitStatus(t, byName, "done")
 	if got := s.deliveries(t, byName); got != "other handled" {
 		t.Errorf("deliveries %q", got)
+	}
+}
+
+func TestASubscriptionsConcurrencyBoundsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	var now, most atomic.Int64
+	var counting sync.Mutex
+	slow := newReceiver(t, func(http.ResponseWriter, *http.Request) bool {
+		counting.Lock()
+		most.Store(max(most.Load(), now.Add(1)))
+		counting.Unlock()
+		<-time.After(200 * time.Millisecond)
+		now.Add(-1)
+		return true
+	})
+	s.exec(t, "insert into relay.subscription (name, topics, target, concurrency) values ('two', '{#}', $1, 2)", slow.URL)
+	s.exec(t, "insert into relay.outbox (topic) select 't' from generate_series(1, 6)")
+	s.settled(t, 30*time.Second)
+	if n := slow.distinct(); n != 6 || most.Load() != 2 {
+		t.Errorf("%d messages arrived, at most %d at once, want 6 and 2", n, most.Load())
 	}
 }
 

@@ -84,7 +84,7 @@ func (s *service) wireDestinations() (err error) {
 	}
 	if c.AMQPURL != "" {
 		s.amqp, err = notify.NewAMQP(notify.AMQPConfig{
-			URL: string(c.AMQPURL), Allowed: s.mayAttempt, Log: s.log, OnUp: func() { s.dispatcher.Up(relay.CircuitBroker) },
+			URL: string(c.AMQPURL), Allowed: s.mayAttempt, Log: s.log, OnUp: func() { s.dispatcher.UpBroker() },
 			Replies: notify.Replies{Queue: s.ackQueue, Key: s.ackKey, Wanted: s.router.WantsReplies, Taker: s},
 		})
 		if err != nil {
