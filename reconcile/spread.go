@@ -26,6 +26,8 @@ func (l *leg) spread(instances []string) {
 		legs[i] = newLeg(f, &d)
 		if l.ordered() {
 			lines = append(lines, legs[i].line)
+		} else {
+			legs[i].line = sql.Line{} // it stands outside the order, as the one it comes from
 		}
 	}
 	if !f.state.taking {
