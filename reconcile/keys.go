@@ -124,33 +124,34 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 
 // takeKey takes the messages of one key in their order, as far as they can be had, and reports
 // whether the table may have more of them. Of a key that is read on after what is in
-// memory, one that nobody has rung for yet waits for its ring: another one that committed
-// before it with a lower sequence is rung for first.
+// memory, it stops before one that nobody has rung for yet, which waits for its ring: another
+// one that committed before it with a lower sequence is rung for first.
 func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry) (flights []*flight, short bool) {
-	passed := 0
+	short = len(rows) == key.Most
 	for i := range rows {
 		row := &rows[i]
 		id := row.Message.ID
 		en := wanted[id]
+		if en == nil && key.After > 0 && row.Message.DeliverAt.IsZero() && !e.registry.has(id) {
+			break // nor may those behind it go that are rung for in this moment
+		}
 		delete(wanted, id)
 		if en == nil {
-			if key.After > 0 && row.Message.DeliverAt.IsZero() && !e.registry.has(id) {
-				passed++
-				continue
-			}
 			if en = e.registry.claim(messageEntry(relay.Ring{ID: id, Key: key.Key}, false), 0); en == nil {
-				break // it is under way already, or there is no room: nothing may overtake it
+				short = true // it is under way already, or there is no room: nothing may overtake it
+				break
 			}
 			en.unflushed = true
 		}
 		f := e.judge(en, row)
 		if f == nil {
+			short = true
 			break
 		}
 		e.fly(f, row)
 		flights = append(flights, f)
 	}
-	if short = len(rows) == key.Most || len(flights)+passed < len(rows); short {
+	if short {
 		e.readLater(key.Key)
 	}
 	return flights, short
@@ -200,6 +201,7 @@ func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short
 			if short[key] {
 				e.readLater(key)
 			} else {
+				e.keyring.unsure(key) // nobody rings for it again
 				e.registry.add([]entry{keyEntry(key)})
 			}
 			continue

@@ -80,3 +80,20 @@ func TestAKeyIsReadFromItsLowestMessageForARingWithoutKey(t *testing.T) {
 		t.Errorf("took %v, more %v", got, short)
 	}
 }
+
+// What the snapshot shows before it is rung for is passed by nothing, not even by one whose
+// ring comes while the rows are gone through.
+func TestNothingPassesAMessageWhoseRingIsYetToCome(t *testing.T) {
+	t.Parallel()
+	e := keysEngine(t)
+	wanted := make(map[relay.ID]*entry)
+	rung := ring(e, "k")
+	keys := e.keysOf([]*entry{rung}, wanted)
+	behind := ring(e, "k") // the ring of the one before it came a moment after its row was looked at
+	rows := []sql.MessageRow{keyRow(rung.id.Message, 12), keyRow(relay.NewID(), 13), keyRow(behind.id.Message, 14)}
+	flights, _ := e.takeKey(keys[0], rows, wanted)
+	if got := seqs(flights); !slices.Equal(got, []int64{12}) {
+		t.Errorf("took %v", got)
+	}
+}
+

@@ -154,16 +154,18 @@ func noticesOf(ids []relay.ID) []string {
 }
 
 // Release gives up every lease of owner and says that the relay has ended, so that others
-// take over at once.
+// take over at once. Like Renew it locks the sign of life first: a renewal that was broken off
+// may still be under way in the server.
 func (s *Store) Release(ctx context.Context, owner relay.ID) error {
 	return s.inTx(ctx, "release leases", func(tx pgx.Tx) error {
+		if err := depart(ctx, tx, owner); err != nil {
+			return err
+		}
 		const free = `
 		update relay.lease l set owner = null, expires_at = '-infinity'
 		from (select shard from relay.lease where owner = $1 order by shard for update) mine
 		where l.shard = mine.shard`
-		if _, err := tx.Exec(ctx, free, [16]byte(owner)); err != nil {
-			return err
-		}
-		return depart(ctx, tx, owner)
+		_, err := tx.Exec(ctx, free, [16]byte(owner))
+		return err
 	})
 }
