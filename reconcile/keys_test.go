@@ -96,4 +96,3 @@ func TestNothingPassesAMessageWhoseRingIsYetToCome(t *testing.T) {
 		t.Errorf("took %v", got)
 	}
 }
-
