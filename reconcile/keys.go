@@ -94,10 +94,11 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 
 // keysOf lists the keys of the entries, each once, and the entries that stand for a
 // message. Those that stand for a key alone have done their duty, as have those of a key of
-// which enough is in memory: more of it would wait there too long.
+// which enough is in memory: more of it would wait there too long. A key of which something
+// has become due, or was rung for without its key, is read from its lowest message.
 func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sql.Key) {
 	for _, en := range entries {
-		if en.rekeyed {
+		if en.rekeyed || !en.rung && !en.isKey() {
 			e.keyring.unsure(en.key)
 		}
 	}
@@ -124,15 +125,15 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 
 // takeKey takes the messages of one key in their order, as far as they can be had, and reports
 // whether the table may have more of them. Of a key that is read on after what is in
-// memory, it stops before one that nobody has rung for yet, which waits for its ring: another
-// one that committed before it with a lower sequence is rung for first.
+// memory, it stops before one that nobody has registered yet, neither for its ring nor for its
+// time: another one that committed before it with a lower sequence is rung for first.
 func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry) (flights []*flight, short bool) {
 	short = len(rows) == key.Most
 	for i := range rows {
 		row := &rows[i]
 		id := row.Message.ID
 		en := wanted[id]
-		if en == nil && key.After > 0 && row.Message.DeliverAt.IsZero() && !e.registry.has(id) {
+		if en == nil && key.After > 0 && !e.registry.has(id) {
 			break // nor may those behind it go that are rung for in this moment
 		}
 		delete(wanted, id)

@@ -96,3 +96,38 @@ func TestNothingPassesAMessageWhoseRingIsYetToCome(t *testing.T) {
 		t.Errorf("took %v", got)
 	}
 }
+
+// What becomes due takes its place behind a lower one that committed late, and whose ring is
+// yet to come.
+func TestAKeyIsReadFromItsLowestMessageForOneThatIsDue(t *testing.T) {
+	t.Parallel()
+	e := keysEngine(t)
+	e.registry.add([]entry{{id: sql.DeliveryID{Message: relay.NewID()}, key: "k"}})
+	due := e.registry.takeKeyed(1)[0]
+	wanted := make(map[relay.ID]*entry)
+	keys := e.keysOf([]*entry{due}, wanted)
+	if len(keys) != 1 || keys[0].After != 0 {
+		t.Fatalf("read %+v", keys)
+	}
+	row := keyRow(due.id.Message, 12)
+	row.Message.DeliverAt = time.Now()
+	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(relay.NewID(), 10), row}, wanted)
+	if got := seqs(flights); !slices.Equal(got, []int64{10, 12}) {
+		t.Errorf("took %v", got)
+	}
+}
+
+// Nobody has registered it yet: the key was read for another one in the moment it became due.
+func TestWhatIsDueIsNotReadAhead(t *testing.T) {
+	t.Parallel()
+	e := keysEngine(t)
+	wanted := make(map[relay.ID]*entry)
+	rung := ring(e, "k")
+	keys := e.keysOf([]*entry{rung}, wanted)
+	due := keyRow(relay.NewID(), 13)
+	due.Message.DeliverAt = time.Now()
+	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(rung.id.Message, 12), due}, wanted)
+	if got := seqs(flights); !slices.Equal(got, []int64{12}) {
+		t.Errorf("took %v", got)
+	}
+}
