@@ -18,8 +18,10 @@ const (
 	// brokerConcurrency bounds the attempts under way to one destination of the broker: as
 	// many as may await their confirm, and some whose outcome is being taken.
 	brokerConcurrency = defaultAMQPWindow + 50
-	// housekeeping is how often waiting items are looked at.
-	housekeeping = 100 * time.Millisecond
+	// housekeeping is how often waiting items are looked at, idleHousekeeping how often it is
+	// looked whether there are any.
+	housekeeping     = 100 * time.Millisecond
+	idleHousekeeping = 500 * time.Millisecond
 	// cutOff is how much longer than its deadline an attempt may take before it is cancelled
 	// from outside.
 	cutOff = 2 * time.Second
@@ -145,16 +147,12 @@ func (d *Dispatcher) Wake() <-chan struct{} { return d.wake }
 
 // Run returns what waited too long to the table, until ctx ends.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	tick := time.NewTicker(housekeeping)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			d.expire(now)
+	for wait := idleHousekeeping; pause(ctx, wait); {
+		if wait = idleHousekeeping; d.expire(time.Now()) {
+			wait = housekeeping
 		}
 	}
+	return nil
 }
 
 // Stop starts no further attempt, waits for those under way until ctx ends, then cancels
@@ -340,8 +338,9 @@ func (d *Dispatcher) limit(s *relay.Subscriber) int {
 	return d.config.Concurrency
 }
 
-// expire parks what waited too long and forgets destinations that are no longer used.
-func (d *Dispatcher) expire(now time.Time) {
+// expire parks what waited too long and forgets destinations that are no longer used. It
+// reports whether anything still waits.
+func (d *Dispatcher) expire(now time.Time) (more bool) {
 	d.mu.Lock()
 	lanes := make([]*lane, 0, len(d.lanes))
 	for name, l := range d.lanes {
@@ -363,11 +362,13 @@ func (d *Dispatcher) expire(now time.Time) {
 			reason = relay.ReasonCircuitOpen
 		}
 		waited := l.expired(now)
+		more = more || l.queued() > 0
 		l.mu.Unlock()
 		for _, it := range waited {
 			it.done(parked(reason))
 		}
 	}
+	return more
 }
 
 func (d *Dispatcher) ring() {

@@ -225,9 +225,13 @@ func (e *Engine) landed(key string, seq int64, back bool) {
 // expireLines puts what has waited in memory for its key for a second into the table, until
 // ctx ends.
 func (e *Engine) expireLines(ctx context.Context) error {
-	for pause(ctx, maxKeyWait/10, nil) {
-		for _, l := range e.order.expired(time.Now().Add(-maxKeyWait)) {
+	for wait := idleEvery; pause(ctx, wait, nil); {
+		waited, more := e.order.expired(time.Now().Add(-maxKeyWait))
+		for _, l := range waited {
 			l.flight.note(l, parkedBehind())
+		}
+		if wait = idleEvery; more {
+			wait = maxKeyWait / 10
 		}
 	}
 	return nil

@@ -190,17 +190,22 @@ func (o *order) settled(l *leg, parked bool) (behind []*leg) {
 	return behind
 }
 
-// expired returns the legs that have waited in memory behind others since before a time.
-func (o *order) expired(before time.Time) (out []*leg) {
+// expired returns the legs that have waited in memory behind others since before a time, and
+// whether there are more that wait.
+func (o *order) expired(before time.Time) (out []*leg, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, at := range o.lines {
-		if len(at.queue) > 0 && at.queue[0].delivery.Since.Before(before) {
+		switch {
+		case len(at.queue) == 0:
+		case at.queue[0].delivery.Since.Before(before):
 			out = append(out, at.queue...)
 			at.queue, at.table = nil, true
+		default:
+			more = true
 		}
 	}
-	return out
+	return out, more
 }
 
 // drop empties the queue behind a head that is not attempted because the relay stops, and

@@ -10,12 +10,17 @@ import (
 const (
 	// refillEvery is how often parked circuits are asked for room, besides being told.
 	refillEvery = 100 * time.Millisecond
+	// idleEvery is how often that which happens ten times a second looks whether there is
+	// anything to do. Each look wakes a thread or two.
+	idleEvery = 500 * time.Millisecond
 	// lookEvery is how often the table is asked which circuits have something parked.
 	lookEvery = 10 * time.Second
 )
 
 // backlog knows the circuits for which deliveries are parked in the table.
 type backlog struct {
+	ready chan struct{} // receives when the first circuit is added, or the table is to be asked
+
 	mu     sync.Mutex
 	after  map[string]int64 // circuit: sequence up to which its parked rows were read
 	added  map[string]bool  // circuits added again since their position was asked for
@@ -23,12 +28,15 @@ type backlog struct {
 }
 
 func newBacklog() *backlog {
-	return &backlog{after: make(map[string]int64), added: make(map[string]bool)}
+	return &backlog{ready: make(chan struct{}, 1), after: make(map[string]int64), added: make(map[string]bool)}
 }
 
 func (b *backlog) add(circuits ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.after) == 0 && len(circuits) > 0 {
+		poke(b.ready)
+	}
 	for _, circuit := range circuits {
 		if _, known := b.after[circuit]; !known {
 			b.after[circuit] = 0
@@ -53,6 +61,13 @@ func (b *backlog) lookAgain() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.looked = time.Time{}
+	poke(b.ready)
+}
+
+func (b *backlog) empty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.after) == 0
 }
 
 // stale reports whether the table should be asked again, and notes that it is.
@@ -94,7 +109,7 @@ func (b *backlog) advance(circuit string, from, to int64, end bool) {
 // ctx ends.
 func (e *Engine) refill(ctx context.Context) error {
 	for {
-		if !pause(ctx, refillEvery, e.config.Dispatcher.Wake()) {
+		if !e.awaitRefill(ctx) {
 			return nil
 		}
 		if err := e.writer.waitHealthy(ctx); err != nil {
@@ -106,6 +121,25 @@ func (e *Engine) refill(ctx context.Context) error {
 		}
 		e.trouble.note("read parked deliveries", err)
 	}
+}
+
+// awaitRefill waits until it is worth asking for room, and returns false if ctx ends.
+func (e *Engine) awaitRefill(ctx context.Context) bool {
+	wake := e.config.Dispatcher.Wake()
+	if e.backlog.empty() {
+		timer := time.NewTimer(idleEvery)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-wake:
+			return true
+		case <-e.backlog.ready:
+		}
+	}
+	return pause(ctx, refillEvery, wake)
 }
 
 // RefillAll makes one round over the circuits with parked deliveries and registers as many

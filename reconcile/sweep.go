@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"relay"
@@ -74,25 +75,60 @@ func (e *Engine) SweepGroup(ctx context.Context, group int) (took time.Duration,
 }
 
 // sweepPlain sweeps the messages without a key, and returns how long its statements took.
+// The shards are walked along side by side: the oldest messages go first, and what stands
+// together in the table is read and written together.
 func (e *Engine) sweepPlain(ctx context.Context, group int) (took time.Duration, err error) {
 	g := e.config.Groups[group]
-	var at sql.Position
-	for {
+	walks := beginWalks(e.lease.Load().among(g.Shards))
+	for len(walks) > 0 {
 		limit, ok := e.sweepLimit(ctx, g)
 		if !ok {
 			return took, nil
 		}
+		turn := walks[:min(limit, len(walks))]
+		each := limit / len(turn)
 		begun := time.Now()
-		found, err := e.config.Store.SweepPending(ctx, e.lease.Load().among(g.Shards), at, limit)
+		found, err := e.config.Store.SweepPending(ctx, turn, each)
 		took += time.Since(begun)
 		if err != nil {
 			return took, err
 		}
-		if err := e.registerFound(ctx, e.witnesses[group], found); err != nil || len(found) < limit {
+		if err := e.registerFound(ctx, e.witnesses[group], found); err != nil {
 			return took, err
 		}
-		at = found[len(found)-1].At
+		walks = e.goOn(append(walks[len(turn):], walkOn(turn, found, each)...))
 	}
+	return took, nil
+}
+
+func beginWalks(shards []int16) []sql.Walk {
+	walks := make([]sql.Walk, len(shards))
+	for i, shard := range shards {
+		walks[i].Shard = shard
+	}
+	return walks
+}
+
+// walkOn returns the walks that may find more: those that found as many as they might.
+func walkOn(walks []sql.Walk, found []sql.Pending, each int) (on []sql.Walk) {
+	var last [relay.Shards]int64
+	var n [relay.Shards]int
+	for i := range found {
+		last[found[i].Shard] = found[i].Seq
+		n[found[i].Shard]++
+	}
+	for _, w := range walks {
+		if n[w.Shard] == each {
+			on = append(on, sql.Walk{Shard: w.Shard, After: last[w.Shard]})
+		}
+	}
+	return on
+}
+
+// goOn leaves out the walks of shards that are not this relay's any more.
+func (e *Engine) goOn(walks []sql.Walk) []sql.Walk {
+	own := e.lease.Load()
+	return slices.DeleteFunc(walks, func(w sql.Walk) bool { return !own.holds(w.Shard) })
 }
 
 // sweepKeys sweeps the keys that have pending messages, as sweepPlain does; the messages are

@@ -2,9 +2,12 @@ package reconcile
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"relay/sql"
 )
 
 // Rows that were left to the table had only the group swept that asked first, and that when
@@ -27,4 +30,15 @@ func TestWhatIsLeftHasAllGroupsSweepSoon(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A walk goes on behind what it found last, and is over when it found less than it might.
+func TestAWalkGoesOnUntilItFindsLess(t *testing.T) {
+	t.Parallel()
+	walks := []sql.Walk{{Shard: 3}, {Shard: 7, After: 40}, {Shard: 9}}
+	found := []sql.Pending{{Shard: 3, Seq: 1}, {Shard: 7, Seq: 41}, {Shard: 3, Seq: 5}}
+	want := []sql.Walk{{Shard: 3, After: 5}}
+	if got := walkOn(walks, found, 2); !slices.Equal(got, want) {
+		t.Errorf("goes on with %v, want %v", got, want)
+	}
 }

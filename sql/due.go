@@ -11,60 +11,59 @@ import (
 	"relay"
 )
 
-// Position is a place in the order of sweeping: the shards ascending, within each the
-// sequence of messages without a key, or the keys. The zero value is the beginning.
+// Position is a place in the order in which keys are swept: the shards ascending, within each
+// the keys. The zero value is the beginning.
 type Position struct {
 	Shard int16
-	Seq   int64
 	Key   string
+}
+
+// Walk is how far the sweep of a shard's messages without a key has come: behind a sequence.
+// Zero: it begins.
+type Walk struct {
+	Shard int16
+	After int64
 }
 
 // Pending is a pending message that a sweep found.
 type Pending struct {
 	relay.Ring
-	At Position
+	Shard int16
+	Seq   int64
 	// Untouched says that the row was never taken up before, as far as it shows.
 	Untouched bool
 }
 
-// Each shard is one walk along its part of the index, which stops at the limit.
+// Each shard is one walk along its part of the index, which stops at its limit.
 const sweepPending = `
 select x.id, x.shard, x.seq, x.finished_at is null
-from unnest($1::smallint[]) as s(shard)
+from unnest($1::smallint[], $2::bigint[]) as s(shard, after)
 cross join lateral (
 	select o.id, o.shard, o.seq, o.finished_at from relay.outbox o
-	where o.status = 'pending' and o.key is null and o.deliver_at is null and o.shard = s.shard
-		and o.seq > case when s.shard = $2::smallint then $3::bigint else 0 end
-	order by o.seq limit $4
+	where o.status = 'pending' and o.key is null and o.deliver_at is null and o.shard = s.shard and o.seq > s.after
+	order by o.seq limit $3
 ) x
-limit $4`
+order by x.seq`
 
-// SweepPending finds pending messages of the shards that have no key and are not delayed,
-// after a position, at most limit of them, in order.
-func (s *Store) SweepPending(ctx context.Context, shards []int16, after Position, limit int) ([]Pending, error) {
-	rows, err := s.pool.Query(ctx, sweepPending, shardsFrom(shards, after.Shard), after.Shard, after.Seq, limit)
+// SweepPending finds pending messages that have no key and are not delayed: of each walk the
+// next, at most each of them. They come in the order of their sequences, all shards together.
+func (s *Store) SweepPending(ctx context.Context, walks []Walk, each int) ([]Pending, error) {
+	shards, after := make([]int16, len(walks)), make([]int64, len(walks))
+	for i, w := range walks {
+		shards[i], after[i] = w.Shard, w.After
+	}
+	rows, err := s.pool.Query(ctx, sweepPending, shards, after, each)
 	if err != nil {
 		return nil, fmt.Errorf("sweep: %w", err)
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Pending, err error) {
-		err = row.Scan((*[16]byte)(&p.ID), &p.At.Shard, &p.At.Seq, &p.Untouched)
+		err = row.Scan((*[16]byte)(&p.ID), &p.Shard, &p.Seq, &p.Untouched)
 		return p, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sweep: %w", err)
 	}
 	return found, nil
-}
-
-// shardsFrom returns the shards from first on; the argument is in ascending order.
-func shardsFrom(shards []int16, first int16) []int16 {
-	out := make([]int16, 0, len(shards))
-	for _, shard := range shards {
-		if shard >= first {
-			out = append(out, shard)
-		}
-	}
-	return out
 }
 
 // Due is a message or delivery to be registered: a message has no subscription in its ID.

@@ -131,3 +131,45 @@ func passedBy(t *testing.T, s *Store, hot hotStatement) (n int) {
 	}
 	return n
 }
+
+// A sweep that took one shard after the other let the last messages of the first go before
+// the first of the last.
+func TestASweepFindsTheOldestOfAllShardsFirst(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin := db.Admin(t)
+	var ids []relay.ID
+	for range 400 {
+		ids = append(ids, insert(t, admin, "topic", "'t'"))
+	}
+	insert(t, admin, "topic, key", "'t', 'k'")
+	insert(t, admin, "topic, deliver_at", "'t', now()")
+	walks := make([]Walk, relay.Shards)
+	for i := range walks {
+		walks[i].Shard = int16(i)
+	}
+	const each = 2
+	seen := make(map[relay.ID]bool)
+	for round := 0; len(seen) < len(ids); round++ {
+		found, err := s.SweepPending(t.Context(), walks, each)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 0 || len(found) > each*len(walks) {
+			t.Fatalf("found %d in round %d", len(found), round)
+		}
+		for i, p := range found {
+			if i > 0 && p.Seq < found[i-1].Seq {
+				t.Errorf("%d comes after %d", p.Seq, found[i-1].Seq)
+			}
+			if p.Shard != relay.ShardOf(p.ID, "") || !slices.Contains(ids, p.ID) || seen[p.ID] {
+				t.Errorf("found %+v", p)
+			}
+			seen[p.ID] = true
+			walks[p.Shard].After = p.Seq
+		}
+		if round == 0 && !seen[ids[0]] {
+			t.Error("the oldest is not among the first")
+		}
+	}
+}

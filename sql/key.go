@@ -124,6 +124,17 @@ func (s *Store) SweepKeys(ctx context.Context, shards []int16, after Position, l
 	return keys, nil
 }
 
+// shardsFrom returns the shards from first on; the argument is in ascending order.
+func shardsFrom(shards []int16, first int16) []int16 {
+	out := make([]int16, 0, len(shards))
+	for _, shard := range shards {
+		if shard >= first {
+			out = append(out, shard)
+		}
+	}
+	return out
+}
+
 // Line is a key at one subscriber and instance: what is sent in order.
 type Line struct {
 	Subscription string

@@ -95,7 +95,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"lock open", lockOpen, []any{[16]byte(lease.Owner), shards, epochs, messages, subscriptions, instances}},
 		{"write open", writeOpen, arguments(lease, open)},
 		{"spread", spreadDeliveries, arguments(lease, open)},
-		{"sweep", sweepPending, []any{all, int16(0), int64(0), 500}},
+		{"sweep", sweepPending, []any{all, make([]int64, len(all)), 8}},
 		{"sweep keys", sweepKeys, []any{all, int16(0), "", 500}},
 		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), slices.Repeat([]int32{64}, len(all)), int64(1000), int64(100000), []int64{1, 2}}},
 		{"line states", lineStates, []any{subscriptions, instances, subscriptions}},

@@ -10,7 +10,7 @@ import (
 
 // handOverEvery is how often a relay looks whether the slot has become, or has ceased to
 // be, its own.
-const handOverEvery = 100 * time.Millisecond
+const handOverEvery = 250 * time.Millisecond
 
 // sharedStream is the doorbell of relays that share a database. One of them, decided by
 // the leases, holds the slot and rings the others; the others listen to it.

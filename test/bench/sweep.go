@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -55,15 +56,15 @@ func (r *report) emptySweep(ctx context.Context, d *database, n int) error {
 		return err
 	}
 	defer store.Close()
-	shards := make([]int16, 64)
+	shards, walks := make([]int16, relay.Shards), make([]sql.Walk, relay.Shards)
 	for i := range shards {
-		shards[i] = int16(i)
+		shards[i], walks[i].Shard = int16(i), int16(i)
 	}
 	const times = 101
 	var took []float64
 	for range times {
 		began := time.Now()
-		if _, err := store.SweepPending(ctx, shards, sql.Position{}, batch); err != nil {
+		if _, err := store.SweepPending(ctx, walks, batch/relay.Shards); err != nil {
 			return err
 		}
 		if _, err := store.SweepKeys(ctx, shards, sql.Position{}, batch); err != nil {
