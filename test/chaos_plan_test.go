@@ -47,7 +47,7 @@ func (f fault) receiver() string {
 
 // chaosFaults is all that may go wrong.
 func chaosFaults() []fault {
-	return slices.Concat(relayFaults(), postgresFaults(), rabbitFaults(), receiverFaults())
+	return slices.Concat(relayFaults(), postgresFaults(), settingFaults(), rabbitFaults(), receiverFaults())
 }
 
 // step is one fault at its time in a schedule.

@@ -20,7 +20,7 @@ func postgresFaults() []fault {
 		{"lose the connections to PostgreSQL for ever", "way to postgres", 0, 0, true, loseWay(toPostgres)},
 		{"slow way to PostgreSQL", "way to postgres", 1 * s, 3 * s, true, slowWay(toPostgres)},
 		{"end the relays' sessions", "sessions", 0, 0, false, admin("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'relay'")},
-		{"end the walsender", "slot", 0, 0, false, admin("select pg_terminate_backend(active_pid) from pg_replication_slots where active")},
+		{"end the walsender", "slot", 0, 0, false, admin(endWalsender)},
 		{"drop the slot", "slot", 0, 0, false, (*chaos).dropSlot},
 		{"drop the publication", "slot", 0, 0, false, admin("drop publication if exists relay")},
 		{"lock relay.outbox", "table", 1 * s, 4 * s, false, inTransaction("lock table relay.outbox in access exclusive mode")},

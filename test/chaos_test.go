@@ -195,6 +195,10 @@ func (c *chaos) heal() {
 			c.t.Fatal(err)
 		}
 	}
+	harness.Eventually(c.t, time.Minute, "the relays' role has its rights", func() bool {
+		_, err := c.admin.Exec(c.t.Context(), restoreRole)
+		return err == nil
+	})
 	if len(c.running()) == 0 {
 		c.t.Fatal("no relay is left")
 	}
