@@ -101,8 +101,14 @@ func (r *rabbitOutage) confirms(t testing.TB, more int) {
 	harness.Eventually(t, time.Minute, "the broker confirms", func() bool { return r.done(t) >= was+more })
 }
 
-// alarm lets the broker block whoever publishes. Messages wait, and another destination
-// does not notice.
+// alarmLasts is longer than heartbeats, a lease and every time-out of the relay.
+const alarmLasts = 2 * time.Minute
+
+// brokerWindow is how many publishes the relay has under way to one destination.
+const brokerWindow = 200
+
+// alarm lets the broker block whoever publishes, for minutes. Messages wait, and another
+// destination does not notice.
 func (r *rabbitOutage) alarm(t testing.TB) {
 	t.Helper()
 	watermark := func(share string) {
@@ -112,13 +118,21 @@ func (r *rabbitOutage) alarm(t testing.TB) {
 	}
 	watermark("0.00001")
 	r.relay.says("broker: failed: blocked by the broker")
-	for range 20 {
+	was, elsewhere := r.done(t), 0
+	for begun := time.Now(); time.Since(begun) < alarmLasts; <-time.After(time.Second) {
 		id := r.send(t, "topic, destination", "'t', $1", r.receiver.URL)
 		harness.Eventually(t, 5*time.Second, "another destination receives", func() bool { return r.receiver.accepted(id) == 1 })
+		elsewhere++
 	}
-	was := r.done(t)
-	<-time.After(2 * time.Second)
-	t.Logf("alarm: %d confirmed in 2 s, %d wait", r.done(t)-was, r.unfinished(t))
+	confirmed := r.done(t) - was - elsewhere
+	t.Logf("alarm: %d confirmed in %s, %d wait", confirmed, alarmLasts, r.unfinished(t))
+	if confirmed > 2*brokerWindow {
+		t.Errorf("%d were confirmed while the broker had blocked publishers", confirmed)
+	}
+	if n := r.text(t, "select count(*)::text from relay.delivery where status = 'waiting' and attempts > 0"); n != "0" {
+		t.Errorf("attempts were counted for %s messages that only wait", n)
+	}
+	r.relay.says("broker: failed: blocked by the broker")
 	watermark("0.4")
 	r.relay.says("broker: ok")
 }
