@@ -12,7 +12,7 @@ import (
 
 const (
 	// jobsEvery is how often a relay looks for jobs while none runs.
-	jobsEvery = 500 * time.Millisecond
+	jobsEvery = time.Second
 	// jobsMost is how many jobs go on at once; the youngest wait.
 	jobsMost = 16
 	// jobBatch is the most messages that one transaction of a job changes. A job with a rate

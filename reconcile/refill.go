@@ -13,8 +13,10 @@ const (
 	// idleEvery is how often that which happens ten times a second looks whether there is
 	// anything to do. Each look wakes a thread or two.
 	idleEvery = 500 * time.Millisecond
-	// lookEvery is how often the table is asked which circuits have something parked.
-	lookEvery = 10 * time.Second
+	// lookEvery is how often the table is asked which circuits have something parked, and
+	// lookAfterError how soon when it did not answer.
+	lookEvery      = 10 * time.Second
+	lookAfterError = 500 * time.Millisecond
 )
 
 // backlog knows the circuits for which deliveries are parked in the table.
@@ -62,6 +64,20 @@ func (b *backlog) lookAgain() {
 	defer b.mu.Unlock()
 	b.looked = time.Time{}
 	poke(b.ready)
+}
+
+// failed makes the table be asked again soon, but not at once.
+func (b *backlog) failed(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looked = now.Add(lookAfterError - lookEvery)
+}
+
+// untilLook returns how long it is until the table is to be asked again.
+func (b *backlog) untilLook(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.looked.Add(lookEvery).Sub(now)
 }
 
 func (b *backlog) empty() bool {
@@ -127,7 +143,7 @@ func (e *Engine) refill(ctx context.Context) error {
 func (e *Engine) awaitRefill(ctx context.Context) bool {
 	wake := e.config.Dispatcher.Wake()
 	if e.backlog.empty() {
-		timer := time.NewTimer(idleEvery)
+		timer := time.NewTimer(e.backlog.untilLook(time.Now()))
 		defer timer.Stop()
 		select {
 		case <-ctx.Done():
@@ -148,7 +164,7 @@ func (e *Engine) RefillAll(ctx context.Context) error {
 	if e.backlog.stale(time.Now()) {
 		circuits, err := e.config.Store.ParkedCircuits(ctx)
 		if err != nil {
-			e.backlog.lookAgain()
+			e.backlog.failed(time.Now())
 			return err
 		}
 		e.backlog.add(circuits...)
