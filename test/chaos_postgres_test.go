@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +26,8 @@ func postgresFaults() []fault {
 		{"drop the publication", "slot", 0, 0, false, admin("drop publication if exists relay")},
 		{"lock relay.outbox", "table", 1 * s, 4 * s, false, inTransaction("lock table relay.outbox in access exclusive mode")},
 		{"hold a transaction open", "transaction", 2 * s, 8 * s, false, inTransaction("insert into relay.outbox (topic) values ('rolled back')")},
+		{"promote a standby", "postgres", 1 * s, 3 * s, true, (*chaos).promote},
+		{"fill the disk", "postgres", 1 * s, 4 * s, true, (*chaos).fillDisk},
 		{"use up the connections", "connections", 2 * s, 4 * s, true, (*chaos).exhaust},
 	}
 }
@@ -88,6 +91,33 @@ func inTransaction(statement string) func(*chaos, int) (func() error, error) {
 			return nil, errors.Join(err, end())
 		}
 		return end, nil
+	}
+}
+
+// fillDisk leaves no room on the server's disk, and in every other case lets it need some for
+// WAL at once, for want of which it ends.
+func (c *chaos) fillDisk(pick int) (func() error, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("a small disk takes root")
+	}
+	free, err := fill(c.db.Server)
+	for range pick % 2 * 4 {
+		// It fails when the server has ended.
+		_, _ = admin("select pg_logical_emit_message(true, '', ''), pg_switch_wal()")(c, 0)
+	}
+	return func() error { return errors.Join(free(), c.revivePostgres()) }, err
+}
+
+// revivePostgres starts the server until it answers: one that is just ending is running yet.
+func (c *chaos) revivePostgres() error {
+	for tried := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		err := c.startPostgres()
+		if err == nil {
+			_, err = admin("select")(c, 0)
+		}
+		if err == nil || time.Since(tried) > faultLimit {
+			return err
+		}
 	}
 }
 

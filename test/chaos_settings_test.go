@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -18,6 +20,8 @@ func settingFaults() []fault {
 		{"take the right to replicate", "slot", 1 * s, 4 * s, false, altered("alter role relay noreplication; "+endWalsender, "alter role relay replication")},
 		{"take the table from the publication", "slot", 0, 0, false, admin("alter publication relay drop table relay.outbox")},
 		{"hold the slot", "slot", 1 * s, 4 * s, false, (*chaos).holdSlot},
+		{"invalidate the slot", "slot", 0, 0, false, (*chaos).invalidateSlot},
+		{"lower wal_level", "postgres", 1 * s, 4 * s, true, (*chaos).lowerWALLevel},
 		{"let the queue be full", "rabbitmq", 1 * s, 3 * s, false, (*chaos).fillQueue},
 	}
 }
@@ -25,9 +29,13 @@ func settingFaults() []fault {
 const (
 	endSessions  = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'relay' and backend_type = 'client backend'"
 	endWalsender = "select pg_terminate_backend(active_pid) from pg_replication_slots where active"
-	// restoreRole is what these faults may have left behind.
-	restoreRole = "alter role relay replication; alter role relay reset default_transaction_read_only; " + endSessions
 )
+
+// restore takes back what faults may have left behind.
+var restore = []string{
+	"alter system reset max_slot_wal_keep_size", "alter system reset synchronous_standby_names", "select pg_reload_conf()",
+	"alter role relay replication", "alter role relay reset default_transaction_read_only", endSessions,
+}
 
 // altered runs statements as the superuser at the beginning and others at the end.
 func altered(begin, end string) func(*chaos, int) (func() error, error) {
@@ -38,6 +46,43 @@ func altered(begin, end string) func(*chaos, int) (func() error, error) {
 	return func(c *chaos, _ int) (func() error, error) {
 		return func() error { return run(c, end) }, run(c, begin)
 	}
+}
+
+// lowerWALLevel restarts the server without logical decoding. It would not start with a
+// logical slot, so the relays must not make a new one when theirs is gone.
+func (c *chaos) lowerWALLevel(int) (func() error, error) {
+	raise := func() error { return c.restartWith("wal_level = 'logical'") }
+	if err := c.adminEach("alter role relay noreplication"); err != nil {
+		return nil, err
+	}
+	_, err := c.dropSlot(0)
+	if err == nil {
+		err = c.restartWith("wal_level = 'replica'")
+	}
+	if err != nil {
+		err = errors.Join(err, raise())
+	}
+	return raise, errors.Join(err, c.adminEach("alter role relay replication"))
+}
+
+// restartWith restarts the server with one more line of its configuration, of which the
+// last one on the same setting counts.
+func (c *chaos) restartWith(line string) error {
+	conf, err := os.OpenFile(filepath.Join(c.db.Server.Dir(), "data", "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = conf.WriteString(line + "\n")
+	return errors.Join(err, conf.Close(), c.db.Server.Stop("fast"), c.startPostgres())
+}
+
+// invalidateSlot leaves no room for the WAL that the slot holds, so that a checkpoint
+// invalidates it.
+func (c *chaos) invalidateSlot(int) (func() error, error) {
+	return nil, c.adminEach(
+		"alter system set max_slot_wal_keep_size = 0", "select pg_reload_conf()",
+		"select pg_logical_emit_message(true, '', ''), pg_switch_wal()", "checkpoint",
+		"alter system reset max_slot_wal_keep_size", "select pg_reload_conf()")
 }
 
 // holdSlot streams from the relay's slot as somebody else, who confirms nothing.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,12 +27,16 @@ var (
 	chaosFor  = flag.Duration("chaos.for", 25*time.Second, "how long TestChaos makes faults")
 )
 
+// chaosDisk is the size of the server's disk: room for what some minutes leave there.
+const chaosDisk = "600m"
+
 // chaos is a system of its own servers, with a proxy before each, while faults befall it.
 type chaos struct {
 	t          testing.TB
 	begun      time.Time
 	db         *harness.DB
 	admin      *pgxpool.Pool
+	standby    *replica
 	rabbit     *throwaway.Rabbit
 	receiver   *receiver
 	answer     atomic.Int64 // status of the endpoint, or hanging
@@ -40,6 +45,8 @@ type chaos struct {
 	toEndpoint *proxy
 	traffic    *traffic
 	env        []string // of every relay
+	// synchronous says that no transaction may end before the standby has it.
+	synchronous atomic.Bool
 
 	consumer     sync.WaitGroup
 	stopConsumer context.CancelFunc
@@ -89,10 +96,16 @@ func TestChaos(parallel *testing.T) {
 func newChaos(t testing.TB) *chaos {
 	t.Helper()
 	c := &chaos{t: t, begun: time.Now(), known: make(map[string]bool)}
-	server := harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{"max_connections": "70"}})
+	server := harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{
+		"max_connections": "70", "min_wal_size": "32MB", "max_wal_size": "32MB",
+	}})
+	if os.Geteuid() == 0 {
+		toSmallDisk(t, server, chaosDisk)
+	}
 	c.db = harness.NewDatabase(t, server)
 	prepare(t, c.db)
 	c.admin = c.db.Admin(t)
+	c.standby = newReplica(t)
 	c.rabbit = harness.OwnRabbit(t)
 	c.answer.Store(200)
 	c.receiver = newReceiver(t, c.answers)
@@ -118,7 +131,7 @@ func newChaos(t testing.TB) *chaos {
 // transaction is the n-th one of a worker: of one message or three, to one of the two
 // destinations, some of them keyed, delayed, rolled back or not waiting for the disk.
 func (c *chaos) transaction(worker, n int) transaction {
-	do := transaction{rollback: n%5 == 4, async: n%7 == 6}
+	do := transaction{rollback: n%5 == 4, async: n%7 == 6 && !c.synchronous.Load()}
 	one := checker.Message{Topic: "order.created", To: toHTTP}
 	if n%3 == 0 {
 		do.destination, one.To = "amqp:"+chaosExchange+"/", toAMQP
@@ -190,15 +203,12 @@ func why(err error) string {
 func (c *chaos) heal() {
 	c.traffic.end()
 	c.logf("healed")
-	for _, do := range []func() error{c.startPostgres, c.startRabbit, c.declare} {
+	for _, do := range []func() error{c.revivePostgres, c.startRabbit, c.declare} {
 		if err := do(); err != nil {
 			c.t.Fatal(err)
 		}
 	}
-	harness.Eventually(c.t, time.Minute, "the relays' role has its rights", func() bool {
-		_, err := c.admin.Exec(c.t.Context(), restoreRole)
-		return err == nil
-	})
+	harness.Eventually(c.t, time.Minute, "server and role are set as they were", func() bool { return c.adminEach(restore...) == nil })
 	if len(c.running()) == 0 {
 		c.t.Fatal("no relay is left")
 	}

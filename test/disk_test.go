@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -40,19 +41,29 @@ func toSmallDisk(t testing.TB, server *throwaway.Postgres, size string) {
 }
 
 // fill leaves no byte free on the server's disk, until free is called.
-func fill(t testing.TB, server *throwaway.Postgres) (free func()) {
-	t.Helper()
+func fill(server *throwaway.Postgres) (free func() error, err error) {
 	path := filepath.Join(server.Dir(), "data", "filler")
 	file, err := os.Create(path)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer file.Close()
+	free = func() error { return os.Remove(path) }
 	if _, err := io.Copy(file, zeros{}); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("the disk is not full: %v", err)
+		return free, fmt.Errorf("the disk is not full: %w", err)
+	}
+	return free, nil
+}
+
+// filled is fill where nothing may go wrong.
+func filled(t testing.TB, server *throwaway.Postgres) (free func()) {
+	t.Helper()
+	release, err := fill(server)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return func() {
-		if err := os.Remove(path); err != nil {
+		if err := release(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,13 +87,13 @@ func TestNothingIsSentWhileTheDiskIsFull(t *testing.T) {
 	s.relay = start(t, s.db, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
 	const n = 4000
 	s.burst(t, n)
-	free := fill(t, server)
+	free := filled(t, server)
 	s.relay.says("writing: failed: ", "No space left on device")
 	s.sendsNothing(t, n, 2*time.Second)
 	free()
 	s.delivers(t, 500)
 
-	free = fill(t, server)
+	free = filled(t, server)
 	harness.Eventually(t, 30*time.Second, "the server ends for want of WAL", func() bool {
 		_, err := s.admin.Exec(t.Context(), "select pg_logical_emit_message(true, '', ''), pg_switch_wal()")
 		return err != nil
