@@ -116,6 +116,12 @@ func (r *Router) BlocksOnDead(subscription string) bool {
 	return s != nil && s.BlockOnDead
 }
 
+// Unordered reports whether messages of the subscription may overtake each other.
+func (r *Router) Unordered(subscription string) bool {
+	s := r.routes.Load().byName[subscription]
+	return s != nil && s.Unordered
+}
+
 // Routes reports whether a message of the topic without a destination of its own has a
 // route.
 func (r *Router) Routes(topic string) bool {

@@ -47,15 +47,16 @@
 // routed in that order. A sequence is taken before the commit: a lower one that shows up late
 // was rung, or is found when the key is read from its lowest message again, as it is after
 // each sweep and wherever a ring may have been lost. Delayed ones are among them from the
-// moment they are due, whether their own timer has seen them yet or not. A line is in memory as long as something of it is under way. What
-// is behind a head that failed, or has waited for a second, is parked as key_blocked, and
-// only after the head's own outcome is written: else a crash in between would let it
-// overtake. As soon as the table holds something of a line, what is taken up later has to
-// wait there too. When a line leaves memory, the table's head is woken; after a start or a
-// takeover all lines are looked at, by a skip scan. A head is not woken while a message of
-// its key with a lower sequence is pending, which a crash may leave behind. Who ends a head by
-// hand makes the next one due in the same transaction: it is found as a retry is, by whoever
-// owns its shard then.
+// moment they are due, whether their own timer has seen them yet or not. A line is in memory
+// as long as something of it is under way or being written. What is behind a head that
+// failed, or has waited for a second, is parked as key_blocked, and only after the head's own
+// outcome is written: else a crash in between would let it overtake. As soon as the table
+// holds something of a line, what is taken up later has to wait there too. When nothing of a
+// line is under way any more, the table's head is woken, although later ones may still be on
+// their way into the table; after a start or a takeover all lines are looked at, by a skip
+// scan. A head is not woken while a message of its key with a lower sequence is pending,
+// which a crash may leave behind. Who ends a head by hand makes the next one due in the same
+// transaction: it is found as a retry is, by whoever owns its shard then.
 //
 // # Several subscribers
 //

@@ -22,9 +22,11 @@ type router interface {
 	Replace(version int64, all []*relay.Subscriber)
 	Version() int64
 	// Paused reports whether a circuit is that of a paused subscription, BlocksOnDead
-	// whether a message of the subscription that died holds its key.
+	// whether a message of the subscription that died holds its key, Unordered whether it
+	// has no order.
 	Paused(circuit string) bool
 	BlocksOnDead(subscription string) bool
+	Unordered(subscription string) bool
 	// WantsAcks reports whether consumers of a subscription acknowledge.
 	WantsAcks() bool
 	// Routes reports whether messages of a topic have a route; NoRoute is the reason of
@@ -126,7 +128,13 @@ func New(config Config) *Engine {
 		trouble:   troubles{log: config.Log},
 	}
 	e.writer = newWriter(e)
-	e.order = newOrder(func(l sql.Line) { e.waker.add(l) })
+	e.order = newOrder(func(l sql.Line, soon bool) {
+		if soon {
+			e.waker.later(l)
+		} else {
+			e.waker.add(l)
+		}
+	})
 	e.registry.onLanded = e.landed
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
 	e.registry.onLeft = e.left

@@ -47,7 +47,7 @@ func (e *Engine) readKeyed(ctx context.Context) error {
 func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
 	budget := e.registry.reserve(max(e.config.InFlightBytes/readers, e.config.MaxPayload))
 	if budget == 0 {
-		e.registry.leave(batch...)
+		e.leave(batch...)
 		return
 	}
 	begun := time.Now()
@@ -191,7 +191,7 @@ func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short
 	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.registry.leave(entries...)
+		e.leave(entries...)
 		return nil
 	}
 	for i := range rows {

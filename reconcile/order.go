@@ -12,8 +12,9 @@ import (
 // the head is sent. A line is in memory as long as something of it is under way; what waits
 // longer stands in the table, and the end of a line in memory wakes the table's head.
 type order struct {
-	// wake is called when a line has left memory and its table may hold a successor.
-	wake func(sql.Line)
+	// wake is called when nothing of a line is under way and its table may hold a successor:
+	// at once, or soon if the table has only got one more that waits.
+	wake func(id sql.Line, soon bool)
 
 	mu    sync.Mutex
 	lines map[sql.Line]*line
@@ -29,11 +30,11 @@ type line struct {
 	// now has to wait there too.
 	table bool
 	// first is the lowest sequence of the line that stood in the table when it came into
-	// memory. Zero: none did, or that is not known.
+	// memory, or when its head was last looked up. Zero: none did, or that is not known.
 	first int64
 }
 
-func newOrder(wake func(sql.Line)) *order {
+func newOrder(wake func(id sql.Line, soon bool)) *order {
 	return &order{wake: wake, lines: make(map[sql.Line]*line)}
 }
 
@@ -80,7 +81,7 @@ func (o *order) unpin(lines []sql.Line) {
 		wake := o.release(id)
 		o.mu.Unlock()
 		if wake {
-			o.wake(id)
+			o.wake(id, false)
 		}
 	}
 }
@@ -140,11 +141,24 @@ func (o *order) regained(shards *[relay.Shards]bool) {
 	}
 }
 
-// has reports whether a line is in memory.
-func (o *order) has(id sql.Line) bool {
+// idle reports whether what the table holds of a line may be looked up: the line is not in
+// memory, or all that is there are legs on their way into the table.
+func (o *order) idle(id sql.Line) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.lines[id] != nil
+	at := o.lines[id]
+	return at == nil || at.idle()
+}
+
+func (at *line) idle() bool { return at.table && at.busy == nil && len(at.queue) == 0 }
+
+// heads notes which is the lowest sequence of an idle line that the table holds now.
+func (o *order) heads(id sql.Line, first int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if at := o.lines[id]; at != nil && at.idle() {
+		at.first = first
+	}
 }
 
 // ended notes how the attempt for the head of a line ended, and returns the leg to dispatch
@@ -175,6 +189,7 @@ func (o *order) settled(l *leg, parked bool) (behind []*leg) {
 	o.mu.Lock()
 	at := o.lines[l.line]
 	at.table = at.table || parked
+	failed := at.busy == l && at.failing // it comes again by itself
 	if at.busy == l {
 		if at.failing {
 			at.table = true
@@ -182,10 +197,11 @@ func (o *order) settled(l *leg, parked bool) (behind []*leg) {
 		behind, at.queue = at.queue, nil
 		at.busy, at.failing = nil, false
 	}
-	wake := o.release(l.line)
+	last := o.release(l.line)
+	idle := at.idle() && !failed // although legs of it are on their way into the table
 	o.mu.Unlock()
-	if wake {
-		o.wake(l.line)
+	if last || idle {
+		o.wake(l.line, !last && parked)
 	}
 	return behind
 }

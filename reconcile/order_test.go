@@ -30,7 +30,7 @@ func enterAll(o *order, legs ...*leg) (admissions []admission) {
 
 func TestOnlyTheHeadOfALineIsSent(t *testing.T) {
 	t.Parallel()
-	o := newOrder(func(sql.Line) { t.Error("woken although the table holds nothing") })
+	o := newOrder(func(sql.Line, bool) { t.Error("woken although the table holds nothing") })
 	a, b, c := testLeg(true), testLeg(true), testLeg(true)
 	if got := enterAll(o, a, b, c); !slices.Equal(got, []admission{admitted, queued, queued}) {
 		t.Fatalf("admissions %v", got)
@@ -43,7 +43,7 @@ func TestOnlyTheHeadOfALineIsSent(t *testing.T) {
 			t.Fatalf("%d legs behind one that was accepted", len(behind))
 		}
 	}
-	if o.has(testLine) {
+	if o.lines[testLine] != nil {
 		t.Error("the line stays in memory")
 	}
 }
@@ -51,7 +51,11 @@ func TestOnlyTheHeadOfALineIsSent(t *testing.T) {
 func TestWhatIsBehindAFailedHeadWaitsUntilThatIsWritten(t *testing.T) {
 	t.Parallel()
 	woken := 0
-	o := newOrder(func(sql.Line) { woken++ })
+	o := newOrder(func(_ sql.Line, soon bool) {
+		if !soon {
+			woken++
+		}
+	})
 	a, b, later := testLeg(true), testLeg(true), testLeg(true)
 	enterAll(o, a, b)
 	if o.ended(a, false) != nil {
@@ -72,14 +76,14 @@ func TestWhatIsBehindAFailedHeadWaitsUntilThatIsWritten(t *testing.T) {
 		t.Fatal("woken while a leg was not written")
 	}
 	o.settled(testLeg(true), true)
-	if woken != 1 || o.has(testLine) {
+	if woken != 1 || o.lines[testLine] != nil {
 		t.Errorf("woken %d times", woken)
 	}
 }
 
 func TestWhatTheTableHoldsIsNotOvertaken(t *testing.T) {
 	t.Parallel()
-	o := newOrder(func(sql.Line) {})
+	o := newOrder(func(sql.Line, bool) {})
 	if fresh := o.pin([]sql.Line{testLine}); len(fresh) != 1 {
 		t.Fatal("a new line is not asked about")
 	}
@@ -89,11 +93,51 @@ func TestWhatTheTableHoldsIsNotOvertaken(t *testing.T) {
 	}
 }
 
+// The messages of a key that never cease wait in the table behind one that has failed. Each is in
+// memory until that is written, so that the line never leaves it, and yet goes on.
+func TestALineWhoseTrafficDoesNotCeaseGoesOn(t *testing.T) {
+	t.Parallel()
+	now, soon := 0, 0
+	o := newOrder(func(_ sql.Line, later bool) {
+		if later {
+			soon++
+		} else {
+			now++
+		}
+	})
+	head, next, last := testLeg(false), testLeg(false), testLeg(false)
+	for i, l := range []*leg{head, next, last} {
+		l.flight.message, l.flight.row = &relay.Message{Seq: int64(i + 1)}, &sql.DeliveryRow{KeyBlocked: true}
+	}
+	o.pin([]sql.Line{testLine})
+	o.learn(testLine, 1)
+	if o.enter(testLeg(true)) != refused || o.enter(head) != admitted {
+		t.Fatal("the head of the table does not go first")
+	}
+	if o.idle(testLine) {
+		t.Error("the table is looked at beside what is under way")
+	}
+	o.ended(head, true)
+	if o.settled(head, false); now != 1 || !o.idle(testLine) {
+		t.Errorf("woken %d times when the head had ended", now)
+	}
+	if o.enter(next) != refused {
+		t.Error("something is a head that the table was not asked about")
+	}
+	if o.settled(next, true); soon != 1 {
+		t.Errorf("to be woken soon %d times when one more waits", soon)
+	}
+	o.heads(testLine, 2)
+	if o.enter(last) != refused || o.enter(next) != admitted || o.enter(last) != queued {
+		t.Error("the new head of the table does not go")
+	}
+}
+
 // A crash or a stop may leave a delivery that waits behind a failed one without its row
 // saying so: it must not be sent because it looks like a head.
 func TestWhatIsNotTheFirstInTheTableIsNoHead(t *testing.T) {
 	t.Parallel()
-	o := newOrder(func(sql.Line) {})
+	o := newOrder(func(sql.Line, bool) {})
 	first, second := testLeg(false), testLeg(false)
 	first.flight.message, second.flight.message = &relay.Message{Seq: 1}, &relay.Message{Seq: 2}
 	second.flight.row = &sql.DeliveryRow{}
@@ -112,7 +156,7 @@ func TestWhatIsNotTheFirstInTheTableIsNoHead(t *testing.T) {
 // before whatever is read.
 func TestAShardThatCameBackHasItsLinesInTheTable(t *testing.T) {
 	t.Parallel()
-	o := newOrder(func(sql.Line) {})
+	o := newOrder(func(sql.Line, bool) {})
 	head, next := testLeg(true), testLeg(true)
 	enterAll(o, head)
 	var elsewhere, here [relay.Shards]bool
@@ -131,7 +175,7 @@ func TestAShardThatCameBackHasItsLinesInTheTable(t *testing.T) {
 // What the relay takes up while it stops must not look like a head beside what it has dropped.
 func TestNothingPassesWhatAStopHasDropped(t *testing.T) {
 	t.Parallel()
-	o := newOrder(func(sql.Line) {})
+	o := newOrder(func(sql.Line, bool) {})
 	head, next, later := testLeg(true), testLeg(true), testLeg(true)
 	enterAll(o, head, next)
 	if behind := o.drop(head); len(behind) != 1 || behind[0] != next {

@@ -70,7 +70,7 @@ func (e *Engine) nextBatch(ctx context.Context) []*entry {
 func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
 	budget := e.registry.reserve(max(e.config.InFlightBytes/readers, e.config.MaxPayload))
 	if budget == 0 {
-		e.registry.leave(batch...)
+		e.leave(batch...)
 		return
 	}
 	begun := time.Now()
@@ -108,7 +108,7 @@ func (e *Engine) take(ctx context.Context, budget int64, flights []*flight, begu
 	lines, err := e.prepare(ctx, flights, held)
 	if err != nil {
 		e.noteRead(ctx, err)
-		e.registry.leave(held...)
+		e.leave(held...)
 		return
 	}
 	now := time.Now()
@@ -202,12 +202,12 @@ func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql
 	rows, err := e.config.Store.ReadMessages(ctx, ids, *limits)
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.registry.leave(entries...)
+		e.leave(entries...)
 		return nil
 	}
 	if err := e.upTo(ctx, newest(rows)); err != nil {
 		e.noteRead(ctx, err)
-		e.registry.leave(entries...)
+		e.leave(entries...)
 		return nil
 	}
 	for i := range rows {
@@ -239,7 +239,7 @@ func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sq
 	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.registry.leave(entries...)
+		e.leave(entries...)
 		return nil
 	}
 	var ended []sql.DeliveryID
@@ -288,7 +288,7 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 	switch row.Verdict {
 	case sql.Readable, sql.TooLarge:
 	case sql.NoRoom:
-		e.registry.leave(en)
+		e.leave(en)
 		return nil
 	case sql.Unseen:
 		e.lookAgain(en)
@@ -323,7 +323,7 @@ func (e *Engine) lookAgain(en *entry) {
 		if en.rung && en.isMessage() {
 			e.unseen.add(en.id.Message, now)
 		}
-		e.registry.leave(en)
+		e.leave(en)
 		return
 	}
 	delay := min(2*time.Millisecond<<en.looks, 100*time.Millisecond)

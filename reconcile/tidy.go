@@ -61,7 +61,8 @@ func (e *Engine) giveUpAll(ctx context.Context) error {
 	}
 }
 
-// Retain removes the messages whose retention is over, in small batches.
+// Retain removes the messages whose retention is over, in small batches, for as long as
+// tidyEvery.
 func (e *Engine) Retain(ctx context.Context) error {
 	if e.config.Retention == 0 {
 		return nil
@@ -70,10 +71,10 @@ func (e *Engine) Retain(ctx context.Context) error {
 		return err
 	}
 	var from time.Time
-	for {
+	for until := time.Now().Add(tidyEvery); ; {
 		n, last, err := e.config.Store.Retain(ctx, e.config.Retention, from, tidyBatch)
 		e.config.Metrics.removed.Add(float64(n))
-		if err != nil || n < tidyBatch {
+		if err != nil || n < tidyBatch || time.Now().After(until) {
 			return err
 		}
 		from = last

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -16,8 +17,10 @@ const (
 	// message of its key pending, which may go to other subscribers alone, and when looking
 	// has failed.
 	wakeAgain = 200 * time.Millisecond
-	// wakeAhead is how many open deliveries of one line are read at once.
+	// wakeAhead is how many open deliveries of one line are read at once, wakeAlone how many
+	// if few lines are looked at.
 	wakeAhead = 16
+	wakeAlone = 128
 	// linesBatch is the most lines that one statement looks at.
 	linesBatch = 500
 )
@@ -28,12 +31,15 @@ type waker struct {
 
 	mu      sync.Mutex
 	lines   map[sql.Line]bool
-	walks   int      // how often a look at every line was asked for
-	walking bool     // the last of these goes on
-	after   sql.Line // as far as it has come
+	delayed map[sql.Line]bool // that are looked at in a while
+	walks   int               // how often a look at every line was asked for
+	walking bool              // the last of these goes on
+	after   sql.Line          // as far as it has come
 }
 
-func newWaker() *waker { return &waker{ready: make(chan struct{}, 1), lines: make(map[sql.Line]bool)} }
+func newWaker() *waker {
+	return &waker{ready: make(chan struct{}, 1), lines: make(map[sql.Line]bool), delayed: make(map[sql.Line]bool)}
+}
 
 // add asks for a look at lines; one without a key is none.
 func (w *waker) add(lines ...sql.Line) {
@@ -47,11 +53,27 @@ func (w *waker) add(lines ...sql.Line) {
 	poke(w.ready)
 }
 
-// later asks for a look at lines in a while.
-func (w *waker) later(lines []sql.Line) {
-	if len(lines) > 0 {
-		time.AfterFunc(wakeAgain, func() { w.add(lines...) })
+// later asks for a look at lines in a while; one without a key is none.
+func (w *waker) later(lines ...sql.Line) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	waited := len(w.delayed) > 0
+	for _, l := range lines {
+		if l.Key != "" {
+			w.delayed[l] = true
+		}
 	}
+	if !waited && len(w.delayed) > 0 {
+		time.AfterFunc(wakeAgain, w.addDelayed)
+	}
+}
+
+func (w *waker) addDelayed() {
+	w.mu.Lock()
+	maps.Copy(w.lines, w.delayed)
+	clear(w.delayed)
+	w.mu.Unlock()
+	poke(w.ready)
 }
 
 // all asks for a look at every line, after shards were taken over.
@@ -120,7 +142,7 @@ func (e *Engine) wakeLines(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.waker.later(crowded)
+		e.waker.later(crowded...)
 		e.trouble.note("wake keys", err)
 		if err != nil {
 			time.AfterFunc(wakeAgain, func() { poke(e.waker.ready) })
@@ -152,30 +174,40 @@ func (e *Engine) walkLines(ctx context.Context) error {
 	return nil
 }
 
-// wakeHeads registers, of each line that has nothing in memory, the first deliveries if
-// they wait for nothing but their key. It returns the lines whose heads found no room.
+// wakeHeads registers, of each line that has nothing under way in memory, the first
+// deliveries if they wait for nothing but their key. It returns the lines whose heads found no
+// room. Lines of a subscription without order are none: what waits of them goes.
 func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql.Line, err error) {
 	own := e.lease.Load()
-	idle := make([]sql.Line, 0, len(lines))
+	var idle, free []sql.Line
 	for _, l := range lines {
-		if own.holds(relay.ShardOf(relay.ID{}, l.Key)) && !e.order.has(l) {
+		switch {
+		case !own.holds(relay.ShardOf(relay.ID{}, l.Key)):
+		case e.config.Router.Unordered(l.Subscription):
+			free = append(free, l)
+		case e.order.idle(l):
 			idle = append(idle, l)
 		}
 	}
-	if len(idle) == 0 {
-		return nil, nil
+	if err := e.freeLines(ctx, free); err != nil || len(idle) == 0 {
+		return nil, err
 	}
-	heads, err := e.config.Store.LineHeads(ctx, idle, wakeAhead)
+	heads, err := e.config.Store.LineHeads(ctx, idle, ahead(idle))
 	if err != nil {
 		return nil, err
 	}
-	var early []sql.Line            // an earlier message of the key is pending
-	held := make(map[sql.Line]bool) // its head waits for something else
+	var early []sql.Line               // an earlier message of the key is pending
+	held := make(map[sql.Line]bool)    // its head waits for something else
+	learned := make(map[sql.Line]bool) // its head is known
 	for _, h := range heads {
 		l := sql.Line{Subscription: h.ID.Subscription, Instance: h.ID.Instance, Key: h.Key}
 		if held[l] || !h.Blocked || h.Dead && e.config.Router.BlocksOnDead(l.Subscription) {
 			held[l] = true
 			continue
+		}
+		if !learned[l] && !h.Earlier {
+			learned[l] = true
+			e.order.heads(l, h.Seq)
 		}
 		switch {
 		case h.Earlier:
@@ -188,6 +220,36 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql
 		}
 		held[l] = true
 	}
-	e.waker.later(early)
+	e.waker.later(early...)
 	return crowded, nil
+}
+
+// ahead is how many deliveries of each of the lines are read at once.
+func ahead(lines []sql.Line) int {
+	return max(wakeAhead, min(wakeAlone, linesBatch/len(lines)))
+}
+
+// freeLines makes due what still waits for its key although its subscription has no order any
+// more.
+func (e *Engine) freeLines(ctx context.Context, lines []sql.Line) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	n, err := e.config.Store.FreeLines(ctx, lines, ahead(lines))
+	if n > 0 {
+		e.due.now()
+		e.waker.later(lines...) // there may be more
+	}
+	return err
+}
+
+// leave leaves entries to the table that were to be read. A message is found by a sweep, but a
+// delivery that waits for nothing but its key by a look at its line alone.
+func (e *Engine) leave(entries ...*entry) {
+	for _, en := range entries {
+		if !en.isMessage() {
+			e.waker.later(sql.Line{Subscription: en.id.Subscription, Instance: en.id.Instance, Key: en.key})
+		}
+	}
+	e.registry.leave(entries...)
 }

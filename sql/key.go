@@ -198,6 +198,7 @@ func (s *Store) LineStates(ctx context.Context, lines []Line) ([]LineState, erro
 type Head struct {
 	ID      DeliveryID
 	Key     string
+	Seq     int64
 	Blocked bool // it waits for its key; otherwise it has a time or a circuit of its own
 	Dead    bool // an earlier delivery of its line is dead
 	// Earlier says that a message of its key with a lower sequence is pending: a crash kept
@@ -207,7 +208,7 @@ type Head struct {
 }
 
 const lineHeads = `
-select d.message_id, d.subscription, d.instance, d.key, coalesce(d.reason = 'key_blocked', false), exists (
+select d.message_id, d.subscription, d.instance, d.key, d.seq, coalesce(d.reason = 'key_blocked', false), exists (
 	select from relay.delivery x
 	where x.key is not null and x.subscription = d.subscription and x.instance = d.instance and x.key = d.key and x.status = 'dead' and x.delivered_at is null and x.seq < d.seq
 ), exists (
@@ -237,13 +238,39 @@ func (s *Store) LineHeads(ctx context.Context, lines []Line, most int) ([]Head, 
 		return nil, fmt.Errorf("read heads: %w", err)
 	}
 	heads, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h Head, err error) {
-		err = row.Scan((*[16]byte)(&h.ID.Message), &h.ID.Subscription, &h.ID.Instance, &h.Key, &h.Blocked, &h.Dead, &h.Earlier)
+		err = row.Scan((*[16]byte)(&h.ID.Message), &h.ID.Subscription, &h.ID.Instance, &h.Key, &h.Seq, &h.Blocked, &h.Dead, &h.Earlier)
 		return h, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read heads: %w", err)
 	}
 	return heads, nil
+}
+
+const freeLines = `
+with free as materialized (
+	select d.* from unnest($1::text[], $2::text[], $3::text[]) as w(subscription, instance, key)
+	cross join lateral (
+		select y.message_id, y.subscription, y.instance from relay.delivery y
+		where y.key is not null and y.subscription = w.subscription and y.instance = w.instance and y.key = w.key
+			and y.status in ('waiting', 'push_failed', 'handle_failed') and y.delivered_at is null
+			and y.reason = 'key_blocked'
+		order by y.seq limit $4 for update skip locked
+	) d
+)
+update relay.delivery d set reason = null, next_attempt_at = clock_timestamp(), updated_at = clock_timestamp()
+from free f
+where d.message_id = f.message_id and d.subscription = f.subscription and d.instance = f.instance`
+
+// FreeLines makes those deliveries of the lines due that wait for their key, at most most of
+// each, and returns how many they were.
+func (s *Store) FreeLines(ctx context.Context, lines []Line, most int) (n int64, err error) {
+	subscriptions, instances, keys := splitLines(lines)
+	tag, err := s.pool.Exec(ctx, freeLines, subscriptions, instances, keys, most)
+	if err != nil {
+		return 0, fmt.Errorf("free what waits for its key: %w", err)
+	}
+	return tag.RowsAffected(), nil
 }
 
 const unfinishedLines = `

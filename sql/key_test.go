@@ -41,6 +41,28 @@ func TestADelayedMessageIsReadInItsPlaceOnceItIsDue(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsForItsKeyIsFreed(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	if _, err := s.pool.Exec(t.Context(), `insert into relay.outbox (topic, key, status) select n::text, 'k', 'open' from generate_series(1, 6) n;
+		insert into relay.delivery (message_id, subscription, target, status, reason, next_attempt_at, circuit, shard, key, seq, due_at)
+			select id, 'sub', 'x', (case when topic = '1' then 'push_failed' else 'waiting' end)::relay.delivery_status,
+				case when topic = '6' then 'paused' when topic <> '1' then 'key_blocked' end,
+				case when topic = '1' then now() + interval '1 hour' end, 'c', shard, key, seq, now() from relay.outbox`); err != nil {
+		t.Fatal(err)
+	}
+	line := []Line{{Subscription: "sub", Key: "k"}, {Subscription: "other", Key: "k"}}
+	for _, want := range []int64{3, 1, 0} {
+		if n, err := s.FreeLines(t.Context(), line, 3); err != nil || n != want {
+			t.Errorf("%d are freed, want %d: %v", n, want, err)
+		}
+	}
+	var due int
+	if err := db.Admin(t).QueryRow(t.Context(), "select count(*) from relay.delivery where status = 'waiting' and reason is null and next_attempt_at <= now()").Scan(&due); err != nil || due != 4 {
+		t.Errorf("%d are due, want 4: %v", due, err)
+	}
+}
+
 func TestAHeadKnowsOfADelayedMessageBeforeIt(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)

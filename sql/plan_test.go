@@ -100,6 +100,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), slices.Repeat([]int32{64}, len(all)), int64(1000), int64(100000), []int64{1, 2}}},
 		{"line states", lineStates, []any{subscriptions, instances, subscriptions}},
 		{"line heads", lineHeads, []any{subscriptions, instances, subscriptions, 16}},
+		{"free lines", freeLines, []any{subscriptions, instances, subscriptions, 16}},
 		{"unfinished lines", unfinishedLines, []any{"", "", "", 500}},
 		{"due messages", dueMessages, []any{all, time.Unix(0, 0), 500}},
 		{"due deliveries", dueDeliveries, []any{all, time.Unix(0, 0), 500}},
