@@ -42,7 +42,7 @@ type Change struct {
 	// Taking says that the message was pending: its row is taken up by this change, together
 	// with the changes of all its other deliveries. Otherwise the message was open.
 	Taking bool
-	// MessageStatus, Outstanding and MessageError are the message's new state, meant for
+	// MessageStatus and Outstanding are the message's new state, meant for
 	// Taking alone: who takes up knows every delivery. A rejected message has no delivery:
 	// its change has an empty Delivery.Subscription.
 	MessageStatus relay.MessageStatus
@@ -100,7 +100,8 @@ const ownShards = `own as materialized (
 // A message that was taken up before and set back by hand may go elsewhere now. Its former
 // deliveries then count for nothing: one that is dead must not make the message dead again.
 // Its deliveries have no key if it stands outside the order of it; one that waits for its key
-// has been judged otherwise, and keeps it.
+// has been judged otherwise, and keeps it. Of the errors of several deliveries the message
+// has that of a dead one.
 const takeUp = `
 with ` + ownShards + `,
 locked as materialized (
@@ -120,8 +121,12 @@ message as (
 		status = l.message_status::relay.message_status,
 		outstanding = l.outstanding,
 		finished_at = case when l.message_status <> 'open' then clock_timestamp() end,
-		last_error = nullif(l.error, '')
-	from locked l where o.id = l.id
+		last_error = l.error
+	from (
+		select id, message_status, outstanding,
+			coalesce(max(nullif(error, '')) filter (where status = 'dead'), max(nullif(error, ''))) as error
+		from locked group by id, message_status, outstanding
+	) l where o.id = l.id
 ),
 attempt as (
 	insert into relay.attempt (message_id, subscription, instance, attempt, started_at, duration, outcome, response_code, error, response)
@@ -221,6 +226,7 @@ with locked as materialized (
 ),
 delivery as (
 	update relay.delivery d set
+		target = coalesce(nullif(l.target, ''), d.target), circuit = coalesce(nullif(l.circuit, ''), d.circuit),
 		status = l.status::relay.delivery_status, reason = nullif(l.reason, ''),
 		attempts = l.attempts, handle_attempts = l.handle_attempts,
 		next_attempt_at = case when l.next_us >= 0 then clock_timestamp() + l.next_us * interval '1 microsecond' end,
@@ -248,13 +254,25 @@ select $1::uuid, $2::smallint[], $3::bigint[]`
 
 // WriteTaken writes the changes of messages that were pending, all deliveries of each, in
 // one statement, and returns the messages that were written. One that was not is locked by
-// somebody, gone, no longer pending, or no longer this relay's.
+// somebody, gone, no longer pending, or no longer this relay's. The changes of one message
+// stand next to each other.
 func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
-	if anyAckable(changes) {
-		return s.writeTakenAcked(ctx, lease, changes)
+	if fansOut(changes) || anyAckable(changes) {
+		return s.writeTakenLocked(ctx, lease, changes)
 	}
 	rows, err := s.pool.Query(ctx, takeUp, arguments(lease, changes)...)
 	return collectIDs("take up messages", rows, err)
+}
+
+// fansOut reports whether a message has several changes. The statement looks for its row once
+// for each of them: if somebody let go of it in between, some would be written and others not.
+func fansOut(changes []Change) bool {
+	for i := 1; i < len(changes); i++ {
+		if changes[i].Delivery.Message == changes[i-1].Delivery.Message {
+			return true
+		}
+	}
+	return false
 }
 
 // WriteOpen writes the changes of deliveries of open messages, counts down what is

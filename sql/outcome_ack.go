@@ -43,8 +43,9 @@ func anyAckable(changes []Change) bool {
 	return false
 }
 
-// writeTakenAcked is WriteTaken for messages of which consumers may have acknowledged some.
-func (s *Store) writeTakenAcked(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
+// writeTakenLocked is WriteTaken for messages that have several deliveries, or of which
+// consumers may have acknowledged some: a statement of its own locks the messages.
+func (s *Store) writeTakenLocked(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
 	err = s.inTx(ctx, "take up messages", func(tx pgx.Tx) error {
 		ids := make([]relay.ID, len(changes))
 		for i := range changes {
@@ -56,8 +57,11 @@ func (s *Store) writeTakenAcked(ctx context.Context, lease Lease, changes []Chan
 		if err != nil || len(locked) == 0 {
 			return err
 		}
-		if changes, err = applyAcks(ctx, tx, only(changes, locked)); err != nil {
-			return err
+		changes = only(changes, locked)
+		if anyAckable(changes) {
+			if changes, err = applyAcks(ctx, tx, changes); err != nil {
+				return err
+			}
 		}
 		rows, err = tx.Query(ctx, takeUp, arguments(lease, changes)...)
 		written, err = collectIDs("take up messages", rows, err)

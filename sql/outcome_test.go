@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,6 +109,118 @@ func TestWriteSkipsALockedDelivery(t *testing.T) {
 	written, err = s.WriteOpen(t.Context(), lease, changes)
 	if err != nil || !slices.Contains(written, locked) {
 		t.Fatalf("wrote %v: %v", written, err)
+	}
+}
+
+// What made a message dead, or keeps it open, is told by the message, whichever of its
+// subscribers it was.
+func TestAMessageTellsTheErrorOfItsSubscribers(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	of := func(id relay.ID, subscription string, status relay.DeliveryStatus, message relay.MessageStatus, text string) Change {
+		c := taken(id, subscription, status)
+		c.MessageStatus, c.Error = message, text
+		if message == relay.MessageOpen {
+			c.Outstanding = 1
+		}
+		return c
+	}
+	for _, c := range []struct {
+		message     relay.MessageStatus
+		first, last relay.DeliveryStatus
+		errors      [2]string
+		want        string
+	}{
+		{relay.MessageDead, relay.DeliveryHandled, relay.DeliveryDead, [2]string{"", "gone"}, "gone"},
+		{relay.MessageDead, relay.DeliveryDead, relay.DeliveryHandled, [2]string{"gone", ""}, "gone"},
+		{relay.MessageDead, relay.DeliveryCancelled, relay.DeliveryDead, [2]string{"the instance is gone", "answered 410"}, "answered 410"},
+		{relay.MessageOpen, relay.DeliveryHandled, relay.DeliveryPushFailed, [2]string{"", "refused"}, "refused"},
+		{relay.MessageDone, relay.DeliveryHandled, relay.DeliveryHandled, [2]string{}, ""},
+	} {
+		id := insert(t, admin, "topic", "'t'")
+		changes := []Change{of(id, "a", c.first, c.message, c.errors[0]), of(id, "b", c.last, c.message, c.errors[1])}
+		if ids, err := s.WriteTaken(t.Context(), lease, changes); err != nil || len(ids) != 2 {
+			t.Fatalf("wrote %v: %v", ids, err)
+		}
+		var got string
+		if err := admin.QueryRow(t.Context(), "select coalesce(last_error, '') from relay.outbox where id = $1", [16]byte(id)).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got != c.want {
+			t.Errorf("%s after %v: last_error %q, want %q", c.message, c.errors, got, c.want)
+		}
+	}
+}
+
+// The default destination is the one of today: what waits for it, waits for its circuit.
+func TestADeliveryIsParkedAtItsPresentCircuit(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	change := failed(insert(t, admin, "topic", "'t'"), 0)
+	if _, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil {
+		t.Fatal(err)
+	}
+	change.Taking, change.Target, change.Circuit, change.Attempt = false, "http://new/", "http://new:80", nil
+	if _, err := s.WriteOpen(t.Context(), lease, []Change{change}); err != nil {
+		t.Fatal(err)
+	}
+	var target, circuit string
+	if err := admin.QueryRow(t.Context(), "select target, circuit from relay.delivery").Scan(&target, &circuit); err != nil {
+		t.Fatal(err)
+	}
+	if target != "http://new/" || circuit != "http://new:80" {
+		t.Errorf("target %s, circuit %s", target, circuit)
+	}
+}
+
+// A session holds messages and lets go of them while they are being taken up: each is written
+// with all of its deliveries, or not at all.
+func TestAMessageIsTakenUpWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	const n = 200
+	left := make(map[relay.ID][]Change)
+	for range n {
+		id := insert(t, admin, "topic", "'t'")
+		a, b := failed(id, time.Hour), failed(id, time.Hour)
+		a.Delivery.Subscription, b.Delivery.Subscription, a.Outstanding, b.Outstanding = "a", "b", 2, 2
+		left[id] = []Change{a, b}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var holding sync.WaitGroup
+	defer holding.Wait()
+	defer cancel()
+	holding.Go(func() {
+		for ctx.Err() == nil {
+			// It fails when the test has ended.
+			_, _ = admin.Exec(ctx, "select count(*) from (select from relay.outbox order by id for update) x")
+		}
+	})
+	for deadline := time.Now().Add(30 * time.Second); len(left) > 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d messages were always held", len(left))
+		}
+		var changes []Change
+		for _, both := range left {
+			changes = append(changes, both...)
+		}
+		written, err := s.WriteTaken(t.Context(), lease, changes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range written {
+			delete(left, id)
+		}
+	}
+	var torn int
+	if err := admin.QueryRow(t.Context(), "select count(*) from relay.outbox o where outstanding <> (select count(*) from relay.delivery d where d.message_id = o.id)").Scan(&torn); err != nil {
+		t.Fatal(err)
+	}
+	if torn > 0 {
+		t.Errorf("%d of %d messages lack a delivery", torn, n)
 	}
 }
 
