@@ -13,15 +13,16 @@ import (
 
 const (
 	// repliesPrefetch is how many replies the broker hands out before they are acked, and
-	// replyWorkers how many are taken at once.
+	// repliesAtOnce how many are being stored at once: the others wait for their turn, or
+	// until they may be tried again.
 	repliesPrefetch = 64
-	replyWorkers    = 8
+	repliesAtOnce   = 8
 	// repliesEvery is how often it is looked whether a subscription wants replies.
 	repliesEvery = 250 * time.Millisecond
 	// repliesAgain is when consuming is tried again, and a reply that cannot be stored.
 	repliesAgain = time.Second
 	// repliesSay is how often it may be said why that is: a lost connection words itself
-	// anew at each try, and there are several workers.
+	// anew at each try, and several replies are taken at once.
 	repliesSay = 10 * time.Second
 )
 
@@ -92,15 +93,12 @@ func (a *AMQP) consumeReplies(ctx context.Context, c *amqpConnection) error {
 		c.topology.forget(amqpEntity{queue: true, name: a.cfg.Replies.Queue})
 		return err
 	}
-	var workers sync.WaitGroup
-	for range replyWorkers {
-		workers.Go(func() {
-			for reply := range replies {
-				a.takeReply(ctx, reply)
-			}
-		})
+	var under sync.WaitGroup
+	turns := make(chan struct{}, repliesAtOnce)
+	for reply := range replies {
+		under.Go(func() { a.takeReply(ctx, reply, turns) })
 	}
-	workers.Wait()
+	under.Wait()
 	c.topology.forget(amqpEntity{queue: true, name: a.cfg.Replies.Queue})
 	return errors.New("the broker has ended the consumer: the queue was deleted, or the channel closed")
 }
@@ -108,10 +106,12 @@ func (a *AMQP) consumeReplies(ctx context.Context, c *amqpConnection) error {
 // takeReply acks a reply when it is stored, or can never be: what means nothing is counted
 // and dropped. While the database does not answer it waits here, not in a loop through the
 // broker, which would give it up after some rounds.
-func (a *AMQP) takeReply(ctx context.Context, reply amqp.Delivery) {
+func (a *AMQP) takeReply(ctx context.Context, reply amqp.Delivery, turns chan struct{}) {
 	body := reply.Body[:min(len(reply.Body), relay.MaxAckBody+1)]
 	for {
+		turns <- struct{}{}
 		_, err := a.cfg.Replies.Taker.Acknowledge(ctx, reply.CorrelationId, body)
+		<-turns
 		if err == nil {
 			// If the ack is lost the reply comes again and is a repetition.
 			_ = reply.Ack(false)

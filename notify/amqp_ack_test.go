@@ -39,14 +39,15 @@ func TestRepliesThatCannotBeStoredAreALineInTenSeconds(t *testing.T) {
 		taker := &awayUntil{until: time.Now().Add(time.Minute)}
 		a := &AMQP{cfg: AMQPConfig{Log: slog.New(slog.NewTextHandler(&log, nil)), Replies: Replies{Taker: taker}}}
 		var workers sync.WaitGroup
-		for range replyWorkers {
-			workers.Go(func() { a.takeReply(t.Context(), amqp.Delivery{}) })
+		turns := make(chan struct{}, 1)
+		for range repliesAtOnce {
+			workers.Go(func() { a.takeReply(t.Context(), amqp.Delivery{}, turns) })
 		}
 		workers.Wait()
 		if n := strings.Count(log.String(), "\n"); n != 6 || !strings.Contains(log.String(), "failures=80") {
 			t.Errorf("%d lines:\n%s", n, log.String())
 		}
-		if n := taker.tries.Load(); n < 61*replyWorkers {
+		if n := taker.tries.Load(); n < 61*repliesAtOnce {
 			t.Errorf("it was tried %d times", n)
 		}
 	})

@@ -78,6 +78,9 @@ func (l *lane) room(now time.Time) int {
 	if !l.circuit.admits(false, now) {
 		return 0
 	}
+	if l.rate != nil && l.rate.TokensAt(now)+float64(l.rate.Limit())*maxWait.Seconds() < 1 {
+		return 0 // it would wait longer than it may
+	}
 	fits := 2 * l.limit
 	if l.took > 0 {
 		fits = min(fits+1000, max(l.limit, int(maxWait/2*time.Duration(l.limit)/l.took)))

@@ -68,6 +68,37 @@ func TestTheBrokersReturnClosesTheCircuitsOfAllThatGoesOverIt(t *testing.T) {
 	})
 }
 
+// A backlog behind a rate of less than one a second was read and put back without a pause.
+func TestARateBelowOneASecondHasRoomWhenItIsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newTestDispatcher(4, func(context.Context, *relay.Delivery) relay.Outcome {
+			return relay.Outcome{Class: relay.ClassHandled}
+		})
+		var out outcomes
+		send := func() {
+			delivery := deliveryTo(t, "http://rated/")
+			delivery.Subscriber.Name, delivery.Subscriber.RateLimit = "rated", 0.1
+			d.Dispatch(delivery, false, out.done)
+			synctest.Wait()
+		}
+		send()
+		if room := d.Room("rated"); room != 0 {
+			t.Errorf("room for %d right after an attempt", room)
+		}
+		time.Sleep(9500 * time.Millisecond)
+		if room := d.Room("rated"); room != 1 {
+			t.Errorf("room for %d half a second before the next may go", room)
+		}
+		send()
+		time.Sleep(time.Second)
+		if out.count("handled ") != 2 {
+			t.Errorf("%v", out.all)
+		}
+		d.Stop(t.Context())
+	})
+}
+
 // A destination that lets every attempt run out of time was taken for one that is fast, and
 // given thousands of messages that waited a second in vain.
 func TestAttemptsWithoutAWordMakeADestinationSlow(t *testing.T) {

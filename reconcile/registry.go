@@ -25,6 +25,7 @@ type entry struct {
 	shard     int16 // once read
 	epoch     int64 // of the shard's lease when it was read
 	bytes     int64 // of its body, once read
+	body      *body // not nil: it shares the body with others, which count it together
 	since     time.Time
 	keyed     bool  // a message that the keyring counts
 	rekeyed   bool  // it was rung without its key, which may have let others of the key go before
@@ -32,6 +33,12 @@ type entry struct {
 	// held says that its outcome waits for somebody else: a session has locked its row, or
 	// the database refuses it.
 	held bool
+}
+
+// body is one that the deliveries of a message share which is written piece by piece.
+type body struct {
+	bytes int64
+	held  int // by how many entries
 }
 
 func (e *entry) isMessage() bool { return e.id.Subscription == "" }
@@ -171,11 +178,16 @@ func (r *registry) claim(e entry, beyond int) *entry {
 }
 
 // adopt registers a delivery whose message has been read already as an entry of its own,
-// beyond the bound if need be: it is in memory anyway.
+// beyond the bound if need be: it is in memory anyway. The message's body counts until the last
+// of them is gone.
 func (r *registry) adopt(id sql.DeliveryID, message *entry) *entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := &entry{id: id, key: message.key, rung: true, read: true, shard: message.shard, epoch: message.epoch, since: time.Now()}
+	if message.body == nil {
+		message.body = &body{bytes: message.bytes, held: 1}
+	}
+	message.body.held++
+	e := &entry{id: id, key: message.key, rung: true, read: true, shard: message.shard, epoch: message.epoch, body: message.body, since: time.Now()}
 	r.entries[id] = e
 	return e
 }
@@ -305,7 +317,14 @@ func (r *registry) drop(e *entry) bool {
 		return false
 	}
 	delete(r.entries, e.id)
-	r.bytes -= e.bytes
+	switch {
+	case e.body == nil:
+		r.bytes -= e.bytes
+	case e.body.held == 1:
+		r.bytes -= e.body.bytes
+	default:
+		e.body.held--
+	}
 	return true
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"relay"
+	"relay/sql"
 )
 
 func ringEntries(n int) []entry {
@@ -63,6 +64,30 @@ func TestRegistryAccountsForBytes(t *testing.T) {
 	r.leave(entries[1])
 	if n, bytes := r.size(); n != 1 || bytes != 0 {
 		t.Errorf("%d entries with %d bytes are left, want 1 with 0", n, bytes)
+	}
+}
+
+// The body of a message whose deliveries are written piece by piece is in memory until the last
+// of them has ended.
+func TestASharedBodyCountsUntilItsLastDeliveryIsGone(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(10, 1<<20)
+	r.add(ringEntries(1))
+	message := r.take(1)[0]
+	message.bytes = 1000
+	r.settle(0, []*entry{message})
+	var parts []*entry
+	for _, name := range []string{"a", "b"} {
+		parts = append(parts, r.adopt(sql.DeliveryID{Message: message.id.Message, Subscription: name}, message))
+	}
+	for i, e := range []*entry{message, parts[1], parts[0]} {
+		if _, bytes := r.size(); bytes != 1000 {
+			t.Errorf("%d bytes after %d of 3 are gone", bytes, i)
+		}
+		r.remove(e)
+	}
+	if n, bytes := r.size(); n != 0 || bytes != 0 {
+		t.Errorf("%d entries and %d bytes are left", n, bytes)
 	}
 }
 

@@ -27,6 +27,10 @@ const ackSubscriber = `substring(sha256(convert_to(d.subscription, 'UTF8') || '\
 // The message is locked by a statement of its own: the next one sees what a relay wrote that
 // had it before, and who writes an outcome after this transaction sees the acknowledgement.
 const (
+	// Whoever holds the message for long does not hold up the other acknowledgements, nor
+	// take the connections that the rest of the relay needs.
+	ackPatience = `set local lock_timeout = '200ms'`
+
 	lockAcked = `select status::text, shard from relay.outbox where id = $1 for update`
 
 	readAcked = `
@@ -60,12 +64,16 @@ type acked struct {
 }
 
 // RecordAck stores what a consumer said, for the owner of the message's shard to apply, and
-// says what becomes of it. The word is durable when it returns without an error.
+// says what becomes of it. The word is durable when it returns without an error. If somebody
+// holds the message for longer than a moment that is an error, and the word has to come again.
 func (s *Store) RecordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack) (result relay.AckResult, err error) {
 	err = s.inTx(ctx, "store an acknowledgement", func(tx pgx.Tx) error {
 		var at acked
 		var shard int16
-		err := tx.QueryRow(ctx, lockAcked, [16]byte(subject.Message)).Scan(&at.message, &shard)
+		lock := &pgx.Batch{}
+		lock.Queue(ackPatience)
+		lock.Queue(lockAcked, [16]byte(subject.Message)).QueryRow(func(row pgx.Row) error { return row.Scan(&at.message, &shard) })
+		err := tx.SendBatch(ctx, lock).Close()
 		if errors.Is(err, pgx.ErrNoRows) {
 			result = relay.AckUnknown
 			return nil

@@ -58,6 +58,40 @@ func found(t *testing.T, s *Store) (apply []AckRow, moot int) {
 	return apply, moot
 }
 
+// Somebody's session that holds messages takes neither the time nor the connections of others.
+func TestAnAcknowledgementDoesNotWaitForASession(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	var changes []Change
+	for range 2 {
+		changes = append(changes, ackable(insert(t, admin, "topic", "'t'"), relay.DeliveryAwaitingAck))
+	}
+	if _, err := s.WriteTaken(t.Context(), lease, changes); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), "select from relay.outbox where id = $1 for update", [16]byte(changes[0].Delivery.Message)); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	if got, err := s.RecordAck(t.Context(), subjectOf(changes[0], 1), saidHandled); err == nil {
+		t.Errorf("a message that is held: %s", got)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	record(t, s, subjectOf(changes[1], 1), saidHandled, relay.AckHandled)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	record(t, s, subjectOf(changes[0], 1), saidHandled, relay.AckHandled)
+}
+
 func TestTheKeyIsRandomAndOne(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)
