@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -130,18 +131,16 @@ func parseAMQPTarget(s string) (Target, error) {
 }
 
 // RoutingKeyFor returns the AMQP routing key of m at this target: the queue's name, or
-// the routing key with {topic} and {key} replaced, or the topic where none is given.
+// the routing key with {topic} and {key} replaced, or the topic where that leaves none.
 func (t Target) RoutingKeyFor(m *Message) string {
 	if t.Kind == TargetQueue {
 		return t.Queue
 	}
-	if t.RoutingKey == "" {
-		return m.Topic
+	key := t.RoutingKey
+	if strings.Contains(key, "{") {
+		key = strings.NewReplacer("{topic}", m.Topic, "{key}", m.Key).Replace(key)
 	}
-	if !strings.Contains(t.RoutingKey, "{") {
-		return t.RoutingKey
-	}
-	return strings.NewReplacer("{topic}", m.Topic, "{key}", m.Key).Replace(t.RoutingKey)
+	return cmp.Or(key, m.Topic)
 }
 
 // CircuitBroker is the circuit that all AMQP targets of one relay share.

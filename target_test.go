@@ -107,6 +107,10 @@ func TestRoutingKeyFor(t *testing.T) {
 			t.Errorf("%q: routing key %q, want %q", text, got, want)
 		}
 	}
+	target, _ := ParseTarget("amqp:events/{key}")
+	if got := target.RoutingKeyFor(&Message{Topic: "order.created"}); got != "order.created" {
+		t.Errorf("without a key: routing key %q, want the topic", got)
+	}
 }
 
 func TestInstancesOfLongTargetsAreShortAndApart(t *testing.T) {

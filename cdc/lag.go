@@ -44,8 +44,9 @@ func ReadLag(ctx context.Context, db *pgx.Conn, slot string) (Lag, error) {
 	return lag, nil
 }
 
-// HoldersFrom is the restart lag, in bytes, from which it is looked who holds WAL.
-const HoldersFrom = 64 << 20
+// HoldersFrom is the restart lag, in bytes, from which it is looked who holds WAL: a segment
+// of the usual size, the least that a server can remove.
+const HoldersFrom = 16 << 20
 
 // measure measures the lag of the slot for state and metrics, and looks for who holds WAL
 // if that is much. Where there is no slot, none lags.
@@ -114,7 +115,8 @@ func (h Holder) String() string {
 	return text + " (to mend it: " + h.Mend + ")"
 }
 
-// Prepared transactions hold no lock by a process, so they come from a view of their own.
+// Prepared transactions hold no lock by a process, so they come from a view of their own. A
+// transaction of a moment is nobody's that holds WAL: there is always one on a busy server.
 const selectHolders = `
 (select coalesce(x.gid, ''), coalesce(l.pid, 0),
         coalesce(a.usename || ', ' || a.application_name, x.owner, 'unknown'),
@@ -123,6 +125,7 @@ const selectHolders = `
  left join pg_prepared_xacts x on x.transaction = l.transactionid
  left join pg_stat_activity a on a.pid = l.pid
  where l.locktype = 'transactionid' and l.granted and l.mode = 'ExclusiveLock' and l.pid is distinct from pg_backend_pid()
+   and (coalesce(x.prepared, a.xact_start) < clock_timestamp() - interval '1 second') is not false
  order by age(l.transactionid) desc limit 3)
 union all
 (select '', 0, '', '', null, o.slot_name,

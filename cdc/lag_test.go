@@ -40,6 +40,7 @@ func TestLagIsToldApartAndItsHolderNamed(t *testing.T) {
 		return st.RestartLag > 4<<20 && st.ConfirmedLag >= 0 && st.ConfirmedLag < 1<<20
 	})
 	conn := b.connect(b.db.URL)
+	b.relay("select pg_sleep(1)") // those of a moment are not named
 	holders, err := Holders(t.Context(), conn, b.cfg.Slot)
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,9 @@ func (p Policy) Interval(d *relay.Delivery, attempts int) time.Duration {
 	return time.Duration(float64(interval) * (0.9 + 0.2*rand.Float64()))
 }
 
+// overdueBy is how long after the time at which it is to be given up a delivery is looked at.
+const overdueBy = 10 * time.Millisecond
+
 // unknownAfter is when a message whose outcome is unknown goes again. It counts no attempt.
 const unknownAfter = time.Second
 
@@ -107,11 +110,19 @@ func (p Policy) fail(c *sql.Change, d *relay.Delivery, s state, o relay.Outcome,
 		c.Error = p.gaveUp(o.Error)
 	default:
 		c.Status = status
-		c.NextAttempt = max(p.Interval(d, d.Attempt), o.RetryAfter)
+		c.NextAttempt = p.notLater(s, max(p.Interval(d, d.Attempt), o.RetryAfter))
 	}
 	if c.Status == relay.DeliveryDead && o.Gone {
 		vanish(c)
 	}
+}
+
+// notLater shortens the time until the next attempt to when the delivery is to be given up.
+func (p Policy) notLater(s state, d time.Duration) time.Duration {
+	if p.GiveUpAfter <= 0 {
+		return d
+	}
+	return min(d, max(0, time.Until(s.due.Add(p.GiveUpAfter)))+overdueBy)
 }
 
 // vanish cancels the delivery to an instance that does not exist any more: nobody can mend

@@ -86,6 +86,31 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
+// However long its intervals are, a delivery is looked at again when it is to be given up.
+func TestNoIntervalOutlastsGivingUp(t *testing.T) {
+	t.Parallel()
+	p := testPolicy()
+	for name, c := range map[string]struct {
+		due         time.Duration // ago
+		wait        time.Duration // asked for
+		least, most time.Duration
+	}{
+		"time is left":          {0, 30 * time.Minute, 30 * time.Minute, 30 * time.Minute},
+		"it is nearly over":     {59 * time.Minute, 30 * time.Minute, 59 * time.Second, time.Minute + overdueBy},
+		"a moment before it is": {time.Hour - time.Millisecond, 30 * time.Minute, 0, time.Millisecond + overdueBy},
+	} {
+		got := p.change(testDelivery(1), state{due: time.Now().Add(-c.due)}, relay.Outcome{Class: relay.ClassPushFailed, RetryAfter: c.wait})
+		if got.Status != relay.DeliveryPushFailed || got.NextAttempt < c.least || got.NextAttempt > c.most {
+			t.Errorf("%s: %s, next in %s, want %s to %s", name, got.Status, got.NextAttempt, c.least, c.most)
+		}
+	}
+	p.GiveUpAfter = 0
+	got := p.change(testDelivery(1), state{due: time.Now().Add(-time.Hour)}, relay.Outcome{Class: relay.ClassPushFailed, RetryAfter: time.Minute})
+	if got.NextAttempt != time.Minute {
+		t.Errorf("never given up: next in %s", got.NextAttempt)
+	}
+}
+
 func TestGivingUpNamesTheVariable(t *testing.T) {
 	t.Parallel()
 	got := testPolicy().change(testDelivery(1), state{due: time.Now().Add(-2 * time.Hour)}, relay.Outcome{Class: relay.ClassPushFailed, Error: "refused"})

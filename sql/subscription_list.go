@@ -90,3 +90,23 @@ func scanSubscriptionFacts(row pgx.CollectableRow) (f SubscriptionFacts, err err
 	}
 	return f, err
 }
+
+// SubscriptionTarget is where a subscription leads.
+type SubscriptionTarget struct {
+	Name   string
+	Target string // as stored: it may hold a password
+	Paused bool
+}
+
+// Subscriptions lists by name where all subscriptions lead.
+func (e *Examiner) Subscriptions(ctx context.Context) ([]SubscriptionTarget, error) {
+	rows, err := e.Conn.Query(ctx, "select name, target, paused from relay.subscription order by name")
+	if err != nil {
+		return nil, fmt.Errorf("list subscriptions: %w", denial(err))
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[SubscriptionTarget])
+	if err != nil {
+		return nil, fmt.Errorf("list subscriptions: %w", denial(err))
+	}
+	return list, nil
+}

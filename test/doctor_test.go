@@ -223,6 +223,35 @@ func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
 	diagnose(t, db.URL).names(t, "fail", "table", "row level security", "no force row level security")
 }
 
+func TestDoctorNamesWhatMendsTheSubscriptions(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	prepare(t, db)
+	receiver, nobody := newReceiver(t, nil), freeAddr(t)
+	admin := db.Admin(t)
+	diagnose(t, db.URL).names(t, "ok", "subscriptions", "0, and nothing is wrong", "")
+	add := func(name, target string, paused bool) {
+		t.Helper()
+		if _, err := admin.Exec(t.Context(), "insert into relay.subscription (name, topics, target, paused) values ($1, '{#}', $2, $3)", name, target, paused); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("good", receiver.URL+"/good", false)
+	add("later", "http://"+nobody+"/later", true)
+	diagnose(t, db.URL).names(t, "ok", "subscriptions", "2, and nothing is wrong", "")
+	add("down", "http://u:hunter2@"+nobody+"/down?token=hunter3", false)
+	add("down-too", "http://"+nobody+"/too", false)
+	add("odd", "ftp://example.org/", false)
+	add("audit", "amqp:/audit", false)
+	d := diagnose(t, db.URL)
+	d.names(t, "fail", "endpoints", "http://"+nobody+", of down, down-too: ", "relay subscriptions set down --target")
+	d.names(t, "fail", "subscriptions", "nothing is sent to odd: ", "relay subscriptions set odd --target")
+	d.names(t, "fail", "subscriptions", "what is for audit waits", "set RELAY_AMQP_URL")
+	if strings.Contains(d.output, "hunter") || strings.Contains(d.output, "later") {
+		t.Errorf("a secret, or what is paused, is printed:\n%s", d.output)
+	}
+}
+
 func TestDoctorWorksWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
 	nobody := freeAddr(t)

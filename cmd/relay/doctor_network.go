@@ -26,23 +26,17 @@ func (d *doctor) checkDestination(ctx context.Context) {
 	target := d.config.DefaultDestination
 	switch target.Kind {
 	case relay.TargetNone:
-		d.ok("destination", "RELAY_DEFAULT_DESTINATION is not set: a message that names no destination is rejected")
+		d.ok("destination", "RELAY_DEFAULT_DESTINATION is not set: a message that names no destination and matches no subscription is rejected")
 		return
 	case relay.TargetHTTP:
 	default:
 		d.ok("destination", "%s, on the broker", target)
 		return
 	}
-	mend := "start the endpoint, or set RELAY_DEFAULT_DESTINATION to where it is"
-	address, err := dial(ctx, target.URL)
-	switch {
-	case err != nil && isNotFound(err):
-		d.fail("destination", "correct the host's name in RELAY_DEFAULT_DESTINATION, or its DNS", "%s: %s", target, oneLine(err))
-	case err != nil && isCertificate(err):
-		d.fail("destination", "give the endpoint a certificate for its name that this machine trusts", "%s: %s", target, oneLine(err))
-	case err != nil:
+	if address, err := dial(ctx, target.URL); err != nil {
+		mend := mendEndpoint(err, "start the endpoint, or set RELAY_DEFAULT_DESTINATION to where it is")
 		d.fail("destination", mend, "%s: %s", target, oneLine(err))
-	default:
+	} else {
 		d.ok("destination", "%s answers at %s", target, address)
 	}
 	if len(d.config.HTTPSecrets) == 0 {
@@ -72,6 +66,18 @@ func dial(ctx context.Context, u *url.URL) (address string, err error) {
 	return conn.RemoteAddr().String(), conn.Close()
 }
 
+// mendEndpoint says what helps against an endpoint that was not reached; start is for one that
+// is not there.
+func mendEndpoint(err error, start string) string {
+	switch {
+	case isNotFound(err):
+		return "correct the host's name, or its DNS"
+	case isCertificate(err):
+		return "give the endpoint a certificate for its name that this machine trusts"
+	}
+	return start
+}
+
 func isNotFound(err error) bool {
 	var dns *net.DNSError
 	return errors.As(err, &dns)
@@ -85,7 +91,7 @@ func isCertificate(err error) bool {
 // checkBroker connects to the broker, if there is one to connect to.
 func (d *doctor) checkBroker() {
 	if d.config.AMQPURL == "" {
-		d.ok("broker", "RELAY_AMQP_URL is not set: messages for amqp: targets are rejected")
+		d.ok("broker", "RELAY_AMQP_URL is not set: rows that name an amqp: target are rejected, and what subscriptions send there waits")
 		return
 	}
 	conn, err := amqp.DialConfig(string(d.config.AMQPURL), amqp.Config{Dial: amqp.DefaultDial(dialLimit)})

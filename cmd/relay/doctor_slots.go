@@ -50,8 +50,8 @@ func (d *doctor) checkTrigger(ctx context.Context, examiner *sql.Examiner, serve
 	default:
 		d.ok("trigger", "relay.outbox has the trigger that rings")
 	}
-	if wanted && server.MaxPrepared > 0 {
+	if wanted {
 		d.warn("prepared", "set RELAY_CAPTURE=stream, or poll, if an application uses two-phase commit",
-			"PREPARE TRANSACTION fails in every transaction that has inserted a message (max_prepared_transactions is %d, RELAY_CAPTURE is notify)", server.MaxPrepared)
+			"with RELAY_CAPTURE=notify PREPARE TRANSACTION fails in every transaction that has inserted a message (max_prepared_transactions is %d)", server.MaxPrepared)
 	}
 }

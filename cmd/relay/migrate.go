@@ -13,7 +13,7 @@ type MigrateCmd struct {
 // schedule is what a consumer has to run now and then. The relay never does: it cannot know
 // for how long a consumer wants to tell duplicates.
 const schedule = `Let cron forget now and then what was received long ago:
-  psql "$DATABASE_URL" -c "call relay.forget_received('30 days')"
+  psql "$RELAY_DATABASE_URL" -c "call relay.forget_received('30 days')"
 `
 
 // Run creates the schema relay or brings it to this program's version.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"relay"
 	"relay/sql"
 )
 
@@ -85,12 +84,10 @@ func newListedSubscription(f sql.SubscriptionFacts) listedSubscription {
 	for _, interval := range f.Backoff {
 		s.Backoff = append(s.Backoff, interval.String())
 	}
-	target, err := relay.ParseTarget(f.Target)
+	_, err := subscriptionTarget(f.Target)
 	switch {
 	case err != nil:
-		s.State, s.Error = "invalid", "target: "+err.Error()
-	case target.Kind == relay.TargetSubscription:
-		s.State, s.Error = "invalid", "target: a subscription cannot lead to another one"
+		s.State, s.Error = "invalid", err.Error()
 	case f.Paused:
 		s.State = "paused"
 	}
