@@ -147,21 +147,21 @@ func (r *registry) push(e *entry) {
 	}
 }
 
-// fits registers an entry to be read unless it is registered already, and returns false if
+// fits registers an entry to be read unless it is registered already, which known says, or
 // there is no room for it.
-func (r *registry) fits(e entry) bool {
+func (r *registry) fits(e entry) (room, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.entries[e.id] != nil {
-		return true
+		return true, true
 	}
 	if len(r.entries) >= r.max {
-		return false
+		return false, false
 	}
 	e.since = time.Now()
 	r.entries[e.id] = &e
 	r.push(&e)
-	return true
+	return true, false
 }
 
 // claim registers an entry that is being read, and returns nil if it is registered already

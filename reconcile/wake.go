@@ -196,7 +196,13 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql
 	if err != nil {
 		return nil, err
 	}
-	var early []sql.Line               // an earlier message of the key is pending
+	return e.registerHeads(heads), nil
+}
+
+// registerHeads registers the first deliveries of lines, each line's in order, as far as they
+// wait for nothing but their key.
+func (e *Engine) registerHeads(heads []sql.Head) (crowded []sql.Line) {
+	var early []sql.Line               // an earlier message is on its way
 	held := make(map[sql.Line]bool)    // its head waits for something else
 	learned := make(map[sql.Line]bool) // its head is known
 	for _, h := range heads {
@@ -209,19 +215,23 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql
 			learned[l] = true
 			e.order.heads(l, h.Seq)
 		}
-		switch {
-		case h.Earlier:
+		held[l] = true
+		if h.Earlier {
 			e.registry.add([]entry{keyEntry(h.Key)})
 			early = append(early, l)
-		case !e.registry.fits(entry{id: h.ID, key: h.Key, rung: true}):
-			crowded = append(crowded, l)
-		default:
 			continue
 		}
-		held[l] = true
+		switch room, known := e.registry.fits(entry{id: h.ID, key: h.Key, rung: true}); {
+		case known: // perhaps on its way into the table: nothing behind it may go meanwhile
+			early = append(early, l)
+		case !room:
+			crowded = append(crowded, l)
+		default:
+			held[l] = false
+		}
 	}
 	e.waker.later(early...)
-	return crowded, nil
+	return crowded
 }
 
 // ahead is how many deliveries of each of the lines are read at once.
