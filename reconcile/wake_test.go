@@ -35,6 +35,13 @@ func TestALookAtEveryLineGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
+// isDelayed reports whether a line is to be looked at in a while.
+func isDelayed(w *waker, l sql.Line) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.delayed[l]
+}
+
 // The first of a line has just been put back into the table, and that is not yet settled: the
 // second would be sent, and the first after it.
 func TestNothingGoesBehindAHeadThatIsOnItsWayIntoTheTable(t *testing.T) {
@@ -46,8 +53,8 @@ func TestNothingGoesBehindAHeadThatIsOnItsWayIntoTheTable(t *testing.T) {
 	}
 	line := sql.Line{Subscription: "sub", Key: "k"}
 	first := e.registry.claim(entry{id: heads[0].ID, key: "k"}, 0)
-	if crowded := e.registerHeads(heads); len(crowded) != 0 || !e.waker.delayed[line] {
-		t.Errorf("crowded %v, looked at again: %v", crowded, e.waker.delayed)
+	if crowded := e.registerHeads(heads); len(crowded) != 0 || !isDelayed(e.waker, line) {
+		t.Errorf("crowded %v, or the line is not looked at again", crowded)
 	}
 	if got := e.registry.takeKeyed(3); len(got) != 0 {
 		t.Fatalf("%d are read", len(got))
@@ -60,5 +67,21 @@ func TestNothingGoesBehindAHeadThatIsOnItsWayIntoTheTable(t *testing.T) {
 	}
 	if !slices.Equal(got, []sql.DeliveryID{heads[0].ID, heads[1].ID, heads[2].ID}) {
 		t.Errorf("read %v, want all in order", got)
+	}
+}
+
+// No sweep finds a delivery that waits for nothing but its key.
+func TestWhatCouldNotBeReadIsLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	e := keysEngine(t)
+	line := sql.Line{Subscription: "sub", Key: "k"}
+	e.registry.add([]entry{{id: sql.DeliveryID{Message: relay.NewID(), Subscription: "sub"}, key: "k"}})
+	e.leave(e.registry.takeKeyed(1)...)
+	if n, _ := e.registry.size(); n != 1 || !isDelayed(e.waker, line) {
+		t.Errorf("%d in memory, or the line is not looked at again", n)
+	}
+	e.waker.addDelayed()
+	if lines := e.waker.take(); !slices.Equal(lines, []sql.Line{line}) || isDelayed(e.waker, line) {
+		t.Errorf("looked at: %v", lines)
 	}
 }
