@@ -30,7 +30,7 @@ func TestLagIsToldInWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.exec(t, "select pg_create_physical_replication_slot('abandoned', true)")
-	for range 3 { // 16 MB each
+	for range 6 { // 16 MB each
 		s.exec(t, "select pg_logical_emit_message(true, '', ''), pg_switch_wal()")
 	}
 	s.exec(t, "checkpoint")

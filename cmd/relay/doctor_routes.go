@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +99,7 @@ func (d *doctor) checkEndpoints(ctx context.Context, endpoints map[string]*endpo
 		})
 	}
 	_ = all.Wait() // none of them returns an error
-	for _, origin := range slices.SortedFunc(maps.Keys(refusals), cmp.Compare) {
+	for _, origin := range slices.Sorted(maps.Keys(refusals)) {
 		err, names := refusals[origin], endpoints[origin].names
 		d.fail("endpoints", mendEndpoint(err, "start it, or relay subscriptions set "+names[0]+" --target …"),
 			"%s, of %s: %s", origin, naming(names), oneLine(err))

@@ -12,7 +12,7 @@ import (
 // What a slot may hold back before it is worth a word, in bytes.
 const (
 	confirmedWarn = 64 << 20
-	restartWarn   = cdc.HoldersFrom // from there on /readyz names holders too
+	restartWarn   = 64 << 20 // less is usual on a busy server
 )
 
 // oldTransaction is the age from which an open transaction is worth a word.
@@ -89,7 +89,7 @@ func (d *doctor) judgeSlot(ctx context.Context, examiner *sql.Examiner, slot cdc
 	default:
 		d.ok("slot", "%s", what)
 	}
-	if slot.Lag.Restart > restartWarn {
+	if slot.Lag.Restart > cdc.HoldersFrom { // as /readyz does
 		d.checkHolders(ctx, examiner)
 	}
 }
