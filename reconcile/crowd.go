@@ -76,7 +76,7 @@ func (c *crowd) take(room func(circuit string) int, now time.Time) (out []*entry
 // holdBack keeps a message in memory for which its destination had no room just now, and
 // reports false if it has to be parked.
 func (f *flight) holdBack(l *leg, o relay.Outcome) bool {
-	if o.Pace == 0 || !f.state.taking || l.ordered() || len(f.legs) != 1 || f.engine.stopping.Load() {
+	if o.Pace == 0 || !f.state.taking || f.message.Key != "" || len(f.legs) != 1 || f.engine.stopping.Load() {
 		return false
 	}
 	e := f.engine
