@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"relay/test/harness"
+	"relay/throwaway"
 )
 
 // longestInsert is what the contract says an INSERT may wait for a migration.
@@ -172,6 +173,41 @@ func TestInsertsPassAMigrationThatWaits(t *testing.T) {
 			}
 			t.Logf("the longest INSERT took %s", longest)
 		})
+	}
+}
+
+// TestAMigrationEndsAVacuum: an automatic vacuum of a large table takes minutes, gives way only
+// to a session that has waited for a second, and begins again soon after.
+func TestAMigrationEndsAVacuum(t *testing.T) {
+	t.Parallel()
+	server := harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{
+		"fsync": "off", "autovacuum_naptime": "1s", "autovacuum_vacuum_cost_delay": "100ms", "autovacuum_vacuum_cost_limit": "1",
+	}})
+	db := harness.NewDatabase(t, server)
+	s := openAt(t, db.URL)
+	if err := migrateWith(t.Context(), s, outboxSequence.upTo(t, 4), silent); err != nil {
+		t.Fatal(err)
+	}
+	fillOld(t, db, 20_000)
+	if _, err := db.Admin(t).Exec(t.Context(), "update relay.outbox set last_error = 'x'"); err != nil {
+		t.Fatal(err)
+	}
+	vacuums := func() (n int) {
+		const statement = "select count(*) from pg_stat_progress_vacuum where relid = 'relay.outbox'::regclass"
+		if err := db.Admin(t).QueryRow(t.Context(), statement).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	harness.Eventually(t, 30*time.Second, "the table is vacuumed", func() bool { return vacuums() == 1 })
+	stop := inserting(t, db, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, _, err := s.Migrate(ctx); err != nil {
+		t.Error(err)
+	}
+	if longest := stop(); longest > longestInsert {
+		t.Errorf("an INSERT took %s", longest)
 	}
 }
 
