@@ -85,7 +85,7 @@ func TestADeathIsPublishedOnceAndInItsTransaction(t *testing.T) {
 	if n := count(); n != 2 {
 		t.Errorf("%d published after it died again, want 2", n)
 	}
-	die(insert(t, admin, "topic", "'relay.dead'"))
+	die(insert(t, admin, "topic, internal", "'relay.dead', true"))
 	if n := count(); n != 3 { // with the one that has just been inserted
 		t.Errorf("%d published, the death of a relay.dead message among them", n)
 	}
@@ -112,7 +112,7 @@ func TestAReplayOfEverythingLeavesOutTheDead(t *testing.T) {
 	s, db := open(t)
 	admin := db.Admin(t)
 	order := insert(t, admin, "topic, status", "'order.created', 'done'")
-	alert := insert(t, admin, "topic, status", "'relay.dead', 'done'")
+	alert := insert(t, admin, "topic, status, internal", "'relay.dead', 'done', true")
 	for pattern, want := range map[string][]relay.ID{"#": {order}, "*.*": {order}, "relay.#": {alert}, "relay.dead": {alert}, "order.#": {order}} {
 		if got := find(t, s, MessageFilter{ReplayTo: "sub", Topics: []string{pattern}}); !slices.Equal(got, want) {
 			t.Errorf("%s: found %v, want %v", pattern, got, want)

@@ -9,7 +9,6 @@ import (
 	"net"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/tern/v2/migrate"
 )
 
 //go:embed migrations/*.sql
@@ -19,48 +18,42 @@ var outboxFiles embed.FS
 var inboxFiles embed.FS
 
 // sequence is one series of migrations. A database may have either or both, made in any
-// order: each has a table that records which of its files ran.
+// order: each has a table that records how far it is.
 type sequence struct {
 	name         string // in errors
-	files        embed.FS
+	files        fs.FS
 	folder       string
-	versionTable string
+	versionTable string // in the schema relay
 }
 
 var (
-	outboxSequence = sequence{name: "schema", files: outboxFiles, folder: "migrations", versionTable: "relay.schema_version"}
-	inboxSequence  = sequence{name: "inbox", files: inboxFiles, folder: "migrations/inbox", versionTable: "relay.inbox_version"}
+	outboxSequence = sequence{name: "schema", files: outboxFiles, folder: "migrations", versionTable: "schema_version"}
+	inboxSequence  = sequence{name: "inbox", files: inboxFiles, folder: "migrations/inbox", versionTable: "inbox_version"}
 )
-
-// migrationLock is the key of the advisory lock under which the schema itself is made; the
-// migrations take one of their own.
-const migrationLock = 0x72656c6179 // "relay"
-
-// connectUnbounded opens a connection outside of the pool whose statements take as long as
-// they take: others may be migrating a large table, and the caller waits for them.
-func (s *Store) connectUnbounded(ctx context.Context) (*pgx.Conn, error) {
-	config := s.pool.Config().ConnConfig
-	config.DialFunc = (&net.Dialer{}).DialContext
-	for _, timeout := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
-		config.RuntimeParams[timeout] = "0"
-	}
-	return pgx.ConnectConfig(ctx, config)
-}
 
 // Migrate creates the schema relay or brings it to this program's version, and returns the
 // versions before and after. It is idempotent, moves forward only, and several relays may
 // call it at once: they wait for each other. A schema newer than this program is an error.
-// The inbox comes along, unless somebody else keeps it: the relay itself does not need it.
+// The inbox comes along, unless another role keeps it: the relay itself does not need it.
+//
+// Applications may insert meanwhile, and wait for at most a moment. Whatever ends a call
+// before its time, the next one goes on with the step that was not finished.
 func (s *Store) Migrate(ctx context.Context) (from, to int32, err error) {
+	return s.MigrateReporting(ctx, func(StepReport) {})
+}
+
+// MigrateReporting is Migrate that reports each step when it begins and whenever it has to
+// be tried again.
+func (s *Store) MigrateReporting(ctx context.Context, report func(StepReport)) (from, to int32, err error) {
 	err = s.migrating(ctx, func(conn *pgx.Conn) error {
-		if from, to, err = outboxSequence.migrate(ctx, conn); err != nil {
+		if from, to, err = outboxSequence.migrate(ctx, conn, report); err != nil {
 			return err
 		}
 		kept, err := inboxKeptByOthers(ctx, conn)
 		if err != nil || kept {
 			return err
 		}
-		_, _, err = inboxSequence.migrate(ctx, conn)
+		_, _, err = inboxSequence.migrate(ctx, conn, report)
 		return err
 	})
 	return from, to, err
@@ -69,22 +62,28 @@ func (s *Store) Migrate(ctx context.Context) (from, to int32, err error) {
 // MigrateInbox is Migrate for relay.inbox and relay.receive() alone, which consumers use in
 // a database of their own, with or without an outbox.
 func (s *Store) MigrateInbox(ctx context.Context) (from, to int32, err error) {
+	return s.MigrateInboxReporting(ctx, func(StepReport) {})
+}
+
+// MigrateInboxReporting is to MigrateInbox what MigrateReporting is to Migrate.
+func (s *Store) MigrateInboxReporting(ctx context.Context, report func(StepReport)) (from, to int32, err error) {
 	err = s.migrating(ctx, func(conn *pgx.Conn) error {
-		from, to, err = inboxSequence.migrate(ctx, conn)
+		from, to, err = inboxSequence.migrate(ctx, conn, report)
 		return err
 	})
 	return from, to, err
 }
 
-// migrating passes on a connection for migrations, to a database that has the schema relay.
+// migrating passes on a connection that alone may migrate, to a database that has the
+// schema relay.
 func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) error {
-	conn, err := s.connectUnbounded(ctx)
+	conn, err := s.connectToMigrate(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := ensureSchema(ctx, conn); err != nil {
-		return fmt.Errorf("migrate: create schema relay: %w", err)
+	if err := waitForLock(ctx, conn, migrationLock); err != nil {
+		return fmt.Errorf("migrate: wait for another relay that migrates: %w", err)
 	}
 	if err := migrate(conn); err != nil {
 		return fmt.Errorf("migrate: %w", err)
@@ -92,30 +91,67 @@ func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) er
 	return nil
 }
 
-// migrate runs the files that have not run yet.
-func (q sequence) migrate(ctx context.Context, conn *pgx.Conn) (from, to int32, err error) {
-	m, err := migrate.NewMigrator(ctx, conn, q.versionTable)
+// connectToMigrate opens a connection outside of the pool. Its statements take as long as
+// they take, except where a step says otherwise, and names mean what PostgreSQL brings.
+func (s *Store) connectToMigrate(ctx context.Context) (*pgx.Conn, error) {
+	config := s.pool.Config().ConnConfig
+	config.DialFunc = (&net.Dialer{}).DialContext
+	for _, plans := range []string{"enable_seqscan", "enable_bitmapscan", "plan_cache_mode"} {
+		delete(config.RuntimeParams, plans)
+	}
+	for _, timeout := range []string{"statement_timeout", "lock_timeout"} {
+		config.RuntimeParams[timeout] = "0"
+	}
+	config.RuntimeParams["search_path"] = "pg_catalog, pg_temp"
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// migrate runs the steps that have not run yet.
+func (q sequence) migrate(ctx context.Context, conn *pgx.Conn, report func(StepReport)) (from, to int32, err error) {
+	files, err := readMigrations(q.files, q.folder)
 	if err != nil {
 		return 0, 0, err
 	}
-	files, err := fs.Sub(q.files, q.folder)
+	r := stepRunner{conn: conn, versionTable: q.versionTable, report: report}
+	err = keepingOlderOut(ctx, conn, func() error {
+		if from, err = q.prepare(ctx, conn, r); err != nil {
+			return err
+		}
+		return r.runAll(ctx, withoutSteps(files))
+	})
+	if to = int32(len(files)); err == nil && from > to {
+		err = fmt.Errorf("the %s is at version %d, this program knows %d: run a relay of the version that migrated it, or a newer one", q.name, from, to)
+	}
+	if err == nil {
+		err = r.runAll(ctx, files)
+	}
 	if err != nil {
-		return 0, 0, err
-	}
-	if err := m.LoadMigrations(files); err != nil {
-		return 0, 0, err
-	}
-	if from, err = m.GetCurrentVersion(ctx); err != nil {
-		return 0, 0, err
-	}
-	to = int32(len(m.Migrations))
-	if from > to {
-		return from, from, fmt.Errorf("the %s is at version %d, this program knows %d: run a relay of the version that migrated it, or a newer one", q.name, from, to)
-	}
-	if err := m.Migrate(ctx); err != nil {
-		return from, from, migrationError(err)
+		return from, from, err
 	}
 	return from, to, nil
+}
+
+// prepare makes the schema and the table of versions, and returns the version.
+func (q sequence) prepare(ctx context.Context, conn *pgx.Conn, r stepRunner) (version int32, err error) {
+	if err := ensureSchema(ctx, conn); err != nil {
+		return 0, fmt.Errorf("create schema relay: %w", err)
+	}
+	if err := r.ensureTable(ctx); err != nil {
+		return 0, fmt.Errorf("prepare relay.%s: %w", q.versionTable, err)
+	}
+	version, _, err = r.position(ctx)
+	return version, err
+}
+
+// ensureSchema creates the schema. IF NOT EXISTS would need the right to create even if
+// there is nothing to do.
+func ensureSchema(ctx context.Context, conn *pgx.Conn) error {
+	var exists bool
+	if err := conn.QueryRow(ctx, "select to_regnamespace('relay') is not null").Scan(&exists); err != nil || exists {
+		return err
+	}
+	_, err := conn.Exec(ctx, "create schema relay")
+	return err
 }
 
 // newest returns the version that this program brings a database to.
@@ -147,30 +183,6 @@ func inboxKeptByOthers(ctx context.Context, conn *pgx.Conn) (kept bool, err erro
 	}
 	need, err := inboxSequence.newest()
 	return have > need, err
-}
-
-// migrationError drops the statement's whole text, which the tool puts into its error.
-func migrationError(err error) error {
-	var e migrate.MigrationPgError
-	if errors.As(err, &e) {
-		return fmt.Errorf("%s: %w", e.MigrationName, e.PgError)
-	}
-	return err
-}
-
-// ensureSchema creates the schema under an advisory lock, since IF NOT EXISTS alone fails
-// when two sessions race, and needs the right to create even if there is nothing to do.
-func ensureSchema(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, "select pg_advisory_lock($1)", int64(migrationLock)); err != nil {
-		return err
-	}
-	defer conn.Exec(context.WithoutCancel(ctx), "select pg_advisory_unlock($1)", int64(migrationLock))
-	var exists bool
-	if err := conn.QueryRow(ctx, "select to_regnamespace('relay') is not null").Scan(&exists); err != nil || exists {
-		return err
-	}
-	_, err := conn.Exec(ctx, "create schema relay")
-	return err
 }
 
 // SchemaVersion returns the version that the database is at, and the one this program

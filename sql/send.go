@@ -68,10 +68,14 @@ func refusal(err error) error {
 		"outbox_topic_length":        "the topic must have 1 to 255 bytes",
 		"outbox_key_length":          "the key must have 1 to 1024 bytes",
 		"outbox_content_type_length": "the content type must have 1 to 255 bytes",
+		"outbox_source_length":       "the source must have at most 255 bytes",
+		"outbox_destination_length":  "the destination must have at most 2048 bytes",
+		"outbox_headers":             "the headers must have at most 65536 bytes, as JSON",
+		"outbox_topic_reserved":      "topics that begin with \"relay.\" are for the relay's own messages: choose another topic",
 	}[pg.ConstraintName]
 	switch {
 	case words != "":
-	case pg.Code == "22P02", pg.ConstraintName == "outbox_payload_json":
+	case pg.Code == "22P02":
 		words = "the payload is not valid JSON, which the content type promises"
 	case NotMigrated(err):
 		words = "there is no table relay.outbox: run relay migrate"

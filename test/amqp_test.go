@@ -152,7 +152,7 @@ func TestAMQPRefusals(t *testing.T) {
 		"a long source":                       {"topic, source", "'t', repeat('s', 300)", "rejected", "", "255"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			id := s.send(t, c.columns, c.values)
+			id := s.sendUnlimited(t, c.columns, c.values)
 			s.waitStatus(t, id, c.status)
 			const last = "select coalesce(d.last_error, o.last_error) from relay.outbox o left join relay.delivery d on d.message_id = o.id where o.id = $1"
 			if says := s.text(t, last, id); !strings.Contains(says, c.says) {

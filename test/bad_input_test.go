@@ -40,7 +40,7 @@ func TestBadRowsAreRejectedAndNeighboursAreNot(t *testing.T) {
 	}
 	ids := make([]string, len(cases))
 	for i, c := range cases {
-		ids[i] = s.send(t, c.columns, c.values)
+		ids[i] = s.sendUnlimited(t, c.columns, c.values)
 	}
 	good := s.send(t, "topic", "'t'")
 	s.waitStatus(t, good, "done")
@@ -64,8 +64,8 @@ func TestALongDestinationStopsNobody(t *testing.T) {
 	s := newSystem(t, "RELAY_EGRESS_ALLOW=loopback", "RELAY_BACKOFF=100ms")
 	failing := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return false })
 	query := "/?q=" + s.text(t, "select string_agg(md5(n::text), '') from generate_series(1, 200) n")
-	good := s.send(t, "topic, destination", "'t', $1", s.receiver.URL+query)
-	bad := s.send(t, "topic, destination", "'t', $1", failing.URL+query)
+	good := s.sendUnlimited(t, "topic, destination", "'t', $1", s.receiver.URL+query)
+	bad := s.sendUnlimited(t, "topic, destination", "'t', $1", failing.URL+query)
 	neighbour := s.send(t, "topic", "'t'")
 	s.waitStatus(t, good, "done")
 	s.waitStatus(t, neighbour, "done")

@@ -27,11 +27,11 @@ func (c MigrateCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer store.Close()
-	migrate, what, advice := store.Migrate, "the schema relay", ""
+	migrate, what, advice := store.MigrateReporting, "the schema relay", ""
 	if c.InboxOnly {
-		migrate, what, advice = store.MigrateInbox, "relay.inbox", schedule
+		migrate, what, advice = store.MigrateInboxReporting, "relay.inbox", schedule
 	}
-	from, to, err := migrate(ctx)
+	from, to, err := migrate(ctx, reportSteps(log))
 	if err != nil {
 		return err
 	}

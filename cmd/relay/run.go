@@ -23,7 +23,7 @@ func (c RunCmd) Run(ctx context.Context, app *App) error {
 // prepare brings the schema to this program's version, or checks that it is there.
 func (s *service) prepare(ctx context.Context, migrate bool) error {
 	if migrate {
-		from, to, err := s.store.Migrate(ctx)
+		from, to, err := s.store.MigrateReporting(ctx, reportSteps(s.log))
 		if err == nil && from != to {
 			s.log.Info("migrated the schema", "from", from, "to", to)
 		}
