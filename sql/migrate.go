@@ -86,10 +86,13 @@ func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) er
 	if err := ensureSchema(ctx, conn); err != nil {
 		return fmt.Errorf("migrate: create schema relay: %w", err)
 	}
+	if err := refuseForeignCode(ctx, conn, foreignTriggers); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
 	if err := migrate(conn); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	return nil
+	return secure(ctx, conn)
 }
 
 // migrate runs the files that have not run yet.
