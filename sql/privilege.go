@@ -17,6 +17,7 @@ type Privilege struct {
 	Name    string // SELECT, INSERT, …
 	Grantee string // empty: PUBLIC
 	Grantor string
+	Owner   string // of the object
 	// Grantable: the role may grant it to others.
 	Grantable bool
 	// Ours: the role that asks has the rights of the object's owner.
@@ -49,7 +50,8 @@ with object as (
 	from pg_type t left join pg_class c on c.oid = t.typrelid
 	where t.typnamespace = to_regnamespace('relay') and t.typcategory <> 'A' and (c.oid is null or c.relkind = 'c')
 )
-select o.kind, o.name, o.part, x.privilege_type, coalesce(r.rolname::text, ''), pg_get_userbyid(x.grantor)::text, x.is_grantable,
+select o.kind, o.name, o.part, x.privilege_type, coalesce(r.rolname::text, ''), pg_get_userbyid(x.grantor)::text,
+	pg_get_userbyid(o.owner)::text, x.is_grantable,
 	pg_has_role(o.owner, 'usage'),
 	exists (
 		select from pg_default_acl d cross join lateral aclexplode(d.defaclacl) y
@@ -102,14 +104,23 @@ func (p Privilege) Role() string {
 	return quoteName(p.Grantee)
 }
 
-// Revoke returns the statement that takes the privilege away.
+// Revoke returns the statement that takes the privilege away, or the grant option alone where
+// relay grant gives the privilege without it.
 func (p Privilege) Revoke() string {
-	name := strings.ToLower(p.Name)
+	what := strings.ToLower(p.Name)
 	if p.Column != "" {
-		name += " (" + p.Column + ")"
+		what += " (" + p.Column + ")"
 	}
-	return "revoke " + name + " on " + p.Kind + " " + p.Object + " from " + p.Role()
+	plain := p
+	plain.Grantable = false
+	if p.Grantable && plain.Documented() {
+		what = "grant option for " + what
+	}
+	return "revoke " + what + " on " + p.Kind + " " + p.Object + " from " + p.Role()
 }
+
+// Documented reports whether relay grant gives roles such a privilege.
+func (p Privilege) Documented() bool { return p.Sending() || p.Receiving() }
 
 // Sending reports whether the privilege is one that Grant gives: to insert messages, and to
 // read the id of them.
