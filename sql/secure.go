@@ -94,10 +94,12 @@ func (f Foreign) String() string {
 	return f.Object + " uses " + f.Uses + ", which belongs to role " + quoteName(f.Owner)
 }
 
-// foreignTriggers selects what runs when migrations write rows, foreignCode all there is.
+// foreignCode selects all there is; foreignTriggers what roles attached to tables and no
+// migration takes off, which must not run while migrations write rows.
 const (
-	foreignTriggers = "d.classid in ('pg_trigger'::regclass, 'pg_rewrite'::regclass, 'pg_policy'::regclass)"
 	foreignCode     = "true"
+	foreignTriggers = `(d.classid = 'pg_trigger'::regclass and d.refclassid = 'pg_proc'::regclass
+		or d.classid in ('pg_rewrite'::regclass, 'pg_policy'::regclass))`
 )
 
 // selectForeign lists what the schema's objects depend on that belongs to another role, and
