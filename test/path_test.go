@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -148,4 +149,26 @@ func connect(t testing.TB, url string) *pgx.Conn {
 	}
 	t.Cleanup(func() { _ = conn.Close(t.Context()) })
 	return conn
+}
+
+// TestAnAdministratorMakesTheSchema: without a stream the relay's role needs no right to
+// create anything in the database.
+func TestAnAdministratorMakesTheSchema(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	for _, statement := range []string{"revoke create on database " + db.Name + " from relay", "create schema relay authorization relay"} {
+		if _, err := db.Admin(t).Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prepare(t, db)
+	r := newReceiver(t, nil)
+	for _, capture := range []string{"notify", "poll"} {
+		p := start(t, db, "RELAY_CAPTURE="+capture, "RELAY_DEFAULT_DESTINATION="+r.URL)
+		id := insertRow(t, db.App(t), "topic, payload", "'t', '{}'")
+		harness.Eventually(t, 30*time.Second, "the message is delivered", func() bool { return r.accepted(id) == 1 })
+		if err := p.stop(30 * time.Second); err != nil {
+			t.Error(err)
+		}
+	}
 }
