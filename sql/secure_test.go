@@ -211,3 +211,75 @@ func TestMigrateKeepsConsumers(t *testing.T) {
 		t.Errorf("a message that was received is new: %t, %v", first, err)
 	}
 }
+
+// TestEveryFunctionIsBoundOrHasAPath holds for every function that a migration or
+// RELAY_CAPTURE=notify makes: its body is bound, or its search path is fixed. A procedure
+// that commits can have neither, and sets the path in its body.
+func TestEveryFunctionIsBoundOrHasAPath(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	rows, err := s.pool.Query(t.Context(), `
+		select p.oid::regprocedure::text from pg_proc p
+		where p.pronamespace = 'relay'::regnamespace and p.prosqlbody is null
+			and not 'search_path=pg_catalog, pg_temp' = any (coalesce(p.proconfig, '{}'))
+			and not (p.prokind = 'p' and p.prosrc ~ '\mbegin\s+set local search_path = pg_catalog, pg_temp;'
+				and p.prosrc !~ 'commit;(?!\s+set local search_path = pg_catalog, pg_temp;)')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loose, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(loose) > 0 {
+		t.Errorf("%v look names up by their caller's search path: %v", loose, err)
+	}
+}
+
+// TestNewIDIsInlined: an INSERT pays for no function call.
+func TestNewIDIsInlined(t *testing.T) {
+	t.Parallel()
+	for _, major := range []int{15, 18} {
+		db := harness.DatabaseOn(t, major)
+		s := openAt(t, db.URL)
+		if _, _, err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := db.Relay(t).Query(t.Context(), "explain verbose insert into relay.outbox (topic) values ('t')")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if plan := strings.Join(lines, "\n"); err != nil || strings.Contains(plan, "new_id") || !strings.Contains(plan, "set_bit") {
+			t.Errorf("%d: %v\n%s", major, err, plan)
+		}
+	}
+}
+
+// TestGrantBesideAnothersInbox: what the owner of the inbox granted is not for the relay to
+// take back, nor a reason to fail.
+func TestGrantBesideAnothersInbox(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	keeper := openAt(t, db.AdminURL)
+	if _, _, err := keeper.MigrateInbox(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	do(t, db.Admin(t), "grant usage, create on schema relay to relay with grant option")
+	s := openAt(t, db.URL)
+	if _, _, err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := keeper.GrantInbox(t.Context(), "app", "stock"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Grant(t.Context(), "app"); err != nil {
+		t.Fatal(err)
+	}
+	do(t, db.App(t), "select relay.receive('stock', gen_random_uuid())", "insert into relay.outbox (topic) values ('t')")
+	if err := keeper.GrantInbox(t.Context(), "app", "billing"); err != nil {
+		t.Fatal(err)
+	}
+	do(t, db.App(t), "select relay.receive('billing', gen_random_uuid())", "insert into relay.outbox (topic) values ('t')")
+	do(t, db.Admin(t), "grant select on relay.inbox to app")
+	if err := s.Grant(t.Context(), "app"); err == nil || !strings.Contains(err.Error(), "SELECT on table relay.inbox") {
+		t.Errorf("a privilege that the relay cannot take back: %v", err)
+	}
+}
