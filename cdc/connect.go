@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+
+	"relay/sql"
 )
 
 const (
@@ -25,9 +27,8 @@ func adopt(cfg *pgconn.Config) {
 	if params == nil {
 		params = make(map[string]string)
 	}
-	params["application_name"] = "relay"
+	maps.Copy(params, sql.CommonSettings())
 	params["DateStyle"] = "ISO, MDY"
-	params["TimeZone"] = "UTC"
 	params["statement_timeout"] = "0"
 	params["lock_timeout"] = "0"
 	params["idle_session_timeout"] = "0"

@@ -28,6 +28,24 @@ end
 $$
 `
 
+// closeRing takes the function from PUBLIC, which PostgreSQL gives it, and from roles that
+// default privileges gave it to.
+const closeRing = `
+do $$
+declare
+  role text;
+begin
+  for role in
+    select case x.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end
+    from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+    where p.oid = 'relay.ring()'::regprocedure and x.grantee <> p.proowner
+  loop
+    execute 'revoke all on function relay.ring() from ' || role || ' cascade';
+  end loop;
+end
+$$
+`
+
 const makeTrigger = `
 create trigger outbox_ring after insert on relay.outbox
 referencing new table as inserted for each statement execute function relay.ring()
@@ -93,8 +111,13 @@ const triggerLock = "select pg_advisory_xact_lock(hashtext('relay trigger'))"
 // SQLSTATE 55P03 says that the table was locked, and to try again.
 func EnsureTrigger(ctx context.Context, db *pgx.Conn) error {
 	err := changeTrigger(ctx, db, func(tx pgx.Tx, there bool) error {
-		if _, err := tx.Exec(ctx, makeRing); err != nil || there {
-			return err
+		for _, statement := range []string{makeRing, closeRing} {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		if there {
+			return nil
 		}
 		_, err := tx.Exec(ctx, makeTrigger)
 		return err

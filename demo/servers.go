@@ -87,7 +87,7 @@ func (s *servers) furnish(ctx context.Context) (err error) {
 	if err := conn.QueryRow(ctx, "select split_part(current_setting('server_version'), ' ', 1)").Scan(&s.version); err != nil {
 		return fmt.Errorf("ask PostgreSQL's version: %w", err)
 	}
-	if s.admin, err = pgxpool.New(ctx, s.postgres.URL(throwaway.Superuser, "", database)); err != nil {
+	if s.admin, err = pgxpool.New(ctx, s.postgres.URL(throwaway.Superuser, "", database)+"&search_path=pg_catalog"); err != nil {
 		return fmt.Errorf("open a pool: %w", err)
 	}
 	const orders = `

@@ -64,7 +64,7 @@ func (s *shop) testSend(t *testing.T) {
 	if n := query[int](t, s.app, "select count(*) from orders where id = $1 and customer = $2", order.Order, customer); n != 1 {
 		t.Errorf("%d orders with the id that the message names, want 1", n)
 	}
-	for _, table := range []string{"orders", "relay.inbox", "relay.outbox"} {
+	for _, table := range []string{"app.orders", "relay.inbox", "relay.outbox"} {
 		if n := query[int](t, s.admin, "select count(*) from "+table); n != 1 {
 			t.Errorf("%d rows in %s, want the committed one alone", n, table)
 		}

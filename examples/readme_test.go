@@ -74,7 +74,7 @@ func TestREADMEGrants(t *testing.T) {
 	}
 	for name, commands := range map[string][2][]string{
 		"grants":       {{"migrate"}, {"grant", "app"}},
-		"inbox grants": {{"migrate", "--inbox-only"}, {"grant", "app", "--inbox"}},
+		"inbox grants": {{"migrate", "--inbox-only"}, {"grant", "app", "--inbox", "warehouse"}},
 	} {
 		if statements[name] == "" {
 			t.Fatalf("README.md lists no %s", name)
@@ -122,6 +122,8 @@ select string_agg(line, e'\n' order by line) from (
 	from pg_attribute a join pg_class c on c.oid = a.attrelid where c.relnamespace = 'relay'::regnamespace
 	union all
 	select p.oid::regprocedure || ' ' || p.proacl::text from pg_proc p where p.pronamespace = 'relay'::regnamespace
+	union all
+	select p.polrelid::regclass || ' ' || p.polroles::regrole[]::text || ' ' || pg_get_expr(p.polwithcheck, p.polrelid) from pg_policy p
 ) granted`
 
 // link matches a link in Markdown; its group is where it leads.

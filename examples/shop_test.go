@@ -45,8 +45,8 @@ func open(t *testing.T, l language) *shop {
 	}
 	s.relay(t, "migrate")
 	s.relay(t, "grant", "app")
-	s.relay(t, "grant", "app", "--inbox")
-	execute(t, s.admin, "grant create on schema public to app")
+	s.relay(t, "grant", "app", "--inbox", "warehouse")
+	execute(t, s.admin, "create schema app authorization app")
 	tables, err := os.ReadFile("sql/tables.sql")
 	if err != nil {
 		t.Fatal(err)

@@ -117,12 +117,12 @@ func TestReceiveIsNoMoreThanItSays(t *testing.T) {
 	for statement, want := range map[string]string{
 		"select from relay.inbox": denied,
 		"delete from relay.inbox": denied,
-		"insert into relay.inbox (consumer, message_id) values ('x', gen_random_uuid())": denied,
-		"call relay.forget_received('0')":                                                denied,
-		"select relay.receive(null, gen_random_uuid())":                                  "23502",
-		"select relay.receive('stock', null)":                                            "23502",
-		"select relay.receive('', gen_random_uuid())":                                    "23514",
-		"select relay.receive(repeat('x', 256), gen_random_uuid())":                      "23514",
+		"insert into relay.inbox (consumer, message_id, received_at) values ('x', gen_random_uuid(), now())": denied,
+		"call relay.forget_received('0')":                           denied,
+		"select relay.receive(null, gen_random_uuid())":             "23502",
+		"select relay.receive('stock', null)":                       "23502",
+		"select relay.receive('', gen_random_uuid())":               "23514",
+		"select relay.receive(repeat('x', 256), gen_random_uuid())": "23514",
 	} {
 		if _, err := app.Exec(t.Context(), statement); code(err) != want {
 			t.Errorf("%s: %v, want SQLSTATE %s", statement, err, want)

@@ -85,10 +85,13 @@ func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) er
 	if err := waitForLock(ctx, conn, migrationLock); err != nil {
 		return fmt.Errorf("migrate: wait for another relay that migrates: %w", err)
 	}
+	if err := refuseForeignCode(ctx, conn, foreignTriggers); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
 	if err := migrate(conn); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	return nil
+	return secure(ctx, conn)
 }
 
 // connectToMigrate opens a connection outside of the pool. Its statements take as long as

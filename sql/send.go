@@ -29,13 +29,13 @@ type Draft struct {
 }
 
 // Send inserts one message, as an application does, and returns its id. The role needs no
-// more than relay grant gives. The error says in words what the table's checks refuse.
+// more than relay grant gives; only a message with a destination needs a right to that
+// column. The error says in words what the table's checks refuse.
 func (s *Store) Send(ctx context.Context, d Draft) (id relay.ID, err error) {
 	const statement = `
-	insert into relay.outbox (id, topic, key, payload, body, content_type, headers, source, destination, deliver_at)
+	insert into relay.outbox (id, topic, key, payload, body, content_type, headers, source, deliver_at%s)
 	values (coalesce($1::uuid, relay.new_id()), $2, nullif($3, ''), $4, $5, coalesce(nullif($6, ''), 'application/json'),
-		coalesce($7::jsonb, '{}'), nullif($8, ''), nullif($9, ''),
-		coalesce($10::timestamptz, clock_timestamp() + $11::bigint * interval '1 microsecond'))
+		coalesce($7::jsonb, '{}'), nullif($8, ''), coalesce($9::timestamptz, clock_timestamp() + $10::bigint * interval '1 microsecond')%s)
 	returning id`
 	var own *[16]byte
 	if d.ID != (relay.ID{}) {
@@ -49,8 +49,12 @@ func (s *Store) Send(ctx context.Context, d Draft) (id relay.ID, err error) {
 	if us := d.Delay.Microseconds(); us > 0 {
 		delay = &us
 	}
-	err = s.pool.QueryRow(ctx, statement, own, d.Topic, d.Key, d.Payload, d.Body, d.ContentType, d.Headers,
-		d.Source, d.Destination, at, delay).Scan((*[16]byte)(&id))
+	column, value := "", ""
+	arguments := []any{own, d.Topic, d.Key, d.Payload, d.Body, d.ContentType, d.Headers, d.Source, at, delay}
+	if d.Destination != "" {
+		column, value, arguments = ", destination", ", $11", append(arguments, d.Destination)
+	}
+	err = s.pool.QueryRow(ctx, fmt.Sprintf(statement, column, value), arguments...).Scan((*[16]byte)(&id))
 	if err != nil {
 		return id, fmt.Errorf("insert the message: %w", refusal(err))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,9 +37,7 @@ func Open(ctx context.Context, url string, connections int) (*Store, error) {
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.ConnConfig.ConnectTimeout = 10 * time.Second
 	config.ConnConfig.DialFunc = patiently(config.ConnConfig.DialFunc, patience)
-	for name, value := range SessionSettings() {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
+	maps.Copy(config.ConnConfig.RuntimeParams, SessionSettings())
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open pool: %w", err)
@@ -49,30 +48,6 @@ func Open(ctx context.Context, url string, connections int) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// SessionSettings returns the settings of every session of the relay: outcomes are
-// written durably whatever the database's default is, and row level security hides
-// nothing silently.
-func SessionSettings() map[string]string {
-	return map[string]string{
-		"application_name":                    "relay",
-		"synchronous_commit":                  "on",
-		"row_security":                        "off",
-		"jit":                                 "off",
-		"statement_timeout":                   fmt.Sprint(statementTimeout.Milliseconds()),
-		"idle_in_transaction_session_timeout": fmt.Sprint(idleTimeout.Milliseconds()),
-		"lock_timeout":                        "10000",
-		"TimeZone":                            "UTC",
-		// Every statement of the store is a walk along an index, or knows the rows by their
-		// keys. The plans that can be wrong are reading a whole table, and sorting what an
-		// index has in order; stale statistics make them look cheap.
-		"enable_seqscan":    "off",
-		"enable_bitmapscan": "off",
-		// Hence one plan does for all arguments. By itself PostgreSQL plans a statement with
-		// a short array anew each time, which takes longer than to run it.
-		"plan_cache_mode": "force_generic_plan",
-	}
 }
 
 // Close closes the pool and waits for the statements under way.

@@ -135,7 +135,9 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	d.checkRole(server)
 	migrated := d.checkSchema(ctx, examiner, server)
 	relays := 0
+	d.checkPath(ctx, examiner, server)
 	if migrated {
+		d.checkPrivileges(ctx, examiner)
 		d.checkTable(ctx, examiner)
 		relays = d.checkRelays(ctx, examiner)
 	}

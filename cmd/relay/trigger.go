@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"relay/cdc"
+	"relay/sql"
 )
 
 // lockNotAvailable is the SQLSTATE of a table that somebody else has locked.
@@ -42,7 +44,7 @@ func (s *service) changeTrigger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config.RuntimeParams["application_name"] = "relay"
+	maps.Copy(config.RuntimeParams, sql.CommonSettings())
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
