@@ -77,7 +77,7 @@ type Config struct {
 	MetricsAddr Address `env:"RELAY_METRICS_ADDR,default=:9464" allow:"host:port, :port or off" desc:"Address of /metrics, /healthz and /readyz."`
 
 	// AckURL has no slash at its end. It is set exactly when AckAddr is.
-	AckURL string `env:"RELAY_ACK_URL" unset:"none" allow:"an http:// or https:// URL without user, query and fragment, together with RELAY_ACK_ADDR" desc:"Address of RELAY_ACK_ADDR as HTTP consumers reach it. They acknowledge below it."`
+	AckURL AckURL `env:"RELAY_ACK_URL" unset:"none" allow:"an http:// or https:// URL without user, query and fragment, together with RELAY_ACK_ADDR" desc:"Address of RELAY_ACK_ADDR as HTTP consumers reach it. They acknowledge below it."`
 
 	AckAddr Address `env:"RELAY_ACK_ADDR,default=off" allow:"host:port, :port or off, together with RELAY_ACK_URL" desc:"Address at which acknowledgements of HTTP consumers are taken."`
 

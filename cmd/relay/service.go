@@ -72,7 +72,7 @@ func (s *service) wireDestinations() (err error) {
 	}
 	s.http, err = notify.NewHTTP(notify.HTTPConfig{
 		Timeout: c.HTTPTimeout, Concurrency: c.HTTPConcurrency, Secrets: c.HTTPSecrets, Egress: egress, Log: s.log,
-		AckURL: c.AckURL, AckKey: s.ackKey, Allowed: s.mayAttempt,
+		AckURL: string(c.AckURL), AckKey: s.ackKey, Allowed: s.mayAttempt,
 	})
 	if err != nil {
 		return err
