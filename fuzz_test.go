@@ -41,15 +41,15 @@ func FuzzParseTarget(f *testing.F) {
 // checkURL: a URL has one form, its origin is that of the form, and what is shown of it holds
 // neither user nor query nor long segments.
 func checkURL(t *testing.T, target Target) {
-	if target.URL.Hostname() == "" || !strings.Contains(target.Circuit(), "://") {
-		t.Errorf("%q: host %q, circuit %q", target.Raw, target.URL.Hostname(), target.Circuit())
+	if target.URL.Hostname() == "" || !strings.Contains(target.WebOrigin(), "://") {
+		t.Errorf("%q: host %q, origin %q", target.Raw, target.URL.Hostname(), target.WebOrigin())
 	}
 	again, err := ParseTarget(target.URL.String())
-	if err != nil || again.URL.String() != target.URL.String() || again.Origin() != target.Origin() {
+	if err != nil || again.URL.String() != target.URL.String() || again.WebOrigin() != target.WebOrigin() {
 		t.Errorf("%q: its form %s becomes %s: %v", target.Raw, target.URL, again.URL, err)
 	}
-	if origin, err := ParseTarget(target.Origin()); err != nil || origin.Origin() != target.Origin() {
-		t.Errorf("%q: origin %q: %v", target.Raw, target.Origin(), err)
+	if origin, err := ParseTarget(target.WebOrigin()); err != nil || origin.WebOrigin() != target.WebOrigin() {
+		t.Errorf("%q: origin %q: %v", target.Raw, target.WebOrigin(), err)
 	}
 	shown := target.Redacted()
 	rest, query, _ := strings.Cut(shown[strings.Index(shown, "://")+len("://"):], "?")

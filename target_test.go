@@ -136,8 +136,8 @@ func TestURLsHaveOneForm(t *testing.T) {
 			t.Errorf("%q: %v", row.text, err)
 			continue
 		}
-		if target.URL.String() != row.url || target.Origin() != row.origin {
-			t.Errorf("%q: %s of %s, want %s of %s", row.text, target.URL, target.Origin(), row.url, row.origin)
+		if target.URL.String() != row.url || target.WebOrigin() != row.origin {
+			t.Errorf("%q: %s of %s, want %s of %s", row.text, target.URL, target.WebOrigin(), row.url, row.origin)
 		}
 		again, err := ParseTarget(target.URL.String())
 		if err != nil || *again.URL != *target.URL {

@@ -162,10 +162,10 @@ func removeDotSegments(path string) string {
 	return "/" + strings.Join(kept, "/")
 }
 
-// Origin returns the origin of an HTTP target as RFC 6454 writes it: scheme, host and, unless
+// WebOrigin returns the origin of an HTTP target as RFC 6454 writes it: scheme, host and, unless
 // it is the scheme's own, port, all in lower case, without the dot of the root. Empty: the
 // target is no HTTP target.
-func (t Target) Origin() string {
+func (t Target) WebOrigin() string {
 	if t.Kind != TargetHTTP {
 		return ""
 	}
