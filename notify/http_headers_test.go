@@ -117,11 +117,11 @@ func TestHeadersInOrderOfAuthority(t *testing.T) {
 		"authorization": "Bearer operator", "x-both": "subscriber", "webhook-id": "forged", "Ce-Subject": "forged", "webhook-signature": "forged",
 	}}
 	d := newDelivery(s, []byte("{}"))
-	d.Headers = map[string]string{"x-both": "row", "X-Row": "größe", "ce-type": "forged"}
+	d.Headers = map[string]string{"X_Both": "row", "Authorization": "Bearer row", "X-Row": "größe 100%", "x-plain": `gr 100% "a"`, "ce-type": "forged"}
 	d.Attempt = 12
 	header, _ := capture(t, notify.HTTPConfig{}, d)
 	want := map[string]string{
-		"Authorization": "Bearer operator", "X-Both": "row", "X-Row": "größe", "Webhook-Id": d.Message.ID.String(),
+		"Authorization": "Bearer operator", "X-Both": "subscriber", "X-Row": "gr%C3%B6%C3%9Fe%20100%25", "X-Plain": `gr 100% "a"`, "Webhook-Id": d.Message.ID.String(),
 		"Ce-Type": "order.created", "Relay-Attempt": "12", "User-Agent": "relay", "Content-Type": "application/json",
 	}
 	for name, value := range want {
@@ -129,9 +129,40 @@ func TestHeadersInOrderOfAuthority(t *testing.T) {
 			t.Errorf("%s: %q, want %q alone", name, got, value)
 		}
 	}
-	for _, name := range []string{"Ce-Subject", "Webhook-Signature", "Accept-Encoding"} {
+	for _, name := range []string{"Ce-Subject", "Webhook-Signature", "Accept-Encoding", "X_both"} {
 		if got, found := header[name]; found {
 			t.Errorf("%s: %q, want none", name, got)
+		}
+	}
+}
+
+// The user and password of the operator's URL are the operator's authorization, which no row
+// replaces; a row's own URL and headers are both the row's.
+func TestRowsDoNotReplaceTheAuthorizationOfAURL(t *testing.T) {
+	t.Parallel()
+	var got string
+	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("Authorization") })
+	withUser := strings.Replace(srv.URL, "://", "://user:pass%20word@", 1)
+	const basic = "Basic dXNlcjpwYXNzIHdvcmQ="
+	for _, row := range []struct {
+		trusted   bool
+		own, sent map[string]string
+		want      string
+	}{
+		{trusted: true, want: basic},
+		{trusted: true, sent: map[string]string{"authorization": "row"}, want: basic},
+		{trusted: true, own: map[string]string{"AUTHORIZATION": "own"}, sent: map[string]string{"authorization": "row"}, want: "own"},
+		{want: basic},
+		{sent: map[string]string{"authorization": "row"}, want: "row"},
+	} {
+		d := newDelivery(operatorsTarget(t, withUser), nil)
+		d.Subscriber.Trusted, d.Subscriber.Headers, d.Headers = row.trusted, row.own, row.sent
+		loopback, err := notify.ParseEgress("loopback")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out := newHTTP(t, notify.HTTPConfig{Egress: loopback}).Deliver(t.Context(), d); out.Class != relay.ClassHandled || got != row.want {
+			t.Errorf("%+v: authorization %q, outcome %+v", row, got, out)
 		}
 	}
 }
