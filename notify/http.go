@@ -31,7 +31,8 @@ type HTTPConfig struct {
 	// attempts are under way there, or most would open a new one
 	// (RELAY_HTTP_CONCURRENCY). Zero: 64.
 	Concurrency int
-	// Secrets sign for every subscriber that has none, newest first (RELAY_HTTP_SECRET).
+	// Secrets sign for every subscriber that has none, newest first (RELAY_HTTP_SECRET). For
+	// rows with a destination of their own RowSecrets do.
 	Secrets []string
 	// AckURL is where consumers acknowledge, without a slash at its end (RELAY_ACK_URL), and
 	// AckKey signs their tokens. Empty: they cannot.
@@ -146,7 +147,8 @@ func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) re
 	return out
 }
 
-// keysFor returns the keys that sign for the subscriber. A bad secret is an error: sending
+// keysFor returns the keys that sign for the subscriber: its own, else those of the relay, or,
+// where a row has named the target, keys that are derived from them. A bad secret is an error: sending
 // unsigned what should be signed would only teach the receiver not to check.
 func (h *HTTP) keysFor(s *relay.Subscriber) ([][]byte, error) {
 	if len(s.Secrets) > 0 {
@@ -161,6 +163,9 @@ func (h *HTTP) keysFor(s *relay.Subscriber) ([][]byte, error) {
 			h.log.Warn("messages are sent unsigned: neither the subscription nor RELAY_HTTP_SECRET has a secret",
 				"subscription", s.Name)
 		})
+	}
+	if !s.Trusted {
+		return rowKeys(h.keys, s.Target)
 	}
 	return h.keys, nil
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,67 @@ func TestSubscribersOwnSecretsReplaceTheDefault(t *testing.T) {
 	common, _ := standardwebhooks.NewWebhook(testSecret)
 	if common.Verify(body, header) == nil {
 		t.Error("the common secret signs too")
+	}
+}
+
+// A row may have anything signed and choose where it goes. Its signature is worth nothing at any
+// other origin, nor at the receivers of the operator.
+func TestRowsOwnDestinationsHaveSecretsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	loopback, err := notify.ParseEgress("loopback")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := []string{otherSecret, testSecret}
+	cfg := notify.HTTPConfig{Secrets: secrets, Egress: loopback}
+	var header http.Header
+	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) { header = r.Header })
+	body := []byte(`{"n": 1}`)
+	d := newDelivery(rowsTarget(t, srv.URL+"/hook?a=b"), body)
+	if out := newHTTP(t, cfg).Deliver(t.Context(), d); out.Class != relay.ClassHandled {
+		t.Fatalf("outcome %+v", out)
+	}
+	derived, err := notify.RowSecrets(secrets, operatorsTarget(t, srv.URL).Target)
+	if err != nil || len(derived) != len(secrets) {
+		t.Fatalf("derived %d secrets: %v", len(derived), err)
+	}
+	elsewhere, err := notify.RowSecrets(secrets, operatorsTarget(t, "https://elsewhere.example").Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range derived {
+		if err := verify(t, secret, body, header); err != nil {
+			t.Errorf("the derived secret does not verify: %v", err)
+		}
+	}
+	for _, secret := range slices.Concat(secrets, elsewhere) {
+		if verify(t, secret, body, header) == nil {
+			t.Error("another secret verifies too")
+		}
+	}
+}
+
+func verify(t *testing.T, secret string, body []byte, header http.Header) error {
+	t.Helper()
+	verifier, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verifier.Verify(body, header)
+}
+
+// The derivation is documented for receivers, and must never change.
+func TestRowSecretsAreThoseOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"https://hooks.example", "HTTPS://user:pass@Hooks.Example.:443/a/b?c=d"} {
+		got, err := notify.RowSecrets([]string{testSecret, otherSecret}, operatorsTarget(t, target).Target)
+		want := []string{"whsec_trnnFH/m/CKsOU4Kdf29Z/urLXlmwivjDnNxRRWRUOA=", "whsec_fyB4T/uhpTkibskZYZmEGLv4YKFMZcsdLE9YeAgL9L4="}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v, want %v", target, got, err, want)
+		}
+	}
+	if _, err := notify.RowSecrets([]string{"hunter2"}, relay.Target{}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a bad secret: %v", err)
 	}
 }
 

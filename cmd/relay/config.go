@@ -31,7 +31,7 @@ type Config struct {
 	DefaultDestination Destination `env:"RELAY_DEFAULT_DESTINATION,decodeunset" unset:"none" allow:"http://…, https://…, amqp:<exchange>/<routing key> or amqp:/<queue>" desc:"Where a message goes that has no destination and matches no subscription."`
 
 	// HTTPSecrets are in the text form of Standard Webhooks, newest first.
-	HTTPSecrets Secrets `env:"RELAY_HTTP_SECRET" unset:"requests are not signed" allow:"whsec_ and the base64 of 24 to 64 bytes; several separated by commas or spaces, newest first" desc:"Signs HTTP requests as Standard Webhooks says, with each secret."`
+	HTTPSecrets Secrets `env:"RELAY_HTTP_SECRET" unset:"requests are not signed" allow:"whsec_ and the base64 of 24 to 64 bytes; several separated by commas or spaces, newest first" desc:"Signs HTTP requests as Standard Webhooks says, with each secret; what rows send to a URL of their own, with secrets derived from these (relay secret)."`
 
 	// HTTPTimeout bounds one attempt, from dial to the last byte read.
 	HTTPTimeout time.Duration `env:"RELAY_HTTP_TIMEOUT,default=10s" allow:"a duration above 0 and at most 24h, such as 10s" desc:"Time for one HTTP attempt, from dial to the last byte of the answer."`
