@@ -41,6 +41,9 @@ type Config struct {
 	// EgressAllow is for notify.ParseEgress, which has accepted it.
 	EgressAllow string `env:"RELAY_EGRESS_ALLOW" unset:"public addresses only" allow:"CIDRs, IP addresses, host names, and the words private and loopback, separated by commas or spaces" desc:"Where a URL in a row may lead besides public addresses. Targets set by the operator may be private anyway."`
 
+	// RowDestinations is for notify.ParseRowTargets, which has accepted it.
+	RowDestinations string `env:"RELAY_ROW_DESTINATIONS" unset:"every http and https URL, and exchanges and queues that exist" allow:"none, or patterns separated by commas or spaces, such as https://hooks.example/in, https://*.hooks.example:8443, https://*:*, amqp:events/order.# and amqp:/jobs.*" desc:"Where a row may send by a destination of its own. RELAY_EGRESS_ALLOW still decides about addresses. With none, rows that name a destination are rejected."`
+
 	// Backoff has at least one interval, each above zero; the last repeats.
 	Backoff Backoff `env:"RELAY_BACKOFF,default=5s,30s,2m,10m,30m,1h,3h,6h" allow:"durations above 0 and at most 8760h, separated by commas" desc:"Intervals between attempts, with jitter. The last repeats."`
 

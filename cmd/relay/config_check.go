@@ -140,6 +140,9 @@ func (c *Config) checkEgress() (string, reason) {
 	if _, err := notify.ParseEgress(c.EgressAllow); err != nil {
 		return "RELAY_EGRESS_ALLOW", reason(err.Error())
 	}
+	if _, err := notify.ParseRowTargets(c.RowDestinations); err != nil {
+		return "RELAY_ROW_DESTINATIONS", reason(err.Error())
+	}
 	return "", ""
 }
 

@@ -161,6 +161,8 @@ func TestRedact(t *testing.T) {
 		{"ftp://host/x#y", false, "ftp://host/x#y"},
 		{"ftp://u@host/x", false, "(hidden)"},
 		{"https://u:p /@host", false, "(hidden)"},
+		{"amqp:u:p@host/x", false, "(hidden)"},
+		{"0-63 cron ? * * * *", false, "0-63 cron ? * * * *"},
 	}
 	for _, tt := range tests {
 		if got := redact(tt.value, tt.secret); got != tt.want {
