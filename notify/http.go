@@ -170,9 +170,18 @@ func (h *HTTP) keysFor(s *relay.Subscriber) ([][]byte, error) {
 	return h.keys, nil
 }
 
-// post sends the request and returns when the answer's header has come. An empty body is
-// no body, so that Content-Length is 0 rather than unknown.
+// post sends the request and returns when the answer's header has come.
 func (h *HTTP) post(ctx context.Context, d *relay.Delivery, header http.Header) (*http.Response, error) {
+	req, err := newRequest(ctx, d, header)
+	if err != nil {
+		return nil, err
+	}
+	return h.connections.client(poolOf(d)).Do(req)
+}
+
+// newRequest returns the request of one attempt. An empty body is no body, so that
+// Content-Length is 0 rather than unknown.
+func newRequest(ctx context.Context, d *relay.Delivery, header http.Header) (*retryablehttp.Request, error) {
 	target := d.Subscriber.Target
 	plain := &http.Request{Method: http.MethodPost, URL: target.URL, Host: target.URL.Host, Header: header}
 	req, err := retryablehttp.FromRequest(plain.WithContext(ctx))
@@ -184,5 +193,5 @@ func (h *HTTP) post(ctx context.Context, d *relay.Delivery, header http.Header) 
 			return nil, err
 		}
 	}
-	return h.connections.client(poolOf(d)).Do(req)
+	return req, nil
 }
