@@ -3,7 +3,6 @@ package relay
 import (
 	"encoding/json"
 	"errors"
-	"net/url"
 	"strings"
 	"testing"
 )
@@ -14,6 +13,7 @@ func FuzzParseTarget(f *testing.F) {
 	for _, seed := range []string{
 		"http://user:password@example.com:8080/a?b=c", "https://[fe80::1%25eth0]/", "HTTP://h", "http://u:p/x@h/",
 		"amqp:events/{topic}.{key}", "amqp:/queue", "amqp:", "billing", "http://h/%zz", "http://h:99999/", "http://h/\x7f", "http://[]",
+		" http://h/a/%2e%2e/b ", "http://h./0123456789abcdef/12%2067890123456?x", "http://h\\@i/", "http://größe/", "http://h/größe|", "amqp:u:p@h/",
 	} {
 		f.Add(seed)
 	}
@@ -25,28 +25,50 @@ func FuzzParseTarget(f *testing.F) {
 			}
 			return
 		}
-		if target.Raw != s || target.Kind == TargetNone {
+		if target.Raw != strings.TrimFunc(s, isMargin) || target.Kind == TargetNone || strings.ContainsAny(target.Raw, "\r\n\x00") {
 			t.Fatalf("ParseTarget(%q) = %+v", s, target)
 		}
+		if again, err := ParseTarget(target.Raw); err != nil || again.Raw != target.Raw {
+			t.Errorf("%q is not %q: %v", again.Raw, target.Raw, err)
+		}
 		target.RoutingKeyFor(&Message{Topic: s, Key: s})
-		if target.Kind != TargetHTTP {
-			return
-		}
-		if target.URL.Hostname() == "" || !strings.Contains(target.Circuit(), "://") {
-			t.Errorf("%q: host %q, circuit %q", s, target.URL.Hostname(), target.Circuit())
-		}
-		plain, err := url.Parse(target.Redacted())
-		if err != nil || plain.User != nil || plain.Host != target.URL.Host {
-			t.Errorf("%q redacted is %q: %v", s, target.Redacted(), err)
+		if target.Kind == TargetHTTP {
+			checkURL(t, target)
 		}
 	})
+}
+
+// checkURL: a URL has one form, its origin is that of the form, and what is shown of it holds
+// neither user nor query nor long segments.
+func checkURL(t *testing.T, target Target) {
+	if target.URL.Hostname() == "" || !strings.Contains(target.WebOrigin(), "://") {
+		t.Errorf("%q: host %q, origin %q", target.Raw, target.URL.Hostname(), target.WebOrigin())
+	}
+	again, err := ParseTarget(target.URL.String())
+	if err != nil || again.URL.String() != target.URL.String() || again.WebOrigin() != target.WebOrigin() {
+		t.Errorf("%q: its form %s becomes %s: %v", target.Raw, target.URL, again.URL, err)
+	}
+	if origin, err := ParseTarget(target.WebOrigin()); err != nil || origin.WebOrigin() != target.WebOrigin() {
+		t.Errorf("%q: origin %q: %v", target.Raw, target.WebOrigin(), err)
+	}
+	shown := target.Redacted()
+	rest, query, _ := strings.Cut(shown[strings.Index(shown, "://")+len("://"):], "?")
+	authority, path, _ := strings.Cut(rest, "/")
+	if strings.ContainsAny(authority, "@") || query != "" && query != "…" {
+		t.Errorf("%q is shown as %q", target.Raw, shown)
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if len(segment) >= 16 {
+			t.Errorf("%q is shown as %q, with the segment %q", target.Raw, shown, segment)
+		}
+	}
 }
 
 // What ParseHeaders accepts cannot end a header or begin another one, nor stand for one
 // that the relay sets.
 func FuzzParseHeaders(f *testing.F) {
 	for _, seed := range []string{
-		`{}`, `{"x": "y"}`, `{"X": "1", "x": "2"}`, `{"a": 1}`, `[]`, `{"ce-id": ""}`, `{"a\r\nb": "\u0000"}`, `{"x": "\ud83d"}`, ` {"x":"y"} {}`,
+		`{}`, `{"x": "y"}`, `{"X": "1", "x": "2"}`, `{"a": 1}`, `[]`, `{"ce-id": ""}`, `{"a\r\nb": "\u0000"}`, `{"x": "\ud83d"}`, `{"x_a": "1", "X-A": "2"}`, `{"webhook_id": "1"}`, `{"CONTENT_LENGTH": "1"}`, ` {"x":"y"} {}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -61,10 +83,15 @@ func FuzzParseHeaders(f *testing.F) {
 		if len(raw) > 0 && !json.Valid(raw) {
 			t.Errorf("ParseHeaders(%q) accepts what is no JSON", raw)
 		}
+		seen := map[string]bool{}
 		for name, value := range headers {
-			folded := strings.ToLower(name)
+			folded := FoldHeader(name)
+			if seen[folded] {
+				t.Errorf("ParseHeaders(%q) accepts two headers %q", raw, folded)
+			}
+			seen[folded] = true
 			if name == "" || strings.ContainsAny(name, " \t\r\n\x00:") || strings.ContainsAny(value, "\r\n\x00") ||
-				strings.HasPrefix(folded, "ce-") || strings.HasPrefix(folded, "webhook-") || folded == "host" {
+				strings.HasPrefix(folded, "ce-") || strings.HasPrefix(folded, "webhook-") || folded == "host" || folded == "content-length" {
 				t.Errorf("ParseHeaders(%q) accepts %q: %q", raw, name, value)
 			}
 		}

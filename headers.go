@@ -4,19 +4,59 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
-// reservedPrefixes begin the header names that the relay itself sets.
-var reservedPrefixes = []string{"webhook-", "ce-", "cloudevents_", "cloudevents:", "relay-"}
+// reservedPrefixes begin the header names that the relay itself sets, as FoldHeader writes them.
+var reservedPrefixes = []string{"webhook-", "ce-", "cloudevents-", "relay-"}
 
 // reservedNames are headers that the relay, or HTTP's own framing (RFC 9110, RFC 9112),
-// decides. AMQP messages obey the same list, so that a row means the same wherever it goes.
+// decides, as FoldHeader writes them; CGI programs would take "proxy" for HTTP_PROXY. AMQP
+// messages obey the same list, so that a row means the same wherever it goes.
 var reservedNames = map[string]bool{
 	"content-type": true, "content-length": true, "content-encoding": true,
 	"transfer-encoding": true, "connection": true, "keep-alive": true,
 	"proxy-connection": true, "proxy-authorization": true, "te": true, "trailer": true,
-	"upgrade": true, "host": true, "expect": true, "user-agent": true,
+	"upgrade": true, "http2-settings": true, "host": true, "expect": true, "user-agent": true,
+	"proxy": true,
+}
+
+// FoldHeader returns a header's name in the form in which names are compared: letters in
+// lower case, and a hyphen for every other character that is no digit. Receivers behind CGI, WSGI
+// and the like see names as variables, of which X-A, x_a and x.a are one.
+func FoldHeader(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return '-'
+	}, name)
+}
+
+// MergeHeaders returns the headers that are sent along with a message: the subscriber's own,
+// and those of the row that are none of these by their folded names, so that no row can
+// replace what the operator has set.
+func MergeHeaders(own, row map[string]string) map[string]string {
+	if len(own) == 0 {
+		return row
+	}
+	merged := make(map[string]string, len(own)+len(row))
+	taken := make(map[string]bool, len(own))
+	for name, value := range own {
+		merged[name] = value
+		taken[FoldHeader(name)] = true
+	}
+	for name, value := range row {
+		if !taken[FoldHeader(name)] {
+			merged[name] = value
+		}
+	}
+	return merged
 }
 
 // ParseHeaders reads a row's headers, an object of strings, and judges each name and
@@ -32,9 +72,10 @@ func ParseHeaders(raw []byte) (map[string]string, error) {
 	if err := json.Unmarshal(raw, &loose); err != nil {
 		return nil, Rejection("headers: not an object of strings")
 	}
-	seen := make(map[string]bool, len(loose))
+	seen := make(map[string]string, len(loose))
 	headers := make(map[string]string, len(loose))
-	for name, v := range loose {
+	for _, name := range slices.Sorted(maps.Keys(loose)) {
+		v := loose[name]
 		value, ok := v.(string)
 		if !ok {
 			return nil, Rejection(fmt.Sprintf("header %q: its value is not a string", name))
@@ -42,11 +83,11 @@ func ParseHeaders(raw []byte) (map[string]string, error) {
 		if err := checkHeader(name, value); err != nil {
 			return nil, err
 		}
-		folded := strings.ToLower(name)
-		if seen[folded] {
-			return nil, Rejection(fmt.Sprintf("header %q: given twice, in different case", folded))
+		folded := FoldHeader(name)
+		if other, twice := seen[folded]; twice {
+			return nil, Rejection(fmt.Sprintf("header %q: %q is there too, and some receivers cannot tell the two apart", other, name))
 		}
-		seen[folded] = true
+		seen[folded] = name
 		headers[name] = value
 	}
 	return headers, nil
@@ -64,7 +105,7 @@ func checkHeader(name, value string) error {
 			return Rejection(fmt.Sprintf("header %q: the name is not a token of RFC 9110", name))
 		}
 	}
-	folded := strings.ToLower(name)
+	folded := FoldHeader(name)
 	reserved := reservedNames[folded]
 	for _, p := range reservedPrefixes {
 		reserved = reserved || strings.HasPrefix(folded, p)

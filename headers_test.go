@@ -53,7 +53,19 @@ func TestParseHeadersRejects(t *testing.T) {
 		`{"x": "a\u0000b"}`:          `"x": the value holds CR, LF or NUL`,
 		`{"x": "a\u0001b"}`:          `"x": the value holds a control character`,
 		`{"x": "a\u007f"}`:           `"x": the value holds a control character`,
-		`{"X-A": "1", "x-a": "2"}`:   `"x-a": given twice`,
+		`{"X-A": "1", "x-a": "2"}`:   `"X-A": "x-a" is there too`,
+		`{"x_a": "1", "x-a": "2"}`:   `"x-a": "x_a" is there too`,
+		`{"X_A": "1", "x.a": "2"}`:   `"X_A": "x.a" is there too`,
+		`{"webhook_id": "a"}`:        "reserved",
+		`{"Ce_Type": "a"}`:           "reserved",
+		`{"ce.id": "a"}`:             "reserved",
+		`{"CONTENT_TYPE": "a"}`:      "reserved",
+		`{"content_Length": "1"}`:    "reserved",
+		`{"transfer_encoding": "a"}`: "reserved",
+		`{"RELAY_ATTEMPT": "1"}`:     "reserved",
+		`{"cloudEvents-id": "1"}`:    "reserved",
+		`{"user_agent": "a"}`:        "reserved",
+		`{"Proxy": "http://evil/"}`:  "reserved",
 		`{"Content-Type": "a"}`:      `"Content-Type": the name is reserved`,
 		`{"content-length": "1"}`:    "reserved",
 		`{"Transfer-Encoding": "a"}`: "reserved",
@@ -84,5 +96,19 @@ func TestParseHeadersRepeatsNoValue(t *testing.T) {
 		if _, err := ParseHeaders([]byte(raw)); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("ParseHeaders(%s): %v", raw, err)
 		}
+	}
+}
+
+// What the operator has set stays, however a row spells the name.
+func TestMergeHeaders(t *testing.T) {
+	t.Parallel()
+	own := map[string]string{"Authorization": "operator", "x-api-key": "operator"}
+	row := map[string]string{"authorization": "row", "X_Api_Key": "row", "x-tenant": "row"}
+	want := map[string]string{"Authorization": "operator", "x-api-key": "operator", "x-tenant": "row"}
+	if got := MergeHeaders(own, row); !maps.Equal(got, want) {
+		t.Errorf("merged %v, want %v", got, want)
+	}
+	if got := MergeHeaders(nil, row); !maps.Equal(got, row) {
+		t.Errorf("merged %v, want %v", got, row)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // TargetKind tells the technologies of a target apart.
@@ -26,16 +28,13 @@ const (
 // routing keys, types, exchange and queue names.
 const MaxShortString = 255
 
-// MaxURL is the largest length of an HTTP target in bytes: what RFC 9110, section 4.1,
-// advises everyone to support at least.
-const MaxURL = 8000
-
 // Target is a parsed destination: where a message goes, without a message's own values.
 type Target struct {
 	Kind TargetKind
-	// Raw is the text it was parsed from, as stored in relay.delivery.target.
+	// Raw is the text it was parsed from without the spaces around it, as stored in
+	// relay.delivery.target.
 	Raw string
-	// URL is set for TargetHTTP alone.
+	// URL is set for TargetHTTP alone, in the form in which it is sent and compared: see parseURL.
 	URL *url.URL
 	// Exchange and RoutingKey are set for TargetExchange; an empty RoutingKey means the
 	// topic, and {topic} and {key} in it are replaced per message.
@@ -47,7 +46,8 @@ type Target struct {
 	Subscription string
 }
 
-// ParseTarget reads a target in the forms of the contract:
+// ParseTarget reads a target in the forms of the contract, whatever spaces and control
+// characters stand around it:
 //
 //	http://… or https://…          POST
 //	amqp:<exchange>/<routing key>  a named exchange
@@ -55,17 +55,18 @@ type Target struct {
 //
 // Anything else that is a plain name is taken for a subscription's. The error says
 // what is wrong without repeating a password that may stand in the text.
-func ParseTarget(s string) (Target, error) {
+func ParseTarget(text string) (Target, error) {
+	s := strings.TrimFunc(text, isMargin)
 	switch {
 	case s == "":
 		return Target{}, errors.New("empty target")
-	case strings.ContainsAny(s, "\r\n\x00"):
-		return Target{}, errors.New("target holds a control character")
 	case hasScheme(s, "http://"), hasScheme(s, "https://"):
 		return parseHTTPTarget(s)
+	case strings.ContainsFunc(s, isUnprintable):
+		return Target{}, errors.New("target holds a control character, or another one that cannot be printed")
 	case strings.HasPrefix(s, "amqp:"):
 		return parseAMQPTarget(s)
-	case strings.ContainsAny(s, ":/ \t"):
+	case strings.ContainsAny(s, ":/ "):
 		return Target{}, errors.New("target is none of http://…, https://…, amqp:<exchange>/<routing key>, amqp:/<queue>, a subscription's name")
 	case len(s) > MaxShortString:
 		return Target{}, fmt.Errorf("subscription name of %d bytes, at most %d are allowed", len(s), MaxShortString)
@@ -73,46 +74,31 @@ func ParseTarget(s string) (Target, error) {
 	return Target{Kind: TargetSubscription, Raw: s, Subscription: s}, nil
 }
 
+// isMargin reports whether a character is cut off at both ends of a target: a space or control
+// character of ASCII, such as the line feed at the end of a file.
+func isMargin(r rune) bool { return r <= ' ' || r == 0x7f }
+
+// isUnprintable reports whether a character may stand in no target: control characters, white
+// space other than the space itself, marks that change the direction of writing, bytes that
+// are no UTF-8.
+func isUnprintable(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
+
 func hasScheme(s, scheme string) bool {
 	return len(s) >= len(scheme) && strings.EqualFold(s[:len(scheme)], scheme)
 }
 
 func parseHTTPTarget(s string) (Target, error) {
-	if len(s) > MaxURL {
-		return Target{}, fmt.Errorf("URL of %d bytes, at most %d are allowed", len(s), MaxURL)
-	}
-	u, err := url.Parse(s)
+	u, err := parseURL(s)
 	if err != nil {
-		// url.Error repeats the whole text, and what it wraps quotes the part in question,
-		// which may be a password with a stray slash or percent sign.
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		text, _, _ := strings.Cut(err.Error(), `"`)
-		return Target{}, fmt.Errorf("malformed URL: %s", strings.TrimRight(text, " :("))
-	}
-	if u.Hostname() == "" {
-		return Target{}, errors.New("malformed URL: no host")
-	}
-	if len(u.Hostname()) > MaxShortString {
-		return Target{}, fmt.Errorf("malformed URL: a host name of %d bytes, at most %d are allowed", len(u.Hostname()), MaxShortString)
-	}
-	if u.Fragment != "" {
-		return Target{}, errors.New("malformed URL: a fragment is never sent")
-	}
-	if p := u.Port(); p != "" {
-		if _, err := net.LookupPort("tcp", p); err != nil {
-			return Target{}, errors.New("malformed URL: bad port")
-		}
+		return Target{}, err
 	}
 	return Target{Kind: TargetHTTP, Raw: s, URL: u}, nil
 }
 
 func parseAMQPTarget(s string) (Target, error) {
 	exchange, rest, found := strings.Cut(strings.TrimPrefix(s, "amqp:"), "/")
-	if strings.HasPrefix(rest, "/") && exchange == "" {
-		// Taken for a queue's name, a broker's URL would show its password wherever targets are shown.
+	if strings.HasPrefix(rest, "/") && exchange == "" || isCredentials(exchange) {
+		// Taken for a name, a broker's URL would show its password wherever targets are shown.
 		return Target{}, errors.New("malformed AMQP target: a broker's URL belongs in RELAY_AMQP_URL; write amqp:<exchange>/<routing key> or amqp:/<queue>")
 	}
 	if !found {
@@ -128,6 +114,12 @@ func parseAMQPTarget(s string) (Target, error) {
 		return Target{}, errors.New("malformed AMQP target: neither exchange nor queue")
 	}
 	return Target{Kind: TargetQueue, Raw: s, Queue: rest}, nil
+}
+
+// isCredentials reports whether a name looks like the user, password and host of a URL.
+func isCredentials(name string) bool {
+	_, rest, found := strings.Cut(name, ":")
+	return found && strings.Contains(rest, "@")
 }
 
 // RoutingKeyFor returns the AMQP routing key of m at this target: the queue's name, or
@@ -171,17 +163,4 @@ func (t Target) Instance() string {
 	}
 	digest := fmt.Sprintf("…%x", sha256.Sum256([]byte(t.Raw)))
 	return strings.ToValidUTF8(t.Raw[:maxInstance-len(digest)], "") + digest
-}
-
-// Redacted returns the target without user, password and query, fit for logs and errors.
-func (t Target) Redacted() string {
-	if t.Kind != TargetHTTP {
-		return t.Raw
-	}
-	u := *t.URL
-	u.User = nil
-	if u.RawQuery != "" {
-		u.RawQuery = "…"
-	}
-	return u.String()
 }

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -23,10 +22,10 @@ const (
 
 // actingHeaders are names by which a row could make the broker or a consumer's framework
 // act: RabbitMQ copies a message to the routing keys in CC and BCC, and closes the
-// channel if they are no arrays. They are left out, in any case and spelling.
+// channel if they are no arrays. They are left out, in any case and spelling; these are the
+// folded names.
 var actingHeaders = map[string]bool{
-	"cc": true, "bcc": true,
-	"user_id": true, "user-id": true, "reply_to": true, "reply-to": true,
+	"cc": true, "bcc": true, "user-id": true, "reply-to": true,
 }
 
 // amqpMessage is one delivery in the form in which it is published.
@@ -91,16 +90,15 @@ func (m *amqpMessage) replyTo(queue, token string) {
 	m.headerSize += 2 + len(queue) + len(token)
 }
 
-// amqpHeaders returns the header table: the subscriber's headers, the row's, then the
-// relay's own, which no other may replace. The CloudEvents attributes are named as the
+// amqpHeaders returns the header table: the subscriber's headers, those of the row that are
+// none of these, then the relay's own, which no other may replace. The CloudEvents attributes are named as the
 // CloudEvents AMQP binding 1.0 says, with the prefix that JMS can express too.
 func amqpHeaders(d *relay.Delivery) amqp.Table {
-	table := make(amqp.Table, len(d.Subscriber.Headers)+len(d.Headers)+8)
-	for _, headers := range []map[string]string{d.Subscriber.Headers, d.Headers} {
-		for name, value := range headers {
-			if !actingHeaders[strings.ToLower(name)] {
-				table[name] = value
-			}
+	headers := relay.MergeHeaders(d.Subscriber.Headers, d.Headers)
+	table := make(amqp.Table, len(headers)+8)
+	for name, value := range headers {
+		if !actingHeaders[relay.FoldHeader(name)] {
+			table[name] = value
 		}
 	}
 	table["cloudEvents_specversion"] = "1.0"

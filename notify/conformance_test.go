@@ -42,7 +42,7 @@ type conformanceCase struct {
 }
 
 // receivedMessage is a message as its receiver saw it, in words common to both
-// technologies: attributes are decoded, names of headers are in lower case.
+// technologies: attributes and headers are decoded, names of headers are in lower case.
 type receivedMessage struct {
 	ID          string
 	Topic       string

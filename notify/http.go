@@ -31,7 +31,8 @@ type HTTPConfig struct {
 	// attempts are under way there, or most would open a new one
 	// (RELAY_HTTP_CONCURRENCY). Zero: 64.
 	Concurrency int
-	// Secrets sign for every subscriber that has none, newest first (RELAY_HTTP_SECRET).
+	// Secrets sign for every subscriber that has none, newest first (RELAY_HTTP_SECRET). For
+	// rows with a destination of their own RowSecrets do.
 	Secrets []string
 	// AckURL is where consumers acknowledge, without a slash at its end (RELAY_ACK_URL), and
 	// AckKey signs their tokens. Empty: they cannot.
@@ -146,7 +147,8 @@ func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) re
 	return out
 }
 
-// keysFor returns the keys that sign for the subscriber. A bad secret is an error: sending
+// keysFor returns the keys that sign for the subscriber: its own, else those of the relay, or,
+// where a row has named the target, keys that are derived from them. A bad secret is an error: sending
 // unsigned what should be signed would only teach the receiver not to check.
 func (h *HTTP) keysFor(s *relay.Subscriber) ([][]byte, error) {
 	if len(s.Secrets) > 0 {
@@ -162,12 +164,24 @@ func (h *HTTP) keysFor(s *relay.Subscriber) ([][]byte, error) {
 				"subscription", s.Name)
 		})
 	}
+	if !s.Trusted {
+		return rowKeys(h.keys, s.Target)
+	}
 	return h.keys, nil
 }
 
-// post sends the request and returns when the answer's header has come. An empty body is
-// no body, so that Content-Length is 0 rather than unknown.
+// post sends the request and returns when the answer's header has come.
 func (h *HTTP) post(ctx context.Context, d *relay.Delivery, header http.Header) (*http.Response, error) {
+	req, err := newRequest(ctx, d, header)
+	if err != nil {
+		return nil, err
+	}
+	return h.connections.client(poolOf(d)).Do(req)
+}
+
+// newRequest returns the request of one attempt. An empty body is no body, so that
+// Content-Length is 0 rather than unknown.
+func newRequest(ctx context.Context, d *relay.Delivery, header http.Header) (*retryablehttp.Request, error) {
 	target := d.Subscriber.Target
 	plain := &http.Request{Method: http.MethodPost, URL: target.URL, Host: target.URL.Host, Header: header}
 	req, err := retryablehttp.FromRequest(plain.WithContext(ctx))
@@ -179,5 +193,5 @@ func (h *HTTP) post(ctx context.Context, d *relay.Delivery, header http.Header) 
 			return nil, err
 		}
 	}
-	return h.connections.client(poolOf(d)).Do(req)
+	return req, nil
 }

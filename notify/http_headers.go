@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -13,17 +14,15 @@ import (
 // userAgent names the sender; the version is nobody's business at the other end.
 const userAgent = "relay"
 
-// requestHeader builds the header of one attempt. The subscriber's own headers come first
-// and the row's replace them; what the relay itself says comes last, so that neither can
-// forge it. Its error is a relay.Rejection: no request can carry the message's values.
+// requestHeader builds the header of one attempt: the subscriber's own headers, those of the
+// row that are none of these, then what the relay itself says, so that neither can forge
+// it. Its error is a relay.Rejection: no request can carry the message's values.
 func requestHeader(d *relay.Delivery, keys [][]byte, now time.Time) (http.Header, error) {
 	m := d.Message
-	h := make(http.Header, 16+len(d.Headers)+len(d.Subscriber.Headers))
-	for name, value := range d.Subscriber.Headers {
-		h.Set(name, value)
-	}
-	for name, value := range d.Headers {
-		h.Set(name, value)
+	headers := relay.MergeHeaders(ownHeaders(d.Subscriber), d.Headers)
+	h := make(http.Header, 16+len(headers))
+	for name, value := range headers {
+		h.Set(name, headerValue(value))
 	}
 	if err := setContentType(h, m.ContentType); err != nil {
 		return nil, err
@@ -35,14 +34,39 @@ func requestHeader(d *relay.Delivery, keys [][]byte, now time.Time) (http.Header
 	return h, nil
 }
 
+// ownHeaders returns what the operator has set for a subscriber: its headers and, unless they
+// hold one, the authorization by the user and password of its URL, which net/http would let any
+// other header replace.
+func ownHeaders(s *relay.Subscriber) map[string]string {
+	user := s.Target.URL.User
+	if user == nil || !s.Trusted {
+		return s.Headers
+	}
+	password, _ := user.Password()
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+	return relay.MergeHeaders(s.Headers, map[string]string{"Authorization": basic})
+}
+
+// headerValue writes a value as a header can carry it. One of ASCII alone stays as it is. One
+// that holds any other character is percent-encoded, as the attributes of CloudEvents are:
+// Go takes the bytes for UTF-8, Java, Node and Python for ISO 8859-1, some servers refuse them.
+func headerValue(value string) string {
+	for i := range len(value) {
+		if value[i] >= 0x80 {
+			return percentEncode(value)
+		}
+	}
+	return value
+}
+
 func setContentType(h http.Header, contentType string) error {
 	h.Del("Content-Type")
 	if contentType == "" {
 		return nil
 	}
 	for i := range len(contentType) {
-		if c := contentType[i]; c < 0x20 && c != '\t' || c == 0x7f {
-			return relay.Rejection(fmt.Sprintf("content type %q holds a control character", contentType))
+		if c := contentType[i]; c < 0x20 && c != '\t' || c >= 0x7f {
+			return relay.Rejection(fmt.Sprintf("content type %q holds a control character, or one outside ASCII", contentType))
 		}
 	}
 	h.Set("Content-Type", contentType)

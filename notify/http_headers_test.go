@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,67 @@ func TestSubscribersOwnSecretsReplaceTheDefault(t *testing.T) {
 	}
 }
 
+// A row may have anything signed and choose where it goes. Its signature is worth nothing at any
+// other origin, nor at the receivers of the operator.
+func TestRowsOwnDestinationsHaveSecretsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	loopback, err := notify.ParseEgress("loopback")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := []string{otherSecret, testSecret}
+	cfg := notify.HTTPConfig{Secrets: secrets, Egress: loopback}
+	var header http.Header
+	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) { header = r.Header })
+	body := []byte(`{"n": 1}`)
+	d := newDelivery(rowsTarget(t, srv.URL+"/hook?a=b"), body)
+	if out := newHTTP(t, cfg).Deliver(t.Context(), d); out.Class != relay.ClassHandled {
+		t.Fatalf("outcome %+v", out)
+	}
+	derived, err := notify.RowSecrets(secrets, operatorsTarget(t, srv.URL).Target)
+	if err != nil || len(derived) != len(secrets) {
+		t.Fatalf("derived %d secrets: %v", len(derived), err)
+	}
+	elsewhere, err := notify.RowSecrets(secrets, operatorsTarget(t, "https://elsewhere.example").Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range derived {
+		if err := verify(t, secret, body, header); err != nil {
+			t.Errorf("the derived secret does not verify: %v", err)
+		}
+	}
+	for _, secret := range slices.Concat(secrets, elsewhere) {
+		if verify(t, secret, body, header) == nil {
+			t.Error("another secret verifies too")
+		}
+	}
+}
+
+func verify(t *testing.T, secret string, body []byte, header http.Header) error {
+	t.Helper()
+	verifier, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verifier.Verify(body, header)
+}
+
+// The derivation is documented for receivers, and must never change.
+func TestRowSecretsAreThoseOfTheDocumentation(t *testing.T) {
+	t.Parallel()
+	for _, target := range []string{"https://hooks.example", "HTTPS://user:pass@Hooks.Example.:443/a/b?c=d"} {
+		got, err := notify.RowSecrets([]string{testSecret, otherSecret}, operatorsTarget(t, target).Target)
+		want := []string{"whsec_trnnFH/m/CKsOU4Kdf29Z/urLXlmwivjDnNxRRWRUOA=", "whsec_fyB4T/uhpTkibskZYZmEGLv4YKFMZcsdLE9YeAgL9L4="}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v, want %v", target, got, err, want)
+		}
+	}
+	if _, err := notify.RowSecrets([]string{"hunter2"}, relay.Target{}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a bad secret: %v", err)
+	}
+}
+
 func TestBadSecrets(t *testing.T) {
 	t.Parallel()
 	if _, err := notify.NewHTTP(notify.HTTPConfig{Secrets: []string{"hunter2"}}); err == nil || strings.Contains(err.Error(), "hunter2") {
@@ -117,11 +179,11 @@ func TestHeadersInOrderOfAuthority(t *testing.T) {
 		"authorization": "Bearer operator", "x-both": "subscriber", "webhook-id": "forged", "Ce-Subject": "forged", "webhook-signature": "forged",
 	}}
 	d := newDelivery(s, []byte("{}"))
-	d.Headers = map[string]string{"x-both": "row", "X-Row": "größe", "ce-type": "forged"}
+	d.Headers = map[string]string{"X_Both": "row", "Authorization": "Bearer row", "X-Row": "größe 100%", "x-plain": `gr 100% "a"`, "ce-type": "forged"}
 	d.Attempt = 12
 	header, _ := capture(t, notify.HTTPConfig{}, d)
 	want := map[string]string{
-		"Authorization": "Bearer operator", "X-Both": "row", "X-Row": "größe", "Webhook-Id": d.Message.ID.String(),
+		"Authorization": "Bearer operator", "X-Both": "subscriber", "X-Row": "gr%C3%B6%C3%9Fe%20100%25", "X-Plain": `gr 100% "a"`, "Webhook-Id": d.Message.ID.String(),
 		"Ce-Type": "order.created", "Relay-Attempt": "12", "User-Agent": "relay", "Content-Type": "application/json",
 	}
 	for name, value := range want {
@@ -129,9 +191,40 @@ func TestHeadersInOrderOfAuthority(t *testing.T) {
 			t.Errorf("%s: %q, want %q alone", name, got, value)
 		}
 	}
-	for _, name := range []string{"Ce-Subject", "Webhook-Signature", "Accept-Encoding"} {
+	for _, name := range []string{"Ce-Subject", "Webhook-Signature", "Accept-Encoding", "X_both"} {
 		if got, found := header[name]; found {
 			t.Errorf("%s: %q, want none", name, got)
+		}
+	}
+}
+
+// The user and password of the operator's URL are the operator's authorization, which no row
+// replaces; a row's own URL and headers are both the row's.
+func TestRowsDoNotReplaceTheAuthorizationOfAURL(t *testing.T) {
+	t.Parallel()
+	var got string
+	srv := serve(t, func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Get("Authorization") })
+	withUser := strings.Replace(srv.URL, "://", "://user:pass%20word@", 1)
+	const basic = "Basic dXNlcjpwYXNzIHdvcmQ="
+	for _, row := range []struct {
+		trusted   bool
+		own, sent map[string]string
+		want      string
+	}{
+		{trusted: true, want: basic},
+		{trusted: true, sent: map[string]string{"authorization": "row"}, want: basic},
+		{trusted: true, own: map[string]string{"AUTHORIZATION": "own"}, sent: map[string]string{"authorization": "row"}, want: "own"},
+		{want: basic},
+		{sent: map[string]string{"authorization": "row"}, want: "row"},
+	} {
+		d := newDelivery(operatorsTarget(t, withUser), nil)
+		d.Subscriber.Trusted, d.Subscriber.Headers, d.Headers = row.trusted, row.own, row.sent
+		loopback, err := notify.ParseEgress("loopback")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out := newHTTP(t, notify.HTTPConfig{Egress: loopback}).Deliver(t.Context(), d); out.Class != relay.ClassHandled || got != row.want {
+			t.Errorf("%+v: authorization %q, outcome %+v", row, got, out)
 		}
 	}
 }

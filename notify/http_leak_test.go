@@ -35,7 +35,7 @@ func (b *lockedBuffer) String() string {
 
 // confidential is what a delivery carries and no error or log may repeat.
 var confidential = []string{
-	"leak-user", "leak-password", "leak-query", "leak-payload", "leak-header", "leak-location",
+	"leak-user", "leak-password", "leak-query", "leak-payload", "leak-header", "leak-location", "leak-path",
 	strings.TrimPrefix(testSecret, "whsec_"), "v1,",
 }
 
@@ -47,6 +47,7 @@ func confidentialDelivery(t *testing.T, base string) *relay.Delivery {
 	}
 	u.User = url.UserPassword("leak-user", "leak-password")
 	u.RawQuery = "token=leak-query"
+	u.Path += "/services/T0/leak-path-0123456789"
 	s := operatorsTarget(t, u.String())
 	s.Timeout = 300 * time.Millisecond
 	s.Headers = map[string]string{"authorization": "Bearer leak-header"}

@@ -129,7 +129,7 @@ func (in *inboxHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Attempt: attempt, Headers: make(map[string]string), Body: body,
 	}
 	for name, values := range r.Header {
-		m.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
+		m.Headers[strings.ToLower(name)] = unescape(strings.Join(values, ", "))
 	}
 	in.mu.Lock()
 	in.messages[m.ID] = m

@@ -28,6 +28,9 @@ type RouterConfig struct {
 	AckURL bool
 	// Timeout bounds one attempt (RELAY_HTTP_TIMEOUT).
 	Timeout time.Duration
+	// Rows says where rows may send by a destination of their own (RELAY_ROW_DESTINATIONS).
+	// Nil: everywhere.
+	Rows *RowTargets
 }
 
 // Router finds the subscribers of a message. It is safe for concurrent use.
@@ -161,13 +164,13 @@ func (r *Router) Route(m *relay.Message) ([]*relay.Delivery, error) {
 
 // Resume returns a delivery read from the table at its next attempt, after so many
 // attempts. The default destination is the one of today, so that an operator who mends it
-// mends what waits; a row's own is the one it was taken up with.
+// mends what waits; a row's own is the one it was taken up with, if rows may still send there.
 func (r *Router) Resume(m *relay.Message, subscription, instance, target string, attempts int) (*relay.Delivery, error) {
 	headers, err := relay.ParseHeaders(m.Headers)
 	if err != nil {
 		return nil, err
 	}
-	subscriber, err := r.known(subscription, target)
+	subscriber, err := r.known(m, subscription, target)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +180,7 @@ func (r *Router) Resume(m *relay.Message, subscription, instance, target string,
 }
 
 // known returns the subscriber of a delivery that was taken up earlier, as it is today.
-func (r *Router) known(subscription, target string) (*relay.Subscriber, error) {
+func (r *Router) known(m *relay.Message, subscription, target string) (*relay.Subscriber, error) {
 	switch {
 	case subscription == relay.SubscriptionDefault && r.fallback != nil:
 		return r.fallback, nil
@@ -191,19 +194,21 @@ func (r *Router) known(subscription, target string) (*relay.Subscriber, error) {
 	if err == nil {
 		err = checkTarget(parsed)
 	}
+	direct := subscription == relay.SubscriptionDirect
+	if err == nil && direct {
+		err = r.config.Rows.check(parsed, m)
+	}
 	if err != nil {
 		return nil, relay.Rejection("destination: " + err.Error())
 	}
-	return &relay.Subscriber{
-		Name: subscription, Target: parsed, Trusted: subscription != relay.SubscriptionDirect, Timeout: r.config.Timeout,
-	}, nil
+	return &relay.Subscriber{Name: subscription, Target: parsed, Trusted: !direct, Timeout: r.config.Timeout}, nil
 }
 
 // subscribers decides: the row's own destination, else every subscription whose topics
 // match, else the default destination.
 func (r *Router) subscribers(m *relay.Message) ([]*relay.Subscriber, error) {
 	if m.Destination != "" {
-		s, err := r.own(m.Destination)
+		s, err := r.own(m)
 		return []*relay.Subscriber{s}, err
 	}
 	if found := r.routes.Load().topics.match(m.Topic); len(found) > 0 {
@@ -216,9 +221,13 @@ func (r *Router) subscribers(m *relay.Message) ([]*relay.Subscriber, error) {
 	return []*relay.Subscriber{r.fallback}, nil
 }
 
-// own returns the subscriber for a row's own destination: a subscription's name or a target.
-func (r *Router) own(destination string) (*relay.Subscriber, error) {
-	target, err := relay.ParseTarget(destination)
+// own returns the subscriber for a row's own destination: a subscription's name, or a target to
+// which rows may send.
+func (r *Router) own(m *relay.Message) (*relay.Subscriber, error) {
+	if err := r.config.Rows.checkAny(); err != nil {
+		return nil, relay.Rejection("destination: " + err.Error())
+	}
+	target, err := relay.ParseTarget(m.Destination)
 	if err == nil && target.Kind == relay.TargetSubscription {
 		if s := r.routes.Load().byName[target.Subscription]; s != nil {
 			return s, nil
@@ -226,6 +235,9 @@ func (r *Router) own(destination string) (*relay.Subscriber, error) {
 	}
 	if err == nil {
 		err = r.check(target)
+	}
+	if err == nil {
+		err = r.config.Rows.check(target, m)
 	}
 	if err != nil {
 		return nil, relay.Rejection("destination: " + err.Error())

@@ -231,14 +231,24 @@ func collectAcks(rows pgx.Rows, err error) ([]AckRow, error) {
 	return acks, nil
 }
 
+// maxAcknowledging bounds what Acknowledging lists.
+const maxAcknowledging = 5
+
 // Acknowledging lists subscriptions whose consumers acknowledge over HTTP, at most five.
-func (e *Examiner) Acknowledging(ctx context.Context) ([]string, error) {
-	const statement = `select name from relay.subscription where ack = 'consumer' and target ilike 'http%' order by name limit 5`
+func (e *Examiner) Acknowledging(ctx context.Context) (names []string, err error) {
+	const statement = `select name, target from relay.subscription where ack = 'consumer' order by name`
 	rows, err := e.Conn.Query(ctx, statement)
 	if err != nil {
 		return nil, fmt.Errorf("list subscriptions: %w", denial(err))
 	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var name, text string
+	_, err = pgx.ForEachRow(rows, []any{&name, &text}, func() error {
+		target, err := relay.ParseTarget(text)
+		if err == nil && target.Kind == relay.TargetHTTP && len(names) < maxAcknowledging {
+			names = append(names, name)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list subscriptions: %w", denial(err))
 	}

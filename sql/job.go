@@ -90,15 +90,17 @@ func (s *Store) PlanJob(ctx context.Context, kind JobKind, f MessageFilter, rate
 
 // planReplay looks up the subscription's patterns.
 func (s *Store) planReplay(ctx context.Context, f *MessageFilter) error {
-	var instances bool
-	const statement = `select topics, broadcast and target like 'http%' from relay.subscription where name = $1`
-	err := s.pool.QueryRow(ctx, statement, f.ReplayTo).Scan(&f.Topics, &instances)
+	var broadcast bool
+	var text string
+	const statement = `select topics, broadcast, target from relay.subscription where name = $1`
+	err := s.pool.QueryRow(ctx, statement, f.ReplayTo).Scan(&f.Topics, &broadcast, &text)
+	target, _ := relay.ParseTarget(text) // what cannot be read leads nowhere
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return fmt.Errorf("there is no subscription %q", f.ReplayTo)
 	case err != nil:
 		return fmt.Errorf("read subscription %q: %w", f.ReplayTo, denial(err))
-	case instances:
+	case broadcast && target.Kind == relay.TargetHTTP:
 		return fmt.Errorf("subscription %q broadcasts over HTTP: it goes to the instances that live when a message is taken up, and cannot be replayed", f.ReplayTo)
 	}
 	return nil

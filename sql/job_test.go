@@ -337,3 +337,27 @@ func testSentAgain(t *testing.T, onDead string, inOrder bool) {
 		t.Errorf("found by its key: %v", found)
 	}
 }
+
+// A target is what relay.ParseTarget makes of it, spaces and capitals included.
+func TestWhatLeadsOverHTTPIsSeenHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin := db.Admin(t)
+	for name, target := range map[string]string{"a": " HTTP://h/", "b": "https://h/", "c": "amqp:/httpd", "d": "http:queue"} {
+		if _, err := admin.Exec(t.Context(), "insert into relay.subscription (name, topics, target, broadcast, ack) values ($1, '{t}', $2, true, 'consumer')", name, target); err != nil {
+			t.Fatal(err)
+		}
+		err := s.planReplay(t.Context(), &MessageFilter{ReplayTo: name})
+		if http := name == "a" || name == "b"; http != (err != nil) {
+			t.Errorf("a replay of a broadcast to %q: %v", target, err)
+		}
+	}
+	examiner, err := Examine(t.Context(), db.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer examiner.Conn.Close(context.WithoutCancel(t.Context()))
+	if names, err := examiner.Acknowledging(t.Context()); err != nil || !slices.Equal(names, []string{"a", "b"}) {
+		t.Errorf("%v acknowledge over HTTP: %v", names, err)
+	}
+}

@@ -21,6 +21,7 @@ type CLI struct {
 	Status        StatusCmd        `cmd:"" help:"Show on one screen how relays, messages and deliveries stand."`
 	Demo          DemoCmd          `cmd:"" help:"Show the relay at work on throw-away servers; needs no configuration."`
 	Doctor        DoctorCmd        `cmd:"" help:"Check all that the relay needs, and name the command that mends what is wrong."`
+	Secret        SecretCmd        `cmd:"" help:"Print the secrets with which a receiver checks what rows send to a destination of their own."`
 	Version       VersionCmd       `cmd:"" help:"Print the version of this program."`
 }
 

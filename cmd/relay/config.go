@@ -31,7 +31,7 @@ type Config struct {
 	DefaultDestination Destination `env:"RELAY_DEFAULT_DESTINATION,decodeunset" unset:"none" allow:"http://…, https://…, amqp:<exchange>/<routing key> or amqp:/<queue>" desc:"Where a message goes that has no destination and matches no subscription."`
 
 	// HTTPSecrets are in the text form of Standard Webhooks, newest first.
-	HTTPSecrets Secrets `env:"RELAY_HTTP_SECRET" unset:"requests are not signed" allow:"whsec_ and the base64 of 24 to 64 bytes; several separated by commas or spaces, newest first" desc:"Signs HTTP requests as Standard Webhooks says, with each secret."`
+	HTTPSecrets Secrets `env:"RELAY_HTTP_SECRET" unset:"requests are not signed" allow:"whsec_ and the base64 of 24 to 64 bytes; several separated by commas or spaces, newest first" desc:"Signs HTTP requests as Standard Webhooks says, with each secret; what rows send to a URL of their own, with secrets derived from these (relay secret)."`
 
 	// HTTPTimeout bounds one attempt, from dial to the last byte read.
 	HTTPTimeout time.Duration `env:"RELAY_HTTP_TIMEOUT,default=10s" allow:"a duration above 0 and at most 24h, such as 10s" desc:"Time for one HTTP attempt, from dial to the last byte of the answer."`
@@ -40,6 +40,9 @@ type Config struct {
 
 	// EgressAllow is for notify.ParseEgress, which has accepted it.
 	EgressAllow string `env:"RELAY_EGRESS_ALLOW" unset:"public addresses only" allow:"CIDRs, IP addresses, host names, and the words private and loopback, separated by commas or spaces" desc:"Where a URL in a row may lead besides public addresses. Targets set by the operator may be private anyway."`
+
+	// RowDestinations is for notify.ParseRowTargets, which has accepted it.
+	RowDestinations string `env:"RELAY_ROW_DESTINATIONS" unset:"every http and https URL, and exchanges and queues that exist" allow:"none, or patterns separated by commas or spaces, such as https://hooks.example/in, https://*.hooks.example:8443, https://*:*, amqp:events/order.# and amqp:/jobs.*" desc:"Where a row may send by a destination of its own. RELAY_EGRESS_ALLOW still decides about addresses. With none, rows that name a destination are rejected."`
 
 	// Backoff has at least one interval, each above zero; the last repeats.
 	Backoff Backoff `env:"RELAY_BACKOFF,default=5s,30s,2m,10m,30m,1h,3h,6h" allow:"durations above 0 and at most 8760h, separated by commas" desc:"Intervals between attempts, with jitter. The last repeats."`
@@ -77,7 +80,7 @@ type Config struct {
 	MetricsAddr Address `env:"RELAY_METRICS_ADDR,default=:9464" allow:"host:port, :port or off" desc:"Address of /metrics, /healthz and /readyz."`
 
 	// AckURL has no slash at its end. It is set exactly when AckAddr is.
-	AckURL string `env:"RELAY_ACK_URL" unset:"none" allow:"an http:// or https:// URL without user, query and fragment, together with RELAY_ACK_ADDR" desc:"Address of RELAY_ACK_ADDR as HTTP consumers reach it. They acknowledge below it."`
+	AckURL AckURL `env:"RELAY_ACK_URL" unset:"none" allow:"an http:// or https:// URL without user, query and fragment, together with RELAY_ACK_ADDR" desc:"Address of RELAY_ACK_ADDR as HTTP consumers reach it. They acknowledge below it."`
 
 	AckAddr Address `env:"RELAY_ACK_ADDR,default=off" allow:"host:port, :port or off, together with RELAY_ACK_URL" desc:"Address at which acknowledgements of HTTP consumers are taken."`
 

@@ -16,8 +16,7 @@ import (
 )
 
 // check judges what a decoder cannot: bounds, and variables that depend on each other. It
-// also fills in the source and cuts the slash at the end of the acknowledgement URL. It
-// returns the first variable at fault and why, or nothing.
+// also fills in the source. It returns the first variable at fault and why, or nothing.
 func (c *Config) check() (name string, why reason) {
 	for _, step := range []func() (string, reason){
 		c.checkDatabase, c.checkBroker, c.checkNames, c.checkBounds, c.checkEgress, c.checkTokens, c.checkAck,
@@ -141,6 +140,9 @@ func (c *Config) checkEgress() (string, reason) {
 	if _, err := notify.ParseEgress(c.EgressAllow); err != nil {
 		return "RELAY_EGRESS_ALLOW", reason(err.Error())
 	}
+	if _, err := notify.ParseRowTargets(c.RowDestinations); err != nil {
+		return "RELAY_ROW_DESTINATIONS", reason(err.Error())
+	}
 	return "", ""
 }
 
@@ -170,14 +172,8 @@ func (c *Config) checkAck() (string, reason) {
 		}
 		return "", ""
 	}
-	u, err := url.Parse(c.AckURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
-		u.User != nil || strings.ContainsAny(c.AckURL, "?#") {
-		return "RELAY_ACK_URL", ""
-	}
 	if c.AckAddr == "" {
 		return "RELAY_ACK_ADDR", "RELAY_ACK_URL, which is set, needs it"
 	}
-	c.AckURL = strings.TrimRight(c.AckURL, "/")
 	return "", ""
 }

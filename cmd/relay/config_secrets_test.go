@@ -161,6 +161,8 @@ func TestRedact(t *testing.T) {
 		{"ftp://host/x#y", false, "ftp://host/x#y"},
 		{"ftp://u@host/x", false, "(hidden)"},
 		{"https://u:p /@host", false, "(hidden)"},
+		{"amqp:u:p@host/x", false, "(hidden)"},
+		{"0-63 cron ? * * * *", false, "0-63 cron ? * * * *"},
 	}
 	for _, tt := range tests {
 		if got := redact(tt.value, tt.secret); got != tt.want {
@@ -173,5 +175,25 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A destination that cannot be read may hold a key in any of its parts.
+func TestBadDestinationsAreNotShown(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string][]string{
+		"RELAY_DEFAULT_DESTINATION": {
+			"htps://hooks.example/services/HUSH", "https:/hooks.example/HUSH", "https://hooks.example/HUSH x", "hooks.example/HUSH",
+			"https://hooks.example/HUSH#", "amqp:HUSH", "amqp:user:HUSH@broker/vhost", "https://user:HUSH/@hooks.example/",
+		},
+		"RELAY_ACK_URL": {"https:/relay.example/HUSH", "https://user:HUSH@relay.example/", "https://relay.example/?key=HUSH", "ftp://relay.example/HUSH"},
+	} {
+		for _, value := range values {
+			_, err := ReadConfig(with(name, value, "RELAY_ACK_ADDR", ":8471"))
+			if err == nil || !strings.HasPrefix(err.Error(), name+": bad value ") {
+				t.Fatalf("%s: error %v, want one that names %s", value, err, name)
+			}
+			leaked(t, "the error", err.Error())
+		}
 	}
 }

@@ -89,7 +89,7 @@ func (s *source) fault(name string, why reason) error {
 		if value == "" {
 			value = doc.Default
 		}
-		line = g.name + ": bad value " + quote(redact(value, doc.Secret))
+		line = g.name + ": bad value " + quote(doc.shown(value))
 	}
 	if why != "" {
 		line += ": " + string(why)

@@ -3,6 +3,8 @@ package main
 import (
 	"reflect"
 	"strings"
+
+	"relay"
 )
 
 // variable describes one field of Config.
@@ -14,6 +16,15 @@ type variable struct {
 	Meaning  string
 	Required bool
 	Secret   bool // may be given by a file, and is never shown
+	Target   bool // is shown as relay.ShownTarget has it
+}
+
+// shown returns what of a value of the variable people may see.
+func (v variable) shown(value string) string {
+	if v.Target {
+		return relay.ShownTarget(value)
+	}
+	return redact(value, v.Secret)
 }
 
 // variables returns the variables of Config in its order.
@@ -34,6 +45,7 @@ func variables() []variable {
 			Meaning:  field.Tag.Get("desc"),
 			Required: options == "required",
 			Secret:   field.Type == reflect.TypeFor[Secret]() || field.Type == reflect.TypeFor[Secrets](),
+			Target:   field.Type == reflect.TypeFor[Destination]() || field.Type == reflect.TypeFor[AckURL](),
 		})
 	}
 	return list

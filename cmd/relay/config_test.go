@@ -82,6 +82,8 @@ func TestReadConfigValues(t *testing.T) {
 		{"RELAY_HTTP_TIMEOUT", "1500ms", func(c Config) any { return c.HTTPTimeout }, 1500 * time.Millisecond},
 		{"RELAY_HTTP_CONCURRENCY", "1", func(c Config) any { return c.HTTPConcurrency }, 1},
 		{"RELAY_EGRESS_ALLOW", "10.0.0.0/8, hooks.internal loopback", func(c Config) any { return c.EgressAllow }, "10.0.0.0/8, hooks.internal loopback"},
+		{"RELAY_ROW_DESTINATIONS", "none", func(c Config) any { return c.RowDestinations }, "none"},
+		{"RELAY_ROW_DESTINATIONS", "https://*.hooks.example, amqp:events/", func(c Config) any { return c.RowDestinations }, "https://*.hooks.example, amqp:events/"},
 		{"RELAY_BACKOFF", "100ms, 1s", func(c Config) any { return c.Backoff }, Backoff{100 * time.Millisecond, time.Second}},
 		{"RELAY_MAX_ATTEMPTS", "3", func(c Config) any { return c.MaxAttempts }, 3},
 		{"RELAY_GIVE_UP_AFTER", "1m", func(c Config) any { return c.GiveUpAfter }, time.Minute},
@@ -135,6 +137,7 @@ var badValues = map[string][]struct {
 	"RELAY_HTTP_TIMEOUT":        {{value: "10"}, {value: "0s"}, {value: "-1s"}, {value: "soon"}, {value: "25h"}, {value: "2562047h"}},
 	"RELAY_HTTP_CONCURRENCY":    {{value: "0"}, {value: "-1"}, {value: "many"}, {value: "1.5"}, {value: "99999999999999999999"}, {value: "4294967297"}},
 	"RELAY_EGRESS_ALLOW":        {{value: "10.0.0.0/33"}, {value: "http://host"}, {value: "private,10.0.0.256"}},
+	"RELAY_ROW_DESTINATIONS":    {{value: " "}, {value: "none,https://h"}, {value: "hooks.example"}, {value: "https://user:HUSH@h"}, {value: "amqp:user:HUSH@h/x"}, {value: "https://a.*.example"}},
 	"RELAY_BACKOFF":             {{value: "5"}, {value: "1s,"}, {value: "1s,0s"}, {value: "1s;2s"}, {value: "1s,2000000h"}, {value: "-1s"}},
 	"RELAY_MAX_ATTEMPTS":        {{value: "0"}, {value: "twenty"}, {value: "2147483648"}},
 	"RELAY_GIVE_UP_AFTER":       {{value: "0s"}, {value: "7d"}, {value: "2562047h"}},
@@ -179,7 +182,7 @@ func TestReadConfigRefusesBadValues(t *testing.T) {
 				if !strings.HasSuffix(line, "; allowed: "+v.Allowed) {
 					t.Errorf("%q does not say what is allowed: %q", line, v.Allowed)
 				}
-				want := ": bad value " + quote(redact(b.value, v.Secret))
+				want := ": bad value " + quote(v.shown(b.value))
 				if b.value == "" {
 					want = ": not set"
 				}
@@ -243,7 +246,7 @@ func TestReadConfigAcrossFields(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.HasSuffix(c.AckURL, "/") {
+			if strings.HasSuffix(string(c.AckURL), "/") {
 				t.Errorf("RELAY_ACK_URL keeps its slash: %q", c.AckURL)
 			}
 			if !maps.Equal(env, before) {

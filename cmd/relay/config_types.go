@@ -138,7 +138,7 @@ func (g *Groups) EnvDecode(value string) error {
 }
 
 // Destination is a target set by the operator. The zero value has the kind
-// relay.TargetNone. It prints without user, password and query.
+// relay.TargetNone. It prints as relay.Target.Redacted has it.
 type Destination struct{ relay.Target }
 
 // EnvDecode reads any target but a subscription's name. Empty: none.
@@ -148,15 +148,33 @@ func (d *Destination) EnvDecode(value string) error {
 	}
 	target, err := relay.ParseTarget(value)
 	if err != nil {
-		if strings.Contains(value, "@") {
-			return reason("malformed") // the parser's words could hold a piece of a password
-		}
 		return reason(err.Error())
 	}
 	if target.Kind == relay.TargetSubscription {
 		return reason("a subscription's name is no destination here")
 	}
 	d.Target = target
+	return nil
+}
+
+// AckURL is the address below which HTTP consumers acknowledge, without a slash at its end.
+type AckURL string
+
+// EnvDecode reads an HTTP target without user and query.
+func (u *AckURL) EnvDecode(value string) error {
+	if value == "" {
+		return nil
+	}
+	target, err := relay.ParseTarget(value)
+	switch {
+	case err != nil:
+		return reason(err.Error())
+	case target.Kind != relay.TargetHTTP:
+		return reason("no URL")
+	case target.URL.User != nil || target.URL.RawQuery != "" || target.URL.ForceQuery:
+		return reason("it holds a user, a password or a query, which stand in every header relay-ack-url")
+	}
+	*u = AckURL(strings.TrimRight(target.URL.String(), "/"))
 	return nil
 }
 

@@ -100,6 +100,7 @@ func (d *doctor) examine(ctx context.Context, env map[string]string) {
 	}
 	d.checkDatabase(ctx)
 	d.checkDestination(ctx)
+	d.checkRows()
 	d.checkBroker()
 }
 

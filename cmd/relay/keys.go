@@ -72,7 +72,7 @@ func (c KeysListCmd) print(w io.Writer, list []sql.HeldKey) error {
 // listedKey is one key as a list prints it.
 type listedKey struct {
 	Subscription string               `json:"subscription"`
-	Instance     string               `json:"instance,omitempty"` // without user, password and query
+	Instance     string               `json:"instance,omitempty"` // as relay.ShownTarget has it
 	Key          string               `json:"key"`
 	Message      string               `json:"message_id"` // at the head
 	Status       relay.DeliveryStatus `json:"status"`
@@ -86,19 +86,9 @@ type listedKey struct {
 
 func newListedKey(k sql.HeldKey) listedKey {
 	return listedKey{
-		Subscription: k.Subscription, Instance: shownInstance(k.Instance), Key: k.Key, Message: k.Message.String(), Status: k.Status, Reason: k.Reason,
+		Subscription: k.Subscription, Instance: relay.ShownTarget(k.Instance), Key: k.Key, Message: k.Message.String(), Status: k.Status, Reason: k.Reason,
 		Since: k.Since.UTC(), NextAttempt: k.NextAttempt, Error: k.Error, Waiting: k.Waiting, Limit: sql.KeyWaitLimit,
 	}
-}
-
-// shownInstance is an instance without what may be secret in it: that of a row's own
-// destination is the target.
-func shownInstance(instance string) string {
-	target, err := relay.ParseTarget(instance)
-	if err != nil || target.Kind == relay.TargetSubscription {
-		return instance
-	}
-	return target.Redacted()
 }
 
 // keyTable prints keys in columns.
@@ -165,7 +155,7 @@ func (h head) change(ctx context.Context, app *App, change changeHeads) error {
 	var failed error
 	for _, c := range changes {
 		if h.JSON {
-			err = printJSON(app.Stdout, changedHead{ID: c.Message.String(), Instance: shownInstance(c.Instance), Result: c.Effect})
+			err = printJSON(app.Stdout, changedHead{ID: c.Message.String(), Instance: relay.ShownTarget(c.Instance), Result: c.Effect})
 		} else {
 			_, err = fmt.Fprintf(app.Stdout, "%s  %s\n", c.Message, c.Effect)
 		}

@@ -89,8 +89,9 @@ func (c MessagesCopyCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
+	var target relay.Target
 	if c.Destination != "" {
-		if _, err := relay.ParseTarget(c.Destination); err != nil {
+		if target, err = relay.ParseTarget(c.Destination); err != nil {
 			return fmt.Errorf("--destination: %w", err)
 		}
 	}
@@ -99,7 +100,7 @@ func (c MessagesCopyCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer store.Close()
-	copied, err := store.CopyMessage(ctx, id, c.Destination)
+	copied, err := store.CopyMessage(ctx, id, target.Raw)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ type content struct {
 type shownDelivery struct {
 	Subscription   string               `json:"subscription"`
 	Instance       string               `json:"instance,omitempty"`
-	Target         string               `json:"target"` // without user, password and query
+	Target         string               `json:"target"` // as relay.ShownTarget has it
 	Status         relay.DeliveryStatus `json:"status"`
 	Reason         string               `json:"reason,omitempty"`
 	Attempts       int                  `json:"attempts"`
@@ -109,14 +109,14 @@ func newShown(m sql.MessageDetail, payload bool) shown {
 	}
 	for _, d := range m.Deliveries {
 		s.Deliveries = append(s.Deliveries, shownDelivery{
-			Subscription: d.Subscription, Instance: shownInstance(d.Instance), Target: redacted(d.Target), Status: d.Status,
+			Subscription: d.Subscription, Instance: relay.ShownTarget(d.Instance), Target: relay.ShownTarget(d.Target), Status: d.Status,
 			Reason: d.Reason, Attempts: d.Attempts, HandleAttempts: d.HandleAttempts, NextAttemptAt: d.NextAttemptAt,
 			Code: d.Code, Error: d.Error, DeliveredAt: d.DeliveredAt, HandledAt: d.HandledAt, UpdatedAt: d.UpdatedAt,
 		})
 	}
 	for _, a := range m.Attempts {
 		one := shownAttempt{
-			Subscription: a.Subscription, Instance: shownInstance(a.Instance), Attempt: a.Number, StartedAt: a.StartedAt,
+			Subscription: a.Subscription, Instance: relay.ShownTarget(a.Instance), Attempt: a.Number, StartedAt: a.StartedAt,
 			DurationMS: float64(a.Micros) / 1000, Outcome: a.Outcome, Code: a.Code, Error: a.Error,
 		}
 		if len(a.Response) > 0 {

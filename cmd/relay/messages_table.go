@@ -22,7 +22,7 @@ type listed struct {
 	Topic       string              `json:"topic"`
 	Key         string              `json:"key,omitempty"`
 	Source      string              `json:"source,omitempty"`
-	Destination string              `json:"destination,omitempty"` // without user, password and query
+	Destination string              `json:"destination,omitempty"` // as relay.ShownTarget has it
 	DeliverAt   *time.Time          `json:"deliver_at,omitempty"`
 	FinishedAt  *time.Time          `json:"finished_at,omitempty"`
 	Error       string              `json:"error,omitempty"`
@@ -33,21 +33,9 @@ type listed struct {
 func newListed(m sql.MessageSummary) listed {
 	return listed{
 		ID: m.ID.String(), CreatedAt: m.CreatedAt.UTC(), Status: m.Status, Topic: m.Topic, Key: m.Key, Source: m.Source,
-		Destination: redacted(m.Destination), DeliverAt: m.DeliverAt, FinishedAt: m.FinishedAt, Error: m.Error,
+		Destination: relay.ShownTarget(m.Destination), DeliverAt: m.DeliverAt, FinishedAt: m.FinishedAt, Error: m.Error,
 		Outstanding: m.Outstanding, Size: m.Size,
 	}
-}
-
-// redacted returns a target without what may be secret in it.
-func redacted(target string) string {
-	if target == "" {
-		return ""
-	}
-	parsed, err := relay.ParseTarget(target)
-	if err != nil {
-		return hidden
-	}
-	return parsed.Redacted()
 }
 
 // messageTable prints messages in columns. The error takes what the others leave; a column

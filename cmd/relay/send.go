@@ -92,7 +92,14 @@ func (c SendCmd) Run(ctx context.Context, app *App) error {
 func (c SendCmd) draft(stdin io.Reader) (d sql.Draft, err error) {
 	d = sql.Draft{
 		Topic: c.Topic, Key: c.Key, Payload: c.Payload, ContentType: c.ContentType, Source: c.Source,
-		Destination: c.Destination, DeliverAt: c.DeliverAt, Delay: c.Delay,
+		DeliverAt: c.DeliverAt, Delay: c.Delay,
+	}
+	if c.Destination != "" {
+		target, err := relay.ParseTarget(c.Destination)
+		if err != nil {
+			return d, fmt.Errorf("--destination: %w", err)
+		}
+		d.Destination = target.Raw
 	}
 	if c.ID != "" {
 		if d.ID, err = relay.ParseID(c.ID); err != nil {

@@ -20,7 +20,7 @@ type sent struct {
 
 type sentDelivery struct {
 	Subscription string               `json:"subscription"`
-	Target       string               `json:"target"` // without user, password and query
+	Target       string               `json:"target"` // as relay.ShownTarget has it
 	Status       relay.DeliveryStatus `json:"status"`
 	Reason       string               `json:"reason,omitempty"`
 	Attempts     int                  `json:"attempts"`
@@ -31,12 +31,8 @@ type sentDelivery struct {
 func newSent(id relay.ID, p sql.Progress) sent {
 	s := sent{ID: id.String(), Status: p.Status, Error: p.Error}
 	for _, d := range p.Deliveries {
-		target := hidden
-		if parsed, err := relay.ParseTarget(d.Target); err == nil {
-			target = parsed.Redacted()
-		}
 		s.Deliveries = append(s.Deliveries, sentDelivery{
-			Subscription: d.Subscription, Target: target, Status: d.Status, Reason: d.Reason,
+			Subscription: d.Subscription, Target: relay.ShownTarget(d.Target), Status: d.Status, Reason: d.Reason,
 			Attempts: d.Attempts, Code: d.Code, Error: d.Error,
 		})
 	}

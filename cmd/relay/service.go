@@ -60,8 +60,12 @@ func (s *service) wire() error {
 
 func (s *service) wireDestinations() (err error) {
 	c := s.config
+	rows, err := notify.ParseRowTargets(c.RowDestinations)
+	if err != nil {
+		return fmt.Errorf("RELAY_ROW_DESTINATIONS: %w", err)
+	}
 	s.router, err = notify.NewRouter(notify.RouterConfig{
-		Default: c.DefaultDestination.Raw, Source: c.Source, Broker: c.AMQPURL != "", AckURL: c.AckURL != "", Timeout: c.HTTPTimeout,
+		Default: c.DefaultDestination.Raw, Source: c.Source, Broker: c.AMQPURL != "", AckURL: c.AckURL != "", Timeout: c.HTTPTimeout, Rows: rows,
 	})
 	if err != nil {
 		return fmt.Errorf("RELAY_DEFAULT_DESTINATION: %w", err)
@@ -72,7 +76,7 @@ func (s *service) wireDestinations() (err error) {
 	}
 	s.http, err = notify.NewHTTP(notify.HTTPConfig{
 		Timeout: c.HTTPTimeout, Concurrency: c.HTTPConcurrency, Secrets: c.HTTPSecrets, Egress: egress, Log: s.log,
-		AckURL: c.AckURL, AckKey: s.ackKey, Allowed: s.mayAttempt,
+		AckURL: string(c.AckURL), AckKey: s.ackKey, Allowed: s.mayAttempt,
 	})
 	if err != nil {
 		return err

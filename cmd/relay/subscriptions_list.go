@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -51,7 +52,7 @@ type listedSubscription struct {
 	Dead        int            `json:"dead"`
 
 	Topics            []string  `json:"topics"`
-	Target            string    `json:"target"` // without user, password and query
+	Target            string    `json:"target"` // as relay.ShownTarget has it
 	Ordered           bool      `json:"ordered"`
 	Broadcast         bool      `json:"broadcast"`
 	Ack               string    `json:"ack"`
@@ -71,7 +72,7 @@ type listedSubscription struct {
 func newListedSubscription(f sql.SubscriptionFacts) listedSubscription {
 	s := listedSubscription{
 		Name: f.Name, State: "active", Outstanding: map[string]int{}, CountLimit: sql.CountLimit, Oldest: f.Oldest, Dead: f.Dead,
-		Topics: f.Topics, Target: redacted(f.Target), Ordered: f.Ordered, Broadcast: f.Broadcast, Ack: f.Ack, AckTimeout: f.AckTimeout.String(),
+		Topics: f.Topics, Target: relay.ShownTarget(f.Target), Ordered: f.Ordered, Broadcast: f.Broadcast, Ack: f.Ack, AckTimeout: f.AckTimeout.String(),
 		Concurrency: f.Concurrency, RateLimit: f.RateLimit, MaxAttempts: f.MaxAttempts, MaxHandleAttempts: f.MaxHandleAttempts,
 		OnDead: f.OnDead, Secrets: f.Secrets, Headers: f.Headers, CreatedAt: f.CreatedAt.UTC(),
 	}

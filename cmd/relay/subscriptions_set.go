@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"relay"
 	"relay/notify"
 	"relay/sql"
 )
@@ -154,12 +153,8 @@ func (c SubscriptionsSetCmd) Validate() error {
 		return errors.New("--topics: an empty one")
 	}
 	if c.Target != "" {
-		target, err := relay.ParseTarget(c.Target)
-		if err == nil && target.Kind == relay.TargetSubscription {
-			err = errors.New("a subscription cannot lead to another one")
-		}
-		if err != nil {
-			return fmt.Errorf("--target: %w", err)
+		if _, err := subscriptionTarget(c.Target); err != nil {
+			return fmt.Errorf("--%w", err)
 		}
 	}
 	if c.Secrets != nil && c.SecretsFile != "" {
@@ -177,7 +172,6 @@ func (c SubscriptionsSetCmd) columns() (map[string]any, error) {
 		}
 	}
 	put("topics", c.Topics != nil, func() any { return c.Topics })
-	put("target", c.Target != "", func() any { return c.Target })
 	put("paused", c.Paused != nil, func() any { return c.Paused })
 	put("ordered", c.Ordered != nil, func() any { return c.Ordered })
 	put("broadcast", c.Broadcast != nil, func() any { return c.Broadcast })
@@ -190,6 +184,13 @@ func (c SubscriptionsSetCmd) columns() (map[string]any, error) {
 	put("rate_limit", c.RateLimit != nil, c.RateLimit.column)
 	put("max_attempts", c.MaxAttempts != nil, c.MaxAttempts.column)
 	put("max_handle_attempts", c.MaxHandleAttempts != nil, c.MaxHandleAttempts.column)
+	if c.Target != "" {
+		target, err := subscriptionTarget(c.Target)
+		if err != nil {
+			return nil, err
+		}
+		given["target"] = target.Raw
+	}
 	if c.Headers != nil {
 		value, err := c.Headers.column()
 		if err != nil {
