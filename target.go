@@ -143,14 +143,19 @@ func (t Target) RoutingKeyFor(m *Message) string {
 	return cmp.Or(key, m.Topic)
 }
 
-// CircuitBroker is the circuit that all AMQP targets of one relay share.
+// CircuitBroker is the circuit of an AMQP target in RELAY_DEFAULT_DESTINATION.
 const CircuitBroker = "amqp:"
 
 // Circuit names what deliveries to this target share: health and concurrency. For HTTP
-// it is the origin (RFC 6454: scheme, host, port), for AMQP the broker.
+// it is the origin (RFC 6454: scheme, host, port), for AMQP the exchange or the queue.
 func (t Target) Circuit() string {
-	if t.Kind != TargetHTTP {
-		return CircuitBroker
+	switch t.Kind {
+	case TargetExchange:
+		return "amqp:" + t.Exchange + "/"
+	case TargetQueue:
+		return "amqp:/" + t.Queue
+	case TargetNone, TargetSubscription:
+		return ""
 	}
 	port := t.URL.Port()
 	if port == "" {

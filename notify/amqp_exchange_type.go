@@ -1,0 +1,107 @@
+package notify
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+const (
+	// exchangeTypeLife is how long an exchange's type is believed: it can be deleted and declared anew.
+	exchangeTypeLife = time.Minute
+	maxExchangeTypes = 1000
+)
+
+// keepsReturned are the types of exchange that may keep a message and tell the broker that it has no queue
+// now, upon which the broker returns it. Each says whether it has kept a message with these headers.
+var keepsReturned = map[string]func(headers amqp.Table) bool{
+	// It keeps what is to wait, and routes the rest at once.
+	"x-delayed-message": func(headers amqp.Table) bool {
+		delay, _ := headers[delayHeader].(int32)
+		return delay > 0
+	},
+	// It keeps everything for the queues that are bound later. Only a Boolean header says no, and
+	// the relay sends none.
+	"x-recent-history": func(amqp.Table) bool { return true },
+}
+
+// delayHeader is the delay of a message in an exchange of the type x-delayed-message, in milliseconds. It
+// is sent as a number: old versions of the plugin ignore a string.
+const delayHeader = "x-delay"
+
+// delayNumber returns the number that is sent in place of a header's text.
+func delayNumber(name, value string) (int32, bool) {
+	if name != delayHeader {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(value, 10, 32)
+	return int32(n), err == nil
+}
+
+// amqpExchangeTypes knows of which type the exchanges are that have returned a message.
+type amqpExchangeTypes struct {
+	conn *amqpConnection
+	// onChannel runs a function on a channel, which it may leave closed.
+	onChannel func(func(*amqp.Channel) error) error
+
+	mu    sync.Mutex
+	known map[string]*amqpExchangeType
+}
+
+type amqpExchangeType struct {
+	call *amqpCall[string]
+	at   time.Time
+}
+
+func newAMQPExchangeTypes(c *amqpConnection, onChannel func(func(*amqp.Channel) error) error) *amqpExchangeTypes {
+	return &amqpExchangeTypes{conn: c, onChannel: onChannel, known: make(map[string]*amqpExchangeType)}
+}
+
+// of returns the type of an exchange. The error is 403 where the relay's user may not configure it.
+func (t *amqpExchangeTypes) of(ctx context.Context, exchange string) (string, error) {
+	now := time.Now()
+	t.mu.Lock()
+	known := t.known[exchange]
+	if known == nil || known.call.over() && now.Sub(known.at) > exchangeTypeLife {
+		if len(t.known) >= maxExchangeTypes {
+			clear(t.known)
+		}
+		known = &amqpExchangeType{at: now}
+		known.call = startAMQPCall(t.conn, func() (kind string, err error) {
+			err = t.onChannel(func(ch *amqp.Channel) error {
+				kind, err = askExchangeType(ch, exchange)
+				return err
+			})
+			return kind, err
+		})
+		t.known[exchange] = known
+	}
+	t.mu.Unlock()
+	return known.call.wait(ctx, t.conn)
+}
+
+// askExchangeType learns the type from the refusal of a declaration. The broker compares type, flags and arguments of
+// an exchange that exists, the type first, and its refusal says of which type it is. The argument here is one that no
+// exchange can have, so that the declaration is refused in every case and never makes an exchange.
+func askExchangeType(ch *amqp.Channel, exchange string) (string, error) {
+	never := amqp.Table{"alternate-exchange": int32(0)}
+	err := ch.ExchangeDeclare(exchange, amqp.ExchangeDirect, true, false, false, false, never)
+	if amqpCode(err) != amqp.PreconditionFailed {
+		return "", err
+	}
+	return typeInRefusal(amqpErrorText(err)), nil
+}
+
+// typeInRefusal finds the type in "inequivalent arg 'type' for exchange 'x' in vhost '/': received 'direct' but
+// current is ”x-recent-history”". Empty: the refusal is about something else, and the type is the one that was asked for.
+func typeInRefusal(text string) string {
+	if !strings.Contains(text, "inequivalent arg 'type'") {
+		return ""
+	}
+	_, kind, _ := strings.Cut(text, "current is ")
+	return strings.Trim(kind, "' ")
+}
