@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,22 +87,30 @@ func (t *amqpExchangeTypes) of(ctx context.Context, exchange string) (string, er
 
 // askExchangeType learns the type from the refusal of a declaration. The broker compares type, flags and arguments of
 // an exchange that exists, the type first, and its refusal says of which type it is. The argument here is one that no
-// exchange can have, so that the declaration is refused in every case and never makes an exchange.
+// exchange can have, so that the declaration is refused in every case and never makes an exchange. Empty: it
+// is a direct exchange, as the question says, or does not exist.
 func askExchangeType(ch *amqp.Channel, exchange string) (string, error) {
 	never := amqp.Table{"alternate-exchange": int32(0)}
 	err := ch.ExchangeDeclare(exchange, amqp.ExchangeDirect, true, false, false, false, never)
-	if amqpCode(err) != amqp.PreconditionFailed {
+	var refusal *amqp.Error
+	if amqpCode(err) != amqp.PreconditionFailed || !errors.As(err, &refusal) {
 		return "", err
 	}
-	return typeInRefusal(amqpErrorText(err)), nil
+	return typeInRefusal(refusal.Reason), nil
 }
 
-// typeInRefusal finds the type in "inequivalent arg 'type' for exchange 'x' in vhost '/': received 'direct' but
-// current is ”x-recent-history”". Empty: the refusal is about something else, and the type is the one that was asked for.
-func typeInRefusal(text string) string {
-	if !strings.Contains(text, "inequivalent arg 'type'") {
+// typeRefused begins what RabbitMQ says about an exchange of another type. The end, after typeIs, is the type in quotes:
+// "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/': received 'direct' but current is 'topic'".
+const (
+	typeRefused = "PRECONDITION_FAILED - inequivalent arg 'type' for "
+	typeIs      = " but current is "
+)
+
+// typeInRefusal finds the type. The name of the exchange, which may hold any words, stands between the two marks.
+func typeInRefusal(reason string) string {
+	at := strings.LastIndex(reason, typeIs)
+	if !strings.HasPrefix(reason, typeRefused) || at < 0 {
 		return ""
 	}
-	_, kind, _ := strings.Cut(text, "current is ")
-	return strings.Trim(kind, "' ")
+	return strings.Trim(reason[at+len(typeIs):], "' ")
 }

@@ -10,6 +10,8 @@ import (
 const (
 	// rowChannels is how many exchanges and queues that rows name have a channel at the same time.
 	rowChannels = 256
+	// rowChannelPatience is how long a message waits for a channel.
+	rowChannelPatience = maxWait / 2
 	// rowChannelsClosing bounds the channels besides that are being closed: the broker does not answer
 	// for one that has stopped.
 	rowChannelsClosing = 64
@@ -55,30 +57,34 @@ func (r *amqpRowChannels) send(ctx context.Context, m *amqpMessage) amqpResult {
 	return channel.send(ctx, m)
 }
 
-// take returns the channel of an exchange or a queue, for which it waits a moment if all are in use.
+// take returns the channel of an exchange or a queue. If all are in use it waits a moment for one that owes no
+// confirm, and then takes one that does.
 func (r *amqpRowChannels) take(ctx context.Context, entity amqpEntity) (*amqpRowChannel, error) {
-	patience, cancel := context.WithTimeout(ctx, maxWait)
+	patience, cancel := context.WithTimeout(ctx, rowChannelPatience)
 	defer cancel()
 	for {
-		lane, freed := r.tryTake(entity, time.Now())
-		if lane != nil {
+		lane, freed := r.tryTake(entity, patience.Err() != nil)
+		switch {
+		case lane != nil:
 			return lane, nil
-		}
-		if err := r.conn.await(patience, freed); ctx.Err() == nil && patience.Err() != nil {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case patience.Err() != nil:
 			return nil, errAMQPNoRowChannel
-		} else if err != nil {
+		}
+		if err := r.conn.await(patience, freed); err != nil && patience.Err() == nil {
 			return nil, err
 		}
 	}
 }
 
-// tryTake returns the channel, or what to wait for.
-func (r *amqpRowChannels) tryTake(entity amqpEntity, now time.Time) (*amqpRowChannel, <-chan struct{}) {
+// tryTake returns the channel, or what to wait for. owing says that one that owes a confirm may be closed for it.
+func (r *amqpRowChannels) tryTake(entity amqpEntity, owing bool) (*amqpRowChannel, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lane := r.open[entity]
 	if lane == nil {
-		if len(r.open) >= r.limit && !r.evict() {
+		if len(r.open) >= r.limit && !r.evict(owing) {
 			if r.freed == nil {
 				r.freed = make(chan struct{})
 			}
@@ -92,7 +98,7 @@ func (r *amqpRowChannels) tryTake(entity amqpEntity, now time.Time) (*amqpRowCha
 			return r.conn.openChannel(r.conn.window, func() { r.conn.rows.forget(entity) })
 		})
 	}
-	lane.users, lane.used = lane.users+1, now
+	lane.users, lane.used = lane.users+1, time.Now()
 	return lane, nil
 }
 
@@ -113,21 +119,19 @@ func (r *amqpRowChannels) signal() {
 }
 
 // evict closes the channel that was used longest ago, and reports whether there was one to close. If a
-// confirm is outstanding on it, the message may come twice. The caller holds mu.
-func (r *amqpRowChannels) evict() bool {
+// confirm is outstanding on it, which owing allows, the message may come twice. The caller holds mu.
+func (r *amqpRowChannels) evict(owing bool) bool {
 	if r.closing >= rowChannelsClosing {
 		return false
 	}
 	var oldest amqpEntity
 	var found *amqpRowChannel
-	var owed bool // found has a confirm outstanding
 	for entity, lane := range r.open {
-		if lane.users > 0 || !lane.call.over() {
+		if lane.users > 0 || !lane.call.over() || !owing && lane.call.err == nil && lane.call.value.outstanding() {
 			continue
 		}
-		outstanding := lane.call.err == nil && lane.call.value.outstanding()
-		if found == nil || owed && !outstanding || owed == outstanding && lane.used.Before(found.used) {
-			oldest, found, owed = entity, lane, outstanding
+		if found == nil || lane.used.Before(found.used) {
+			oldest, found = entity, lane
 		}
 	}
 	if found == nil {
