@@ -34,13 +34,12 @@ var keepsReturned = map[string]func(headers amqp.Table) bool{
 // is sent as a number: old versions of the plugin ignore a string.
 const delayHeader = "x-delay"
 
-// delayNumber returns the number that is sent in place of a header's text.
-func delayNumber(name, value string) (int32, bool) {
-	if name != delayHeader {
-		return 0, false
+// numberDelay puts the number in place of the header's text.
+func numberDelay(headers amqp.Table) {
+	text, _ := headers[delayHeader].(string)
+	if delay, err := strconv.ParseInt(text, 10, 32); err == nil {
+		headers[delayHeader] = int32(delay)
 	}
-	n, err := strconv.ParseInt(value, 10, 32)
-	return int32(n), err == nil
 }
 
 // amqpExchangeTypes knows of which type the exchanges are that have returned a message.
@@ -99,8 +98,9 @@ func askExchangeType(ch *amqp.Channel, exchange string) (string, error) {
 	return typeInRefusal(refusal.Reason), nil
 }
 
-// typeRefused begins what RabbitMQ says about an exchange of another type. The end, after typeIs, is the type in quotes:
-// "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/': received 'direct' but current is 'topic'".
+// typeRefused begins what RabbitMQ says about an exchange of another type. The end, after typeIs, is
+// the type in quotes: "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost
+// '/': received 'direct' but current is 'topic'".
 const (
 	typeRefused = "PRECONDITION_FAILED - inequivalent arg 'type' for "
 	typeIs      = " but current is "

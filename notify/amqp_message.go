@@ -67,6 +67,7 @@ func newAMQPMessage(d *relay.Delivery) (*amqpMessage, error) {
 			Body:      msg.Body,
 		},
 	}
+	numberDelay(m.publishing.Headers)
 	if m.namedByRow {
 		if err := checkRowTarget(target); err != nil {
 			return nil, err
@@ -91,12 +92,8 @@ func amqpHeaders(d *relay.Delivery) amqp.Table {
 	table := make(amqp.Table, len(d.Subscriber.Headers)+len(d.Headers)+8)
 	for _, headers := range []map[string]string{d.Subscriber.Headers, d.Headers} {
 		for name, value := range headers {
-			if actingHeaders[strings.ToLower(name)] {
-				continue
-			}
-			table[name] = value
-			if delay, is := delayNumber(name, value); is {
-				table[name] = delay
+			if !actingHeaders[strings.ToLower(name)] {
+				table[name] = value
 			}
 		}
 	}

@@ -119,8 +119,20 @@ func TestAcknowledgementsAreTakenWhilePublishersAreBlocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocked := s.send(t, "topic", "'t'")
+	// Nothing can be stored before the relay has published and is blocked.
+	hold, err := s.admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Rollback(t.Context())
+	if _, err := hold.Exec(t.Context(), "lock table relay.ack in share mode"); err != nil {
+		t.Fatal(err)
+	}
 	s.relay = start(t, s.db, append(env, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)...)
 	s.relay.says("broker: failed: blocked by the broker")
+	if err := hold.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	harness.Eventually(t, 30*time.Second, "all are acknowledged", func() bool {
 		return s.text(t, "select count(*)::text from relay.delivery where status = 'handled'") == strconv.Itoa(n)
 	})
