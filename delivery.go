@@ -54,8 +54,8 @@ type Subscriber struct {
 // origin, exchange or queue.
 func (s *Subscriber) Circuit() string {
 	switch {
-	case s.Name == SubscriptionDefault && s.Target.Kind != TargetHTTP:
-		return CircuitBroker
+	case s.Name == SubscriptionDirect && s.Target.Kind != TargetHTTP:
+		return CircuitBroker + s.Target.Exchange + "/" + s.Target.Queue
 	case s.Name == SubscriptionDirect, s.Name == SubscriptionDefault:
 		return s.Target.Circuit()
 	}

@@ -143,19 +143,14 @@ func (t Target) RoutingKeyFor(m *Message) string {
 	return cmp.Or(key, m.Topic)
 }
 
-// CircuitBroker is the circuit of an AMQP target in RELAY_DEFAULT_DESTINATION.
+// CircuitBroker is the circuit that all AMQP targets of one relay share.
 const CircuitBroker = "amqp:"
 
 // Circuit names what deliveries to this target share: health and concurrency. For HTTP
-// it is the origin (RFC 6454: scheme, host, port), for AMQP the exchange or the queue.
+// it is the origin (RFC 6454: scheme, host, port), for AMQP the broker.
 func (t Target) Circuit() string {
-	switch t.Kind {
-	case TargetExchange:
-		return "amqp:" + t.Exchange + "/"
-	case TargetQueue:
-		return "amqp:/" + t.Queue
-	case TargetNone, TargetSubscription:
-		return ""
+	if t.Kind != TargetHTTP {
+		return CircuitBroker
 	}
 	port := t.URL.Port()
 	if port == "" {
