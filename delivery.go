@@ -50,9 +50,13 @@ type Subscriber struct {
 }
 
 // Circuit names what this subscriber's deliveries share: health and concurrency. A
-// subscription has its own; direct and default share by origin or broker.
+// subscription has its own, and so has a default destination at the broker; others share by
+// origin, exchange or queue.
 func (s *Subscriber) Circuit() string {
-	if s.Name == SubscriptionDirect || s.Name == SubscriptionDefault {
+	switch {
+	case s.Name == SubscriptionDirect && s.Target.Kind != TargetHTTP:
+		return CircuitBroker + s.Target.Exchange + "/" + s.Target.Queue
+	case s.Name == SubscriptionDirect, s.Name == SubscriptionDefault:
 		return s.Target.Circuit()
 	}
 	return s.Name

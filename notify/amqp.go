@@ -46,10 +46,12 @@ type AMQPConfig struct {
 
 // AMQP delivers messages to RabbitMQ over AMQP 0-9-1 with publisher confirms. It is a
 // Destination: all deliveries share one connection, those of one destination a channel,
-// and the pipeline fills because many goroutines call Deliver at once. Run must be running.
+// and the pipeline fills because many goroutines call Deliver at once. What a row names is declared in no
+// case and shares no channel with what the operator names. Run must be running.
 type AMQP struct {
 	cfg      AMQPConfig
 	unstored worry // replies that could not be stored
+	untaken  worry // replies could not be consumed
 
 	mu      sync.Mutex
 	conn    *amqpConnection // nil: none
@@ -84,6 +86,7 @@ func NewAMQP(cfg AMQPConfig) (*AMQP, error) {
 // Deliver publishes one message and waits for the broker's confirm. The classes:
 //
 //	confirmed and routed to a queue          delivered; awaiting_ack if the consumer acknowledges
+//	returned by an exchange that keeps it    the same
 //	returned as unroutable (312)             push failed
 //	nacked on a live channel                 push failed
 //	closes the channel it is alone on        push failed, with the broker's code
@@ -93,6 +96,8 @@ func NewAMQP(cfg AMQPConfig) (*AMQP, error) {
 //	no longer this relay's to send           parked without a reason: it was not sent
 //	earlier ones await their confirm         parked: it was not sent
 //	cannot be put into AMQP's frames         rejected: it was not sent
+//	a row names what is missing or exclusive push failed: it was not sent
+//	a row names what is reserved             rejected: it was not sent
 func (a *AMQP) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	started := time.Now()
 	out := a.deliver(ctx, d)

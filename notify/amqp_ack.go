@@ -45,32 +45,64 @@ func replyTarget(queue string) relay.Target {
 	return relay.Target{Kind: relay.TargetQueue, Queue: queue}
 }
 
-// takeReplies consumes the replies of this connection from when a subscription wants them
-// until ctx or the connection ends.
-func (a *AMQP) takeReplies(ctx context.Context, c *amqpConnection) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-c.gone:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	var vain worry
-	for wait := repliesEvery; pause(ctx, wait); {
-		wait = repliesEvery
-		if !a.cfg.Replies.Wanted() {
-			continue
-		}
-		err := a.consumeReplies(ctx, c)
-		if ctx.Err() != nil {
+// runReplies takes replies from when a subscription wants them until ctx ends. Its connection
+// publishes nothing: while the broker blocks publishers it reads nothing from a connection that does,
+// and that would hold the acks of replies back.
+func (a *AMQP) runReplies(ctx context.Context) {
+	for !a.cfg.Replies.Wanted() {
+		if !pause(ctx, repliesEvery) {
 			return
 		}
-		if failures, say := vain.more(); say {
-			a.cfg.Log.Warn("acknowledgements cannot be taken from the broker; trying again", "queue", a.cfg.Replies.Queue, "failures", failures, "error", amqpErrorText(err))
+	}
+	keepConnected(ctx, func() (lasted time.Duration) {
+		c, err := a.connect(ctx, "relay: acknowledgements")
+		if err == nil {
+			connected := time.Now()
+			err = a.takeReplies(ctx, c)
+			lasted = time.Since(connected)
 		}
-		wait = repliesAgain
+		if ctx.Err() == nil {
+			a.sayUntaken(err)
+		}
+		return lasted
+	})
+}
+
+// sayUntaken logs why no replies can be taken.
+func (a *AMQP) sayUntaken(err error) {
+	if failures, say := a.untaken.more(); say {
+		a.cfg.Log.Warn("acknowledgements cannot be taken from the broker; trying again", "queue", a.cfg.Replies.Queue, "failures", failures, "error", amqpErrorText(err))
+	}
+}
+
+// takeReplies consumes the replies of this connection until ctx or the connection ends.
+func (a *AMQP) takeReplies(ctx context.Context, c *amqpConnection) error {
+	defer c.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.spawn(func() {
+		for range c.blocks { // what publishes nothing is not blocked, but the library waits for a reader
+		}
+	})
+	c.spawn(func() {
+		select {
+		case err := <-c.closes:
+			if err == nil {
+				err = amqp.ErrClosed
+			}
+			cancel(err)
+		case <-c.gone:
+		}
+	})
+	for {
+		err := a.consumeReplies(ctx, c)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		a.sayUntaken(err)
+		if !pause(ctx, repliesAgain) {
+			return context.Cause(ctx)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 type amqpChannel struct {
 	conn    *amqpConnection
 	ch      *amqp.Channel
+	missing func() // called when it was closed because what a message was for does not exist
 	queue   chan *amqpFlight
 	window  chan struct{} // a slot per publish that awaits its confirm
 	returns chan amqp.Return
@@ -57,15 +58,16 @@ type amqpReply struct {
 	text string
 }
 
-// openChannel opens a channel for so many unconfirmed publishes.
-func (c *amqpConnection) openChannel(window int) (*amqpChannel, error) {
+// openChannel opens a channel for so many unconfirmed publishes. missing is called when the broker closes
+// it because an exchange does not exist.
+func (c *amqpConnection) openChannel(window int, missing func()) (*amqpChannel, error) {
 	ch, err := c.conn.Channel()
 	if err != nil {
 		return nil, err
 	}
 	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
 	p := &amqpChannel{
-		conn: c, ch: ch,
+		conn: c, ch: ch, missing: missing,
 		queue:   make(chan *amqpFlight, window),
 		window:  make(chan struct{}, window),
 		returns: ch.NotifyReturn(make(chan amqp.Return, window)),
@@ -81,11 +83,11 @@ func (c *amqpConnection) openChannel(window int) (*amqpChannel, error) {
 	return p, nil
 }
 
-// watch learns why the channel closed. A missing exchange makes all topology doubtful.
+// watch learns why the channel closed.
 func (p *amqpChannel) watch(closes <-chan *amqp.Error) {
 	p.err = <-closes
 	if p.err != nil && p.err.Code == amqp.NotFound {
-		p.conn.topology.forgetAll()
+		p.missing()
 	}
 	close(p.closed)
 }
@@ -197,6 +199,13 @@ func (p *amqpChannel) join(ctx context.Context, f *amqpFlight) amqpResult {
 		return amqpResult{verdict: amqpExpired}
 	}
 	return amqpResult{verdict: amqpUnsent, err: err}
+}
+
+// outstanding reports whether a message is under way on the channel.
+func (p *amqpChannel) outstanding() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.flights) > 0
 }
 
 // remove ends a flight and returns what the broker said when it returned the message.

@@ -77,13 +77,17 @@ type amqpConnection struct {
 	seed     maphash.Seed
 	frame    int // the largest frame, in bytes
 	topology *amqpTopology
+	types    *amqpExchangeTypes
+	suspects *amqpSuspects
 
-	mu         sync.Mutex
-	channels   map[amqpDestination]*amqpCall[*amqpChannel]
-	alone      *amqpCall[*amqpChannel] // nil until first used; only the holder of turn publishes
-	quarantine map[string]bool         // exchanges whose last message closed its channel
+	// The same four for what rows name, which shares nothing with the operator's destinations but the socket.
+	rows        *amqpRowChecks
+	rowTypes    *amqpExchangeTypes
+	rowSuspects *amqpSuspects
+	rowChannels *amqpRowChannels
 
-	turn chan struct{} // held by the one that publishes alone
+	mu       sync.Mutex
+	channels map[string]*amqpCall[*amqpChannel] // of the operator's destinations
 
 	lifeMu     sync.Mutex
 	ended      bool
@@ -96,12 +100,13 @@ type amqpGate struct {
 	reason string // set before shut is closed
 }
 
-// connect dials the broker and shakes hands, for at most amqpDialTimeout or until ctx ends.
-func (a *AMQP) connect(ctx context.Context) (*amqpConnection, error) {
+// connect dials the broker and shakes hands, for at most amqpDialTimeout or until ctx ends. The broker shows
+// the name.
+func (a *AMQP) connect(ctx context.Context, name string) (*amqpConnection, error) {
 	socket := &amqpSocket{}
 	conn, err := amqp.DialConfig(a.cfg.URL, amqp.Config{
 		Heartbeat:  amqpHeartbeat,
-		Properties: amqp.Table{"product": "relay", "connection_name": "relay"},
+		Properties: amqp.Table{"product": "relay", "connection_name": name},
 		Dial:       func(network, addr string) (net.Conn, error) { return socket.dial(ctx, network, addr) },
 	})
 	if err != nil {
@@ -111,20 +116,24 @@ func (a *AMQP) connect(ctx context.Context) (*amqpConnection, error) {
 	socket.established()
 	c := &amqpConnection{
 		conn: conn, socket: socket, allowed: a.cfg.Allowed, window: a.cfg.Window,
-		closes:     conn.NotifyClose(make(chan *amqp.Error, 1)),
-		blocks:     conn.NotifyBlocked(make(chan amqp.Blocking, 16)),
-		gone:       make(chan struct{}),
-		frame:      defaultAMQPFrame,
-		channels:   make(map[amqpDestination]*amqpCall[*amqpChannel]),
-		quarantine: make(map[string]bool),
-		turn:       make(chan struct{}, 1),
-		own:        min(ownAMQPChannels, int(conn.Config.ChannelMax)/2),
-		seed:       maphash.MakeSeed(),
+		closes:   conn.NotifyClose(make(chan *amqp.Error, 1)),
+		blocks:   conn.NotifyBlocked(make(chan amqp.Blocking, 16)),
+		gone:     make(chan struct{}),
+		frame:    defaultAMQPFrame,
+		channels: make(map[string]*amqpCall[*amqpChannel]),
+		own:      min(ownAMQPChannels, int(conn.Config.ChannelMax)/4),
+		seed:     maphash.MakeSeed(),
 	}
 	if agreed := conn.Config.FrameSize; agreed > 0 {
 		c.frame = min(agreed, defaultAMQPFrame)
 	}
 	c.topology = newAMQPTopology(c)
+	c.types = newAMQPExchangeTypes(c, c.onScratchChannel)
+	c.suspects = newAMQPSuspects(c, c.topology.forgetAll)
+	c.rows = newAMQPRowChecks(c)
+	c.rowTypes = newAMQPExchangeTypes(c, c.rows.onChannel)
+	c.rowSuspects = newAMQPSuspects(c, func() {})
+	c.rowChannels = newAMQPRowChannels(c, min(rowChannels, int(conn.Config.ChannelMax)/4))
 	c.gate.Store(&amqpGate{shut: make(chan struct{})})
 	return c, nil
 }
@@ -211,20 +220,4 @@ func (c *amqpConnection) await(ctx context.Context, done <-chan struct{}) error 
 	case <-c.gone:
 		return errAMQPGone
 	}
-}
-
-func (c *amqpConnection) isQuarantined(exchange string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.quarantine[exchange]
-}
-
-func (c *amqpConnection) setQuarantined(exchange string, quarantined bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if quarantined {
-		c.quarantine[exchange] = true
-		return
-	}
-	delete(c.quarantine, exchange)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"relay"
 )
 
@@ -17,7 +19,11 @@ func (c *amqpConnection) deliver(ctx context.Context, m *amqpMessage) (out relay
 	if err := m.checkHeaderSize(c.frame); err != nil {
 		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}, false
 	}
-	sent, suspect := false, c.isQuarantined(m.target.Exchange)
+	suspects := c.suspects
+	if m.namedByRow {
+		suspects = c.rowSuspects
+	}
+	sent, suspect := false, suspects.has(m.target.Exchange)
 	var r amqpResult
 	for !suspect {
 		r = c.sendTogether(ctx, m)
@@ -30,7 +36,7 @@ func (c *amqpConnection) deliver(ctx context.Context, m *amqpMessage) (out relay
 		}
 		return c.outcome(ctx, m, r, false)
 	}
-	r = c.sendAlone(ctx, m)
+	r = suspects.send(ctx, m)
 	return c.outcome(ctx, m, r, sent)
 }
 
@@ -39,6 +45,9 @@ func (c *amqpConnection) sendTogether(ctx context.Context, m *amqpMessage) amqpR
 	if err := c.ready(ctx, m); err != nil {
 		return amqpResult{verdict: amqpUnsent, err: err}
 	}
+	if m.namedByRow {
+		return c.rowChannels.send(ctx, m)
+	}
 	channel, err := c.channelOf(ctx, m.destination)
 	if err != nil {
 		return amqpResult{verdict: amqpUnsent, err: err}
@@ -46,13 +55,17 @@ func (c *amqpConnection) sendTogether(ctx context.Context, m *amqpMessage) amqpR
 	return channel.send(ctx, m)
 }
 
-// ready looks at the time and the gate, and makes sure that the target's exchange or queue exists.
+// ready looks at the time and the gate, and makes sure that the target's exchange or queue exists: what is
+// missing is declared unless a row names it.
 func (c *amqpConnection) ready(ctx context.Context, m *amqpMessage) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if _, blocked := c.blockedBy(); blocked {
 		return errAMQPBlocked
+	}
+	if m.namedByRow {
+		return c.rows.ensure(ctx, entityOf(m.target))
 	}
 	if queue := m.publishing.ReplyTo; queue != "" {
 		if err := c.topology.ensure(ctx, replyTarget(queue)); err != nil {
@@ -62,46 +75,6 @@ func (c *amqpConnection) ready(ctx context.Context, m *amqpMessage) error {
 	return c.topology.ensure(ctx, m.target)
 }
 
-// sendAlone sends over the channel on which only one message at a time is under way. If
-// that closes, the message is to blame, and its exchange stays under suspicion until a
-// message to it has passed: one more of its kind closes nothing but its own channel.
-func (c *amqpConnection) sendAlone(ctx context.Context, m *amqpMessage) amqpResult {
-	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	case <-ctx.Done():
-		return amqpResult{verdict: amqpUnsent, err: ctx.Err()}
-	case <-c.gone:
-		return amqpResult{verdict: amqpUnsent, err: errAMQPGone}
-	}
-	if err := c.ready(ctx, m); err != nil {
-		return amqpResult{verdict: amqpUnsent, err: err}
-	}
-	channel, err := c.aloneChannel(ctx)
-	if err != nil {
-		return amqpResult{verdict: amqpUnsent, err: err}
-	}
-	r := channel.send(ctx, m)
-	switch r.verdict {
-	case amqpLost:
-		c.setQuarantined(m.target.Exchange, !c.isGone())
-	case amqpConfirmed, amqpReturned, amqpNacked:
-		c.setQuarantined(m.target.Exchange, false)
-	case amqpExpired:
-		c.leaveAlone(channel)
-	}
-	return r
-}
-
-// leaveAlone gives up the channel of the suspects because a message is still under way on
-// it: the next one would not be alone.
-func (c *amqpConnection) leaveAlone(channel *amqpChannel) {
-	c.mu.Lock()
-	c.alone = nil
-	c.mu.Unlock()
-	c.spawn(func() { channel.ch.Close() })
-}
-
 // outcome classifies a result. sent says that an earlier try within this attempt may have
 // arrived already.
 func (c *amqpConnection) outcome(ctx context.Context, m *amqpMessage, r amqpResult, sent bool) (out relay.Outcome, again bool) {
@@ -109,9 +82,7 @@ func (c *amqpConnection) outcome(ctx context.Context, m *amqpMessage, r amqpResu
 	case amqpConfirmed:
 		return relay.Outcome{Class: relay.ClassDelivered}, false
 	case amqpReturned:
-		c.topology.forget(entityOf(m.target))
-		return answered(r.reply.code, fmt.Sprintf("returned as unroutable: no queue is bound to the exchange %q for the routing key %q (%d %s)",
-			m.target.Exchange, m.routingKey, r.reply.code, r.reply.text)), false
+		return c.returned(ctx, m, r.reply), false
 	case amqpNacked:
 		return answered(0, "the broker refused the message (basic.nack): its queue is full, or it could not store it"), false
 	case amqpExpired:
@@ -125,6 +96,39 @@ func (c *amqpConnection) outcome(ctx context.Context, m *amqpMessage, r amqpResu
 	return c.unsent(ctx, r.err, sent)
 }
 
+// returned classifies what came back. Some exchanges return what they have kept.
+func (c *amqpConnection) returned(ctx context.Context, m *amqpMessage, reply amqpReply) relay.Outcome {
+	if m.target.Kind == relay.TargetQueue {
+		c.forget(m)
+		return answered(reply.code, fmt.Sprintf("returned as unroutable: there is no queue %q (%d %s)", m.routingKey, reply.code, reply.text))
+	}
+	text := fmt.Sprintf("returned as unroutable: no queue is bound to the exchange %q for the routing key %q (%d %s)",
+		m.target.Exchange, m.routingKey, reply.code, reply.text)
+	types := c.types
+	if m.namedByRow {
+		types = c.rowTypes
+	} else {
+		c.forget(m)
+	}
+	kind, err := types.of(ctx, m.target.Exchange)
+	if keeps := keepsReturned[kind]; keeps != nil && keeps(m.publishing.Headers) {
+		return relay.Outcome{Class: relay.ClassDelivered}
+	}
+	if amqpCode(err) == amqp.AccessRefused {
+		text += "; if the exchange keeps messages itself (x-delayed-message, x-recent-history), grant the relay's user configure on it, so that it sees the type (rabbitmqctl set_permissions)"
+	}
+	return answered(reply.code, text)
+}
+
+// forget makes the next message to the same target look again whether that exists.
+func (c *amqpConnection) forget(m *amqpMessage) {
+	if m.namedByRow {
+		c.rows.forget(entityOf(m.target))
+		return
+	}
+	c.topology.forget(entityOf(m.target))
+}
+
 // unsent classifies a message that was not sent, or not again after a first, unknown try.
 func (c *amqpConnection) unsent(ctx context.Context, err error, sent bool) (out relay.Outcome, again bool) {
 	if sent && amqpCode(err) == 0 {
@@ -136,8 +140,10 @@ func (c *amqpConnection) unsent(ctx context.Context, err error, sent bool) (out 
 		return relay.Outcome{Class: relay.ClassParked}, false
 	case errors.Is(err, errAMQPBlocked) || blocked && ctx.Err() != nil:
 		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: "the broker has blocked publishers: " + reason}, false
-	case errors.Is(err, errAMQPFull):
+	case errors.Is(err, errAMQPFull), errors.Is(err, errAMQPNoRowChannel):
 		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonFull, Error: err.Error()}, false
+	case errors.Is(err, errAMQPRowsBusy):
+		return answered(0, err.Error()), false
 	case ctx.Err() != nil:
 		return pushFailed(0, "the time was over before the message could be sent"), false
 	case c.isGone():
@@ -152,8 +158,9 @@ func (c *amqpConnection) unsent(ctx context.Context, err error, sent bool) (out 
 // unsentText leaves a text that was written for people as it is.
 func unsentText(err error) string {
 	var refusal *amqpRefusal
-	if errors.As(err, &refusal) {
-		return refusal.Error()
+	var row *amqpRowRefusal
+	if errors.As(err, &refusal) || errors.As(err, &row) {
+		return err.Error()
 	}
 	return amqpErrorText(err)
 }

@@ -31,26 +31,13 @@ var actingHeaders = map[string]bool{
 // amqpMessage is one delivery in the form in which it is published.
 type amqpMessage struct {
 	shard       int16
-	destination amqpDestination
+	destination string // the operator's destination, which has a channel of its own
+	namedByRow  bool
 	subscriber  string
 	target      relay.Target
 	routingKey  string
 	publishing  amqp.Publishing
 	headerSize  int // of the content header frame's payload, in bytes
-}
-
-// amqpDestination names what has a channel of its own: a subscription, or an exchange or
-// queue that rows name or the default destination does.
-type amqpDestination struct {
-	circuit string
-	entity  amqpEntity // of the broker's circuit, which all of these share
-}
-
-func amqpDestinationOf(d *relay.Delivery) amqpDestination {
-	if circuit := d.Circuit(); circuit != relay.CircuitBroker {
-		return amqpDestination{circuit: circuit}
-	}
-	return amqpDestination{circuit: relay.CircuitBroker, entity: entityOf(d.Subscriber.Target)}
 }
 
 // newAMQPMessage puts the delivery into AMQP's terms. The error is a relay.Rejection where
@@ -62,7 +49,8 @@ func newAMQPMessage(d *relay.Delivery) (*amqpMessage, error) {
 	}
 	m := &amqpMessage{
 		shard:       msg.Shard,
-		destination: amqpDestinationOf(d),
+		destination: d.Circuit(),
+		namedByRow:  namedByRow(d),
 		subscriber:  d.Subscriber.Name,
 		target:      target,
 		routingKey:  target.RoutingKeyFor(msg),
@@ -77,6 +65,12 @@ func newAMQPMessage(d *relay.Delivery) (*amqpMessage, error) {
 			AppId:     d.Source,
 			Body:      msg.Body,
 		},
+	}
+	numberDelay(m.publishing.Headers)
+	if m.namedByRow {
+		if err := checkRowTarget(target); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.check(); err != nil {
 		return nil, err
@@ -135,7 +129,7 @@ func (m *amqpMessage) check() error {
 		if len(name) > relay.MaxShortString {
 			return relay.Rejection(fmt.Sprintf("header name of %d bytes, AMQP allows %d", len(name), relay.MaxShortString))
 		}
-		text, _ := value.(string) // the attempt's number takes what an empty string does
+		text, _ := value.(string) // a number takes what an empty string does
 		size += 1 + len(name) + 1 + 4 + len(text)
 	}
 	m.headerSize = size

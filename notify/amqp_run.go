@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -16,29 +17,44 @@ const (
 	steadyConnection = 10 * time.Second
 )
 
-// Run keeps a connection to the broker until ctx ends, and tries for ever where it cannot
-// be had: the library's own recovery gives up after five attempts. It returns nil when
-// everything is closed; deliveries still waiting for a confirm then end as unknown.
+// Run keeps the connections to the broker until ctx ends: one that publishes, and one that takes
+// replies as soon as a subscription wants them. It tries for ever where one cannot be had: the library's own
+// recovery gives up after five attempts. It returns nil when everything is closed;
+// deliveries still waiting for a confirm then end as unknown.
 func (a *AMQP) Run(ctx context.Context) error {
 	defer a.set(nil, "the relay has stopped")
-	report := amqpReport{log: a.cfg.Log}
-	for failures := 0; ; failures++ {
-		c, err := a.connect(ctx)
+	var replies sync.WaitGroup
+	defer replies.Wait()
+	if a.cfg.Replies.Queue != "" {
+		replies.Go(func() { a.runReplies(ctx) })
+	}
+	report := amqpReport{log: a.cfg.Log, up: "connected to the broker", down: "no connection to the broker; trying again"}
+	keepConnected(ctx, func() (lasted time.Duration) {
+		c, err := a.connect(ctx, "relay")
 		if err == nil {
 			connected := time.Now()
 			report.connected()
 			err = a.attend(ctx, c)
-			if time.Since(connected) > steadyConnection {
-				failures = 0
-			}
+			lasted = time.Since(connected)
 		}
-		if ctx.Err() != nil {
-			return nil
+		if ctx.Err() == nil {
+			a.set(nil, amqpErrorText(err))
+			report.failed(amqpErrorText(err))
 		}
-		a.set(nil, amqpErrorText(err))
-		report.failed(amqpErrorText(err))
-		if !pause(ctx, reconnectPause(failures)) {
-			return nil
+		return lasted
+	})
+	return nil
+}
+
+// keepConnected calls connect until ctx ends. connect returns when its connection has ended, with how long it
+// lasted.
+func keepConnected(ctx context.Context, connect func() time.Duration) {
+	for failures := 0; ; failures++ {
+		if connect() > steadyConnection {
+			failures = 0
+		}
+		if ctx.Err() != nil || !pause(ctx, reconnectPause(failures)) {
+			return
 		}
 	}
 }
@@ -49,9 +65,6 @@ func (a *AMQP) attend(ctx context.Context, c *amqpConnection) error {
 	defer c.close()
 	a.set(c, "")
 	a.cfg.OnUp()
-	if a.cfg.Replies.Queue != "" {
-		c.spawn(func() { a.takeReplies(ctx, c) })
-	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,13 +111,14 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // amqpReport logs changes of the connection: the same failure again is counted, not printed.
 type amqpReport struct {
-	log   *slog.Logger
-	text  string // the failure that was logged last
-	count int    // failures since the last connection
+	log      *slog.Logger
+	up, down string // what is logged of either
+	text     string // the failure that was logged last
+	count    int    // failures since the last connection
 }
 
 func (r *amqpReport) connected() {
-	r.log.Info("connected to the broker", "failures", r.count)
+	r.log.Info(r.up, "failures", r.count)
 	r.text, r.count = "", 0
 }
 
@@ -114,5 +128,5 @@ func (r *amqpReport) failed(text string) {
 		return
 	}
 	r.text = text
-	r.log.Warn("no connection to the broker; trying again", "error", text, "failures", r.count)
+	r.log.Warn(r.down, "error", text, "failures", r.count)
 }

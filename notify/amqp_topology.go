@@ -20,6 +20,13 @@ type amqpEntity struct {
 	name  string
 }
 
+func (e amqpEntity) String() string {
+	if e.queue {
+		return fmt.Sprintf("the queue %q", e.name)
+	}
+	return fmt.Sprintf("the exchange %q", e.name)
+}
+
 func entityOf(t relay.Target) amqpEntity {
 	if t.Kind == relay.TargetQueue {
 		return amqpEntity{queue: true, name: t.Queue}
@@ -27,8 +34,9 @@ func entityOf(t relay.Target) amqpEntity {
 	return amqpEntity{name: t.Exchange}
 }
 
-// amqpTopology knows which exchanges and queues exist, as one connection has seen them.
-// What exists is used as it is, whatever its kind; what is missing is declared.
+// amqpTopology knows which exchanges and queues of the operator exist, as one connection has
+// seen them. What exists is used as it is, whatever its kind; what is missing is declared.
+// amqpRowChecks does the same for what rows name.
 type amqpTopology struct {
 	conn *amqpConnection
 
@@ -108,15 +116,32 @@ func (c *amqpConnection) onScratchChannel(f func(*amqp.Channel) error) error {
 		return err
 	}
 	defer ch.Close()
-	return f(ch)
+	closes := ch.NotifyClose(make(chan *amqp.Error, 1))
+	return closeReason(f(ch), closes)
 }
 
+// closeReason returns why the broker closed a channel where the library says only that it is closed.
+func closeReason(err error, closes <-chan *amqp.Error) error {
+	if err != amqp.ErrClosed {
+		return err
+	}
+	if reason := <-closes; reason != nil {
+		return reason
+	}
+	return err
+}
+
+// lookAMQP asks whether the entity exists. The broker asks a queue's process for its length if
+// the answer is to hold it, and then waits for a queue that does nothing. Hence the question wants no
+// answer, and the broker closes the channel if it has a refusal; the call behind it shows that there was none.
 func lookAMQP(ch *amqp.Channel, e amqpEntity) error {
 	if !e.queue {
 		return ch.ExchangeDeclarePassive(e.name, amqp.ExchangeTopic, true, false, false, false, nil)
 	}
-	_, err := ch.QueueDeclarePassive(e.name, true, false, false, false, nil)
-	return err
+	if _, err := ch.QueueDeclarePassive(e.name, true, false, false, true, nil); err != nil {
+		return err
+	}
+	return ch.Qos(1, 0, false)
 }
 
 func declareAMQP(ch *amqp.Channel, e amqpEntity) error {
@@ -153,12 +178,8 @@ type amqpRefusal struct {
 }
 
 func (r *amqpRefusal) Error() string {
-	what := "exchange"
-	if r.entity.queue {
-		what = "queue"
-	}
-	return fmt.Sprintf("the %s %q does not exist, and the relay's user may not declare it: declare it yourself, or grant the user configure on it (rabbitmqctl set_permissions); the broker says: %s",
-		what, r.entity.name, amqpErrorText(r.broker))
+	return fmt.Sprintf("%s does not exist, and the relay's user may not declare it: declare it yourself, or grant the user configure on it (rabbitmqctl set_permissions); the broker says: %s",
+		r.entity, amqpErrorText(r.broker))
 }
 
 func (r *amqpRefusal) Unwrap() error { return r.broker }

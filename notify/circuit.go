@@ -18,8 +18,8 @@ const (
 // 2007, whose half-open state is here one message at a time). It is guarded by its lane's
 // mutex and told the time, so that it needs no clock of its own.
 type circuit struct {
-	// shared says that destinations of several kinds share it, as all exchanges and queues
-	// of one broker do: an answer about one of them says nothing about the others.
+	// shared says that several routing keys of an exchange share it: the broker's answer about
+	// one of them says nothing about the others.
 	shared   bool
 	failures int
 	first    relay.ID // the message that failed first of those running
@@ -58,7 +58,7 @@ func (c *circuit) end(id relay.ID, o relay.Outcome, retry time.Duration, now tim
 	switch {
 	case o.Class == relay.ClassPushFailed && o.Answered && c.shared:
 		return c.close()
-	case o.Class == relay.ClassPushFailed, o.Class == relay.ClassDead && o.Push, o.Silent && !c.shared:
+	case o.Class == relay.ClassPushFailed, o.Class == relay.ClassDead && o.Push, o.Silent:
 		return c.fail(id, retry, now)
 	case o.Class == relay.ClassParked && o.Reason == relay.ReasonCircuitOpen:
 		// The destination knows that it cannot take anything (a broker that blocks).

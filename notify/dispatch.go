@@ -297,7 +297,7 @@ func (d *Dispatcher) lane(delivery *relay.Delivery, now time.Time) *lane {
 		if len(d.lanes) >= maxLanes {
 			d.evict()
 		}
-		l = &lane{name: name, limit: limit, used: now, circuit: circuit{shared: name == relay.CircuitBroker}}
+		l = &lane{name: name, limit: limit, used: now, circuit: circuit{shared: sharesExchange(delivery)}}
 		d.lanes[name] = l
 	}
 	l.mu.Lock()

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -88,4 +89,56 @@ func TestRepliesAreTakenFromWhenASubscriptionWantsThem(t *testing.T) {
 		_, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
 		return err == nil
 	})
+}
+
+// While the broker has an alarm it reads nothing from whoever publishes. What was in the relay's
+// queue beyond 64 acknowledgements waited for the end of the alarm.
+func TestAcknowledgementsAreTakenWhilePublishersAreBlocked(t *testing.T) {
+	t.Parallel()
+	node := harness.OwnRabbit(t)
+	b := newBroker(t, node.URL("/"))
+	b.queue(t, "work", "", "")
+	env := []string{"RELAY_AMQP_URL=" + node.URL("/")}
+	s := newSystem(t, env...)
+	s.exec(t, "insert into relay.subscription (name, topics, target, ack) values ('sub', '{t}', 'amqp:/work', 'consumer')")
+	const n = 200
+	s.exec(t, "insert into relay.outbox (topic) select 't' from generate_series(1, $1::int)", n)
+	messages := b.consume(t, "work", n)
+	harness.Eventually(t, 20*time.Second, "all await their acknowledgement", func() bool {
+		return s.text(t, "select count(*)::text from relay.delivery where status = 'awaiting_ack'") == strconv.Itoa(n)
+	})
+	s.relay.kill()
+	for _, m := range messages {
+		b.reply(t, m.ReplyTo, m.CorrelationId, saysHandled)
+	}
+	harness.Eventually(t, 20*time.Second, "the acknowledgements are in the queue", func() bool {
+		q, err := b.channel.QueueDeclarePassive(messages[0].ReplyTo, true, false, false, false, nil)
+		return err == nil && q.Messages == n
+	})
+	if _, err := node.Ctl(t.Context(), "set_vm_memory_high_watermark", "0.00001"); err != nil {
+		t.Fatal(err)
+	}
+	blocked := s.send(t, "topic", "'t'")
+	// Nothing can be stored before the relay has published and is blocked.
+	hold, err := s.admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Rollback(t.Context())
+	if _, err := hold.Exec(t.Context(), "lock table relay.ack in share mode"); err != nil {
+		t.Fatal(err)
+	}
+	s.relay = start(t, s.db, append(env, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)...)
+	s.relay.says("broker: failed: blocked by the broker")
+	if err := hold.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 30*time.Second, "all are acknowledged", func() bool {
+		return s.text(t, "select count(*)::text from relay.delivery where status = 'handled'") == strconv.Itoa(n)
+	})
+	s.relay.says("broker: failed: blocked by the broker")
+	if _, err := node.Ctl(t.Context(), "set_vm_memory_high_watermark", "0.4"); err != nil {
+		t.Fatal(err)
+	}
+	s.waitDelivery(t, blocked, "awaiting_ack")
 }

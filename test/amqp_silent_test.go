@@ -56,6 +56,44 @@ func TestAQueueThatNeverConfirmsIsItsSubscriptionsAlone(t *testing.T) {
 	}
 }
 
+// Rows' own exchanges and queues shared a lane of 250 attempts, and one that confirmed nothing held up all.
+func TestAQueueThatNeverConfirmsHoldsUpNoOtherThatRowsName(t *testing.T) {
+	t.Parallel()
+	node := harness.OwnRabbit(t)
+	b := newBroker(t, node.URL("/"))
+	b.queue(t, "silent", "", "")
+	b.queue(t, "well", "shop", "#")
+	s := newSystem(t, "RELAY_AMQP_URL="+node.URL("/"), "RELAY_HTTP_TIMEOUT=3s", "RELAY_BACKOFF=1s")
+	for _, target := range []string{"amqp:/silent", "amqp:/well", "amqp:shop/x"} {
+		s.waitStatus(t, s.send(t, "topic, destination", "'t', $1", target), "done")
+	}
+	resume := harness.SuspendQueue(t, node, "silent")
+	const n = 1500
+	s.exec(t, "insert into relay.outbox (topic, destination) select 't', 'amqp:/silent' from generate_series(1, $1::int)", n)
+	down := func() bool { return strings.Contains(s.relay.log.String(), "destination=amqp:/silent") }
+	deadline := time.Now().Add(40 * time.Second)
+	for again := 0; !down() || again < 5; again++ {
+		if time.Now().After(deadline) {
+			t.Fatal("the queue's circuit did not open")
+		}
+		for _, target := range []string{"amqp:/well", "amqp:shop/x"} {
+			begun := time.Now()
+			s.waitStatus(t, s.send(t, "topic, destination", "'t', $1", target), "done")
+			if took := time.Since(begun); took > 3*time.Second {
+				t.Errorf("a message to %s took %s", target, took)
+			}
+		}
+	}
+	resume()
+	s.settled(t, time.Minute)
+	if done := s.text(t, "select count(*)::text from relay.outbox where status = 'done' and destination = 'amqp:/silent'"); done != strconv.Itoa(n+1) {
+		t.Errorf("%s messages are done, want %d", done, n+1)
+	}
+	if counted := s.text(t, "select count(*)::text from relay.delivery where status <> 'delivered' or attempts > 1"); counted != "0" {
+		t.Errorf("%s deliveries have counted an attempt too many", counted)
+	}
+}
+
 // The circuit of a subscription stayed open after the broker had come back, until its own
 // next probe.
 func TestASubscriptionsMessagesGoWhenTheBrokerIsBack(t *testing.T) {

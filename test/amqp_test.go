@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,14 +142,23 @@ func TestAMQPRefusals(t *testing.T) {
 	if err := b.channel.Publish("", "full", false, false, amqp.Publishing{}); err != nil {
 		t.Fatal(err)
 	}
+	if err := b.channel.ExchangeDeclare("there", "direct", true, false, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.channel.QueueDeclare("exclusive", false, true, true, false, nil); err != nil {
+		t.Fatal(err)
+	}
 	s := newSystem(t, "RELAY_AMQP_URL="+url, "RELAY_DEFAULT_DESTINATION=amqp:/made", "RELAY_BACKOFF=1h")
+	s.exec(t, "insert into relay.subscription (name, topics, target) values ('sub', '{declared}', 'amqp:declared/x')")
 	for name, c := range map[string]struct{ columns, values, status, delivery, says string }{
 		"a queue that is missing is declared": {"topic", "'t'", "done", "delivered", ""},
-		"a placeholder":                       {"topic, key, destination", "'t', 'made', 'amqp:amq.direct/{key}'", "open", "push_failed", "unroutable"},
-		"an exchange that is missing":         {"topic, destination", "'t', 'amqp:new/x'", "open", "push_failed", "unroutable"},
-		"a reserved exchange":                 {"topic, destination", "'t', 'amqp:amq.missing/x'", "open", "push_failed", "403"},
+		"a placeholder":                       {"topic, key, destination", "'t', 'made', 'amqp:there/{key}'", "open", "push_failed", `the routing key "made"`},
+		"a row's exchange that is missing":    {"topic, destination", "'t', 'amqp:new/x'", "open", "push_failed", `the exchange "new" does not exist, and the relay declares nothing`},
+		"a row's queue that is missing":       {"topic, destination", "'t', 'amqp:/new'", "open", "push_failed", `the queue "new" does not exist, and the relay declares nothing`},
+		"a row's exclusive queue":             {"topic, destination", "'t', 'amqp:/exclusive'", "open", "push_failed", "exclusive to another connection"},
+		"a subscription's missing exchange":   {"topic", "'declared'", "open", "push_failed", "returned as unroutable"},
 		"a full queue":                        {"topic, destination", "'t', 'amqp:/full'", "open", "push_failed", "nack"},
-		"a long routing key":                  {"topic, key, destination", "'t', repeat('k', 300), 'amqp:amq.topic/{key}'", "rejected", "", "routing key of 300 bytes"},
+		"a long routing key":                  {"topic, key, destination", "'t', repeat('k', 300), 'amqp:there/{key}'", "rejected", "", "routing key of 300 bytes"},
 		"a long source":                       {"topic, source", "'t', repeat('s', 300)", "rejected", "", "255"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,6 +172,51 @@ func TestAMQPRefusals(t *testing.T) {
 				t.Errorf("delivery is %q, want %q", got, c.delivery)
 			}
 		})
+	}
+}
+
+// What a row names by itself is reserved whatever the row says, and nothing is sent to it.
+func TestRowsReachNothingReservedAtTheBroker(t *testing.T) {
+	t.Parallel()
+	url := harness.AMQPURL(t)
+	b := newBroker(t, url)
+	b.queue(t, "relay.ack.another", "", "")
+	s := newSystem(t, "RELAY_AMQP_URL="+url)
+	for _, target := range []string{"amqp:amq.topic/x", "amqp:amq.direct/{key}", "amqp:/relay.ack.another", "amqp:/relay.ack." + s.db.Name, "amqp:/amq.rabbitmq.reply-to.x"} {
+		id := s.send(t, "topic, key, destination", "'t', 'relay.ack.another', $1", target)
+		harness.Eventually(t, 20*time.Second, target+" is refused", func() bool {
+			return s.text(t, `select coalesce(string_agg(d.last_error, ''), max(o.last_error)) from relay.outbox o left join relay.delivery d on d.message_id = o.id
+				where o.id = $1 and o.status in ('dead', 'rejected')`, id) != ""
+		})
+	}
+	if stored := b.stored(t, "relay.ack.another"); len(stored) > 0 {
+		t.Errorf("%d messages came into another relay's queue", len(stored))
+	}
+}
+
+// An exchange that keeps a message and returns it as well got as many copies as there are attempts.
+func TestAnExchangeThatKeepsMessagesGetsEachOnce(t *testing.T) {
+	t.Parallel()
+	node := harness.OwnRabbit(t, "rabbitmq_recent_history_exchange")
+	b := newBroker(t, node.URL("/"))
+	if err := b.channel.ExchangeDeclare("history", "x-recent-history", true, false, false, false, amqp.Table{"x-recent-history-length": 50}); err != nil {
+		t.Fatal(err)
+	}
+	s := newSystem(t, "RELAY_AMQP_URL="+node.URL("/"), "RELAY_BACKOFF=50ms")
+	s.exec(t, "insert into relay.subscription (name, topics, target) values ('sub', '{t}', 'amqp:history/')")
+	ids := []string{s.send(t, "topic", "'t'"), s.send(t, "topic, destination", "'t', 'amqp:history/x'")}
+	for _, id := range ids {
+		s.waitStatus(t, id, "done")
+		if n := s.text(t, "select attempts::text from relay.delivery where message_id = $1", id); n != "1" {
+			t.Errorf("%s attempts, want 1", n)
+		}
+	}
+	b.queue(t, "late", "", "")
+	if err := b.channel.QueueBind("late", "", "history", false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if stored := b.stored(t, "late"); !slices.Equal(stored, ids) {
+		t.Errorf("the exchange has kept %v, want %v", stored, ids)
 	}
 }
 

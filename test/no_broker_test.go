@@ -40,7 +40,9 @@ func TestWithoutTheBrokersURLOpenMessagesWait(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s.relay = start(t, s.db, "RELAY_AMQP_URL="+harness.AMQPURL(t))
+	url := harness.AMQPURL(t)
+	newBroker(t, url).queue(t, "of-its-own", "", "")
+	s.relay = start(t, s.db, "RELAY_AMQP_URL="+url)
 	s.waitStatus(t, own, "done")
 	s.waitStatus(t, subscribed, "done")
 }

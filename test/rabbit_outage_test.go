@@ -191,6 +191,7 @@ func TestAFullQueueIsWaitedFor(t *testing.T) {
 	if _, err := b.channel.QueueDeclare("small", true, false, false, false, amqp.Table{"x-max-length": 20, "x-overflow": "reject-publish"}); err != nil {
 		t.Fatal(err)
 	}
+	b.queue(t, "elsewhere", "", "")
 	s := newSystem(t, "RELAY_AMQP_URL="+url, "RELAY_DEFAULT_DESTINATION=amqp:/small", "RELAY_BACKOFF=200ms", "RELAY_MAX_ATTEMPTS=1000000")
 	const n = 100
 	s.exec(t, "insert into relay.outbox (topic) select 't' from generate_series(1, $1::int)", n)

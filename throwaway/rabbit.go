@@ -29,6 +29,8 @@ type RabbitConfig struct {
 	Name string
 	// Settings are further lines of rabbitmq.conf, name to value. Listeners cannot be set.
 	Settings map[string]string
+	// Plugins are enabled besides the management plugin.
+	Plugins []string
 	// Log receives the node's log as it is written. Nil: it is kept in the folder only, and
 	// its end is part of the error when a start fails.
 	Log io.Writer
@@ -221,7 +223,7 @@ func (r *Rabbit) configure() error {
 	owner := r.folder.owner
 	for name, content := range map[string]string{
 		".erlang.cookie":  rand.Text(),
-		"enabled_plugins": "[rabbitmq_management].\n",
+		"enabled_plugins": "[" + strings.Join(append([]string{"rabbitmq_management"}, r.cfg.Plugins...), ",") + "].\n",
 		"rabbitmq.conf":   r.settings(),
 		"env.conf":        "",
 	} {

@@ -39,10 +39,10 @@ func Rabbit(t testing.TB) *throwaway.Rabbit {
 }
 
 // OwnRabbit starts a node of the test's own, for tests that stop, kill or block it, and
-// removes it at the end.
-func OwnRabbit(t testing.TB) *throwaway.Rabbit {
+// removes it at the end. The plugins are enabled on it.
+func OwnRabbit(t testing.TB, plugins ...string) *throwaway.Rabbit {
 	t.Helper()
-	r, err := startRabbit(t.Context())
+	r, err := startRabbit(t.Context(), plugins...)
 	if err != nil {
 		t.Fatalf("harness: %v", err)
 	}
@@ -54,8 +54,8 @@ func OwnRabbit(t testing.TB) *throwaway.Rabbit {
 	return r
 }
 
-func startRabbit(ctx context.Context) (*throwaway.Rabbit, error) {
-	return throwaway.StartRabbit(ctx, throwaway.RabbitConfig{Name: "relay-test-rabbitmq"})
+func startRabbit(ctx context.Context, plugins ...string) (*throwaway.Rabbit, error) {
+	return throwaway.StartRabbit(ctx, throwaway.RabbitConfig{Name: "relay-test-rabbitmq", Plugins: plugins})
 }
 
 // AMQPURL makes a virtual host on the shared node and returns its address. It is deleted
