@@ -32,8 +32,8 @@ func FuzzParseTarget(f *testing.F) {
 		if target.Kind != TargetHTTP {
 			return
 		}
-		if target.URL.Hostname() == "" || !strings.Contains(target.Circuit(), "://") {
-			t.Errorf("%q: host %q, circuit %q", s, target.URL.Hostname(), target.Circuit())
+		if target.URL.Hostname() == "" || !strings.Contains(target.Origin(), "://") {
+			t.Errorf("%q: host %q, origin %q", s, target.URL.Hostname(), target.Origin())
 		}
 		plain, err := url.Parse(target.Redacted())
 		if err != nil || plain.User != nil || plain.Host != target.URL.Host {

@@ -40,16 +40,16 @@ type amqpMessage struct {
 	headerSize  int // of the content header frame's payload, in bytes
 }
 
-// amqpDestination names what has a channel of its own: a subscription, or an exchange or
-// queue that rows name or the default destination does.
+// amqpDestination names what has a channel of its own: a subscription, the default
+// destination, or an exchange or queue that rows name.
 type amqpDestination struct {
 	circuit string
-	entity  amqpEntity // of the broker's circuit, which all of these share
+	entity  amqpEntity // that rows name
 }
 
 func amqpDestinationOf(d *relay.Delivery) amqpDestination {
-	if circuit := d.Circuit(); circuit != relay.CircuitBroker {
-		return amqpDestination{circuit: circuit}
+	if !d.Direct() {
+		return amqpDestination{circuit: d.Circuit()}
 	}
 	return amqpDestination{circuit: relay.CircuitBroker, entity: entityOf(d.Subscriber.Target)}
 }

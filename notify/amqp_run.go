@@ -35,7 +35,7 @@ func (a *AMQP) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		a.set(nil, amqpErrorText(err))
+		a.lost(err)
 		report.failed(amqpErrorText(err))
 		if !pause(ctx, reconnectPause(failures)) {
 			return nil

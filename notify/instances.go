@@ -124,9 +124,12 @@ func (h *HTTP) resolve(ctx context.Context, d *relay.Delivery, started time.Time
 	case err != nil && d.Subscriber.Paused:
 		return parked(relay.ReasonPaused)
 	}
+	if lack := lackOf(err, false); lack != relay.ResourceNone {
+		return lacking(lack, false, fmt.Sprintf("POST %s: %s", target.Redacted(), explainLack(lack)))
+	}
 	out := relay.Outcome{Class: relay.ClassResolved, Started: started, Duration: max(time.Since(started), 1)}
 	if err != nil {
-		out.Class = relay.ClassPushFailed
+		out.Class, out.Blame = relay.ClassPushFailed, relay.BlameOrigin
 		out.Error = fmt.Sprintf("POST %s: the host name %s", target.Redacted(), explainLookUp(target.URL.Hostname(), err))
 		return out
 	}
