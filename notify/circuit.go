@@ -35,6 +35,11 @@ type circuitState struct {
 	used     time.Time // when it last failed or was held
 	// heldUntil is the destination's own word (Retry-After): nothing goes out before.
 	heldUntil time.Time
+	// lacks is how many attempts running the relay could not make for want of a resource of
+	// its own, which lack names. From openAfter on one at a time is made, not before lackUntil.
+	lacks     int
+	lack      relay.Resource
+	lackUntil time.Time
 }
 
 func newCircuit(name string) *circuit { return &circuit{name: name} }
@@ -46,22 +51,31 @@ func (c *circuit) now() circuitState {
 	return c.state
 }
 
+// lacking reports whether attempts wait for what the relay itself lacks. That is no failure
+// of the destination, and the circuit is not open.
+func (s circuitState) lacking() bool { return s.lacks >= openAfter }
+
 // admits reports whether an attempt may start now. What is due may be the probe of an open
 // circuit; what is new may not.
 func (s circuitState) admits(due bool, now time.Time) bool {
-	if now.Before(s.heldUntil) {
+	if now.Before(s.heldUntil) || now.Before(s.lackUntil) {
 		return false
 	}
-	return !s.open || due && !s.probing
+	return !s.open && !s.lacking() || due && !s.probing
 }
 
-// wantsProbe reports whether the circuit is open and no retry has come to probe it.
+// wantsProbe reports whether the circuit is to be probed, and no retry has come to do so.
 func (s circuitState) wantsProbe(now time.Time) bool {
-	return s.open && !s.probing && !now.Before(s.probeAt) && !now.Before(s.heldUntil)
+	if s.probing || now.Before(s.heldUntil) || now.Before(s.lackUntil) {
+		return false
+	}
+	return s.lacking() || s.open && !now.Before(s.probeAt)
 }
 
 // matters reports whether something is known that would be lost if it were forgotten.
-func (s circuitState) matters(now time.Time) bool { return s.open || now.Before(s.heldUntil) }
+func (s circuitState) matters(now time.Time) bool {
+	return s.open || s.lacking() || now.Before(s.heldUntil)
+}
 
 // forgettable reports whether what is known does not matter any more, nothing having gone to
 // the destination for long. A circuit that is open is probed at probeAt at the latest if
@@ -84,8 +98,8 @@ func (c *circuit) begin(due bool, now time.Time) (probe, admitted bool) {
 	if !c.state.admits(due, now) {
 		return false, false
 	}
-	c.state.probing = c.state.open
-	return c.state.open, true
+	c.state.probing = c.state.open || c.state.lacking()
+	return c.state.probing, true
 }
 
 // unprobe says that the probe has ended, or has not started.
@@ -151,10 +165,18 @@ func both(origin, target sign) sign {
 }
 
 // note takes the sign of an attempt for a message and reports whether the state changed
-// between open and closed. retry is when that message itself goes again.
-func (c *circuit) note(s sign, id relay.ID, retry time.Duration, now time.Time) (changed bool) {
+// between open and closed, and whether more goes out from now on. retry is when that message
+// itself goes again.
+func (c *circuit) note(s sign, id relay.ID, retry time.Duration, now time.Time) (changed, freed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	lacking := c.state.lacking()
+	changed = c.take(s, id, retry, now)
+	return changed, !c.state.open && (changed || lacking && !c.state.lacking())
+}
+
+// take is note. The caller holds the mutex.
+func (c *circuit) take(s sign, id relay.ID, retry time.Duration, now time.Time) (changed bool) {
 	switch s {
 	case signWell:
 		return c.close()
@@ -177,6 +199,18 @@ func (c *circuit) hold(d time.Duration, now time.Time) {
 	c.state.heldUntil, c.state.used = now.Add(d), now
 }
 
+// lacks notes an attempt that the relay could not make for want of a resource of its own, and
+// that is to be made again after a pause.
+func (c *circuit) lacks(lack relay.Resource, pause time.Duration, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &c.state
+	s.lacks, s.lack, s.used = s.lacks+1, lack, now
+	if s.lacking() {
+		s.lackUntil = now.Add(pause)
+	}
+}
+
 // up closes the circuit and reports whether it was open.
 func (c *circuit) up() (changed bool) {
 	c.mu.Lock()
@@ -190,7 +224,7 @@ func (c *circuit) retire() (wasOpen bool) { return c.up() }
 // fail counts a failure. The caller holds the mutex.
 func (c *circuit) fail(id relay.ID, retry time.Duration, now time.Time) (changed bool) {
 	s := &c.state
-	s.used = now
+	s.used, s.lacks, s.lackUntil = now, 0, time.Time{}
 	if s.failures == 0 {
 		s.first, s.several = id, false
 	}

@@ -17,7 +17,8 @@ func end(c *circuit, id relay.ID, o relay.Outcome, retry time.Duration, now time
 func endShared(c *circuit, shared bool, id relay.ID, o relay.Outcome, retry time.Duration, now time.Time) (changed bool) {
 	c.unprobe()
 	c.hold(o.RetryAfter, now)
-	return c.note(both(signsOf(o, shared)), id, retry, now)
+	changed, _ = c.note(both(signsOf(o, shared)), id, retry, now)
+	return changed
 }
 
 // openCircuit returns a circuit that ten push failures of two messages have opened.

@@ -206,7 +206,7 @@ func (d *Dispatcher) work(l *lane, it item) {
 // next notes how an attempt ended and takes the lane's next item, or gives up the place.
 func (d *Dispatcher) next(l *lane, last item, o relay.Outcome) (it item, more bool) {
 	now := time.Now()
-	closed := d.conclude(l, last, o, now)
+	freed := d.conclude(l, last, o, now)
 	l.mu.Lock()
 	l.ending--
 	if o.Class.Attempted() || o.Duration > maxWait {
@@ -225,7 +225,7 @@ func (d *Dispatcher) next(l *lane, last item, o relay.Outcome) (it item, more bo
 	for _, r := range refused {
 		r.item.park(r.closed)
 	}
-	if hungry || closed {
+	if hungry || freed {
 		d.ring()
 	}
 	return it, more

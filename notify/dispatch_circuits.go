@@ -22,14 +22,16 @@ func (d *Dispatcher) gates(l *lane, target string) gates {
 	return gates{origin: l.circuit, target: d.targets.find(target)}
 }
 
-// conclude tells the circuits how an attempt ended, and reports whether one of them closed.
-func (d *Dispatcher) conclude(l *lane, it item, o relay.Outcome, now time.Time) (closed bool) {
+// conclude tells the circuits how an attempt ended, and reports whether more goes out from now
+// on.
+func (d *Dispatcher) conclude(l *lane, it item, o relay.Outcome, now time.Time) (freed bool) {
 	it.probes.unprobe()
+	if o.Lack != relay.ResourceNone {
+		d.gates(l, it.target).origin.lacks(o.Lack, o.RetryAfter, now)
+		return false
+	}
 	origin, target := signsOf(o, l.shared)
 	held := o.RetryAfter
-	if o.Lack != relay.ResourceNone {
-		held = 0 // it is the relay's own pause
-	}
 	tell := func(c *circuit, s sign, held time.Duration) {
 		if c == nil {
 			return
@@ -39,15 +41,15 @@ func (d *Dispatcher) conclude(l *lane, it item, o relay.Outcome, now time.Time) 
 		if s == signFailing {
 			retry = d.config.Retry(it.delivery, it.delivery.Attempt)
 		}
-		if c.note(s, it.delivery.Message.ID, retry, now) {
-			open := c.now().open
-			d.reported.changed(c, l.direct, open, o.Error)
-			closed = closed || !open
+		changed, more := c.note(s, it.delivery.Message.ID, retry, now)
+		if changed {
+			d.reported.changed(c, l.direct, c.now().open, o.Error)
 		}
+		freed = freed || more
 	}
 	if !l.direct {
 		tell(l.circuit, both(origin, target), held)
-		return closed
+		return freed
 	}
 	passes := d.gates(l, it.target)
 	if it.target != "" && passes.target == nil && (target == signFailing || held > 0) {
@@ -58,7 +60,7 @@ func (d *Dispatcher) conclude(l *lane, it item, o relay.Outcome, now time.Time) 
 	if it.target != "" && passes.target != nil && target == signWell {
 		d.targets.forget(it.target, now)
 	}
-	return closed
+	return freed
 }
 
 // failing returns the circuit of a row's own HTTP target that has failed.
@@ -93,11 +95,15 @@ func (d *Dispatcher) Room(name string, direct bool) int {
 	default:
 		return gates{target: d.targets.find(target)}.room(d.config.Concurrency, now)
 	}
+	passes := d.gates(l, target)
+	if passes.room(1, now) == 0 {
+		return 0 // the lane may be busy with other targets: its running empty changes nothing
+	}
 	l.mu.Lock()
 	l.starved = true
 	room := l.room(now)
 	l.mu.Unlock()
-	return d.gates(l, target).room(room, now)
+	return passes.room(room, now)
 }
 
 // Up closes the circuit of a subscription or of the default destination at once: there is

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -79,6 +80,8 @@ func (g gates) room(room int, now time.Time) int {
 // targets remembers the circuits of rows' own HTTP targets. One that answers as it should
 // is not remembered, so that any number of them costs nothing.
 type targets struct {
+	some atomic.Bool // one is known; saves the lock as a rule
+
 	mu    sync.Mutex
 	known *recent[*circuit]
 }
@@ -87,6 +90,9 @@ func newTargets() *targets { return &targets{known: newRecent[*circuit]()} }
 
 // find returns the circuit of a target, or nil if no failure of it is known.
 func (t *targets) find(name string) *circuit {
+	if !t.some.Load() {
+		return nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c, _ := t.known.find(name)
@@ -106,6 +112,7 @@ func (t *targets) failing(name string, now time.Time) (c *circuit, closed bool) 
 	}
 	c = newCircuit(name)
 	t.known.add(name, c)
+	t.some.Store(true)
 	return c, closed
 }
 
@@ -136,6 +143,7 @@ func (t *targets) forget(name string, now time.Time) {
 	defer t.mu.Unlock()
 	if c, found := t.known.find(name); found && !c.now().matters(now) {
 		t.known.remove(name)
+		t.some.Store(t.known.len() > 0)
 	}
 }
 
@@ -153,6 +161,7 @@ func (t *targets) expire(now time.Time) (open int) {
 			open++
 		}
 	}
+	t.some.Store(t.known.len() > 0)
 	return open
 }
 

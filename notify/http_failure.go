@@ -51,7 +51,7 @@ func (f failure) outcome() relay.Outcome {
 func (f failure) blame() relay.Blame {
 	var denied *egressError
 	switch {
-	case errors.As(f.err, &denied), f.parent.Err() != nil, errors.Is(f.err, errHostName):
+	case !f.progress.asked.Load(), errors.As(f.err, &denied), errors.Is(f.err, errHostName), f.parent.Err() != nil:
 		return relay.BlameNone
 	case f.progress.connected.Load():
 		return relay.BlameTarget

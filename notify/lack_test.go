@@ -40,6 +40,7 @@ func TestFailuresAreBlamedOnWhatCausedThem(t *testing.T) {
 		"no route":                  {err: dialed("192.0.2.1:1", syscall.EHOSTUNREACH), class: relay.ClassPushFailed, blame: relay.BlameOrigin},
 		"no such name":              {err: &net.DNSError{Err: "no such host", IsNotFound: true}, class: relay.ClassPushFailed, blame: relay.BlameOrigin},
 		"the name's server fails":   {err: unresolved("server misbehaving"), class: relay.ClassPushFailed, blame: relay.BlameOrigin},
+		"what cannot be written":    {err: errors.New("net/http: invalid header field value"), class: relay.ClassPushFailed, blame: relay.BlameNone},
 		"no name that can be":       {err: errHostName, class: relay.ClassPushFailed, blame: relay.BlameNone},
 		"an address of no row's":    {err: &egressError{}, class: relay.ClassPushFailed, blame: relay.BlameNone},
 		"a metadata address":        {err: &egressError{metadata: true}, class: relay.ClassDead, blame: relay.BlameNone},
@@ -63,6 +64,7 @@ func TestFailuresAreBlamedOnWhatCausedThem(t *testing.T) {
 				c.class, c.blame, c.lack = relay.ClassParked, relay.BlameNone, relay.ResourcePorts
 			}
 			p := &progress{}
+			p.asked.Store(name != "what cannot be written")
 			p.connected.Store(c.connected)
 			target, err := relay.ParseTarget("http://one/")
 			if err != nil {

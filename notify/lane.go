@@ -32,6 +32,9 @@ func (it item) park(closed *circuit) {
 		return
 	}
 	o := parked(relay.ReasonCircuitOpen)
+	if state := closed.now(); state.lacking() && !state.open {
+		o.Reason, o.Error = relay.ReasonNoResources, explainLack(state.lack)
+	}
 	o.Circuit = closed.name
 	it.done(o)
 }

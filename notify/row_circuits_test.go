@@ -278,14 +278,20 @@ func TestWhatWaitsBehindATargetThatIsDownGoesOn(t *testing.T) {
 }
 
 // The relay's own shortage was taken for the destination's failure.
-func TestAShortageOfTheRelaysOwnPausesTheAttempt(t *testing.T) {
+func TestAShortageOfTheRelaysOwnPausesTheAttempts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		var attempts atomic.Int64
+		var plenty atomic.Bool
 		d := newTestDispatcher(4, func(context.Context, *relay.Delivery) relay.Outcome {
+			attempts.Add(1)
+			if plenty.Load() {
+				return relay.Outcome{Class: relay.ClassHandled}
+			}
 			return lacking(relay.ResourceDescriptors, false, "none left")
 		})
 		var log counted
-		d.shortages.log = slog.New(&log)
+		d.shortages.log, d.reported.log = slog.New(&log), slog.New(&log)
 		ctx, cancel := context.WithCancel(t.Context())
 		go d.Run(ctx)
 		var last relay.Outcome
@@ -293,27 +299,62 @@ func TestAShortageOfTheRelaysOwnPausesTheAttempt(t *testing.T) {
 			d.Dispatch(subscriptionAt(t, "http://one/"), true, func(o relay.Outcome) { last = o })
 			synctest.Wait()
 		}
-		for range 4 * openAfter {
+		for range openAfter {
 			send()
+			if last.Class != relay.ClassParked || last.Reason != relay.ReasonNoResources || last.RetryAfter < minShortage || last.RetryAfter > 2*minShortage {
+				t.Fatalf("%+v", last)
+			}
 		}
-		if last.Class != relay.ClassParked || last.Reason != relay.ReasonNoResources || last.RetryAfter < minShortage || last.RetryAfter > 2*minShortage {
-			t.Errorf("%+v", last)
+		send()
+		if attempts.Load() != openAfter || last.Reason != relay.ReasonNoResources || last.RetryAfter != 0 || last.Lack != relay.ResourceNone || last.Error == "" {
+			t.Errorf("after %d attempts: %+v", attempts.Load(), last)
 		}
-		if len(d.Open()) != 0 || log.n != 1 {
-			t.Errorf("open %v, %d lines in the log", d.Open(), log.n)
+		if open := d.Open(); len(open) != 0 || log.n != 1 || d.Room("sub", false) != 0 {
+			t.Errorf("open %v, %d lines in the log, room for %d", open, log.n, d.Room("sub", false))
 		}
 		for range 60 {
-			send()
 			time.Sleep(time.Second)
+			send()
 		}
-		if last.RetryAfter < maxShortage || last.RetryAfter > maxShortage*6/5 || log.n != 1 {
-			t.Errorf("after a minute the pause is %s, with %d lines in the log", last.RetryAfter, log.n)
+		if n := attempts.Load(); n < openAfter+6 || n > openAfter+20 || log.n != 1 {
+			t.Errorf("%d attempts in a minute, %d lines in the log", n-openAfter, log.n)
+		}
+		time.Sleep(2 * maxShortage)
+		if room := d.Room("sub", false); room != 1 {
+			t.Errorf("room for %d, want one that is tried", room)
+		}
+		plenty.Store(true)
+		if send(); last.Class != relay.ClassHandled || d.Room("sub", false) < 4 {
+			t.Errorf("%+v, then room for %d", last, d.Room("sub", false))
 		}
 		time.Sleep(2 * shortageOver)
 		if log.n != 2 {
 			t.Errorf("%d lines in the log after its end", log.n)
 		}
 		cancel()
+		d.Stop(t.Context())
+	})
+}
+
+// A destination with connections that are open takes messages while no new one can be had.
+func TestAShortageHoldsUpNothingThatGoesWithoutIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		d := newTestDispatcher(4, func(context.Context, *relay.Delivery) relay.Outcome {
+			if n.Add(1)%3 > 0 {
+				return lacking(relay.ResourceDescriptors, false, "none left")
+			}
+			return relay.Outcome{Class: relay.ClassHandled}
+		})
+		var out outcomes
+		for range 90 {
+			d.Dispatch(subscriptionAt(t, "http://one/"), false, out.done)
+			synctest.Wait()
+		}
+		if out.count("handled ") != 30 {
+			t.Errorf("%v", out.all)
+		}
 		d.Stop(t.Context())
 	})
 }
