@@ -107,12 +107,12 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 	}
 	passes := d.gates(l, it.target)
 	l.mu.Lock()
-	closed := passes.closed(due, now)
+	closed, probed := passes.closed(due, now), passes.closed(false, now)
 	switch {
 	case closed != nil:
 		l.mu.Unlock()
 		it.park(closed)
-	case l.queued() < l.ending:
+	case probed == nil && l.queued() < l.ending:
 		// A worker takes it at once; the next message of a key comes while it reports the
 		// one before.
 		l.push(it)
@@ -126,6 +126,9 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 		l.active++
 		l.mu.Unlock()
 		d.workers.Go(func() { d.work(l, it) })
+	case probed != nil:
+		l.mu.Unlock()
+		it.park(probed)
 	case l.overdue(), d.config.QueueBytes > 0 && l.bytes >= d.config.QueueBytes:
 		l.mu.Unlock()
 		it.park(nil)

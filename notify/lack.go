@@ -25,6 +25,12 @@ func canBeHost(host string) bool {
 	return isHostName(foldHost(host))
 }
 
+// lackError is an error that is known to be a lack of the relay's own.
+type lackError struct{ lack relay.Resource }
+
+// Error says what is missing and what mends it.
+func (e lackError) Error() string { return lackRemedies[e.lack] }
+
 // lackingErrors are the errors by which the operating system says that the relay's own
 // machine has too little of something.
 var lackingErrors = []struct {
@@ -45,6 +51,7 @@ var unreachable = []syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, sys
 // ResourceNone: nothing; then the failure is the destination's. rootless says that there are
 // no certificates of authorities by which to judge an endpoint's.
 func lackOf(err error, rootless bool) relay.Resource {
+	var known lackError
 	var dns *net.DNSError
 	var stranger x509.UnknownAuthorityError
 	var roots x509.SystemRootsError
@@ -57,6 +64,8 @@ func lackOf(err error, rootless bool) relay.Resource {
 		}
 	}
 	switch {
+	case errors.As(err, &known):
+		return known.lack
 	case errors.As(err, &dns):
 		return lackOfResolver(dns)
 	case errors.Is(err, syscall.EADDRNOTAVAIL) && portsExhausted(err):
