@@ -309,15 +309,15 @@ func TestAShortageOfTheRelaysOwnPausesTheAttempts(t *testing.T) {
 		if attempts.Load() != openAfter || last.Reason != relay.ReasonNoResources || last.RetryAfter != 0 || last.Lack != relay.ResourceNone || last.Error == "" {
 			t.Errorf("after %d attempts: %+v", attempts.Load(), last)
 		}
-		if open := d.Open(); len(open) != 0 || log.n != 1 || d.Room("sub", false) != 0 {
-			t.Errorf("open %v, %d lines in the log, room for %d", open, log.n, d.Room("sub", false))
+		if open := d.Open(); len(open) != 0 || log.n.Load() != 1 || d.Room("sub", false) != 0 {
+			t.Errorf("open %v, %d lines in the log, room for %d", open, log.n.Load(), d.Room("sub", false))
 		}
 		for range 60 {
 			time.Sleep(time.Second)
 			send()
 		}
-		if n := attempts.Load(); n < openAfter+6 || n > openAfter+20 || log.n != 1 {
-			t.Errorf("%d attempts in a minute, %d lines in the log", n-openAfter, log.n)
+		if n := attempts.Load(); n < openAfter+6 || n > openAfter+20 || log.n.Load() != 1 {
+			t.Errorf("%d attempts in a minute, %d lines in the log", n-openAfter, log.n.Load())
 		}
 		time.Sleep(2 * maxShortage)
 		if room := d.Room("sub", false); room != 1 {
@@ -328,8 +328,8 @@ func TestAShortageOfTheRelaysOwnPausesTheAttempts(t *testing.T) {
 			t.Errorf("%+v, then room for %d", last, d.Room("sub", false))
 		}
 		time.Sleep(2 * shortageOver)
-		if log.n != 2 {
-			t.Errorf("%d lines in the log after its end", log.n)
+		if log.n.Load() != 2 {
+			t.Errorf("%d lines in the log after its end", log.n.Load())
 		}
 		cancel()
 		d.Stop(t.Context())
@@ -360,11 +360,11 @@ func TestAShortageHoldsUpNothingThatGoesWithoutIt(t *testing.T) {
 }
 
 // counted counts the lines of a log.
-type counted struct{ n int }
+type counted struct{ n atomic.Int64 }
 
 func (c *counted) Enabled(context.Context, slog.Level) bool { return true }
 func (c *counted) Handle(context.Context, slog.Record) error {
-	c.n++
+	c.n.Add(1)
 	return nil
 }
 func (c *counted) WithAttrs([]slog.Attr) slog.Handler { return c }
