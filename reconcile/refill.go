@@ -89,6 +89,7 @@ func (b *backlog) found(circuits []sql.Parked, now time.Time) {
 				b.remove(circuit)
 			}
 		}
+		b.turn = ""
 	}
 	b.part = ""
 	if full {
@@ -123,11 +124,15 @@ func (b *backlog) circuits() []sql.Parked {
 	return all
 }
 
-// came notes up to which of rows' circuits a round came.
-func (b *backlog) came(circuit string) {
+// came notes up to which of rows' circuits a round came, and whether it came to the end. As
+// long as it did not, no other part takes their place.
+func (b *backlog) came(circuit string, end bool, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.turn = circuit
+	if !end && b.part != "" {
+		b.looked = now.Add(lookOnEvery - lookEvery)
+	}
 }
 
 // lookAgain makes the next round ask the table, since this relay owns other shards now.
@@ -238,9 +243,10 @@ func (e *Engine) RefillAll(ctx context.Context) error {
 		e.backlog.failed(time.Now())
 		return err
 	}
-	turn, reads := "", 0
+	turn, reads, end := "", 0, true
 	for _, circuit := range e.backlog.circuits() {
 		if circuit.Direct && reads == directReads {
+			end = false
 			break
 		}
 		read, err := e.refillCircuit(ctx, circuit)
@@ -254,7 +260,7 @@ func (e *Engine) RefillAll(ctx context.Context) error {
 			}
 		}
 	}
-	e.backlog.came(turn)
+	e.backlog.came(turn, end, time.Now())
 	return nil
 }
 

@@ -54,10 +54,10 @@ func TestTheCircuitsThatRowsNameAreLookedAtInParts(t *testing.T) {
 	if len(seen) != 1+len(table) {
 		t.Errorf("%d circuits had their turn, want %d", len(seen), 1+len(table))
 	}
-	if b.part != "" || b.untilLook(time.Now()) > lookEvery {
+	if b.part != "" || b.turn != "" || b.untilLook(time.Now()) > lookEvery {
 		t.Errorf("after the last part the next is %q", b.part)
 	}
-	b.came(table[len(table)-5].Circuit)
+	b.came(table[len(table)-5].Circuit, true, time.Now())
 	if next := b.circuits()[1]; next != table[len(table)-4] {
 		t.Errorf("the next round begins with %v", next)
 	}

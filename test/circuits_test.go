@@ -138,6 +138,29 @@ func TestWhatWaitsForACircuitOfAnEarlierVersionIsSent(t *testing.T) {
 	s.settled(t, 20*time.Second)
 }
 
+// What rows name is looked at in parts, and what an operator configured before it.
+func TestWhatWaitsForAnyNumberOfRowsTargetsIsSent(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	const targets, each = 3000, 2
+	const insert = `
+	with message as (insert into relay.outbox (topic, status, outstanding) select 'parked', 'open', 1 from generate_series(1, $4::int) returning *),
+	numbered as (select *, row_number() over () % $3 as n from message)
+	insert into relay.delivery (message_id, subscription, instance, target, status, reason, circuit, due_at, shard, seq)
+	select id, $1, case $1 when 'direct' then $2 || '/' || n else '' end, $2 || '/' || n, 'waiting', 'circuit_open',
+		case $1 when 'direct' then $2 || '/' || n else $1 end, now(), shard, seq from numbered`
+	s.exec(t, insert, "direct", s.receiver.URL, targets, targets*each)
+	s.exec(t, insert, "default", s.receiver.URL, 1, 100)
+	harness.Eventually(t, 15*time.Second, "what waits for the default destination has arrived", func() bool {
+		return s.text(t, "select count(*)::text from relay.delivery where subscription = 'default' and status = 'handled'") == "100"
+	})
+	harness.Eventually(t, 60*time.Second, "all have arrived", func() bool { return s.receiver.distinct() == targets*each+100 })
+	s.settled(t, 20*time.Second)
+	if d := s.receiver.duplicates(); d != 0 {
+		t.Errorf("%d duplicates", d)
+	}
+}
+
 // limitDescriptors sets how many file descriptors a process may have. Zero: no more than it
 // has. It returns what undoes it.
 func limitDescriptors(t *testing.T, p *process) (undo func()) {
