@@ -49,19 +49,6 @@ type Subscriber struct {
 	Invalid string
 }
 
-// Circuit names what this subscriber's deliveries share: health and concurrency. A
-// subscription has its own, and so has a default destination at the broker; others share by
-// origin, exchange or queue.
-func (s *Subscriber) Circuit() string {
-	switch {
-	case s.Name == SubscriptionDirect && s.Target.Kind != TargetHTTP:
-		return CircuitBroker + s.Target.Exchange + "/" + s.Target.Queue
-	case s.Name == SubscriptionDirect, s.Name == SubscriptionDefault:
-		return s.Target.Circuit()
-	}
-	return s.Name
-}
-
 // Delivery is one message for one subscriber and instance, at one attempt.
 type Delivery struct {
 	Message    *Message
@@ -92,15 +79,6 @@ func (d *Delivery) Unresolved() bool {
 // and port Instance then holds, whatever the host name of the target resolves to.
 func (d *Delivery) Pinned() bool {
 	return d.Instance != PlainInstance && d.Subscriber.Name != SubscriptionDirect && d.Subscriber.Name != SubscriptionDefault
-}
-
-// Circuit names what shares the delivery's health and concurrency: its subscriber or, of a
-// broadcast, the instance alone. No subscription's name holds a slash.
-func (d *Delivery) Circuit() string {
-	if d.Pinned() {
-		return d.Subscriber.Name + "/" + d.Instance
-	}
-	return d.Subscriber.Circuit()
 }
 
 // Class is the class of an outcome: what an answer, or its absence, means. The table of
@@ -136,6 +114,29 @@ func (c Class) Attempted() bool {
 	return false
 }
 
+// Blame is what a failed push speaks against, and so the circuit for which it counts.
+type Blame int
+
+// The blames. The zero value is for whatever happens once there is a connection.
+const (
+	BlameTarget Blame = iota // it was reached, and answered so or did not answer: the target's circuit
+	BlameOrigin              // no connection came about: the origin's circuit
+	BlameNone                // decided before a byte was sent, or by the relay's own fault: no circuit
+)
+
+// Resource is something of its own machine that a relay needs to make an attempt.
+type Resource string
+
+// The resources, as metrics name them.
+const (
+	ResourceNone         Resource = ""
+	ResourceDescriptors  Resource = "file_descriptors"
+	ResourceMemory       Resource = "memory"
+	ResourcePorts        Resource = "local_ports"
+	ResourceResolver     Resource = "resolver"
+	ResourceCertificates Resource = "certificates"
+)
+
 // MaxResponse is how much of an answer relay.attempt keeps, in bytes.
 const MaxResponse = 4 << 10
 
@@ -143,6 +144,8 @@ const MaxResponse = 4 << 10
 type Outcome struct {
 	Class  Class
 	Reason Reason // for ClassParked
+	// Circuit is what a parked delivery waits for. Empty: its lane.
+	Circuit string
 	// Code is the HTTP status or the AMQP reply code. Zero: none.
 	Code int
 	// Error says in words what went wrong; no secret, no payload. Empty on success.
@@ -152,9 +155,15 @@ type Outcome struct {
 	// Push says that a dead outcome is the destination's failure to be reached rather
 	// than its answer; it decides which status an attempt of ClassDead records.
 	Push bool
-	// Answered says that a failed push was a broker's own answer about one exchange or queue:
-	// the broker itself is well, and what goes elsewhere through it need not wait.
+	// Answered says that a failed push was a broker's own answer about one message: the broker
+	// itself is well, and what goes elsewhere through it need not wait.
 	Answered bool
+	// Blame says for whose circuit a failed push counts. It is set where the failure is known.
+	Blame Blame
+	// Lack is what the relay itself had too little of, so that it could not make the attempt.
+	// Then the outcome is ClassParked, or ClassUnknown if an earlier try within the attempt
+	// may have arrived; it counts no attempt and no failure. ResourceNone: nothing.
+	Lack Resource
 	// Silent says that an unknown outcome is that of a broker who did not say a word about
 	// the message in time, although he can be reached: no failure of the message, but one of
 	// what it goes to.
@@ -163,14 +172,15 @@ type Outcome struct {
 	Instances []string
 	// Gone says that the host name does not resolve to the failed instance any more.
 	Gone bool
-	// RetryAfter is the destination's own word on when to come again. Zero: none.
+	// RetryAfter is the destination's own word on when to come again or, with Lack, the
+	// relay's pause. Zero: none.
 	RetryAfter time.Duration
 	// Pace says, of a delivery that found no room (ReasonFull), how many attempts per second the
 	// destination makes at present. Zero: that is not known, or something else than their number
 	// is the limit.
-	Pace float64
-	Started    time.Time
-	Duration   time.Duration
+	Pace     float64
+	Started  time.Time
+	Duration time.Duration
 }
 
 // ErrRejected marks a message that cannot be sent at all: no route, a malformed target, a

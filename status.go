@@ -47,6 +47,7 @@ const (
 	ReasonPaused      Reason = "paused"       // the subscription is paused
 	ReasonCircuitOpen Reason = "circuit_open" // the destination is down and being probed
 	ReasonFull        Reason = "full"         // the destination's queue in memory is full
+	ReasonNoResources Reason = "no_resources" // the relay itself lacks something; last_error says what
 )
 
 // Names of the two subscribers that are no row of relay.subscription.

@@ -135,12 +135,9 @@ func (t Target) RoutingKeyFor(m *Message) string {
 	return cmp.Or(key, m.Topic)
 }
 
-// CircuitBroker is the circuit that all AMQP targets of one relay share.
-const CircuitBroker = "amqp:"
-
-// Circuit names what deliveries to this target share: health and concurrency. For HTTP
-// it is the origin (RFC 6454: scheme, host, port), for AMQP the broker.
-func (t Target) Circuit() string {
+// Origin names what connections to an HTTP target share: scheme, host and port, which is always
+// written. It is CircuitBroker for every AMQP target.
+func (t Target) Origin() string {
 	if t.Kind != TargetHTTP {
 		return CircuitBroker
 	}
@@ -157,10 +154,14 @@ const maxInstance = 1024
 
 // Instance names the target where deliveries to different targets are told apart: its text,
 // of which a long one keeps the beginning and a digest of all.
-func (t Target) Instance() string {
-	if len(t.Raw) <= maxInstance {
-		return t.Raw
+func (t Target) Instance() string { return abridged(t.Raw, maxInstance) }
+
+// abridged returns text, of which more than so many bytes keep the beginning and a digest of
+// all.
+func abridged(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	digest := fmt.Sprintf("…%x", sha256.Sum256([]byte(t.Raw)))
-	return strings.ToValidUTF8(t.Raw[:maxInstance-len(digest)], "") + digest
+	digest := fmt.Sprintf("…%x", sha256.Sum256([]byte(text)))
+	return strings.ToValidUTF8(text[:most-len(digest)], "") + digest
 }

@@ -9,8 +9,8 @@ import (
 func TestParseTarget(t *testing.T) {
 	t.Parallel()
 	rows := []struct {
-		text, circuit, redacted string
-		kind                    TargetKind
+		text, origin, redacted string
+		kind                   TargetKind
 	}{
 		{"http://example.com/hook", "http://example.com:80", "http://example.com/hook", TargetHTTP},
 		{"HTTPS://Example.COM", "https://example.com:443", "HTTPS://Example.COM", TargetHTTP},
@@ -32,8 +32,8 @@ func TestParseTarget(t *testing.T) {
 		if got.Redacted() != row.redacted {
 			t.Errorf("%q redacted is %q, want %q", row.text, got.Redacted(), row.redacted)
 		}
-		if row.kind != TargetSubscription && got.Circuit() != row.circuit {
-			t.Errorf("%q has the circuit %q, want %q", row.text, got.Circuit(), row.circuit)
+		if row.kind != TargetSubscription && got.Origin() != row.origin {
+			t.Errorf("%q has the origin %q, want %q", row.text, got.Origin(), row.origin)
 		}
 	}
 }

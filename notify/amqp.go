@@ -56,6 +56,7 @@ type AMQP struct {
 	mu      sync.Mutex
 	conn    *amqpConnection // nil: none
 	down    string          // why conn is nil
+	lack    relay.Resource  // of the relay's own, why conn is nil
 	changed chan struct{}   // closed and replaced when conn is replaced
 }
 
@@ -123,7 +124,7 @@ func (a *AMQP) deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	for {
 		c, err := a.connection(ctx)
 		if err != nil {
-			return relay.Outcome{Class: relay.ClassPushFailed, Error: err.Error()}
+			return a.unconnected(err)
 		}
 		out, again := c.deliver(ctx, m)
 		if !again {

@@ -50,7 +50,7 @@ func newAMQPMessage(d *relay.Delivery) (*amqpMessage, error) {
 	m := &amqpMessage{
 		shard:       msg.Shard,
 		destination: d.Circuit(),
-		namedByRow:  namedByRow(d),
+		namedByRow:  d.Direct(),
 		subscriber:  d.Subscriber.Name,
 		target:      target,
 		routingKey:  target.RoutingKeyFor(msg),

@@ -15,16 +15,6 @@ import (
 // and the queues in which relays take acknowledgements.
 var reservedPrefixes = []string{"amq.", ReplyQueue("")}
 
-// namedByRow reports whether the delivery's target stands in the row itself. Whoever may insert
-// a row is not the operator: the relay declares nothing for such a target.
-func namedByRow(d *relay.Delivery) bool { return d.Subscriber.Name == relay.SubscriptionDirect }
-
-// sharesExchange reports whether messages of one lane differ in their routing keys for reasons of their own: those of
-// all rows that name an exchange, and those of the default destination.
-func sharesExchange(d *relay.Delivery) bool {
-	return d.Subscriber.Target.Kind == relay.TargetExchange && (namedByRow(d) || d.Subscriber.Name == relay.SubscriptionDefault)
-}
-
 // checkRowTarget refuses reserved names. No placeholder is replaced in the name of an exchange or a
 // queue, so that neither key nor topic can lead to one.
 func checkRowTarget(t relay.Target) error {

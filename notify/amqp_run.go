@@ -38,7 +38,7 @@ func (a *AMQP) Run(ctx context.Context) error {
 			lasted = time.Since(connected)
 		}
 		if ctx.Err() == nil {
-			a.set(nil, amqpErrorText(err))
+			a.lost(err)
 			report.failed(amqpErrorText(err))
 		}
 		return lasted

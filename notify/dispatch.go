@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +24,7 @@ const (
 	// from outside.
 	cutOff = 2 * time.Second
 	// maxLanes bounds the destinations that are remembered although nothing is under way to
-	// them: rows may name any number.
+	// them, those of operators and those that rows name each: rows may name any number.
 	maxLanes = 4096
 	// forgetAfter is how long an idle destination is remembered, and one that is down or has
 	// asked for time after that time is over.
@@ -66,9 +64,15 @@ type Dispatcher struct {
 	wake    chan struct{}
 	workers sync.WaitGroup
 
-	mu      sync.Mutex
-	lanes   map[string]*lane
-	stopped bool
+	targets   *targets
+	broker    *circuit // to reach it, for rows with an AMQP target of their own
+	shortages *shortages
+	reported  *reporter
+
+	mu        sync.Mutex
+	operators *recent[*lane] // of subscriptions, their instances, the default destination
+	rows      *recent[*lane] // of rows' own targets
+	stopped   bool
 }
 
 // NewDispatcher returns a dispatcher that makes attempts until Stop.
@@ -76,7 +80,9 @@ func NewDispatcher(config DispatcherConfig) *Dispatcher {
 	base, cancel := context.WithCancel(context.Background())
 	return &Dispatcher{
 		config: config, base: base, cancel: cancel,
-		wake: make(chan struct{}, 1), lanes: make(map[string]*lane),
+		wake: make(chan struct{}, 1), operators: newRecent[*lane](), rows: newRecent[*lane](),
+		targets: newTargets(), broker: newCircuit(relay.CircuitBroker),
+		shortages: newShortages(config.Log, config.Metrics), reported: newReporter(config.Log, config.Metrics),
 	}
 }
 
@@ -86,33 +92,43 @@ func NewDispatcher(config DispatcherConfig) *Dispatcher {
 // After Stop it answers parked with no reason.
 func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(relay.Outcome)) {
 	now := time.Now()
-	l := d.lane(delivery, now)
-	if l == nil {
-		done(relay.Outcome{Class: relay.ClassParked})
-		return
-	}
 	it := item{delivery: delivery, done: done, since: delivery.Since}
 	if it.since.IsZero() {
 		it.since = now
 	}
-	l.mu.Lock()
-	switch {
-	case delivery.Subscriber.Paused && !delivery.Unresolved(): // who gets a copy is settled even so
-		l.mu.Unlock()
+	l := d.lane(&it, now)
+	if l == nil {
+		done(relay.Outcome{Class: relay.ClassParked})
+		return
+	}
+	if delivery.Subscriber.Paused && !delivery.Unresolved() { // who gets a copy is settled even so
 		done(parked(relay.ReasonPaused))
-	case !l.circuit.admits(due, now):
+		return
+	}
+	passes := d.gates(l, it.target)
+	l.mu.Lock()
+	closed, probed := passes.closed(due, now), passes.closed(false, now)
+	switch {
+	case closed != nil:
 		l.mu.Unlock()
-		done(parked(relay.ReasonCircuitOpen))
-	case l.queued() < l.ending:
+		it.park(closed)
+	case probed == nil && l.queued() < l.ending:
 		// A worker takes it at once; the next message of a key comes while it reports the
 		// one before.
 		l.push(it)
 		l.mu.Unlock()
 	case l.active < l.limit:
+		if it.probes, closed = passes.begin(due, now); closed != nil {
+			l.mu.Unlock()
+			it.park(closed)
+			return
+		}
 		l.active++
-		l.circuit.begin()
 		l.mu.Unlock()
 		d.workers.Go(func() { d.work(l, it) })
+	case probed != nil:
+		l.mu.Unlock()
+		it.park(probed)
 	case d.config.QueueBytes > 0 && l.bytes >= d.config.QueueBytes:
 		l.mu.Unlock()
 		done(parked(relay.ReasonFull))
@@ -128,21 +144,6 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 
 func parked(reason relay.Reason) relay.Outcome {
 	return relay.Outcome{Class: relay.ClassParked, Reason: reason}
-}
-
-// Room reports how many deliveries of a circuit would start soon: zero while it is open,
-// one if it is open and needs a probe. Wake says when it is worth asking again.
-func (d *Dispatcher) Room(name string) int {
-	d.mu.Lock()
-	l := d.lanes[name]
-	d.mu.Unlock()
-	if l == nil {
-		return d.config.Concurrency
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.starved = true
-	return l.room(time.Now())
 }
 
 // Wake receives a value when a destination that was asked for room has run empty, or its
@@ -164,9 +165,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) Stop(ctx context.Context) {
 	d.mu.Lock()
 	d.stopped = true
-	lanes := slices.Collect(maps.Values(d.lanes))
+	all := d.all()
 	d.mu.Unlock()
-	for _, l := range lanes {
+	for _, l := range all {
 		l.mu.Lock()
 		var waiting []item
 		for l.queued() > 0 {
@@ -196,6 +197,9 @@ func (d *Dispatcher) work(l *lane, it item) {
 		if tried {
 			outcome = d.attempt(it.delivery)
 		}
+		if outcome.Reason == relay.ReasonCircuitOpen {
+			outcome.Circuit = d.gates(l, it.target).origin.name
+		}
 		l.mu.Lock()
 		if !tried {
 			outcome = l.full()
@@ -204,28 +208,24 @@ func (d *Dispatcher) work(l *lane, it item) {
 		l.mu.Unlock()
 		it.done(outcome)
 		var more bool
-		if it, more = d.next(l, it.delivery, outcome); !more {
+		if it, more = d.next(l, it, outcome); !more {
 			return
 		}
 	}
 }
 
 // next notes how an attempt ended and takes the lane's next item, or gives up the place.
-func (d *Dispatcher) next(l *lane, last *relay.Delivery, o relay.Outcome) (item, bool) {
+func (d *Dispatcher) next(l *lane, last item, o relay.Outcome) (it item, more bool) {
 	now := time.Now()
+	freed := d.conclude(l, last, o, now)
 	l.mu.Lock()
 	l.ending--
 	if o.Class.Attempted() || o.Duration > maxWait {
 		l.learn(o.Duration)
 	}
 	l.used = now
-	changed := l.circuit.end(last.Message.ID, o, d.config.Retry(last, last.Attempt), now)
-	open := l.circuit.open
-	var it item
-	more := l.queued() > 0 && l.circuit.admits(false, now)
-	if more {
-		it = l.pop()
-	} else {
+	it, more, refused := d.take(l, now)
+	if !more {
 		l.active--
 	}
 	hungry := l.starved && l.queued() < l.limit/2+1
@@ -233,13 +233,32 @@ func (d *Dispatcher) next(l *lane, last *relay.Delivery, o relay.Outcome) (item,
 		l.starved = false
 	}
 	l.mu.Unlock()
-	if changed {
-		d.report(l.name, open, o)
+	for _, r := range refused {
+		r.item.park(r.closed)
 	}
-	if hungry || changed && !open {
+	if hungry || freed {
 		d.ring()
 	}
 	return it, more
+}
+
+// take returns the lane's next item that may go, and those before it whose own target's
+// circuit is open. The caller holds the lane's mutex.
+func (d *Dispatcher) take(l *lane, now time.Time) (it item, more bool, refused []refusal) {
+	for l.queued() > 0 {
+		passes := d.gates(l, l.queue[l.head].target)
+		probes, closed := passes.begin(false, now)
+		switch {
+		case closed == nil:
+			it = l.pop()
+			it.probes = probes
+			return it, true, refused
+		case closed != passes.target || l.queue[l.head].target == "":
+			return it, false, refused // it is closed to all of the lane
+		}
+		refused = append(refused, refusal{l.pop(), closed})
+	}
+	return it, false, refused
 }
 
 // attempt asks the destination, bounded in time. A panic is that delivery's failure.
@@ -260,13 +279,16 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.config.Log.Error("a destination panicked", "message", delivery.Message.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			o = relay.Outcome{Class: relay.ClassPushFailed, Error: "the relay failed on this message; its log has the details"}
+			o = relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: "the relay failed on this message; its log has the details"}
+		}
+		if o.Lack != relay.ResourceNone {
+			o.RetryAfter = d.shortages.note(o.Lack, o.Error, time.Now())
 		}
 		o.Started, o.Duration = started, time.Since(started)
 		d.config.Metrics.attempt(delivery, o)
 	}()
 	if wrong := delivery.Subscriber.Invalid; wrong != "" {
-		return relay.Outcome{Class: relay.ClassPushFailed, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
 	}
 	destination := d.config.HTTP
 	if delivery.Subscriber.Target.Kind != relay.TargetHTTP {
@@ -277,106 +299,6 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	}
 	crash.At(crash.BeforeSend)
 	return destination.Deliver(ctx, delivery)
-}
-
-// lane returns the delivery's lane, making it if need be, or nil after Stop. Looking
-// addresses up is no attempt, which a subscription's own limits are about.
-func (d *Dispatcher) lane(delivery *relay.Delivery, now time.Time) *lane {
-	name := delivery.Circuit()
-	limit, rate := d.limit(delivery.Subscriber), delivery.Subscriber.RateLimit
-	if delivery.Unresolved() {
-		limit, rate = d.config.Concurrency, 0
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.stopped {
-		return nil
-	}
-	l := d.lanes[name]
-	if l == nil {
-		if len(d.lanes) >= maxLanes {
-			d.evict()
-		}
-		l = &lane{name: name, limit: limit, used: now, circuit: circuit{shared: sharesExchange(delivery)}}
-		d.lanes[name] = l
-	}
-	l.mu.Lock()
-	l.used = now
-	l.broker = delivery.Subscriber.Target.Kind != relay.TargetHTTP
-	l.configure(limit, rate)
-	l.mu.Unlock()
-	return l
-}
-
-// evict forgets the destination that was used longest ago of those with nothing under way,
-// if need be one that is down. The caller holds the mutex.
-func (d *Dispatcher) evict() {
-	var oldest *lane
-	var used time.Time
-	var known bool // something is known of oldest that matters
-	for _, l := range d.lanes {
-		l.mu.Lock()
-		matters := l.circuit.open || l.circuit.heldUntil.After(l.used)
-		idle := l.active == 0 && l.queued() == 0
-		if idle && (oldest == nil || known && !matters || known == matters && l.used.Before(used)) {
-			oldest, used, known = l, l.used, matters
-		}
-		l.mu.Unlock()
-	}
-	if oldest == nil {
-		return
-	}
-	delete(d.lanes, oldest.name)
-	oldest.mu.Lock()
-	open := oldest.circuit.open
-	oldest.mu.Unlock()
-	if open {
-		d.config.Metrics.circuit(false)
-	}
-}
-
-// limit is how many attempts for a subscriber may be under way at once.
-func (d *Dispatcher) limit(s *relay.Subscriber) int {
-	switch {
-	case s.Concurrency > 0:
-		return s.Concurrency
-	case s.Target.Kind != relay.TargetHTTP:
-		return brokerConcurrency
-	}
-	return d.config.Concurrency
-}
-
-// expire parks what waited too long and forgets destinations that are no longer used. It
-// reports whether anything still waits.
-func (d *Dispatcher) expire(now time.Time) (more bool) {
-	d.mu.Lock()
-	lanes := make([]*lane, 0, len(d.lanes))
-	for name, l := range d.lanes {
-		l.mu.Lock()
-		if l.forgettable(now) {
-			delete(d.lanes, name)
-			if l.circuit.open {
-				d.config.Metrics.circuit(false)
-			}
-		}
-		l.mu.Unlock()
-		lanes = append(lanes, l)
-	}
-	d.mu.Unlock()
-	for _, l := range lanes {
-		l.mu.Lock()
-		outcome := l.full()
-		if !l.circuit.admits(false, now) {
-			outcome = parked(relay.ReasonCircuitOpen)
-		}
-		waited := l.expired(now)
-		more = more || l.queued() > 0
-		l.mu.Unlock()
-		for _, it := range waited {
-			it.done(outcome)
-		}
-	}
-	return more
 }
 
 func (d *Dispatcher) ring() {

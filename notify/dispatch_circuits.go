@@ -1,77 +1,187 @@
 package notify
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"relay"
 )
 
-// Up closes a circuit at once: the destination itself says that it can be reached again.
-func (d *Dispatcher) Up(name string) {
+// gates returns the circuits that an attempt in a lane has to pass. target names that of a
+// row's own HTTP target; empty: there is none.
+func (d *Dispatcher) gates(l *lane, target string) gates {
+	switch {
+	case !l.direct:
+		return gates{origin: l.circuit}
+	case l.broker:
+		return gates{origin: d.broker, target: l.circuit}
+	case target == "":
+		return gates{origin: l.circuit}
+	}
+	return gates{origin: l.circuit, target: d.targets.find(target)}
+}
+
+// conclude tells the circuits how an attempt ended, and reports whether more goes out from now
+// on.
+func (d *Dispatcher) conclude(l *lane, it item, o relay.Outcome, now time.Time) (freed bool) {
+	it.probes.unprobe()
+	if o.Lack != relay.ResourceNone {
+		d.gates(l, it.target).origin.lacks(o.Lack, o.RetryAfter, now)
+		return false
+	}
+	origin, target := signsOf(o, l.shared)
+	held := o.RetryAfter
+	tell := func(c *circuit, s sign, held time.Duration) {
+		if c == nil {
+			return
+		}
+		c.hold(held, now)
+		retry := time.Duration(0)
+		if s == signFailing {
+			retry = d.config.Retry(it.delivery, it.delivery.Attempt)
+		}
+		changed, more := c.note(s, it.delivery.Message.ID, retry, now)
+		if changed {
+			d.reported.changed(c, l.direct, c.now().open, o.Error)
+		}
+		freed = freed || more
+	}
+	if !l.direct {
+		tell(l.circuit, both(origin, target), held)
+		return freed
+	}
+	passes := d.gates(l, it.target)
+	if it.target != "" && passes.target == nil && (target == signFailing || held > 0) {
+		passes.target = d.failing(it.target, now)
+	}
+	tell(passes.origin, origin, 0)
+	tell(passes.target, target, held)
+	if it.target != "" && passes.target != nil && target == signWell {
+		d.targets.forget(it.target, now)
+	}
+	return freed
+}
+
+// failing returns the circuit of a row's own HTTP target that has failed.
+func (d *Dispatcher) failing(name string, now time.Time) *circuit {
+	c, closed := d.targets.failing(name, now)
+	if closed {
+		d.reported.forgotten(true)
+	}
+	return c
+}
+
+// Room reports how many deliveries that wait for a circuit would start soon: zero while it is
+// open, one if it is open and needs a probe. direct says that rows named the destination.
+// Wake says when it is worth asking again.
+func (d *Dispatcher) Room(name string, direct bool) int {
+	now := time.Now()
+	lane, target := name, ""
+	if direct && relay.OriginOfCircuit(name) != relay.CircuitBroker {
+		if lane = relay.OriginOfCircuit(name); lane != name {
+			target = name
+		}
+	}
 	d.mu.Lock()
-	l := d.lanes[name]
+	l, found := d.lanesOf(direct).find(lane)
 	d.mu.Unlock()
-	if l == nil {
-		return
+	switch {
+	case found:
+	case direct && lane == relay.CircuitBroker:
+		return gates{origin: d.broker}.room(brokerConcurrency, now)
+	case direct && strings.HasPrefix(lane, relay.CircuitBroker):
+		return gates{origin: d.broker}.room(d.config.Concurrency, now)
+	default:
+		return gates{target: d.targets.find(target)}.room(d.config.Concurrency, now)
+	}
+	passes := d.gates(l, target)
+	if passes.room(1, now) == 0 {
+		return 0 // the lane may be busy with other targets: its running empty changes nothing
 	}
 	l.mu.Lock()
-	changed := l.circuit.close()
+	l.starved = true
+	room := l.room(now)
 	l.mu.Unlock()
-	if changed {
-		d.report(name, false, relay.Outcome{})
+	return passes.room(room, now)
+}
+
+// Up closes the circuit of a subscription or of the default destination at once: there is
+// reason to believe that it can be reached again.
+func (d *Dispatcher) Up(name string) {
+	d.mu.Lock()
+	l, found := d.operators.find(name)
+	d.mu.Unlock()
+	if !found {
+		return
+	}
+	if l.circuit.up() {
+		d.reported.changed(l.circuit, l.direct, false, "")
 	}
 	d.ring()
 }
 
 // UpInstances closes the circuits of a broadcast's instances at once.
 func (d *Dispatcher) UpInstances(subscription string) {
-	d.upWhere(func(l *lane) bool { return strings.HasPrefix(l.name, subscription+"/") })
+	d.upWhere(func(l *lane) bool { return !l.direct && strings.HasPrefix(l.name, subscription+"/") })
 }
 
 // UpBroker closes the circuits of all that goes over the broker at once: it takes messages
 // again.
 func (d *Dispatcher) UpBroker() {
-	d.upWhere(func(l *lane) bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.broker
-	})
+	if d.broker.up() {
+		d.reported.changed(d.broker, true, false, "")
+	}
+	d.upWhere(func(l *lane) bool { return l.broker })
+	d.ring()
 }
 
 func (d *Dispatcher) upWhere(concerned func(*lane) bool) {
 	d.mu.Lock()
-	var names []string
-	for name, l := range d.lanes {
-		if concerned(l) {
-			names = append(names, name)
+	all := d.all()
+	d.mu.Unlock()
+	found := false
+	for _, l := range all {
+		l.mu.Lock()
+		concerns := concerned(l)
+		l.mu.Unlock()
+		if !concerns {
+			continue
+		}
+		found = true
+		if l.circuit.up() {
+			d.reported.changed(l.circuit, l.direct, false, "")
 		}
 	}
-	d.mu.Unlock()
-	for _, name := range names {
-		d.Up(name)
+	if found {
+		d.ring()
 	}
 }
 
-// Open lists the circuits that are open.
-func (d *Dispatcher) Open() (names []string) {
+// Open lists the circuits that are open as people may see them, those of operators first.
+func (d *Dispatcher) Open() []string {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for name, l := range d.lanes {
-		l.mu.Lock()
-		if l.circuit.open {
-			names = append(names, name)
+	all := d.all()
+	d.mu.Unlock()
+	var operators, rows []string
+	for _, l := range all {
+		switch {
+		case !l.circuit.now().open:
+		case l.direct:
+			rows = append(rows, l.name)
+		default:
+			operators = append(operators, l.name)
 		}
-		l.mu.Unlock()
+	}
+	if d.broker.now().open {
+		rows = append(rows, d.broker.name)
+	}
+	rows = append(rows, d.targets.open()...)
+	slices.Sort(operators)
+	slices.Sort(rows)
+	names := append(operators, rows...)
+	for i, name := range names {
+		names[i] = relay.ShowCircuit(name)
 	}
 	return names
-}
-
-// report logs and counts that a circuit has opened or closed.
-func (d *Dispatcher) report(name string, open bool, o relay.Outcome) {
-	d.config.Metrics.circuit(open)
-	if open {
-		d.config.Log.Warn("destination is down: its messages wait in the table and one at a time probes it", "destination", name, "error", o.Error)
-		return
-	}
-	d.config.Log.Info("destination is up again", "destination", name)
 }

@@ -129,7 +129,7 @@ func TestADestinationThatIsDownGetsOneProbeAtATime(t *testing.T) {
 			if up.Load() {
 				return relay.Outcome{Class: relay.ClassHandled}
 			}
-			return relay.Outcome{Class: relay.ClassPushFailed}
+			return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameOrigin}
 		})
 		var out outcomes
 		for range 100 {
@@ -141,17 +141,17 @@ func TestADestinationThatIsDownGetsOneProbeAtATime(t *testing.T) {
 		if n := attempts.Load(); n > openAfter+4 || out.count("push_failed ")+out.count("parked circuit_open") != 100 {
 			t.Errorf("%d attempts, %v", n, out.all)
 		}
-		if d.Room("http://one:80") != 0 || len(d.Open()) != 1 {
-			t.Errorf("room %d, open %v", d.Room("http://one:80"), d.Open())
+		if d.Room("http://one:80", true) != 0 || len(d.Open()) != 1 {
+			t.Errorf("room %d, open %v", d.Room("http://one:80", true), d.Open())
 		}
 		time.Sleep(2 * time.Second)
-		if d.Room("http://one:80") != 1 {
+		if d.Room("http://one:80", true) != 1 {
 			t.Error("no probe is asked for")
 		}
 		up.Store(true)
 		d.Dispatch(deliveryTo(t, "http://one/"), true, out.done)
 		time.Sleep(10 * time.Millisecond)
-		if len(d.Open()) != 0 || d.Room("http://one:80") == 0 {
+		if len(d.Open()) != 0 || d.Room("http://one:80", true) == 0 {
 			t.Error("a success did not close the circuit")
 		}
 		cancel()
@@ -213,7 +213,7 @@ func TestARetryAfterOutlivesTheMemoryOfIdleDestinations(t *testing.T) {
 		first := deliveryTo(t, "http://one/")
 		d.Dispatch(first, false, out.done)
 		time.Sleep(59 * time.Minute)
-		if room := d.Room(first.Subscriber.Circuit()); room != 0 {
+		if room := d.Room(first.Circuits().Target, true); room != 0 {
 			t.Errorf("there is room for %d deliveries before Retry-After", room)
 		}
 		d.Dispatch(deliveryTo(t, "http://one/"), true, out.done)
@@ -254,7 +254,7 @@ func TestADestinationThatIsDownIsForgottenInTheEnd(t *testing.T) {
 func openCircuits(t *testing.T, d *Dispatcher) float64 {
 	t.Helper()
 	var m dto.Metric
-	if err := d.config.Metrics.open.Write(&m); err != nil {
+	if err := d.config.Metrics.open.WithLabelValues("row").Write(&m); err != nil {
 		t.Fatal(err)
 	}
 	return m.GetGauge().GetValue()

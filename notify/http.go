@@ -60,6 +60,7 @@ type HTTP struct {
 	keys        [][]byte
 	log         *slog.Logger
 	unsigned    sync.Once
+	rootless    bool // this machine has no certificates of authorities
 	connections connections
 	directory   *directory
 }
@@ -83,7 +84,23 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &HTTP{cfg: cfg, keys: keys, log: cfg.Log, connections: newConnections(cfg), directory: newDirectory(cfg.Resolver)}, nil
+	h := &HTTP{keys: keys, log: cfg.Log, directory: newDirectory(cfg.Resolver)}
+	if cfg.RootCAs == nil {
+		cfg.RootCAs, h.rootless = systemRoots(cfg.Log)
+	}
+	h.cfg, h.connections = cfg, newConnections(cfg)
+	return h, nil
+}
+
+// systemRoots reads the system's certificates of authorities. Left to the first handshake,
+// they would be missing for ever if there were no free file descriptor at that moment.
+func systemRoots(log *slog.Logger) (roots *x509.CertPool, none bool) {
+	roots, err := x509.SystemCertPool()
+	if err != nil || roots.Equal(x509.NewCertPool()) {
+		log.Warn("there are no certificates of authorities on this machine: nothing can be sent to an https:// URL before they are installed (package ca-certificates) and the relay is started again", "error", err)
+		return roots, true
+	}
+	return roots, false
 }
 
 // Close closes the idle connections. Call it when the last Deliver has returned.
@@ -119,7 +136,7 @@ func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) re
 	}
 	keys, err := h.keysFor(d.Subscriber)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassPushFailed, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
 	}
 	header, err := requestHeader(d, keys, now)
 	if err != nil {
@@ -138,7 +155,7 @@ func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) re
 	p := &progress{stop: cancel, allowed: func() bool { return h.cfg.Allowed(d.Message.Shard) }}
 	resp, err := h.post(p.watch(attempt), d, header)
 	if err != nil {
-		return failure{target: target, parent: ctx, attempt: attempt, timeout: timeout, progress: p, err: err}.outcome()
+		return failure{target: target, parent: ctx, attempt: attempt, timeout: timeout, progress: p, err: err, lack: lackOf(err, h.rootless)}.outcome()
 	}
 	out := readAnswer(resp, target, now)
 	if ackable && out.Code == http.StatusAccepted {

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// maxPools bounds the origins whose connections are kept; rows may name any number.
+	// maxPools bounds the origins whose connections are kept, those of operators and those
+	// that rows name each; rows may name any number.
 	maxPools = 256
 	// idleTimeout is shorter than the minute or more after which most servers and load
 	// balancers close, so that as a rule it is this side that closes first.
@@ -46,7 +47,7 @@ type poolKey struct {
 
 // poolOf names the pool for a delivery.
 func poolOf(d *relay.Delivery) poolKey {
-	key := poolKey{origin: d.Subscriber.Target.Circuit(), trusted: d.Subscriber.Trusted}
+	key := poolKey{origin: d.Subscriber.Target.Origin(), trusted: d.Subscriber.Trusted}
 	if d.Pinned() {
 		key.instance = d.Instance
 	}
@@ -75,8 +76,8 @@ func (c *connections) client(key poolKey) *retryablehttp.Client {
 	defer c.mu.Unlock()
 	p := c.pools[key]
 	if p == nil {
-		if len(c.pools) >= maxPools {
-			c.evict()
+		if c.count(key.trusted) >= maxPools {
+			c.evict(key.trusted)
 		}
 		p = &pool{client: c.newClient(key)}
 		c.pools[key] = p
@@ -86,11 +87,22 @@ func (c *connections) client(key poolKey) *retryablehttp.Client {
 	return p.client
 }
 
-func (c *connections) evict() {
+// count returns how many pools there are for targets of operators, or of rows.
+func (c *connections) count(trusted bool) (n int) {
+	for key := range c.pools {
+		if key.trusted == trusted {
+			n++
+		}
+	}
+	return n
+}
+
+// evict lets go of a pool. What rows name costs no target of an operator its connections.
+func (c *connections) evict(trusted bool) {
 	var oldest poolKey
 	least := c.uses + 1
 	for key, p := range c.pools {
-		if p.lastUsed < least {
+		if key.trusted == trusted && p.lastUsed < least {
 			oldest, least = key, p.lastUsed
 		}
 	}
@@ -148,6 +160,9 @@ func (c *connections) dialer(key poolKey) func(context.Context, string, string) 
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
+		}
+		if !canBeHost(host) {
+			return nil, errHostName
 		}
 		d := net.Dialer{Timeout: connectTimeout, Resolver: c.cfg.Resolver}
 		d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {

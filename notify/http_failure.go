@@ -22,12 +22,13 @@ type failure struct {
 	timeout  time.Duration
 	progress *progress
 	err      error
+	lack     relay.Resource // of the relay's own: lackOf(err)
 }
 
-// outcome classifies the failure: always push_failed, except where the address is
-// forbidden for ever or where the relay itself broke off.
+// outcome classifies the failure: push_failed, except where the address is forbidden for
+// ever, where the relay itself broke off, and where it lacked what an attempt needs.
 func (f failure) outcome() relay.Outcome {
-	out := relay.Outcome{Class: relay.ClassPushFailed, Error: fmt.Sprintf("POST %s: %s", f.target.Redacted(), f.explain())}
+	out := relay.Outcome{Class: relay.ClassPushFailed, Blame: f.blame(), Error: fmt.Sprintf("POST %s: %s", f.target.Redacted(), f.explain())}
 	var denied *egressError
 	switch {
 	case f.progress.withheld.Load() && !f.progress.connected.Load():
@@ -38,10 +39,24 @@ func (f failure) outcome() relay.Outcome {
 		if denied.metadata {
 			out.Class, out.Push = relay.ClassDead, true
 		}
+	case f.lack != relay.ResourceNone:
+		return lacking(f.lack, f.progress.connected.Load(), out.Error)
 	case f.parent.Err() != nil && f.progress.connected.Load():
 		out.Class = relay.ClassUnknown
 	}
 	return out
+}
+
+// blame says for whose circuit the failure counts.
+func (f failure) blame() relay.Blame {
+	var denied *egressError
+	switch {
+	case !f.progress.asked.Load(), errors.As(f.err, &denied), errors.Is(f.err, errHostName), f.parent.Err() != nil:
+		return relay.BlameNone
+	case f.progress.connected.Load():
+		return relay.BlameTarget
+	}
+	return relay.BlameOrigin
 }
 
 // explain says in words what happened. The texts of url.Error, which holds the whole URL,
@@ -57,6 +72,10 @@ func (f failure) explain() string {
 	switch {
 	case errors.As(err, &denied):
 		return denied.Error()
+	case errors.Is(err, errHostName):
+		return errHostName.Error()
+	case f.lack != relay.ResourceNone:
+		return explainLack(f.lack)
 	case f.progress.withheld.Load():
 		return "not tried once more, since it was no longer this relay's to send"
 	case f.parent.Err() != nil:

@@ -18,6 +18,7 @@ import (
 
 // progress is how far an attempt has come. Goroutines of net/http write it.
 type progress struct {
+	asked     atomic.Bool // a connection was asked for: the request is one that can be made
 	connected atomic.Bool // there was a connection: bytes may have been sent
 	idle      atomic.Bool // it had been lying idle
 	answered  atomic.Bool // the first byte of an answer came
@@ -42,6 +43,7 @@ func progressOf(ctx context.Context) *progress {
 func (p *progress) watch(ctx context.Context) context.Context {
 	ctx = context.WithValue(ctx, progressKey{}, p)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { p.asked.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
 			if !p.allowed() {
 				p.withhold(info.Conn)

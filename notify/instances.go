@@ -79,6 +79,9 @@ func (d *directory) ask(host string, l *listing) {
 	found, err := d.resolver.LookupNetIP(ctx, "ip", host)
 	l.at = time.Now()
 	if l.err = err; err != nil {
+		if lack := lackOf(err, false); lack != relay.ResourceNone {
+			l.err = lackError{lack} // it says nothing about the name
+		}
 		return
 	}
 	for _, addr := range found {
@@ -117,6 +120,9 @@ func (d *directory) forget() {
 // again later.
 func (h *HTTP) resolve(ctx context.Context, d *relay.Delivery, started time.Time) relay.Outcome {
 	target := d.Subscriber.Target
+	if !canBeHost(target.URL.Hostname()) {
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: fmt.Sprintf("POST %s: %s", target.Redacted(), errHostName)}
+	}
 	addrs, err := h.directory.lookUp(ctx, target.URL.Hostname())
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -124,9 +130,12 @@ func (h *HTTP) resolve(ctx context.Context, d *relay.Delivery, started time.Time
 	case err != nil && d.Subscriber.Paused:
 		return parked(relay.ReasonPaused)
 	}
+	if lack := lackOf(err, false); lack != relay.ResourceNone {
+		return lacking(lack, false, fmt.Sprintf("POST %s: %s", target.Redacted(), explainLack(lack)))
+	}
 	out := relay.Outcome{Class: relay.ClassResolved, Started: started, Duration: max(time.Since(started), 1)}
 	if err != nil {
-		out.Class = relay.ClassPushFailed
+		out.Class, out.Blame = relay.ClassPushFailed, relay.BlameOrigin
 		out.Error = fmt.Sprintf("POST %s: the host name %s", target.Redacted(), explainLookUp(target.URL.Hostname(), err))
 		return out
 	}

@@ -19,13 +19,33 @@ type item struct {
 	delivery *relay.Delivery
 	done     func(relay.Outcome)
 	since    time.Time
+	// target names the circuit of a row's own HTTP target, among those of its lane. Empty: none.
+	target string
+	probes gates // the circuits of which its attempt is the probe
 }
 
-// lane holds what one circuit has queued and under way. Its workers are goroutines that
-// end when there is nothing to do.
+// park ends the item without an attempt: it waits for a circuit.
+func (it item) park(closed *circuit) {
+	o := parked(relay.ReasonCircuitOpen)
+	if state := closed.now(); state.lacking() && !state.open {
+		o.Reason, o.Error = relay.ReasonNoResources, explainLack(state.lack)
+	}
+	o.Circuit = closed.name
+	it.done(o)
+}
+
+// lane holds what is queued and under way to one destination of an operator, or to one
+// origin, exchange or queue that rows name. Its workers are goroutines that end when there
+// is nothing to do.
 type lane struct {
-	name  string
-	limit int // attempts at once
+	name   string
+	direct bool // rows name it
+	broker bool // its deliveries go over the broker
+	shared bool // several routing keys lead to its exchange
+	// circuit is its own: of an origin that rows name for failures to connect, of an exchange
+	// or queue that they name for answers, otherwise for both.
+	circuit *circuit
+	limit   int // attempts at once
 
 	mu     sync.Mutex
 	queue  []item
@@ -34,8 +54,6 @@ type lane struct {
 	active int
 	// ending is how many workers report an outcome and take an item afterwards.
 	ending  int
-	circuit circuit
-	broker  bool          // its deliveries go over the broker
 	rate    *rate.Limiter // nil: no limit
 	took    time.Duration // moving average of an attempt's duration
 	starved bool          // somebody asked for room and should be told when there is some
@@ -81,15 +99,9 @@ func (l *lane) full() relay.Outcome {
 	return out
 }
 
-// room is how many more items would start within about half of maxWait. The caller holds
-// the mutex.
+// room is how many more items would start within about half of maxWait if every circuit is
+// closed. The caller holds the mutex.
 func (l *lane) room(now time.Time) int {
-	if l.circuit.wantsProbe(now) {
-		return 1
-	}
-	if !l.circuit.admits(false, now) {
-		return 0
-	}
 	if l.rate != nil && l.rate.TokensAt(now)+float64(l.rate.Limit())*maxWait.Seconds() < 1 {
 		return 0 // it would wait longer than it may
 	}
@@ -130,18 +142,14 @@ func (l *lane) mayGo(ctx context.Context, since time.Time) bool {
 	return limiter.Wait(ctx) == nil
 }
 
-// forgettable reports whether nothing goes to the destination, nothing waits for it, and
-// what is known about it does not matter any more. A circuit that is open is probed at
-// probeAt at the latest if anything waits for it in the table. The caller holds the mutex.
+// idle reports whether nothing goes to the destination and nothing waits for it. The caller
+// holds the mutex.
+func (l *lane) idle() bool { return l.active == 0 && l.queued() == 0 }
+
+// forgettable reports whether the lane has been idle for long and what is known about its
+// destination does not matter any more. The caller holds the mutex.
 func (l *lane) forgettable(now time.Time) bool {
-	if l.active > 0 || l.queued() > 0 || now.Before(l.circuit.heldUntil) {
-		return false
-	}
-	known := l.used
-	if l.circuit.open && l.circuit.probeAt.After(known) {
-		known = l.circuit.probeAt
-	}
-	return now.Sub(known) > forgetAfter
+	return l.idle() && now.Sub(l.used) > forgetAfter && l.circuit.now().forgettable(now)
 }
 
 // learn updates the moving average with an attempt's duration. The caller holds the mutex.
@@ -153,15 +161,30 @@ func (l *lane) learn(d time.Duration) {
 	l.took += (d - l.took) / 16
 }
 
-// expired takes the items out that waited too long, or all if the circuit does not admit
-// them. The caller holds the mutex.
-func (l *lane) expired(now time.Time) (out []item) {
-	for l.queued() > 0 {
-		first := l.queue[l.head]
-		if now.Sub(first.since) < maxWait && l.circuit.admits(false, now) {
-			break
+// refusal is an item that does not start, with the circuit that is closed to it. Nil: it has
+// waited too long.
+type refusal struct {
+	item   item
+	closed *circuit
+}
+
+// expired takes the items out that waited too long or that a circuit does not admit. The
+// caller holds the mutex.
+func (l *lane) expired(now time.Time, closed func(item) *circuit) (out []refusal) {
+	waiting := l.queue[l.head:]
+	kept := waiting[:0]
+	for _, it := range waiting {
+		c := closed(it)
+		if c == nil && now.Sub(it.since) < maxWait {
+			kept = append(kept, it)
+			continue
 		}
-		out = append(out, l.pop())
+		l.bytes -= int64(len(it.delivery.Message.Body))
+		out = append(out, refusal{it, c})
+	}
+	clear(waiting[len(kept):])
+	if l.queue = l.queue[:l.head+len(kept)]; len(kept) == 0 {
+		l.queue, l.head = l.queue[:0], 0
 	}
 	return out
 }

@@ -27,11 +27,14 @@ func TestDestinationsInMemoryAreBounded(t *testing.T) {
 			synctest.Wait()
 			time.Sleep(time.Millisecond)
 		}
-		remembers := func(url string) bool { return d.lanes[deliveryTo(t, url).Subscriber.Circuit()] != nil }
-		if n := len(d.lanes); n != maxLanes {
-			t.Errorf("%d destinations are remembered, want %d", n, maxLanes)
+		remembers := func(url string) bool {
+			_, found := d.rows.find(deliveryTo(t, url).Circuit())
+			return found
 		}
-		if remembers("http://h0/") || !remembers(fmt.Sprintf("http://h%d/", maxLanes)) || !remembers("http://held/") {
+		if n, m := d.rows.len(), d.targets.known.len(); n != maxLanes || m != maxTargets {
+			t.Errorf("%d origins and %d targets are remembered, want %d and %d", n, m, maxLanes, maxTargets)
+		}
+		if remembers("http://h0/") || !remembers(fmt.Sprintf("http://h%d/", maxLanes)) || d.targets.find("http://held:80/") == nil {
 			t.Error("it is not the one used longest ago that was forgotten")
 		}
 		d.Stop(t.Context())
@@ -83,11 +86,11 @@ func TestARateBelowOneASecondHasRoomWhenItIsTime(t *testing.T) {
 			synctest.Wait()
 		}
 		send()
-		if room := d.Room("rated"); room != 0 {
+		if room := d.Room("rated", false); room != 0 {
 			t.Errorf("room for %d right after an attempt", room)
 		}
 		time.Sleep(9500 * time.Millisecond)
-		if room := d.Room("rated"); room != 1 {
+		if room := d.Room("rated", false); room != 1 {
 			t.Errorf("room for %d half a second before the next may go", room)
 		}
 		send()
@@ -113,7 +116,7 @@ func TestAttemptsWithoutAWordMakeADestinationSlow(t *testing.T) {
 			d.Dispatch(deliveryTo(t, "http://one/"), false, out.done)
 			time.Sleep(5100 * time.Millisecond)
 		}
-		if room := d.Room("http://one:80"); room != 4 {
+		if room := d.Room("http://one:80", true); room != 4 {
 			t.Errorf("room for %d at once, want 4", room)
 		}
 		d.Stop(t.Context())

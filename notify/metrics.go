@@ -10,7 +10,8 @@ import (
 type Metrics struct {
 	attempts *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	open     prometheus.Gauge
+	open     *prometheus.GaugeVec
+	lacks    *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics of the package; a nil registerer keeps them unseen.
@@ -23,12 +24,23 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "relay_notify_attempt_duration_seconds", Help: "Time from the start of an attempt to its answer.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"technology"}),
-		open: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "relay_notify_circuits_open", Help: "Destinations that are down and being probed.",
-		}),
+		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "relay_notify_circuits_open", Help: "Destinations that are down and being probed, by what named them: the operator's configuration or rows.",
+		}, []string{"named_by"}),
+		lacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "relay_notify_shortages_total", Help: "Attempts that were not made because the relay itself lacked a resource; they do not count.",
+		}, []string{"resource"}),
+	}
+	for _, direct := range []bool{false, true} {
+		m.open.WithLabelValues(namedBy(direct))
+	}
+	for _, lack := range []relay.Resource{
+		relay.ResourceDescriptors, relay.ResourceMemory, relay.ResourcePorts, relay.ResourceResolver, relay.ResourceCertificates,
+	} {
+		m.lacks.WithLabelValues(string(lack))
 	}
 	if r != nil {
-		r.MustRegister(m.attempts, m.seconds, m.open)
+		r.MustRegister(m.attempts, m.seconds, m.open, m.lacks)
 	}
 	return m
 }
@@ -52,10 +64,20 @@ func (m *Metrics) attempt(d *relay.Delivery, o relay.Outcome) {
 	m.seconds.WithLabelValues(technology).Observe(o.Duration.Seconds())
 }
 
-func (m *Metrics) circuit(open bool) {
+func namedBy(direct bool) string {
+	if direct {
+		return "row"
+	}
+	return "operator"
+}
+
+func (m *Metrics) circuit(direct, open bool) {
+	gauge := m.open.WithLabelValues(namedBy(direct))
 	if open {
-		m.open.Inc()
+		gauge.Inc()
 		return
 	}
-	m.open.Dec()
+	gauge.Dec()
 }
+
+func (m *Metrics) shortage(lack relay.Resource) { m.lacks.WithLabelValues(string(lack)).Inc() }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/sql"
 )
 
 const (
@@ -26,7 +27,7 @@ type crowd struct {
 	ready chan struct{} // receives when the first message comes
 
 	mu      sync.Mutex
-	waiting map[string][]held // by circuit, in the order in which they came
+	waiting map[sql.Parked][]held // by circuit, in the order in which they came
 }
 
 // held is a message that waits for room.
@@ -36,11 +37,11 @@ type held struct {
 }
 
 func newCrowd() *crowd {
-	return &crowd{ready: make(chan struct{}, 1), waiting: make(map[string][]held)}
+	return &crowd{ready: make(chan struct{}, 1), waiting: make(map[sql.Parked][]held)}
 }
 
 // add takes a message for a circuit, unless the destination would not get to it soon.
-func (c *crowd) add(circuit string, en *entry, pace float64, now time.Time) bool {
+func (c *crowd) add(circuit sql.Parked, en *entry, pace float64, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if float64(len(c.waiting[circuit])) >= pace*crowdFor.Seconds() || now.Sub(en.since) > crowdPatience {
@@ -54,11 +55,11 @@ func (c *crowd) add(circuit string, en *entry, pace float64, now time.Time) bool
 // take returns the messages for which room says that there is room, and those that have waited
 // for too long: reading finds out what else became of their destination. It reports whether
 // others wait on.
-func (c *crowd) take(room func(circuit string) int, now time.Time) (out []*entry, more bool) {
+func (c *crowd) take(room func(circuit string, direct bool) int, now time.Time) (out []*entry, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for circuit, waiting := range c.waiting {
-		free := room(circuit)
+		free := room(circuit.Circuit, circuit.Direct)
 		for len(waiting) > 0 && (free > 0 || now.Sub(waiting[0].since) > crowdFor) {
 			out = append(out, waiting[0].entry)
 			waiting = waiting[1:]
@@ -80,7 +81,7 @@ func (f *flight) holdBack(l *leg, o relay.Outcome) bool {
 		return false
 	}
 	e := f.engine
-	if !e.crowd.add(l.delivery.Circuit(), f.entry, o.Pace, time.Now()) {
+	if !e.crowd.add(sql.Parked{Circuit: l.delivery.Circuit(), Direct: l.delivery.Direct()}, f.entry, o.Pace, time.Now()) {
 		return false
 	}
 	e.registry.giveBack(f.entry)

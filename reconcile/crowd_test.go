@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/sql"
 )
 
 func crowdOf(t *testing.T, n int, now time.Time) (*crowd, []*entry) {
@@ -15,7 +16,7 @@ func crowdOf(t *testing.T, n int, now time.Time) (*crowd, []*entry) {
 		e := messageEntry(relay.Ring{ID: relay.NewID()}, true)
 		e.since = now
 		entries[i] = &e
-		if !c.add("stock", entries[i], 1000, now) {
+		if !c.add(sql.Parked{Circuit: "stock"}, entries[i], 1000, now) {
 			t.Fatalf("message %d found no place", i)
 		}
 	}
@@ -26,11 +27,11 @@ func TestACrowdGoesAsThereIsRoom(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	c, entries := crowdOf(t, 5, now)
-	got, more := c.take(func(string) int { return 3 }, now)
+	got, more := c.take(func(string, bool) int { return 3 }, now)
 	if len(got) != 3 || got[0] != entries[0] || !more {
 		t.Errorf("%d messages came, and more: %v; want the first 3, and more", len(got), more)
 	}
-	got, more = c.take(func(string) int { return 3 }, now)
+	got, more = c.take(func(string, bool) int { return 3 }, now)
 	if len(got) != 2 || got[1] != entries[4] || more {
 		t.Errorf("%d messages came, and more: %v; want the last 2", len(got), more)
 	}
@@ -41,7 +42,7 @@ func TestACrowdWithoutRoomIsReadAgain(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	c, _ := crowdOf(t, 5, now)
-	none := func(string) int { return 0 }
+	none := func(string, bool) int { return 0 }
 	if got, more := c.take(none, now.Add(crowdFor)); len(got) != 0 || !more {
 		t.Errorf("%d messages came early", len(got))
 	}
@@ -58,7 +59,7 @@ func TestACrowdTakesWhatADestinationGetsToSoon(t *testing.T) {
 	for range 100 {
 		e := messageEntry(relay.Ring{ID: relay.NewID()}, true)
 		e.since = now
-		if c.add("slow", &e, 10, now) {
+		if c.add(sql.Parked{Circuit: "slow"}, &e, 10, now) {
 			taken++
 		}
 	}
@@ -67,7 +68,7 @@ func TestACrowdTakesWhatADestinationGetsToSoon(t *testing.T) {
 	}
 	old := messageEntry(relay.Ring{ID: relay.NewID()}, true)
 	old.since = now.Add(-crowdPatience - 1)
-	if c.add("fast", &old, 1000, now) {
+	if c.add(sql.Parked{Circuit: "fast"}, &old, 1000, now) {
 		t.Error("a message that has been in memory for too long was held on")
 	}
 }

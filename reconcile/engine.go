@@ -38,10 +38,13 @@ type router interface {
 // dispatcher makes attempts. done is called exactly once for each dispatch.
 type dispatcher interface {
 	Dispatch(d *relay.Delivery, due bool, done func(relay.Outcome))
-	Room(circuit string) int
+	// Room reports how many deliveries that wait for a circuit would start soon; direct says
+	// that rows named the destination.
+	Room(circuit string, direct bool) int
 	Wake() <-chan struct{}
-	// Up closes a circuit: there is reason to believe that attempts succeed again.
-	Up(circuit string)
+	// Up closes the circuit of a subscription: there is reason to believe that attempts
+	// succeed again.
+	Up(subscription string)
 	// UpInstances is Up for each instance of a broadcast.
 	UpInstances(subscription string)
 	Stop(ctx context.Context)

@@ -87,6 +87,12 @@ func (p Policy) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
 		c.Status, c.NextAttempt = relay.DeliveryPushFailed, unknownAfter
 	default:
 		c.Status, c.Reason = waitingStatus(s), o.Reason
+		if o.Circuit != "" {
+			c.Circuit = o.Circuit
+		}
+		if o.Lack != relay.ResourceNone {
+			c.NextAttempt = p.notLater(s, o.RetryAfter)
+		}
 	}
 	if o.Class.Attempted() {
 		c.Attempts = d.Attempt

@@ -61,6 +61,8 @@ func TestOutcomesBecomeChanges(t *testing.T) {
 		"dead unreached":      {1, fresh, relay.Outcome{Class: relay.ClassDead, Push: true}, "dead", 1, false, "push_failed"},
 		"unknown counts none": {2, state{attempts: 1, status: "push_failed"}, relay.Outcome{Class: relay.ClassUnknown}, "push_failed", 1, true, ""},
 		"parked":              {1, fresh, relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonFull}, "waiting", 0, false, ""},
+		"the relay lacked something": {2, state{attempts: 1, status: "push_failed", due: now},
+			relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonNoResources, Lack: relay.ResourceDescriptors, RetryAfter: time.Second}, "push_failed", 1, true, ""},
 		"parked after a failure": {2, state{attempts: 1, status: "handle_failed"},
 			relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen}, "handle_failed", 1, false, ""},
 	} {
@@ -138,6 +140,17 @@ func TestAGivenUpInstanceThatIsGoneIsCancelled(t *testing.T) {
 		change := testPolicy().change(d, state{taking: true, due: time.Now()}, c.outcome)
 		if change.Status != c.status || change.Circuit != "sub/10.0.0.1:80" {
 			t.Errorf("%s: %s on the circuit %s, want %s", name, change.Status, change.Circuit, c.status)
+		}
+	}
+}
+
+// What waits for one path of a host must be woken by that path, and not by the host.
+func TestAParkedDeliveryWaitsForTheCircuitThatHoldsIt(t *testing.T) {
+	t.Parallel()
+	for circuit, want := range map[string]string{"": "http://127.0.0.1:80", "http://127.0.0.1:80/": "http://127.0.0.1:80/"} {
+		o := relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Circuit: circuit}
+		if got := testPolicy().change(testDelivery(1), state{taking: true, due: time.Now()}, o); got.Circuit != want || got.NextAttempt >= 0 {
+			t.Errorf("it waits for %q, next in %s, want %q", got.Circuit, got.NextAttempt, want)
 		}
 	}
 }

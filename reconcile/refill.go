@@ -1,10 +1,14 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"relay/sql"
 )
 
 const (
@@ -13,49 +17,122 @@ const (
 	// idleEvery is how often that which happens ten times a second looks whether there is
 	// anything to do. Each look wakes a thread or two.
 	idleEvery = 500 * time.Millisecond
-	// lookEvery is how often the table is asked which circuits have something parked, and
-	// lookAfterError how soon when it did not answer.
+	// lookEvery is how often the table is asked which circuits have something parked,
+	// lookOnEvery how often while rows name more destinations than are looked at together,
+	// and lookAfterError how soon when it did not answer.
 	lookEvery      = 10 * time.Second
+	lookOnEvery    = time.Second
 	lookAfterError = 500 * time.Millisecond
+	// directCircuits bounds the circuits of rows' own destinations that are looked at
+	// together, and directReads how many of them are read in one round: rows may name any
+	// number, and what waits for an operator's destination must not wait for that.
+	directCircuits = 1024
+	directReads    = 64
 )
 
-// backlog knows the circuits for which deliveries are parked in the table.
+// backlog knows the circuits for which deliveries are parked in the table: all of those that
+// an operator configured, and a part of those that rows name.
 type backlog struct {
 	ready chan struct{} // receives when the first circuit is added, or the table is to be asked
 
 	mu     sync.Mutex
-	after  map[string]int64 // circuit: sequence up to which its parked rows were read
-	added  map[string]bool  // circuits added again since their position was asked for
+	after  map[sql.Parked]int64 // sequence up to which a circuit's parked rows were read
+	added  map[sql.Parked]bool  // circuits added again since their position was asked for
+	direct int                  // how many of them rows name
 	looked time.Time
+	part   string // rows' circuits up to this name were looked at; empty: all, or none yet
+	turn   string // up to this one of rows' circuits the last round came; empty: to the end
 }
 
 func newBacklog() *backlog {
-	return &backlog{ready: make(chan struct{}, 1), after: make(map[string]int64), added: make(map[string]bool)}
+	return &backlog{ready: make(chan struct{}, 1), after: make(map[sql.Parked]int64), added: make(map[sql.Parked]bool)}
 }
 
-func (b *backlog) add(circuits ...string) {
+func (b *backlog) add(circuits ...sql.Parked) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.after) == 0 && len(circuits) > 0 {
 		poke(b.ready)
 	}
 	for _, circuit := range circuits {
-		if _, known := b.after[circuit]; !known {
+		_, known := b.after[circuit]
+		if !known && circuit.Direct {
+			if b.direct >= directCircuits {
+				continue // the table knows it
+			}
+			b.direct++
+		}
+		if !known {
 			b.after[circuit] = 0
 		}
 		b.added[circuit] = true
 	}
 }
 
-func (b *backlog) circuits() []string {
+// remove forgets a circuit. The caller holds the mutex.
+func (b *backlog) remove(circuit sql.Parked) {
+	if _, known := b.after[circuit]; known && circuit.Direct {
+		b.direct--
+	}
+	delete(b.after, circuit)
+	delete(b.added, circuit)
+}
+
+// found takes the circuits of rows' own destinations that the table has after the part that
+// was looked at. As long as it has more than fit, the next part takes the place of the last.
+func (b *backlog) found(circuits []sql.Parked, now time.Time) {
+	b.mu.Lock()
+	full := len(circuits) == directCircuits
+	if full || b.part != "" {
+		for circuit := range b.after {
+			if circuit.Direct {
+				b.remove(circuit)
+			}
+		}
+		b.turn = ""
+	}
+	b.part = ""
+	if full {
+		b.part = circuits[len(circuits)-1].Circuit
+		b.looked = now.Add(lookOnEvery - lookEvery)
+	}
+	b.mu.Unlock()
+	b.add(circuits...)
+}
+
+// circuits lists those that an operator configured, then those that rows name, beginning
+// where the last round ended.
+func (b *backlog) circuits() []sql.Parked {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	names := make([]string, 0, len(b.after))
-	for name := range b.after {
-		names = append(names, name)
+	all := make([]sql.Parked, 0, len(b.after))
+	for circuit := range b.after {
+		all = append(all, circuit)
 	}
-	slices.Sort(names)
-	return names
+	rank := func(c sql.Parked) int {
+		switch {
+		case !c.Direct:
+			return 0
+		case c.Circuit > b.turn:
+			return 1
+		}
+		return 2
+	}
+	slices.SortFunc(all, func(x, y sql.Parked) int {
+		return cmp.Or(cmp.Compare(rank(x), rank(y)), strings.Compare(x.Circuit, y.Circuit))
+	})
+	return all
+}
+
+// came notes up to which of rows' circuits a round came, and whether it came to the end. As
+// long as it did not, no other part takes their place.
+func (b *backlog) came(circuit string, end bool, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turn = circuit
+	if !end && b.part != "" {
+		b.looked = now.Add(lookOnEvery - lookEvery)
+	}
 }
 
 // lookAgain makes the next round ask the table, since this relay owns other shards now.
@@ -86,19 +163,20 @@ func (b *backlog) empty() bool {
 	return len(b.after) == 0
 }
 
-// stale reports whether the table should be asked again, and notes that it is.
-func (b *backlog) stale(now time.Time) bool {
+// stale reports whether the table should be asked again, and from which of rows' circuits
+// on. It notes that the table is asked.
+func (b *backlog) stale(now time.Time) (part string, stale bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now.Sub(b.looked) < lookEvery {
-		return false
+		return "", false
 	}
 	b.looked = now
-	return true
+	return b.part, true
 }
 
 // position returns after which sequence a circuit's parked rows are to be read.
-func (b *backlog) position(circuit string) int64 {
+func (b *backlog) position(circuit sql.Parked) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.added, circuit)
@@ -108,12 +186,12 @@ func (b *backlog) position(circuit string) int64 {
 // advance notes how far a circuit's parked rows were read. A walk that began at the
 // beginning and found nothing ends the circuit's backlog, unless something was parked
 // meanwhile; one that came to the end begins anew.
-func (b *backlog) advance(circuit string, from, to int64, end bool) {
+func (b *backlog) advance(circuit sql.Parked, from, to int64, end bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case end && from == 0 && to == 0 && !b.added[circuit]:
-		delete(b.after, circuit)
+		b.remove(circuit)
 	case end:
 		b.after[circuit] = 0
 	default:
@@ -161,34 +239,63 @@ func (e *Engine) awaitRefill(ctx context.Context) bool {
 // RefillAll makes one round over the circuits with parked deliveries and registers as many
 // of each as its destination has room for.
 func (e *Engine) RefillAll(ctx context.Context) error {
-	if e.backlog.stale(time.Now()) {
-		circuits, err := e.config.Store.ParkedCircuits(ctx)
-		if err != nil {
-			e.backlog.failed(time.Now())
-			return err
-		}
-		e.backlog.add(circuits...)
+	if err := e.lookForParked(ctx); err != nil {
+		e.backlog.failed(time.Now())
+		return err
 	}
+	turn, reads, end := "", 0, true
 	for _, circuit := range e.backlog.circuits() {
-		if err := e.refillCircuit(ctx, circuit); err != nil {
+		if circuit.Direct && reads == directReads {
+			end = false
+			break
+		}
+		read, err := e.refillCircuit(ctx, circuit)
+		if err != nil {
 			return err
 		}
+		if circuit.Direct {
+			turn = circuit.Circuit
+			if read {
+				reads++
+			}
+		}
 	}
+	e.backlog.came(turn, end, time.Now())
 	return nil
 }
 
-func (e *Engine) refillCircuit(ctx context.Context, circuit string) error {
-	if e.config.Router.Paused(circuit) {
+// lookForParked asks the table from time to time which circuits have something parked.
+func (e *Engine) lookForParked(ctx context.Context) error {
+	part, stale := e.backlog.stale(time.Now())
+	if !stale {
 		return nil
 	}
-	room := min(e.config.Dispatcher.Room(circuit), e.registry.sweepRoom())
+	circuits, err := e.config.Store.ParkedCircuits(ctx)
+	if err != nil {
+		return err
+	}
+	e.backlog.add(circuits...)
+	if circuits, err = e.config.Store.ParkedDirectCircuits(ctx, part, directCircuits); err != nil {
+		return err
+	}
+	e.backlog.found(circuits, time.Now())
+	return nil
+}
+
+// refillCircuit registers deliveries that wait for a circuit, and reports whether the table
+// was read.
+func (e *Engine) refillCircuit(ctx context.Context, circuit sql.Parked) (read bool, err error) {
+	if !circuit.Direct && e.config.Router.Paused(circuit.Circuit) {
+		return false, nil
+	}
+	room := min(e.config.Dispatcher.Room(circuit.Circuit, circuit.Direct), e.registry.sweepRoom())
 	if room == 0 {
-		return nil
+		return false, nil
 	}
 	from := e.backlog.position(circuit)
 	found, err := e.config.Store.ParkedDeliveries(ctx, circuit, e.lease.Load().shards, from, room)
 	if err != nil {
-		return err
+		return true, err
 	}
 	var to int64
 	entries := make([]entry, len(found))
@@ -198,11 +305,11 @@ func (e *Engine) refillCircuit(ctx context.Context, circuit string) error {
 	}
 	e.backlog.advance(circuit, from, to, len(found) < room)
 	if len(found) == 0 {
-		return nil
+		return true, nil
 	}
 	if err := e.config.Store.EnsureFlushed(ctx); err != nil {
-		return err
+		return true, err
 	}
 	e.registry.add(entries)
-	return nil
+	return true, nil
 }

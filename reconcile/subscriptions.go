@@ -66,7 +66,7 @@ func (e *Engine) upTo(ctx context.Context, version int64) error {
 		if s.Invalid != "" {
 			e.config.Log.Warn("a subscription cannot be served", "subscription", s.Name, "why", s.Invalid)
 		}
-		e.config.Dispatcher.Up(s.Circuit())
+		e.config.Dispatcher.Up(s.Name)
 		if s.Broadcast {
 			e.config.Dispatcher.UpInstances(s.Name)
 		}

@@ -293,7 +293,7 @@ func (w *writer) announce(changes []sql.Change) {
 			w.engine.due.hint(time.Now().Add(c.NextAttempt))
 		case c.Reason == relay.ReasonKeyBlocked:
 		case c.Status == relay.DeliveryWaiting, c.Reason != relay.ReasonNone:
-			w.engine.backlog.add(c.Circuit)
+			w.engine.backlog.add(sql.Parked{Circuit: c.Circuit, Direct: c.Delivery.Subscription == relay.SubscriptionDirect})
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"relay"
 )
 
 // CountLimit bounds every count of an examination: a number that has reached it means at
@@ -173,25 +175,30 @@ func (e *Examiner) Messages(ctx context.Context) (MessageFacts, error) {
 
 // Waiting is how many deliveries wait at one destination for one reason.
 type Waiting struct {
-	Circuit string // the destination: an origin, the broker, or a subscription
+	Circuit string // the destination, as people may see it
 	Why     string // the status, and the reason if there is one
 	Count   int
 	Error   string // the last one of some delivery
 }
 
 // WaitingDeliveries counts unfinished deliveries by destination and reason, the most first;
-// at most five lines, of at most twice CountLimit deliveries.
+// at most five lines of what an operator configured, then five of what rows name, of at most
+// twice CountLimit deliveries.
 func (e *Examiner) WaitingDeliveries(ctx context.Context) ([]Waiting, error) {
 	const statement = `
 	with unfinished as materialized (
-		(select circuit, status, reason, last_error, updated_at from relay.delivery where next_attempt_at is not null limit $1)
+		(select subscription, circuit, status, reason, last_error, updated_at from relay.delivery where next_attempt_at is not null limit $1)
 		union all
-		(select circuit, status, reason, last_error, updated_at from relay.delivery
+		(select subscription, circuit, status, reason, last_error, updated_at from relay.delivery
 		 where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed') limit $1)
 	)
-	select circuit, status::text || coalesce(', ' || reason, ''), count(*),
-		coalesce((array_agg(last_error order by updated_at desc))[1], '')
-	from unfinished group by 1, 2 order by 3 desc, 1, 2 limit 5`
+	select circuit, why, count, error from (
+		select subscription = 'direct' as direct, circuit, status::text || coalesce(', ' || reason, '') as why, count(*) as count,
+			coalesce((array_agg(last_error order by updated_at desc))[1], '') as error,
+			row_number() over (partition by subscription = 'direct' order by count(*) desc, circuit) as place
+		from unfinished group by 1, 2, 3
+	) x
+	where place <= 5 order by direct, count desc, circuit, why`
 	rows, err := e.Conn.Query(ctx, statement, CountLimit)
 	if err != nil {
 		return nil, fmt.Errorf("count waiting deliveries: %w", err)
@@ -199,6 +206,9 @@ func (e *Examiner) WaitingDeliveries(ctx context.Context) ([]Waiting, error) {
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Waiting])
 	if err != nil {
 		return nil, fmt.Errorf("count waiting deliveries: %w", err)
+	}
+	for i := range list {
+		list[i].Circuit = relay.ShowCircuit(list[i].Circuit)
 	}
 	return list, nil
 }

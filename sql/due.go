@@ -148,48 +148,6 @@ func (s *Store) NextDue(ctx context.Context, shards []int16) (time.Duration, boo
 	return time.Duration(*us) * time.Microsecond, true, nil
 }
 
-const parkedDeliveries = `
-select d.message_id, d.subscription, d.instance, coalesce(d.key, ''), null::timestamptz, d.seq from relay.delivery d
-where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
-	and d.circuit = $1 and d.seq > $3 and d.shard = any ($2) and d.reason is distinct from 'key_blocked'
-order by d.seq limit $4`
-
-// ParkedDeliveries finds deliveries that wait for their circuit rather than for a time, in
-// order of insertion, after a sequence, at most limit of them.
-func (s *Store) ParkedDeliveries(ctx context.Context, circuit string, shards []int16, after int64, limit int) ([]Due, error) {
-	rows, err := s.pool.Query(ctx, parkedDeliveries, circuit, shards, after, limit)
-	return collectDue("find parked deliveries", rows, err)
-}
-
-const parkedCircuits = `
-with recursive c as (
-	(select circuit from relay.delivery
-	where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed')
-		and reason is distinct from 'key_blocked'
-	order by circuit limit 1)
-	union all
-	select (select d.circuit from relay.delivery d
-		where d.next_attempt_at is null and d.status in ('waiting', 'push_failed', 'handle_failed')
-			and d.reason is distinct from 'key_blocked' and d.circuit > c.circuit
-		order by d.circuit limit 1)
-	from c where c.circuit is not null
-)
-select circuit from c where circuit is not null`
-
-// ParkedCircuits lists the circuits for which deliveries are parked, by a skip scan. What
-// waits for its key is not parked for its circuit.
-func (s *Store) ParkedCircuits(ctx context.Context) ([]string, error) {
-	rows, err := s.pool.Query(ctx, parkedCircuits)
-	if err != nil {
-		return nil, fmt.Errorf("list parked circuits: %w", err)
-	}
-	circuits, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("list parked circuits: %w", err)
-	}
-	return circuits, nil
-}
-
 func collectDue(operation string, rows pgx.Rows, err error) ([]Due, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", operation, err)

@@ -89,10 +89,10 @@ func TestWhatWaitsForItsKeyIsNotWalkedPast(t *testing.T) {
 		t.Fatal(err)
 	}
 	circuits, err := s.ParkedCircuits(t.Context())
-	if err != nil || !slices.Equal(circuits, []string{"sub"}) {
+	if err != nil || !slices.Equal(circuits, []Parked{{Circuit: "sub"}}) {
 		t.Errorf("circuits %v: %v", circuits, err)
 	}
-	parked, err := s.ParkedDeliveries(t.Context(), "sub", shardsOf(lease), 0, 100)
+	parked, err := s.ParkedDeliveries(t.Context(), Parked{Circuit: "sub"}, shardsOf(lease), 0, 100)
 	if err != nil || len(parked) != 10 {
 		t.Errorf("%d are parked, want 10: %v", len(parked), err)
 	}

@@ -33,7 +33,7 @@ func TestALongDestinationCanBeWritten(t *testing.T) {
 	change := taken(insert(t, admin, "topic, key", "'t', $1", key), relay.SubscriptionDirect, relay.DeliveryPushFailed)
 	change.Shard = relay.ShardOf(change.Delivery.Message, key)
 	change.MessageStatus, change.Outstanding, change.NextAttempt = relay.MessageOpen, 1, -1
-	change.Delivery.Instance, change.Target, change.Circuit = target.Instance(), target.Raw, target.Circuit()
+	change.Delivery.Instance, change.Target, change.Circuit = target.Instance(), target.Raw, target.Origin()
 	if written, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil || len(written) != 1 {
 		t.Fatalf("wrote %v: %v", written, err)
 	}

@@ -37,7 +37,9 @@ func (h hotStatement) indexes() []string {
 	case readKeys, lineHeads:
 		return []string{"outbox_pending_key", "outbox_delayed_key"}
 	case parkedDeliveries, parkedCircuits:
-		return []string{"delivery_parked"}
+		return []string{"delivery_parked "}
+	case parkedDirectDeliveries, parkedDirectCircuits:
+		return []string{"delivery_parked_direct "}
 	case overdueDeliveries:
 		return []string{"delivery_overdue"}
 	case unroutedTopics, reroute:
@@ -105,7 +107,8 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"due messages", dueMessages, []any{all, time.Unix(0, 0), 500}},
 		{"due deliveries", dueDeliveries, []any{all, time.Unix(0, 0), 500}},
 		{"next due", nextDue, []any{all}},
-		{"parked", parkedDeliveries, []any{"amqp:", all, int64(0), 500}},
+		{"parked", parkedDeliveries, []any{"sub", all, int64(0), 500}},
+		{"parked of rows", parkedDirectDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"overdue", overdueDeliveries, []any{all, int64(0), 500}},
 		{"unrouted topics", unroutedTopics, []any{"why"}},
 		{"reroute", reroute, []any{"why", []string{"t"}, [16]byte{}, rerouteBatch, all}},
@@ -113,6 +116,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"note the end", stampEnd, []any{500}},
 		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},
 		{"parked circuits", parkedCircuits, nil},
+		{"parked circuits of rows", parkedDirectCircuits, []any{"", 1024}},
 		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit}},
 		{"heads of a key", headsOfKey, []any{"direct", "k1"}},
 		{"wake lines", wakeLines, []any{uuids(ids)}},

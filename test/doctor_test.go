@@ -201,6 +201,9 @@ func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
 		 select id, 'default', 'x', (case status when 'dead' then 'dead' else 'waiting' end)::relay.delivery_status,
 			case status when 'open' then 'circuit_open' end, 'answered 500', now(), 'http://b:80', shard, seq
 		 from relay.outbox where status in ('open', 'dead')`,
+		`insert into relay.delivery (message_id, subscription, instance, target, status, reason, last_error, due_at, circuit, shard, seq)
+		 select id, 'direct', 'x', 'x', 'waiting', 'no_resources', 'no free file descriptor', now(), 'https://user@b:443/hook?token=hunter2', shard, seq
+		 from relay.outbox where status = 'open'`,
 	} {
 		if _, err := admin.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
@@ -213,6 +216,7 @@ func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
 	d.names(t, "warn", "messages", "1 rejected; the youngest: no route: x", "relay messages retry --status rejected")
 	d.names(t, "warn", "messages", "1 dead; the youngest: answered 500", "relay messages retry --status dead")
 	d.names(t, "warn", "deliveries", "1 wait for http://b:80 (waiting, circuit_open); last: answered 500", "go on by themselves")
+	d.names(t, "warn", "deliveries", "1 wait for https://b:443/hook?… (waiting, no_resources); last: no free file descriptor", "mend the machines")
 	if _, err := admin.Exec(t.Context(), "alter table relay.outbox enable row level security"); err != nil {
 		t.Fatal(err)
 	}

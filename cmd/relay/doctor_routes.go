@@ -43,10 +43,10 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 		case s.Paused:
 		case target.Kind != relay.TargetHTTP:
 			withoutBroker = append(withoutBroker, s.Name)
-		case endpoints[target.Circuit()] == nil:
-			endpoints[target.Circuit()] = &endpoint{url: target.URL, names: []string{s.Name}}
+		case endpoints[target.Origin()] == nil:
+			endpoints[target.Origin()] = &endpoint{url: target.URL, names: []string{s.Name}}
 		default:
-			at := endpoints[target.Circuit()]
+			at := endpoints[target.Origin()]
 			at.names = append(at.names, s.Name)
 		}
 	}

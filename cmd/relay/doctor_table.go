@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -96,7 +97,11 @@ func (d *doctor) checkDeliveries(ctx context.Context, examiner *sql.Examiner) {
 		if w.Error != "" {
 			what = "; last: " + w.Error
 		}
-		d.warn("deliveries", "see to "+w.Circuit+"; they go on by themselves", "%s wait for %s (%s)%s", many(w.Count), w.Circuit, w.Why, what)
+		mend := "see to " + w.Circuit
+		if strings.Contains(w.Why, string(relay.ReasonNoResources)) {
+			mend = "mend the machines on which the relays run"
+		}
+		d.warn("deliveries", mend+"; they go on by themselves", "%s wait for %s (%s)%s", many(w.Count), w.Circuit, w.Why, what)
 	}
 	if len(waiting) == 0 {
 		d.ok("deliveries", "none waits")

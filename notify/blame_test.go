@@ -1,0 +1,45 @@
+package notify_test
+
+import (
+	"net/http"
+	"testing"
+
+	"relay"
+	"relay/notify"
+)
+
+// What is decided before a byte is sent speaks against no destination: forty rows with a
+// forbidden address must not be taken for a destination that is down.
+func TestAnAttemptSaysWhatItSpeaksAgainst(t *testing.T) {
+	t.Parallel()
+	h := newHTTP(t, notify.HTTPConfig{Resolver: resolver(t, func() []string { return nil })})
+	unavailable := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	badSecret := operatorsTarget(t, unavailable.URL)
+	badSecret.Secrets = []string{"whsec_not base64!"}
+	badHeader := newDelivery(operatorsTarget(t, unavailable.URL), nil)
+	badHeader.Message.ContentType = "text/plain\r\nx: y"
+	for name, c := range map[string]struct {
+		delivery *relay.Delivery
+		blame    relay.Blame
+	}{
+		"a private address of a row":        {newDelivery(rowsTarget(t, unavailable.URL), nil), relay.BlameNone},
+		"a metadata address":                {newDelivery(operatorsTarget(t, "http://169.254.169.254/"), nil), relay.BlameNone},
+		"a secret that is none":             {newDelivery(badSecret, nil), relay.BlameNone},
+		"a name that is none":               {newDelivery(rowsTarget(t, "http://a..b/"), nil), relay.BlameNone},
+		"a name that is none, of instances": {newDelivery(broadcast(t, "http://a..b/"), nil), relay.BlameNone},
+		"a name that does not exist":        {newDelivery(rowsTarget(t, "http://nobody.test/"), nil), relay.BlameOrigin},
+		"nothing listens":                   {newDelivery(operatorsTarget(t, "http://"+refusing(t)), nil), relay.BlameOrigin},
+		"503":                               {newDelivery(operatorsTarget(t, unavailable.URL), nil), relay.BlameTarget},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out := h.Deliver(t.Context(), c.delivery)
+			if out.Class.Accepted() || out.Blame != c.blame || out.Lack != relay.ResourceNone {
+				t.Errorf("class %d, blame %d, lack %q: %s", out.Class, out.Blame, out.Lack, out.Error)
+			}
+		})
+	}
+	if out := h.Deliver(t.Context(), badHeader); out.Class != relay.ClassRejected && out.Blame != relay.BlameNone {
+		t.Errorf("a header that no request can carry: class %d, blame %d: %s", out.Class, out.Blame, out.Error)
+	}
+}

@@ -1,0 +1,150 @@
+package notify
+
+import (
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"relay"
+)
+
+// errHostName is why nothing is looked up for a name that no host can have.
+var errHostName = errors.New("the URL's host is neither an address nor a name that a host can have")
+
+// canBeHost reports whether the host of a URL can be looked up at all. Names outside ASCII
+// have been encoded before they are dialled.
+func canBeHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return isHostName(foldHost(host))
+}
+
+// lackError is an error that is known to be a lack of the relay's own.
+type lackError struct{ lack relay.Resource }
+
+// Error says what is missing and what mends it.
+func (e lackError) Error() string { return lackRemedies[e.lack] }
+
+// lackingErrors are the errors by which the operating system says that the relay's own
+// machine has too little of something.
+var lackingErrors = []struct {
+	err  syscall.Errno
+	lack relay.Resource
+}{
+	{syscall.EMFILE, relay.ResourceDescriptors},
+	{syscall.ENFILE, relay.ResourceDescriptors},
+	{syscall.ENOMEM, relay.ResourceMemory},
+	{syscall.ENOBUFS, relay.ResourceMemory},
+}
+
+// unreachable are the errors of a resolver that does not work: packets to a name server that
+// the machine is configured with do not arrive. What a server says about a name is another matter.
+var unreachable = []syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.EPERM}
+
+// lackOf returns what the relay's own machine has too little of, so that an attempt failed.
+// ResourceNone: nothing; then the failure is the destination's. rootless says that there are
+// no certificates of authorities by which to judge an endpoint's.
+func lackOf(err error, rootless bool) relay.Resource {
+	var known lackError
+	var dns *net.DNSError
+	var stranger x509.UnknownAuthorityError
+	var roots x509.SystemRootsError
+	if err == nil {
+		return relay.ResourceNone
+	}
+	for _, l := range lackingErrors {
+		if errors.Is(err, l.err) {
+			return l.lack
+		}
+	}
+	switch {
+	case errors.As(err, &known):
+		return known.lack
+	case errors.As(err, &dns):
+		return lackOfResolver(dns)
+	case errors.Is(err, syscall.EADDRNOTAVAIL) && portsExhausted(err):
+		return relay.ResourcePorts
+	case errors.As(err, &roots), rootless && errors.As(err, &stranger):
+		return relay.ResourceCertificates
+	}
+	return relay.ResourceNone
+}
+
+// lackOfResolver is lackOf for a name that was not resolved. The resolvers keep the texts of
+// errors alone, and the C library's says that a name does not exist where it could not open
+// a file.
+func lackOfResolver(dns *net.DNSError) relay.Resource {
+	for _, l := range lackingErrors {
+		if strings.Contains(dns.Err, l.err.Error()) {
+			return l.lack
+		}
+	}
+	if !descriptorsLeft() {
+		return relay.ResourceDescriptors
+	}
+	if !dns.IsNotFound && slices.ContainsFunc(unreachable, func(e syscall.Errno) bool { return strings.Contains(dns.Err, e.Error()) }) {
+		return relay.ResourceResolver
+	}
+	return relay.ResourceNone
+}
+
+// descriptorsLeft reports whether two file descriptors can be had, which every look-up needs.
+func descriptorsLeft() bool {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return false
+	}
+	r.Close()
+	w.Close()
+	return true
+}
+
+// portsExhausted reports whether a local address could not be assigned because all ports are
+// in use. A machine without IPv6 gives the same error for every address of that kind, which
+// speaks against the address.
+func portsExhausted(err error) bool {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Addr == nil {
+		return false
+	}
+	remote, parsed := netip.ParseAddrPort(op.Addr.String())
+	if parsed != nil {
+		return false
+	}
+	to := remote.Addr().Unmap()
+	locals, listed := net.InterfaceAddrs()
+	return listed == nil && slices.ContainsFunc(locals, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		from := prefix.Addr().Unmap()
+		return err == nil && from.Is4() == to.Is4() && (to.IsLoopback() || !from.IsLoopback() && from.IsLinkLocalUnicast() == to.IsLinkLocalUnicast())
+	})
+}
+
+// lacking is the outcome of an attempt that was not made because the relay itself lacked
+// something. Where an earlier try within it may have arrived, the outcome is unknown.
+func lacking(lack relay.Resource, sent bool, text string) relay.Outcome {
+	out := relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonNoResources, Lack: lack, Blame: relay.BlameNone, Error: text}
+	if sent {
+		out.Class, out.Reason = relay.ClassUnknown, relay.ReasonNone
+	}
+	return out
+}
+
+// lackRemedies say what is missing and what mends it.
+var lackRemedies = map[relay.Resource]string{
+	relay.ResourceDescriptors:  "the relay has no free file descriptor; raise its limit (ulimit -n, LimitNOFILE) or the machine's (fs.file-max)",
+	relay.ResourceMemory:       "the relay's machine has no memory left for a connection; give it more, or run less beside it",
+	relay.ResourcePorts:        "the relay's machine has no free local port; widen net.ipv4.ip_local_port_range",
+	relay.ResourceResolver:     "the relay's machine cannot reach its name server; mend /etc/resolv.conf",
+	relay.ResourceCertificates: "the relay's machine has no certificates of authorities by which to judge an endpoint; install them (package ca-certificates) and start the relay again",
+}
+
+func explainLack(lack relay.Resource) string {
+	return lackRemedies[lack] + ". This attempt does not count"
+}
