@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"relay"
@@ -93,7 +94,7 @@ func (e *Engine) ApplyAcks(ctx context.Context) error {
 		}
 	}
 	if len(moot) > 0 {
-		if err := e.config.Store.DropAcks(ctx, moot); err != nil {
+		if err := e.dropMoot(ctx, moot); err != nil {
 			e.releaseAcks(entries)
 			return err
 		}
@@ -112,6 +113,13 @@ func (e *Engine) ApplyAcks(ctx context.Context) error {
 	}
 	e.releaseAcks(entries)
 	return err
+}
+
+// dropMoot removes acknowledgements that have nothing left to be applied to.
+func (e *Engine) dropMoot(ctx context.Context, moot []sql.AckRow) error {
+	moot = slices.DeleteFunc(moot, func(a sql.AckRow) bool { return e.quarantine.waits(ofMessage(dropAck, a.Message)) })
+	return inHalves(ctx, moot, func(some []sql.AckRow) error { return e.config.Store.DropAcks(ctx, some) },
+		func(a sql.AckRow, why error) { e.isolate(ofMessage(dropAck, a.Message), why) })
 }
 
 // apply hands a consumer's word to the writer, and reports whether it could.

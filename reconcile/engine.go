@@ -91,6 +91,7 @@ type Engine struct {
 	due      *alarm
 	backlog  *backlog
 	lease    atomic.Pointer[ownership]
+	watch    sql.Watch // of the other relays; keepLeases alone uses it
 	stopping atomic.Bool
 	others   *forwarder
 	order    *order
@@ -110,6 +111,9 @@ type Engine struct {
 	// One for each group: it judges the stream by what the sweeps find.
 	witnesses []*witness
 	trouble   troubles
+	// What cannot be read, changed or removed, each row alone.
+	quarantine quarantine
+	orphans    *orphans
 }
 
 // New returns an engine that does nothing before Run.
@@ -126,6 +130,7 @@ func New(config Config) *Engine {
 		acked:     make(chan struct{}, 1),
 		gathering: make(chan struct{}, 1),
 		trouble:   troubles{log: config.Log},
+		orphans:   newOrphans(),
 	}
 	e.writer = newWriter(e)
 	e.order = newOrder(func(l sql.Line, soon bool) {
@@ -280,12 +285,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.tidy(ctx) })
 	intake.Go(func() error { return e.runJobs(ctx) })
 	intake.Go(func() error { return e.watchAcks(ctx) })
+	intake.Go(func() error { return e.endOrphans(ctx) })
+	intake.Go(func() error { return e.watchQuarantine(ctx) })
 	for i := range e.config.Groups {
 		intake.Go(func() error { return e.sweep(ctx, i) })
 	}
 	err := intake.Wait()
 
 	e.stopping.Store(true)
+	e.writer.apart.hurry()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Grace)
 	defer cancel()
 	renewing, stopRenewing := context.WithCancel(grace)
@@ -304,6 +312,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	renewal.Wait()
 	stopWriting()
 	writers.Wait()
+	e.trouble.note("report what is in quarantine", e.leaveQuarantine())
 	return errors.Join(err, unwritten, e.release())
 }
 

@@ -37,6 +37,7 @@ func (w *writer) dropStale(own *ownership, items []*written) []*written {
 			rest = append(rest, item)
 			continue
 		}
+		w.apart.wrote(item)
 		w.engine.registry.leave(item.entry)
 		item.after()
 		dropped++

@@ -1,0 +1,342 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"relay/sql"
+)
+
+const (
+	// apartWriters is how many statements write apart from the rest at once, and aloneWriters how many of those
+	// write an outcome that could not be written before although it stood alone.
+	apartWriters = 2
+	aloneWriters = 2
+	// groupLimit bounds a statement that writes several outcomes apart. One that stands alone has aloneLimit at
+	// first, twice as long each time after, and aloneMost at most.
+	groupLimit = time.Second
+	aloneLimit = time.Second
+	aloneMost  = 30 * time.Second
+	// suspectFor is how long the outcomes of a destination are written apart after one could not be written.
+	suspectFor = time.Minute
+	// crowdedShare is the part of the registry that unwritten outcomes of one destination may fill, crowdedMost
+	// that of all destinations together.
+	crowdedShare = 16
+	crowdedMost  = 2
+	// crowdedWait is how long a message stays in memory that is not sent because the outcomes before it
+	// cannot be written.
+	crowdedWait = time.Second
+	// tellingsMost is how many rows may wait to be told why they are not written.
+	tellingsMost = 1000
+)
+
+// apart writes outcomes that must not share a statement with the rest: those of a batch that the database refused,
+// in halves until the culprit stands alone; those whose rows somebody had locked; and those of destinations with
+// culprits. It has connections of its own. A culprit stays registered, so that nothing is sent again, and is
+// written later, after growing times.
+type apart struct {
+	writer *writer
+	ready  chan struct{} // something is to be written
+	alone  chan struct{} // a culprit is to be written
+	// tellings are to be written into the rows of culprits.
+	tellings chan telling
+	// any says that a destination is suspect, all how many outcomes wait.
+	any atomic.Bool
+	all atomic.Int64
+
+	mu       sync.Mutex
+	groups   []group
+	queue    []*written
+	culprits []*written
+	// timers are the outcomes that wait.
+	timers map[*written]*time.Timer
+	// suspect destinations, until when.
+	suspect map[string]time.Time
+	// unwritten outcomes that wait, by destination.
+	unwritten map[string]int
+	counted   map[*written]bool
+}
+
+func newApart(w *writer) *apart {
+	return &apart{
+		writer: w, ready: make(chan struct{}, 1), alone: make(chan struct{}, 1), tellings: make(chan telling, tellingsMost), timers: make(map[*written]*time.Timer),
+		suspect: make(map[string]time.Time), unwritten: make(map[string]int), counted: make(map[*written]bool),
+	}
+}
+
+// start runs the writers until ctx ends.
+func (a *apart) start(ctx context.Context, group *sync.WaitGroup) {
+	for range apartWriters {
+		group.Go(func() { a.run(ctx) })
+	}
+	for range aloneWriters {
+		group.Go(func() { a.runAlone(ctx) })
+	}
+	group.Go(func() { a.runTell(ctx) })
+}
+
+// suspects reports whether outcomes are to be written apart because a destination of theirs has culprits.
+func (a *apart) suspects(changes []sql.Change) bool {
+	if !a.any.Load() {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range changes {
+		until, is := a.suspect[changes[i].Circuit]
+		if is && time.Now().Before(until) {
+			return true
+		}
+		if is {
+			delete(a.suspect, changes[i].Circuit)
+		}
+	}
+	a.any.Store(len(a.suspect) > 0)
+	return false
+}
+
+// put queues an outcome to be written with others that are written apart.
+func (a *apart) put(item *written) {
+	a.mu.Lock()
+	delete(a.timers, item)
+	a.queue = append(a.queue, item)
+	a.mu.Unlock()
+	poke(a.ready)
+}
+
+// add queues outcomes that the database has refused together: halves of them, or one that stands alone.
+func (a *apart) add(g group) {
+	a.mu.Lock()
+	if middle := len(g.items) / 2; middle > 0 {
+		a.groups = append(a.groups, group{g.items[:middle], g.write}, group{g.items[middle:], g.write})
+	} else {
+		a.groups = append(a.groups, g)
+	}
+	a.mu.Unlock()
+	poke(a.ready)
+}
+
+// take returns the next outcomes to be written apart.
+func (a *apart) take() (g group, some bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.groups) == 0 && len(a.queue) > 0 {
+		n := min(writeBatch, len(a.queue))
+		a.groups = groupsOf(a.queue[:n])
+		if a.queue = a.queue[n:]; len(a.queue) == 0 {
+			a.queue = nil
+		}
+	}
+	if len(a.groups) == 0 {
+		return group{}, false
+	}
+	g, a.groups = a.groups[0], a.groups[1:]
+	if len(a.groups) > 0 || len(a.queue) > 0 {
+		poke(a.ready)
+	}
+	return g, true
+}
+
+func (a *apart) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.ready:
+		}
+		if !pause(ctx, writeGather, nil) {
+			return
+		}
+		if g, some := a.take(); some {
+			a.write(ctx, g, groupLimit)
+		}
+	}
+}
+
+// runAlone writes culprits.
+func (a *apart) runAlone(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.alone:
+		}
+		if item := a.takeCulprit(); item != nil {
+			a.write(ctx, groupsOf([]*written{item})[0], min(aloneLimit<<min(item.tries, 8), aloneMost))
+		}
+	}
+}
+
+func (a *apart) takeCulprit() *written {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.culprits) == 0 {
+		return nil
+	}
+	item := a.culprits[0]
+	if a.culprits = a.culprits[1:]; len(a.culprits) > 0 {
+		poke(a.alone)
+	}
+	return item
+}
+
+// write writes some outcomes. If the database refuses them they are divided further.
+func (a *apart) write(ctx context.Context, g group, limit time.Duration) {
+	items, ids, err := a.writer.try(ctx, a.writer.engine.config.Store.Apart(limit), g)
+	switch {
+	case err == nil:
+		a.writer.settle(ctx, items, ids)
+	case ctx.Err() != nil:
+	case len(items) > 1:
+		a.add(group{items, g.write})
+	default:
+		a.refused(items[0], err)
+	}
+}
+
+// refused has an outcome that stands alone written with less, if the database refuses what it is; else later.
+func (a *apart) refused(item *written, err error) {
+	e := a.writer.engine
+	if reduce(item, err) {
+		e.sayIsolated(item.of, sql.Refusal(err))
+		a.mu.Lock()
+		a.groups = append(a.groups, groupsOf([]*written{item})...)
+		a.mu.Unlock()
+		poke(a.ready)
+		return
+	}
+	wait, fresh := e.isolate(item.of, err)
+	if e.stopping.Load() {
+		a.writer.forget(item, true) // its row is left to the next owner
+		return
+	}
+	item.tries++
+	a.later(item, wait, func() { a.again(item) })
+	if item.circuit != "" {
+		a.mu.Lock()
+		a.suspect[item.circuit] = time.Now().Add(suspectFor)
+		a.any.Store(true)
+		a.mu.Unlock()
+	}
+	if fresh {
+		a.tell(item, sql.Refusal(err))
+	}
+}
+
+// held has an outcome written later whose row somebody else holds.
+func (a *apart) held(item *written) {
+	if item.locked == 0 {
+		item.lockedSince = time.Now()
+	}
+	wait := min(lockedAgain<<min(item.locked, 8), lockedMost)
+	item.locked++
+	a.later(item, wait, func() { a.put(item) })
+	if time.Since(item.lockedSince) < lockedSeen {
+		return
+	}
+	if _, fresh := a.writer.engine.isolate(item.of, errHeld); fresh {
+		a.tell(item, sql.Refusal(errHeld))
+	}
+}
+
+// telling is what is to be written into the row of a culprit.
+type telling struct {
+	id  sql.DeliveryID
+	why string
+}
+
+// tell has people see in the row, as far as that can be written, why its outcome is not there.
+func (a *apart) tell(item *written, why string) {
+	c := &item.changes[0]
+	t := telling{id: c.Delivery, why: fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(c), why)}
+	if c.Taking {
+		t.id = sql.DeliveryID{Message: c.Delivery.Message}
+	}
+	select {
+	case a.tellings <- t:
+	default: // there are many: relay doctor, the metrics and the log tell of them
+	}
+}
+
+// runTell writes what people are to see in rows.
+func (a *apart) runTell(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case t := <-a.tellings:
+			// What keeps the outcome from being written may keep this, too.
+			if err := a.writer.engine.config.Store.TellMessage(ctx, t.id, t.why); err != nil {
+				a.writer.engine.config.Log.Debug("a row cannot tell why its outcome is not written", "error", err)
+			}
+		}
+	}
+}
+
+// later has an outcome written after a while. It is counted meanwhile.
+func (a *apart) later(item *written, wait time.Duration, again func()) {
+	a.writer.engine.registry.hold(item.entry)
+	if a.writer.engine.stopping.Load() {
+		wait = min(wait, lockedAgain)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.counted[item] {
+		a.counted[item] = true
+		a.all.Add(1)
+		a.unwritten[item.circuit]++
+	}
+	a.timers[item] = time.AfterFunc(wait, again)
+}
+
+// again queues a culprit.
+func (a *apart) again(item *written) {
+	a.mu.Lock()
+	delete(a.timers, item)
+	a.culprits = append(a.culprits, item)
+	a.mu.Unlock()
+	poke(a.alone)
+}
+
+// hurry has everything tried at once that waits: the relay stops.
+func (a *apart) hurry() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, timer := range a.timers {
+		if timer.Stop() {
+			timer.Reset(0)
+		}
+	}
+}
+
+// wrote notes that an outcome is written, or is not to be written any more.
+func (a *apart) wrote(item *written) {
+	if item.tries == 0 && item.locked == 0 {
+		return
+	}
+	a.mu.Lock()
+	if a.counted[item] {
+		delete(a.counted, item)
+		a.all.Add(-1)
+		if a.unwritten[item.circuit]--; a.unwritten[item.circuit] == 0 {
+			delete(a.unwritten, item.circuit)
+		}
+	}
+	a.mu.Unlock()
+	a.writer.engine.quarantine.ended(item.of)
+}
+
+// crowded reports whether so many outcomes of a destination cannot be written that nothing more may be sent there.
+func (a *apart) crowded(circuit string) bool {
+	all := a.all.Load()
+	if all == 0 {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n, most := a.unwritten[circuit], a.writer.engine.config.InFlight
+	return n > 0 && (n >= max(1, most/crowdedShare) || all >= int64(max(1, most/crowdedMost)))
+}
