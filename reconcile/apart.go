@@ -29,8 +29,6 @@ const (
 	// crowdedWait is how long a message stays in memory that is not sent because the outcomes before it
 	// cannot be written.
 	crowdedWait = time.Second
-	// tellingsMost is how many rows may wait to be told why they are not written.
-	tellingsMost = 1000
 )
 
 // apart writes outcomes that must not share a statement with the rest: those of a batch that the database refused,
@@ -41,8 +39,6 @@ type apart struct {
 	writer *writer
 	ready  chan struct{} // something is to be written
 	alone  chan struct{} // a culprit is to be written
-	// tellings are to be written into the rows of culprits.
-	tellings chan telling
 	// any says that a destination is suspect, all how many outcomes wait.
 	any atomic.Bool
 	all atomic.Int64
@@ -62,7 +58,7 @@ type apart struct {
 
 func newApart(w *writer) *apart {
 	return &apart{
-		writer: w, ready: make(chan struct{}, 1), alone: make(chan struct{}, 1), tellings: make(chan telling, tellingsMost), timers: make(map[*written]*time.Timer),
+		writer: w, ready: make(chan struct{}, 1), alone: make(chan struct{}, 1), timers: make(map[*written]*time.Timer),
 		suspect: make(map[string]time.Time), unwritten: make(map[string]int), counted: make(map[*written]bool),
 	}
 }
@@ -75,7 +71,6 @@ func (a *apart) start(ctx context.Context, group *sync.WaitGroup) {
 	for range aloneWriters {
 		group.Go(func() { a.runAlone(ctx) })
 	}
-	group.Go(func() { a.runTell(ctx) })
 }
 
 // suspects reports whether outcomes are to be written apart because a destination of theirs has culprits.
@@ -242,38 +237,14 @@ func (a *apart) held(item *written) {
 	}
 }
 
-// telling is what is to be written into the row of a culprit.
-type telling struct {
-	id  sql.DeliveryID
-	why string
-}
-
 // tell has people see in the row, as far as that can be written, why its outcome is not there.
 func (a *apart) tell(item *written, why string) {
 	c := &item.changes[0]
-	t := telling{id: c.Delivery, why: fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(c), why)}
+	id := c.Delivery
 	if c.Taking {
-		t.id = sql.DeliveryID{Message: c.Delivery.Message}
+		id = sql.DeliveryID{Message: c.Delivery.Message}
 	}
-	select {
-	case a.tellings <- t:
-	default: // there are many: relay doctor, the metrics and the log tell of them
-	}
-}
-
-// runTell writes what people are to see in rows.
-func (a *apart) runTell(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case t := <-a.tellings:
-			// What keeps the outcome from being written may keep this, too.
-			if err := a.writer.engine.config.Store.TellMessage(ctx, t.id, t.why); err != nil {
-				a.writer.engine.config.Log.Debug("a row cannot tell why its outcome is not written", "error", err)
-			}
-		}
-	}
+	a.writer.engine.tell(id, fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(c), why))
 }
 
 // later has an outcome written after a while. It is counted meanwhile.

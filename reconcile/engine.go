@@ -113,6 +113,7 @@ type Engine struct {
 	trouble   troubles
 	// What cannot be read, changed or removed, each row alone.
 	quarantine quarantine
+	tellings   chan telling // to be written into rows in quarantine
 	orphans    *orphans
 }
 
@@ -131,6 +132,7 @@ func New(config Config) *Engine {
 		gathering: make(chan struct{}, 1),
 		trouble:   troubles{log: config.Log},
 		orphans:   newOrphans(),
+		tellings:  make(chan telling, tellMost),
 	}
 	e.writer = newWriter(e)
 	e.order = newOrder(func(l sql.Line, soon bool) {
@@ -287,6 +289,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.watchAcks(ctx) })
 	intake.Go(func() error { return e.endOrphans(ctx) })
 	intake.Go(func() error { return e.watchQuarantine(ctx) })
+	intake.Go(func() error { return e.runTell(ctx) })
 	for i := range e.config.Groups {
 		intake.Go(func() error { return e.sweep(ctx, i) })
 	}

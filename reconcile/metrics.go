@@ -38,7 +38,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "relay_reconcile_outcomes_total", Help: "Delivery outcomes written, by status.",
 		}, []string{"status"}),
 		acks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "relay_reconcile_acknowledgements_total", Help: "Acknowledgements by consumers, by result; only handled and failed ones have an effect.",
+			Name: "relay_reconcile_acknowledgements_total", Help: "Acknowledgements by consumers, by result; only handled and failed ones have an effect. What is locked is answered 503.",
 		}, []string{"result"}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "relay_reconcile_delivery_latency_seconds", Help: "Time from when a message was due to its acceptance at the first attempt.",
@@ -60,6 +60,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.isolated.WithLabelValues(string(op))
 		m.quarantined.WithLabelValues(string(op))
 	}
+	m.acks.WithLabelValues("locked")
 	for _, result := range relay.AckResults {
 		m.acks.WithLabelValues(string(result))
 	}

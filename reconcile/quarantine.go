@@ -25,18 +25,23 @@ const (
 	takeUpAgain   operation = "take_up_again" // a message that was rejected and has a route now
 	freeLine      operation = "free_key"      // what waits for a key that has no order any more
 	dropAck       operation = "drop_ack"      // an acknowledgement that has nothing to be applied to
+	takeAck       operation = "acknowledge"   // a message whose consumer acknowledges while another session has locked it
 	stampFinished operation = "note_the_end"  // of a message that a person has ended
 )
 
-var operations = []operation{writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, stampFinished}
+var operations = []operation{writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished}
 
 const (
 	// quarantineFirst is how long a row stays in quarantine after the first failure. Each further one doubles it.
 	quarantineFirst = time.Second
 	// reportEvery is how often people are told what is in quarantine.
 	reportEvery = time.Second
+	// toldAgain is how often people are told of the same row again while it stays.
+	toldAgain = 10 * time.Second
 	// reportMost is how many rows they are told of.
 	reportMost = 1000
+	// tellMost is how many rows may wait to tell why they are in quarantine.
+	tellMost = 1000
 	// quarantineMost bounds how many rows are remembered. What exceeds it is tried again as if for the first time.
 	quarantineMost = 20_000
 )
@@ -59,8 +64,9 @@ type quarantined struct {
 	tries   int
 	since   time.Time
 	until   time.Time // when it is tried again
-	changed bool      // since people were told last
+	changed bool      // since people were told last, as far as it matters to them
 	told    bool      // people were told of it
+	toldAt  time.Time // when that was
 }
 
 // quarantine holds the rows that cannot be read, changed or removed, each alone and for growing times, so that nothing
@@ -91,9 +97,10 @@ func (q *quarantine) failed(of subject, why string) (wait time.Duration, fresh b
 		q.rows[of] = row
 	}
 	fresh = row.why != why
-	row.why, row.changed = why, true
+	row.why = why
 	wait = quarantineFirst << min(row.tries, 16)
 	row.tries++
+	row.changed = row.changed || fresh || now.Sub(row.toldAt) > toldAgain
 	most := longest[of.operation]
 	if most == 0 {
 		most = longestOthers
@@ -134,16 +141,6 @@ func (q *quarantine) leave(s subject) {
 		q.left = append(q.left, sql.Quarantined{Operation: string(s.operation), Subject: s.String()})
 	}
 	delete(q.rows, s)
-}
-
-// why is what keeps a row in quarantine.
-func (q *quarantine) why(of subject) string {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if row := q.rows[of]; row != nil {
-		return row.why
-	}
-	return ""
 }
 
 // waits reports whether a row is not to be tried yet.
@@ -202,7 +199,7 @@ func (q *quarantine) report(now time.Time) (in, out []sql.Quarantined) {
 			break
 		}
 		if row.changed {
-			row.changed, row.told, q.ever = false, true, true
+			row.changed, row.told, row.toldAt, q.ever = false, true, now, true
 			in = append(in, sql.Quarantined{
 				Operation: string(s.operation), Subject: s.String(), Message: s.id.Message, Error: row.why, Tries: row.tries, Age: now.Sub(row.since),
 			})
@@ -298,25 +295,54 @@ func (e *Engine) sayIsolated(of subject, why string) {
 }
 
 // eachAlone does something for all messages that are not in quarantine for the operation, and puts those into
-// quarantine for which it fails. It returns those that were put there.
-func (e *Engine) eachAlone(ctx context.Context, op operation, ids []relay.ID, do func([]relay.ID) error) (culprits []relay.ID, err error) {
+// quarantine for which it fails. What such a row tells begins with words, if there are any.
+func (e *Engine) eachAlone(ctx context.Context, op operation, words string, ids []relay.ID, do func([]relay.ID) error) error {
 	free := make([]relay.ID, 0, len(ids))
 	for _, id := range ids {
 		if !e.quarantine.waits(ofMessage(op, id)) {
 			free = append(free, id)
 		}
 	}
-	err = inHalves(ctx, free, func(some []relay.ID) error {
+	return inHalves(ctx, free, func(some []relay.ID) error {
 		err := do(some)
 		if err == nil {
 			e.quarantine.endedMessages(op, some)
 		}
 		return err
 	}, func(id relay.ID, why error) {
-		culprits = append(culprits, id)
-		e.isolate(ofMessage(op, id), why)
+		if _, fresh := e.isolate(ofMessage(op, id), why); fresh && words != "" {
+			e.tell(sql.DeliveryID{Message: id}, words+": "+sql.Refusal(why))
+		}
 	})
-	return culprits, err
+}
+
+// telling is what is to be written into the row of a culprit.
+type telling struct {
+	id  sql.DeliveryID
+	why string
+}
+
+// tell has people see in a row, as far as that can be written, why it is in quarantine.
+func (e *Engine) tell(id sql.DeliveryID, why string) {
+	select {
+	case e.tellings <- telling{id, why}:
+	default: // there are many: relay doctor, the metrics and the log tell of them
+	}
+}
+
+// runTell writes into rows what people are to see there, until ctx ends.
+func (e *Engine) runTell(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case t := <-e.tellings:
+			// What keeps the row from being changed may keep this from it, too.
+			if err := e.config.Store.TellMessage(ctx, t.id, t.why); err != nil {
+				e.config.Log.Debug("a row cannot tell why it is in quarantine", "error", err)
+			}
+		}
+	}
 }
 
 // watchQuarantine tells people what is in quarantine, until ctx ends.

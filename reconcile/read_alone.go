@@ -61,7 +61,10 @@ func unread(en *entry) subject { return subject{operation: readRow, id: en.id} }
 
 // unreadable has an entry read again after a growing time. It stays registered, unless there are many of them.
 func (e *Engine) unreadable(en *entry, err error) {
-	wait, _ := e.isolate(unread(en), err)
+	wait, fresh := e.isolate(unread(en), err)
+	if fresh {
+		e.tell(en.id, "it cannot be read: "+sql.Refusal(err))
+	}
 	if e.quarantine.size(readRow) > max(1, e.config.InFlight/crowdedShare) {
 		e.leave(en)
 		return

@@ -93,8 +93,7 @@ func (e *Engine) reroute(ctx context.Context) error {
 		return nil
 	}
 	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed, func(ids []relay.ID, change func([]relay.ID) error) error {
-		_, err := e.eachAlone(ctx, takeUpAgain, ids, change)
-		return err
+		return e.eachAlone(ctx, takeUpAgain, "", ids, change)
 	})
 	if err == nil && n > 0 {
 		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)

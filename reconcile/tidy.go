@@ -102,7 +102,7 @@ func (e *Engine) removeKept(ctx context.Context, found []sql.Kept) (removed map[
 	for i, k := range found {
 		ids[i] = k.ID
 	}
-	culprits, err := e.eachAlone(ctx, removeRow, ids, func(some []relay.ID) error {
+	err = e.eachAlone(ctx, removeRow, "it is kept beyond its retention", ids, func(some []relay.ID) error {
 		gone, err := e.config.Store.RemoveMessages(ctx, some)
 		for _, id := range gone {
 			removed[id] = true
@@ -110,13 +110,6 @@ func (e *Engine) removeKept(ctx context.Context, found []sql.Kept) (removed map[
 		e.config.Metrics.removed.Add(float64(len(gone)))
 		return err
 	})
-	for _, id := range culprits {
-		why := "it is kept beyond its retention: " + e.quarantine.why(ofMessage(removeRow, id))
-		// If it fails, relay doctor and the log tell it nevertheless.
-		if told := e.config.Store.TellMessage(ctx, sql.DeliveryID{Message: id}, why); told != nil {
-			e.config.Log.Debug("a row cannot tell why it is kept", "error", told)
-		}
-	}
 	return removed, err
 }
 
@@ -126,8 +119,7 @@ func (e *Engine) stampEnds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.eachAlone(ctx, stampFinished, ids, func(some []relay.ID) error { return e.config.Store.Stamp(ctx, some) })
-	return err
+	return e.eachAlone(ctx, stampFinished, "", ids, func(some []relay.ID) error { return e.config.Store.Stamp(ctx, some) })
 }
 
 // RetainJobs removes the jobs whose retention is over, with their results.

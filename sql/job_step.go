@@ -74,6 +74,11 @@ func (s *Store) StepJob(ctx context.Context, lease Lease, job Job, most int) (Jo
 		return JobStep{}, err
 	}
 	step, err := s.stepJob(ctx, lease, job, func(tx pgx.Tx, step *JobStep) error {
+		if len(ids) == 1 {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("set local statement_timeout = %d", lastChangeLimit.Milliseconds())); err != nil {
+				return err
+			}
+		}
 		return job.step(ctx, tx, step, ids, after, searched, job.action())
 	})
 	if err == nil || len(ids) != 1 || AboutTheServer(err) || errors.Is(err, ErrFenced) {

@@ -25,8 +25,10 @@ const (
 	rowPatience = 200 * time.Millisecond
 	// writeLimit bounds a statement that writes a batch of outcomes.
 	writeLimit = 2 * time.Second
-	// changeLimit bounds a statement that changes rows besides outcomes: retention, jobs and the like.
-	changeLimit = 5 * time.Second
+	// changeLimit bounds a statement that changes rows besides outcomes: retention, jobs and the like. A job that
+	// changes a single message has lastChangeLimit.
+	changeLimit     = 2 * time.Second
+	lastChangeLimit = 10 * time.Second
 	// ackLimit bounds a statement that stores an acknowledgement.
 	ackLimit = 2 * time.Second
 )
