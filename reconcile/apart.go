@@ -26,6 +26,11 @@ const (
 	// that of all destinations together.
 	crowdedShare = 16
 	crowdedMost  = 2
+	// stalledCount outcomes of a destination that cannot be written are too many as well if none was written for
+	// stalledAfter, or none of any destination for stalledAll.
+	stalledCount = 16
+	stalledAfter = time.Second
+	stalledAll   = 2 * time.Second
 	// crowdedWait is how long a message stays in memory that is not sent because the outcomes before it
 	// cannot be written.
 	crowdedWait = time.Second
@@ -42,6 +47,8 @@ type apart struct {
 	// any says that a destination is suspect, all how many outcomes wait.
 	any atomic.Bool
 	all atomic.Int64
+	// wroteAt is when any outcome was written last, in nanoseconds of Unix time.
+	wroteAt atomic.Int64
 
 	mu       sync.Mutex
 	groups   []group
@@ -51,15 +58,22 @@ type apart struct {
 	timers map[*written]*time.Timer
 	// suspect destinations, until when.
 	suspect map[string]time.Time
-	// unwritten outcomes that wait, by destination.
-	unwritten map[string]int
-	counted   map[*written]bool
+	// destinations are those with outcomes that could not be written, counted those outcomes.
+	destinations map[string]*backlogged
+	counted      map[*written]bool
+	hurried      time.Time // when those that wait were last tried before their time
+}
+
+// backlogged is a destination with outcomes that could not be written.
+type backlogged struct {
+	unwritten int
+	since     time.Time // when one was written last, or could not be written first
 }
 
 func newApart(w *writer) *apart {
 	return &apart{
 		writer: w, ready: make(chan struct{}, 1), alone: make(chan struct{}, 1), timers: make(map[*written]*time.Timer),
-		suspect: make(map[string]time.Time), unwritten: make(map[string]int), counted: make(map[*written]bool),
+		suspect: make(map[string]time.Time), destinations: make(map[string]*backlogged), counted: make(map[*written]bool),
 	}
 }
 
@@ -103,8 +117,12 @@ func (a *apart) put(item *written) {
 }
 
 // add queues outcomes that the database has refused together: halves of them, or one that stands alone.
-func (a *apart) add(g group) {
+func (a *apart) add(g group, err error) {
+	a.stalled(err)
 	a.mu.Lock()
+	for _, item := range g.items {
+		a.count(item)
+	}
 	if middle := len(g.items) / 2; middle > 0 {
 		a.groups = append(a.groups, group{g.items[:middle], g.write}, group{g.items[middle:], g.write})
 	} else {
@@ -186,8 +204,9 @@ func (a *apart) write(ctx context.Context, g group, limit time.Duration) {
 		a.writer.settle(ctx, items, ids)
 	case ctx.Err() != nil:
 	case len(items) > 1:
-		a.add(group{items, g.write})
+		a.add(group{items, g.write}, err)
 	default:
+		a.stalled(err)
 		a.refused(items[0], err)
 	}
 }
@@ -208,14 +227,14 @@ func (a *apart) refused(item *written, err error) {
 		a.writer.forget(item, true) // its row is left to the next owner
 		return
 	}
+	a.mu.Lock()
 	item.tries++
-	a.later(item, wait, func() { a.again(item) })
 	if item.circuit != "" {
-		a.mu.Lock()
 		a.suspect[item.circuit] = time.Now().Add(suspectFor)
 		a.any.Store(true)
-		a.mu.Unlock()
 	}
+	a.mu.Unlock()
+	a.later(item, wait, func() { a.again(item) })
 	if fresh {
 		a.tell(item, sql.Refusal(err))
 	}
@@ -255,11 +274,7 @@ func (a *apart) later(item *written, wait time.Duration, again func()) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.counted[item] {
-		a.counted[item] = true
-		a.all.Add(1)
-		a.unwritten[item.circuit]++
-	}
+	a.count(item)
 	a.timers[item] = time.AfterFunc(wait, again)
 }
 
@@ -283,21 +298,73 @@ func (a *apart) hurry() {
 	}
 }
 
-// wrote notes that an outcome is written, or is not to be written any more.
-func (a *apart) wrote(item *written) {
-	if item.tries == 0 && item.locked == 0 {
+// count notes that an outcome could not be written. The caller holds the mutex.
+func (a *apart) count(item *written) {
+	if a.counted[item] {
+		return
+	}
+	a.counted[item] = true
+	a.all.Add(1)
+	at := a.destinations[item.circuit]
+	if at == nil {
+		at = &backlogged{since: time.Now()}
+		a.destinations[item.circuit] = at
+	}
+	at.unwritten++
+}
+
+// settled notes that an outcome is written, or is not to be written any more.
+func (a *apart) settled(item *written, written bool) {
+	if a.all.Load() == 0 {
 		return
 	}
 	a.mu.Lock()
-	if a.counted[item] {
-		delete(a.counted, item)
-		a.all.Add(-1)
-		if a.unwritten[item.circuit]--; a.unwritten[item.circuit] == 0 {
-			delete(a.unwritten, item.circuit)
+	defer a.mu.Unlock()
+	at := a.destinations[item.circuit]
+	if at != nil && written {
+		at.since = time.Now()
+	}
+	if !a.counted[item] {
+		return
+	}
+	delete(a.counted, item)
+	a.all.Add(-1)
+	if at.unwritten--; at.unwritten == 0 {
+		delete(a.destinations, item.circuit)
+	}
+	a.writer.engine.quarantine.ended(item.of)
+	if written && item.tries > 0 {
+		a.hurryOthers(item.circuit)
+	}
+}
+
+// hurryOthers has the culprits of a destination tried before their time, since one of them could be written: what stood in
+// their way may be gone. The caller holds the mutex.
+func (a *apart) hurryOthers(circuit string) {
+	if time.Since(a.hurried) < time.Second {
+		return
+	}
+	a.hurried = time.Now()
+	for item, timer := range a.timers {
+		if item.circuit == circuit && item.tries > 0 && timer.Stop() {
+			timer.Reset(0)
 		}
 	}
-	a.mu.Unlock()
-	a.writer.engine.quarantine.ended(item.of)
+}
+
+// wroteSome notes that some outcomes were written.
+func (a *apart) wroteSome() { a.wroteAt.Store(time.Now().UnixNano()) }
+
+// nothingWritten reports whether no outcome at all was written for some time.
+func (a *apart) nothingWritten() bool {
+	return time.Since(time.Unix(0, a.wroteAt.Load())) > stalledAll
+}
+
+// stalled notes that writing is in trouble as a whole, if many outcomes cannot be written and none is.
+func (a *apart) stalled(err error) {
+	if a.all.Load() >= stalledCount && a.nothingWritten() {
+		a.writer.engine.trouble.note("write outcomes", err)
+	}
 }
 
 // crowded reports whether so many outcomes of a destination cannot be written that nothing more may be sent there.
@@ -308,6 +375,16 @@ func (a *apart) crowded(circuit string) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n, most := a.unwritten[circuit], a.writer.engine.config.InFlight
-	return n > 0 && (n >= max(1, most/crowdedShare) || all >= int64(max(1, most/crowdedMost)))
+	at, most := a.destinations[circuit], a.writer.engine.config.InFlight
+	switch {
+	case at == nil:
+		return false
+	case at.unwritten >= max(1, most/crowdedShare), all >= int64(max(1, most/crowdedMost)):
+		return true
+	}
+	return at.unwritten >= stalledCount && (time.Since(at.since) > stalledAfter || a.nothingWritten())
 }
+
+// Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be
+// written: each attempt would be one more that a crash repeats.
+func (e *Engine) Crowded(circuit string) bool { return e.writer.apart.crowded(circuit) }

@@ -221,7 +221,7 @@ func (w *writer) write(ctx context.Context, batch []*written) {
 		case err == nil:
 			w.settle(ctx, items, ids)
 		case ctx.Err() == nil:
-			w.apart.add(group{items, g.write})
+			w.apart.add(group{items, g.write}, err)
 		}
 	}
 }
@@ -316,6 +316,9 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 	for _, id := range ids {
 		hit[id] = true
 	}
+	if len(ids) > 0 {
+		w.apart.wroteSome()
+	}
 	done := make([]*entry, 0, len(items))
 	var missed []*written
 	for _, item := range items {
@@ -325,7 +328,7 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 		}
 		done = append(done, item.entry)
 		w.announce(item.changes)
-		w.apart.wrote(item)
+		w.apart.settled(item, true)
 	}
 	crash.At(crash.BeforeUnregister)
 	w.engine.registry.remove(done...)
@@ -394,7 +397,7 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 
 // forget unregisters a flight whose outcome is not to be written. Its row is left to a sweep if it is still there.
 func (w *writer) forget(item *written, there bool) {
-	w.apart.wrote(item)
+	w.apart.settled(item, false)
 	if there {
 		w.engine.registry.leave(item.entry)
 	} else {
