@@ -2,11 +2,13 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 
 	"relay"
+	"relay/sql"
 )
 
 // AckPath is what stands between RELAY_ACK_URL and a token.
@@ -25,7 +27,7 @@ type acknowledger interface {
 //	400   the body is no acknowledgement
 //	404   no such token, forged ones among them
 //	409   the delivery has ended
-//	503   the database does not answer: try again
+//	503   the database does not answer, or another session has locked the message: try again
 func NewAckHandler(taker acknowledger, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+AckPath+"{token...}", func(w http.ResponseWriter, r *http.Request) {
@@ -39,12 +41,20 @@ func NewAckHandler(taker acknowledger, log *slog.Logger) http.Handler {
 		if err != nil {
 			log.Debug("an acknowledgement could not be stored", "error", err)
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "the relay cannot take acknowledgements now; try again", http.StatusServiceUnavailable)
+			http.Error(w, unavailable(err), http.StatusServiceUnavailable)
 			return
 		}
 		answerAck(w, result, body)
 	})
 	return mux
+}
+
+// unavailable says why an acknowledgement cannot be taken now.
+func unavailable(err error) string {
+	if errors.Is(err, sql.ErrHeld) {
+		return "another session of the database has locked the message; try again"
+	}
+	return "the relay cannot take acknowledgements now; try again"
 }
 
 func answerAck(w http.ResponseWriter, result relay.AckResult, body []byte) {

@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"relay"
@@ -18,6 +20,12 @@ const (
 	ackGather = 2 * time.Millisecond
 	// acksBatch is the most that one statement finds.
 	acksBatch = 500
+	// ackLocked is how long after the first try a word is stored again whose message was locked. The time doubles,
+	// and ackLockedMost is the last.
+	ackLocked     = 5 * time.Millisecond
+	ackLockedMost = 20 * time.Millisecond
+	// ackPatience bounds the time that a consumer waits for an answer.
+	ackPatience = 5 * time.Second
 )
 
 // Acknowledge takes a consumer's word: a token and the JSON of relay.ParseAck. Any relay of
@@ -26,6 +34,9 @@ const (
 // asked, so that the consumer should try again.
 func (e *Engine) Acknowledge(ctx context.Context, token string, body []byte) (relay.AckResult, error) {
 	result, err := e.acknowledge(ctx, token, body)
+	if errors.Is(err, sql.ErrHeld) {
+		e.config.Metrics.acks.WithLabelValues("locked").Inc()
+	}
 	if err != nil {
 		return "", err
 	}
@@ -48,7 +59,32 @@ func (e *Engine) acknowledge(ctx context.Context, token string, body []byte) (re
 	if err != nil {
 		return relay.AckBadBody, nil
 	}
-	return e.config.Store.RecordAck(ctx, subject, ack)
+	of := ofMessage(takeAck, subject.Message)
+	most := ackLockedMost
+	if e.quarantine.waits(of) {
+		most = 0 // it was locked a moment ago
+	}
+	result, err := e.recordAck(ctx, subject, ack, most)
+	switch {
+	case errors.Is(err, sql.ErrHeld):
+		e.quarantine.failed(of, err.Error())
+	case err == nil && e.quarantine.size(takeAck) > 0:
+		e.quarantine.ended(of)
+	}
+	return result, err
+}
+
+// recordAck stores a word. A relay that writes the message's state has locked it for a moment, which is waited for
+// without a connection, up to most; whoever holds it for longer is not.
+func (e *Engine) recordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack, most time.Duration) (relay.AckResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, ackPatience)
+	defer cancel()
+	for wait := ackLocked; ; wait *= 2 {
+		result, err := e.config.Store.RecordAck(ctx, subject, ack)
+		if !errors.Is(err, sql.ErrHeld) || wait > most || !pause(ctx, wait, nil) {
+			return result, err
+		}
+	}
 }
 
 // watchAcks applies acknowledgements until ctx ends.
@@ -93,7 +129,7 @@ func (e *Engine) ApplyAcks(ctx context.Context) error {
 		}
 	}
 	if len(moot) > 0 {
-		if err := e.config.Store.DropAcks(ctx, moot); err != nil {
+		if err := e.dropMoot(ctx, moot); err != nil {
 			e.releaseAcks(entries)
 			return err
 		}
@@ -112,6 +148,13 @@ func (e *Engine) ApplyAcks(ctx context.Context) error {
 	}
 	e.releaseAcks(entries)
 	return err
+}
+
+// dropMoot removes acknowledgements that have nothing left to be applied to.
+func (e *Engine) dropMoot(ctx context.Context, moot []sql.AckRow) error {
+	moot = slices.DeleteFunc(moot, func(a sql.AckRow) bool { return e.quarantine.waits(ofMessage(dropAck, a.Message)) })
+	return inHalves(ctx, moot, func(some []sql.AckRow) error { return e.config.Store.DropAcks(ctx, some) },
+		func(a sql.AckRow, why error) { e.isolate(ofMessage(dropAck, a.Message), why) })
 }
 
 // apply hands a consumer's word to the writer, and reports whether it could.

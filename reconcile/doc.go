@@ -98,6 +98,14 @@
 // up again. In the order of a key that delivery is a gate: the next message of the key is
 // looked up when the one before stands in the lines of its instances.
 //
+// # One row, and the others
+//
+// No row shares its fate with another. What fails for many is tried in halves until the culprit
+// is alone, which then waits in the quarantine, longer each time. An outcome that cannot be written, because
+// somebody has locked its row or a trigger refuses it, keeps its entry, and is written by
+// writers beside the ordinary ones; so is, for a minute, everything of its destination. Sending stops only if nothing
+// at all can be written. Leases, outcomes and acknowledgements have connections of their own.
+//
 // # Unflushed rows
 //
 // Under asynchronous commit a row can be seen, be sent, and vanish in a crash. The stream
@@ -119,7 +127,7 @@
 //	after a key's head ended      key_blocked behind it      the look at all lines after the start wakes it
 //	after an acknowledgement      in relay.ack               the owner of the shard applies it
 //	while awaiting one            awaiting_ack, with a time  pushed again when nobody says anything
-//	while renewing its leases     its shards are leased      others take over when the lease has ended
+//	while renewing its leases     its shards are leased      others take over when they have not changed for one ttl
 //	frozen, and awake again       leased by another          its writes hit no row: the epoch has changed
 //	the same, and leased again    open, maybe changed        of what began before, only what was accepted is written
 //

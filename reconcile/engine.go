@@ -95,6 +95,7 @@ type Engine struct {
 	backlog  *backlog
 	crowd    *crowd
 	lease    atomic.Pointer[ownership]
+	watch    sql.Watch // of the other relays; keepLeases alone uses it
 	stopping atomic.Bool
 	others   *forwarder
 	order    *order
@@ -114,6 +115,10 @@ type Engine struct {
 	// One for each group: it judges the stream by what the sweeps find.
 	witnesses []*witness
 	trouble   troubles
+	// What cannot be read, changed or removed, each row alone.
+	quarantine quarantine
+	tellings   chan telling // to be written into rows in quarantine
+	orphans    *orphans
 }
 
 // New returns an engine that does nothing before Run.
@@ -131,6 +136,8 @@ func New(config Config) *Engine {
 		acked:     make(chan struct{}, 1),
 		gathering: make(chan struct{}, 1),
 		trouble:   troubles{log: config.Log},
+		orphans:   newOrphans(),
+		tellings:  make(chan telling, tellMost),
 	}
 	e.writer = newWriter(e)
 	e.order = newOrder(func(l sql.Line, soon bool) {
@@ -286,12 +293,16 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.tidy(ctx) })
 	intake.Go(func() error { return e.runJobs(ctx) })
 	intake.Go(func() error { return e.watchAcks(ctx) })
+	intake.Go(func() error { return e.endOrphans(ctx) })
+	intake.Go(func() error { return e.watchQuarantine(ctx) })
+	intake.Go(func() error { return e.runTell(ctx) })
 	for i := range e.config.Groups {
 		intake.Go(func() error { return e.sweep(ctx, i) })
 	}
 	err := intake.Wait()
 
 	e.stopping.Store(true)
+	e.writer.apart.hurry()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Grace)
 	defer cancel()
 	renewing, stopRenewing := context.WithCancel(grace)
@@ -310,6 +321,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	renewal.Wait()
 	stopWriting()
 	writers.Wait()
+	e.trouble.note("report what is in quarantine", e.leaveQuarantine())
 	return errors.Join(err, unwritten, e.release())
 }
 

@@ -40,7 +40,7 @@ func tooLarge(size, most int64) error {
 
 // route finds the subscribers of a pending message.
 func (f *flight) route(r router, row *sql.MessageRow) {
-	f.state = state{taking: true, due: f.message.Due()}
+	f.state = state{taking: true, again: row.Again, due: f.message.Due()}
 	if row.Again {
 		f.state.due = time.Now() // it has all of its time again
 	}
@@ -246,7 +246,7 @@ func (f *flight) conclude() []sql.Change {
 // rejection is the change of a message that cannot be sent at all. A delivery of an open
 // message, which could once be sent, is dead instead.
 func (f *flight) rejection(reason error) sql.Change {
-	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking, Ackable: f.state.accepted}
+	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.accepted}
 	c.Delivery.Message = f.message.ID
 	if f.state.taking {
 		c.MessageStatus = relay.MessageRejected

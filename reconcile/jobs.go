@@ -28,6 +28,31 @@ const (
 // jobRates holds the limiters of the jobs that run.
 type jobRates map[relay.ID]*rate.Limiter
 
+// jobSizes holds how many messages a batch of a job has at most, where PostgreSQL refused to change some: it is
+// halved until the culprit is alone, and grows again then.
+type jobSizes map[relay.ID]int
+
+// of returns the size of the next batch, of which so many messages are allowed.
+func (s jobSizes) of(job relay.ID, most int) int {
+	if size := s[job]; size > 0 {
+		return min(size, most)
+	}
+	return most
+}
+
+// refused halves the batch after one of so many messages was refused.
+func (s jobSizes) refused(job relay.ID, size int) { s[job] = max(1, size/2) }
+
+// done lets the batch grow after one of so many messages was done.
+func (s jobSizes) done(job relay.ID, size int) {
+	if s[job] == 0 {
+		return
+	}
+	if s[job] = 2 * size; s[job] > jobBatch {
+		delete(s, job)
+	}
+}
+
 // allow returns how many messages of a job may be changed now, and takes them from its rate.
 func (r jobRates) allow(job sql.Job, now time.Time) int {
 	if job.Rate == 0 {
@@ -48,13 +73,13 @@ func (r jobRates) allow(job sql.Job, now time.Time) int {
 // runJobs works at the jobs that people asked for, while this relay owns their shard, until
 // ctx ends.
 func (e *Engine) runJobs(ctx context.Context) error {
-	rates := make(jobRates)
+	rates, sizes := make(jobRates), make(jobSizes)
 	for wait := jobsEvery; pause(ctx, wait, nil); {
 		if wait = jobsEvery; !e.MaySend(sql.JobShard) {
 			clear(rates)
 			continue
 		}
-		next, err := e.stepJobs(ctx, rates)
+		next, err := e.stepJobs(ctx, rates, sizes)
 		e.trouble.note("run jobs", ignoreEnd(ctx, err))
 		if err == nil {
 			wait = next
@@ -64,11 +89,13 @@ func (e *Engine) runJobs(ctx context.Context) error {
 }
 
 // stepJobs does the next batch of each job whose rate allows it, and returns when to come
-// again. One that fails does not keep the others from going on.
-func (e *Engine) stepJobs(ctx context.Context, rates jobRates) (wait time.Duration, err error) {
+// again. One that fails does not keep the others from going on, and a message that cannot be changed does not keep
+// its job.
+func (e *Engine) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (wait time.Duration, err error) {
 	jobs, err := e.config.Store.RunningJobs(ctx, jobsMost)
 	if err != nil || len(jobs) == 0 {
 		clear(rates)
+		clear(sizes)
 		return jobsEvery, err
 	}
 	wait = jobsEvery
@@ -78,11 +105,18 @@ func (e *Engine) stepJobs(ctx context.Context, rates jobRates) (wait time.Durati
 			wait = min(wait, jobTick)
 			continue
 		}
-		step, stepErr := e.config.Store.StepJob(ctx, e.lease.Load().lease, job, most)
+		size := sizes.of(job.ID, most)
+		step, stepErr := e.config.Store.StepJob(ctx, e.lease.Load().lease, job, size)
+		if stepErr != nil && size > 1 && ctx.Err() == nil && !sql.AboutTheServer(stepErr) {
+			sizes.refused(job.ID, size)
+			wait = 0
+			continue
+		}
 		if stepErr != nil {
 			err = stepErr
 			continue
 		}
+		sizes.done(job.ID, size)
 		e.stepped(job, step)
 		switch {
 		case !step.Moved:
@@ -100,6 +134,9 @@ func (e *Engine) stepJobs(ctx context.Context, rates jobRates) (wait time.Durati
 // stepped rings for what a batch has changed.
 func (e *Engine) stepped(job sql.Job, step sql.JobStep) {
 	e.Ring(step.Pending)
+	if step.Refused != nil {
+		e.isolate(ofMessage(changeByJob, step.First), step.Refused)
+	}
 	if step.Changed > 0 {
 		// Also for what waited behind messages that were cancelled, here and elsewhere.
 		e.due.now()

@@ -69,13 +69,14 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 	}
 	wanted := make(map[relay.ID]*entry, len(entries))
 	keys := e.keysOf(entries, wanted)
-	found, err := e.config.Store.ReadKeys(ctx, keys, limits)
+	all := keys
+	keys, found, err := e.readKeyRows(ctx, all, wanted, limits)
 	for i := 0; err == nil && i < len(found); i++ {
 		err = e.upTo(ctx, newest(found[i]))
 	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		for _, key := range keys {
+		for _, key := range all {
 			e.keyring.unsure(key.Key)
 		}
 		e.registry.leave(slices.Collect(maps.Values(wanted))...)
@@ -181,17 +182,14 @@ func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short
 	if len(wanted) == 0 {
 		return nil
 	}
-	ids, entries := make([]relay.ID, 0, len(wanted)), make([]*entry, 0, len(wanted))
-	for id, en := range wanted {
-		ids, entries = append(ids, id), append(entries, en)
-	}
-	rows, err := e.config.Store.ReadMessages(ctx, ids, limits)
+	all := slices.Collect(maps.Values(wanted))
+	entries, rows, err := e.readMessageRows(ctx, all, limits)
 	if err == nil {
 		err = e.upTo(ctx, newest(rows))
 	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.leave(entries...)
+		e.leave(all...)
 		return nil
 	}
 	for i := range rows {

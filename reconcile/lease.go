@@ -134,12 +134,16 @@ func (e *Engine) keepLeases(ctx context.Context) error {
 }
 
 // renewalInterval is shorter where something may be free soon: there are other relays, or
-// others were there and still hold a part of what is this relay's.
+// others were there and still hold a part of what is this relay's. A lease that another relay
+// does not renew is looked at when it is over.
 func (e *Engine) renewalInterval(err error) time.Duration {
 	interval := e.config.LeaseTTL / 3
 	own := e.lease.Load()
 	if err != nil || own.fleet.Relays > 1 || len(own.lease.Epochs) < sql.Share(max(1, own.fleet.Relays)) {
 		interval = min(interval, renewShared)
+	}
+	if over, some := e.watch.Until(e.config.LeaseTTL); some {
+		interval = min(interval, max(over, drainEvery))
 	}
 	return interval
 }
@@ -150,7 +154,7 @@ func (e *Engine) renew(ctx context.Context) error {
 	_, _, streaming := e.config.Stream.Heard()
 	me := sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version, Streaming: streaming}
 	asked, stays := time.Now(), !e.stopping.Load()
-	lease, fleet, err := e.config.Store.Renew(ctx, me, e.config.LeaseTTL, stays)
+	lease, fleet, err := e.config.Store.Renew(ctx, me, e.config.LeaseTTL, stays, &e.watch)
 	if err != nil {
 		return err
 	}
@@ -237,4 +241,14 @@ func (e *Engine) release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return e.config.Store.Release(ctx, e.id)
+}
+
+// leaveQuarantine removes what people were told of the quarantine, within a short time of its own.
+func (e *Engine) leaveQuarantine() error {
+	if !e.quarantine.everTold() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return e.config.Store.LeaveQuarantine(ctx, e.id)
 }

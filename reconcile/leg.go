@@ -43,8 +43,12 @@ func (l *leg) launch() {
 	}
 }
 
-// dispatch has the attempt made.
+// dispatch has the attempt made, unless too many outcomes of its destination cannot be written.
 func (l *leg) dispatch() {
+	if l.flight.engine.writer.apart.crowded(l.delivery.Circuit()) {
+		time.AfterFunc(crowdedWait, func() { l.ended(relay.Outcome{Class: relay.ClassParked}) })
+		return
+	}
 	l.flight.engine.config.Dispatcher.Dispatch(l.delivery, l.flight.due, l.ended)
 }
 

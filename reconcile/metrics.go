@@ -18,6 +18,9 @@ type Metrics struct {
 	shards   prometheus.Gauge
 	removed  prometheus.Counter
 	sweeping prometheus.Counter
+	// by operation
+	isolated    *prometheus.CounterVec
+	quarantined *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics of the package; a nil registerer keeps them unseen.
@@ -35,7 +38,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "relay_reconcile_outcomes_total", Help: "Delivery outcomes written, by status.",
 		}, []string{"status"}),
 		acks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "relay_reconcile_acknowledgements_total", Help: "Acknowledgements by consumers, by result; only handled and failed ones have an effect.",
+			Name: "relay_reconcile_acknowledgements_total", Help: "Acknowledgements by consumers, by result; only handled and failed ones have an effect. What is locked is answered 503.",
 		}, []string{"result"}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "relay_reconcile_delivery_latency_seconds", Help: "Time from when a message was due to its acceptance at the first attempt.",
@@ -47,11 +50,22 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		removed:  counter("relay_reconcile_removed_messages_total", "Messages removed because their retention was over."),
 		sweeping: counter("relay_reconcile_sweep_seconds_total", "Time that the statements of sweeps took, in all groups together."),
 	}
+	m.isolated = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "relay_reconcile_isolated_failures_total", Help: "Failures of what was tried for one row alone, by operation.",
+	}, []string{"operation"})
+	m.quarantined = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "relay_reconcile_quarantined_rows", Help: "Rows that cannot be read, changed or removed at present, by operation; nothing else waits for them.",
+	}, []string{"operation"})
+	for _, op := range operations {
+		m.isolated.WithLabelValues(string(op))
+		m.quarantined.WithLabelValues(string(op))
+	}
+	m.acks.WithLabelValues("locked")
 	for _, result := range relay.AckResults {
 		m.acks.WithLabelValues(string(result))
 	}
 	if r != nil {
-		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping)
+		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined)
 	}
 	return m
 }

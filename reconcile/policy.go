@@ -43,6 +43,7 @@ const unknownAfter = time.Second
 // state is what a delivery had behind it before an attempt.
 type state struct {
 	taking         bool // the message was pending
+	again          bool // it had ended before
 	status         relay.DeliveryStatus
 	attempts       int
 	handleAttempts int
@@ -59,7 +60,7 @@ func (p Policy) overdue(s state, now time.Time) bool {
 func unchanged(d *relay.Delivery, s state) sql.Change {
 	return sql.Change{
 		Delivery: sql.DeliveryID{Message: d.Message.ID, Subscription: d.Subscriber.Name, Instance: d.Instance},
-		Shard:    d.Message.Shard, Target: d.Subscriber.Target.Raw, Circuit: d.Circuit(), Taking: s.taking,
+		Shard:    d.Message.Shard, Target: d.Subscriber.Target.Raw, Circuit: d.Circuit(), Taking: s.taking, Again: s.again,
 		Attempts: s.attempts, HandleAttempts: s.handleAttempts, NextAttempt: -1,
 		Ackable: d.Subscriber.AckByConsumer || s.accepted,
 	}

@@ -200,14 +200,11 @@ func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql
 	if len(entries) == 0 {
 		return nil
 	}
-	ids := make([]relay.ID, len(entries))
-	for i, en := range entries {
-		ids[i] = en.id.Message
-	}
-	rows, err := e.config.Store.ReadMessages(ctx, ids, *limits)
+	all := entries
+	entries, rows, err := e.readMessageRows(ctx, all, *limits)
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.leave(entries...)
+		e.leave(all...)
 		return nil
 	}
 	if err := e.upTo(ctx, newest(rows)); err != nil {
@@ -234,34 +231,25 @@ func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sq
 	if len(entries) == 0 {
 		return nil
 	}
-	ids := make([]sql.DeliveryID, len(entries))
-	for i, en := range entries {
-		ids[i] = en.id
-	}
-	rows, err := e.config.Store.ReadDeliveries(ctx, ids, limits)
+	all := entries
+	entries, rows, err := e.readDeliveryRows(ctx, all, limits)
 	for i := 0; err == nil && i < len(rows); i++ {
 		err = e.upTo(ctx, rows[i].Version) // a replay may be for a subscription made a moment ago
 	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.leave(entries...)
+		e.leave(all...)
 		return nil
 	}
-	var ended []sql.DeliveryID
-	var lines []sql.Line
 	for i := range rows {
 		if f := e.judge(entries[i], &rows[i].MessageRow); f != nil {
 			f.resume(e.config.Router, &rows[i])
 			flights = append(flights, f)
 		}
 		if v := rows[i].Verdict; v == sql.Unseen || v == sql.Ended {
-			ended = append(ended, ids[i])
-			lines = append(lines, sql.Line{Subscription: ids[i].Subscription, Instance: ids[i].Instance, Key: entries[i].key})
+			id := entries[i].id
+			e.orphans.add(id, sql.Line{Subscription: id.Subscription, Instance: id.Instance, Key: entries[i].key})
 		}
-	}
-	if len(ended) > 0 {
-		e.trouble.note("end orphaned deliveries", ignoreEnd(ctx, e.config.Store.EndOrphans(ctx, ended)))
-		e.waker.add(lines...) // what waited behind them may go
 	}
 	return flights
 }

@@ -37,6 +37,7 @@ func (w *writer) dropStale(own *ownership, items []*written) []*written {
 			rest = append(rest, item)
 			continue
 		}
+		w.apart.settled(item, false)
 		w.engine.registry.leave(item.entry)
 		item.after()
 		dropped++

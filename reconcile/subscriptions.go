@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"time"
+
+	"relay"
 )
 
 // lookAtSubscriptions is how often the subscriptions' version is asked for, besides coming
@@ -90,7 +92,9 @@ func (e *Engine) reroute(ctx context.Context) error {
 	if len(routed) == 0 {
 		return nil
 	}
-	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed)
+	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed, func(ids []relay.ID, change func([]relay.ID) error) error {
+		return e.eachAlone(ctx, takeUpAgain, "", ids, change)
+	})
 	if err == nil && n > 0 {
 		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)
 		e.sweepAll()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -32,6 +33,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 		e.trouble.note("remove old messages", ignoreEnd(ctx, e.Retain(ctx)))
 		e.trouble.note("remove old jobs", ignoreEnd(ctx, e.RetainJobs(ctx)))
 		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.giveUpAll(ctx)))
+		e.trouble.note("remove old reports", ignoreEnd(ctx, e.config.Store.TidyQuarantine(ctx)))
 		n, bytes := e.registry.size()
 		e.config.Metrics.inFlight.Set(float64(n))
 		e.config.Metrics.bytes.Set(float64(bytes))
@@ -67,18 +69,57 @@ func (e *Engine) Retain(ctx context.Context) error {
 	if e.config.Retention == 0 {
 		return nil
 	}
-	if err := e.config.Store.Finish(ctx, tidyBatch); err != nil {
+	if err := e.stampEnds(ctx); err != nil {
 		return err
 	}
 	var from time.Time
-	for until := time.Now().Add(tidyEvery); ; {
-		n, last, err := e.config.Store.Retain(ctx, e.config.Retention, from, tidyBatch)
-		e.config.Metrics.removed.Add(float64(n))
-		if err != nil || n < tidyBatch || time.Now().After(until) {
+	var left []relay.ID // that ended then and stay
+	for until := time.Now().Add(tidyEvery); time.Now().Before(until); {
+		found, err := e.config.Store.FindKept(ctx, e.config.Retention, from, left, tidyBatch)
+		if err != nil || len(found) == 0 {
 			return err
 		}
-		from = last
+		removed, err := e.removeKept(ctx, found)
+		if err != nil || len(found) < tidyBatch {
+			return err
+		}
+		if last := found[len(found)-1].Ended; !last.Equal(from) {
+			from, left = last, nil
+		}
+		for _, k := range found {
+			if k.Ended.Equal(from) && !removed[k.ID] {
+				left = append(left, k.ID)
+			}
+		}
 	}
+	return nil
+}
+
+// removeKept removes messages, and puts those into quarantine that cannot be removed. It returns those that are gone.
+func (e *Engine) removeKept(ctx context.Context, found []sql.Kept) (removed map[relay.ID]bool, err error) {
+	removed = make(map[relay.ID]bool, len(found))
+	ids := make([]relay.ID, len(found))
+	for i, k := range found {
+		ids[i] = k.ID
+	}
+	err = e.eachAlone(ctx, removeRow, "it is kept beyond its retention", ids, func(some []relay.ID) error {
+		gone, err := e.config.Store.RemoveMessages(ctx, some)
+		for _, id := range gone {
+			removed[id] = true
+		}
+		e.config.Metrics.removed.Add(float64(len(gone)))
+		return err
+	})
+	return removed, err
+}
+
+// stampEnds notes the end of messages that somebody ended by hand without a time.
+func (e *Engine) stampEnds(ctx context.Context) error {
+	ids, err := e.config.Store.Unstamped(ctx, e.quarantine.waiting(stampFinished), tidyBatch)
+	if err != nil {
+		return err
+	}
+	return e.eachAlone(ctx, stampFinished, "", ids, func(some []relay.ID) error { return e.config.Store.Stamp(ctx, some) })
 }
 
 // RetainJobs removes the jobs whose retention is over, with their results.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -245,12 +246,23 @@ func (e *Engine) freeLines(ctx context.Context, lines []sql.Line) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	n, err := e.config.Store.FreeLines(ctx, lines, ahead(lines))
-	if n > 0 {
-		e.due.now()
-		e.waker.later(lines...) // there may be more
-	}
-	return err
+	lines = slices.DeleteFunc(lines, func(l sql.Line) bool { return e.quarantine.waits(ofLine(l)) })
+	return inHalves(ctx, lines, func(some []sql.Line) error {
+		n, err := e.config.Store.FreeLines(ctx, some, ahead(lines))
+		if n > 0 {
+			e.due.now()
+			e.waker.later(some...) // there may be more
+		}
+		return err
+	}, func(l sql.Line, why error) {
+		wait, _ := e.isolate(ofLine(l), why)
+		time.AfterFunc(wait, func() { e.waker.add(l) })
+	})
+}
+
+// ofLine is a line in quarantine whose deliveries cannot be made due.
+func ofLine(l sql.Line) subject {
+	return subject{operation: freeLine, id: sql.DeliveryID{Subscription: l.Subscription, Instance: l.Instance}, key: l.Key}
 }
 
 // leave leaves entries to the table that were to be read. A message is found by a sweep, but a

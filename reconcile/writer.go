@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -24,8 +25,15 @@ const (
 	writeGatherBusy = 8 * time.Millisecond
 	// writers is how many statements run at once: one is built while another commits.
 	writers = 2
-	// lockedAgain is when an outcome is written again whose row somebody else held.
+	// lockedAgain is when an outcome is written again whose row somebody else held. Each time
+	// after doubles it, up to lockedMost.
 	lockedAgain = 100 * time.Millisecond
+	lockedMost  = time.Second
+	// lockedSeen is how long a row is held before people are told.
+	lockedSeen = time.Second
+	// mostLosses is how often the connection may be lost over the same outcomes, although the
+	// database can be written to, before they are taken for the reason.
+	mostLosses = 3
 )
 
 // written is one flight's outcomes.
@@ -33,8 +41,14 @@ type written struct {
 	entry   *entry
 	changes []sql.Change
 	after   func()       // called when the outcomes are written, or will not be
+	of      subject      // its name in the quarantine
+	circuit string       // the destination that it is about. Empty: it is about none
 	reduced int          // how often something was taken from it that the database refused
 	whole   []sql.Change // the changes with their deliveries, while it is tried without
+	tries   int          // how often it could not be written although it stood alone
+	// locked is how often its row was held by somebody else, lockedSince since when.
+	locked      int
+	lockedSince time.Time
 }
 
 // writer collects outcomes and writes them in batches. An entry stays registered until its
@@ -51,30 +65,32 @@ type writer struct {
 	queue   []*written
 	pending int // put and not settled yet, whether queued, being written, or waiting for a lock
 	healthy chan struct{}
-	// refused outcomes since one of them was logged, and when that was.
-	refused     int
-	saidRefused time.Time
+	// apart writes what must not be written together with the rest.
+	apart *apart
 }
 
 func newWriter(e *Engine) *writer {
 	healthy := make(chan struct{})
 	close(healthy)
-	return &writer{engine: e, ready: make(chan struct{}, 1), idle: make(chan struct{}, 1), gathering: make(chan struct{}, 1), healthy: healthy}
+	w := &writer{engine: e, ready: make(chan struct{}, 1), idle: make(chan struct{}, 1), gathering: make(chan struct{}, 1), healthy: healthy}
+	w.apart = newApart(w)
+	return w
 }
 
 // put queues one flight's outcomes.
 func (w *writer) put(en *entry, changes []sql.Change, after func()) {
+	item := &written{entry: en, changes: changes, after: after, of: subject{operation: writeOutcome, id: changes[0].Delivery}, circuit: changes[0].Circuit}
+	suspect := w.apart.suspects(changes)
 	w.mu.Lock()
 	w.pending++
-	w.queue = append(w.queue, &written{entry: en, changes: changes, after: after})
+	if !suspect {
+		w.queue = append(w.queue, item)
+	}
 	w.mu.Unlock()
-	poke(w.ready)
-}
-
-func (w *writer) again(items []*written) {
-	w.mu.Lock()
-	w.queue = append(w.queue, items...)
-	w.mu.Unlock()
+	if suspect {
+		w.apart.put(item)
+		return
+	}
 	poke(w.ready)
 }
 
@@ -108,6 +124,7 @@ func (w *writer) start(ctx context.Context, group *sync.WaitGroup) {
 	for range writers {
 		group.Go(func() { w.run(ctx) })
 	}
+	w.apart.start(ctx, group)
 }
 
 func (w *writer) run(ctx context.Context) {
@@ -196,62 +213,101 @@ func (w *writer) report(err error) {
 	w.engine.trouble.note("write outcomes", err)
 }
 
-// write writes one batch: messages taken up in one statement, deliveries of open ones in
-// another, and those that are spread over their instances in a third. What failed altogether
-// is tried again until ctx ends; what the database refuses is set apart from the rest.
+// write writes one batch. What the database refuses, for whatever row of it, is written apart from the rest.
 func (w *writer) write(ctx context.Context, batch []*written) {
-	var taken, open, spread []*written
-	for _, item := range batch {
-		switch c := &item.changes[0]; {
-		case c.Taking:
-			taken = append(taken, item)
-		case c.Spread != nil:
-			spread = append(spread, item)
-		default:
-			open = append(open, item)
+	for _, g := range groupsOf(batch) {
+		items, ids, err := w.try(ctx, w.engine.config.Store, g)
+		switch {
+		case err == nil:
+			w.settle(ctx, items, ids)
+		case ctx.Err() == nil:
+			w.apart.add(group{items, g.write}, err)
 		}
 	}
-	store := w.engine.config.Store
-	w.writeWith(ctx, taken, store.WriteTaken)
-	w.writeWith(ctx, open, store.WriteOpen)
-	w.writeWith(ctx, spread, store.WriteSpread)
 }
 
-type writeFunc func(context.Context, sql.Lease, []sql.Change) ([]relay.ID, error)
+// writeFunc is a method of a store that writes changes of one kind.
+type writeFunc func(*sql.Store, context.Context, sql.Lease, []sql.Change) ([]relay.ID, error)
 
-func (w *writer) writeWith(ctx context.Context, items []*written, write writeFunc) {
-	if len(items) == 0 {
-		return
+// group is outcomes that one statement can write.
+type group struct {
+	items []*written
+	write writeFunc
+}
+
+// groupsOf divides outcomes: messages taken up are written in one statement, deliveries of open ones in
+// another, and those that are spread over their instances in a third.
+func groupsOf(batch []*written) (groups []group) {
+	taken, open, spread := group{write: (*sql.Store).WriteTaken}, group{write: (*sql.Store).WriteOpen}, group{write: (*sql.Store).WriteSpread}
+	for _, item := range batch {
+		of := &open
+		switch c := &item.changes[0]; {
+		case c.Taking:
+			of = &taken
+		case c.Spread != nil:
+			of = &spread
+		}
+		of.items = append(of.items, item)
 	}
+	for _, g := range []group{taken, open, spread} {
+		if len(g.items) > 0 {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
+// try writes outcomes, again and again as long as nothing at all can be written. It returns those that are not stale
+// with the messages that were written, or an error that is due to one of them, or to the end of ctx.
+func (w *writer) try(ctx context.Context, store *sql.Store, g group) (items []*written, ids []relay.ID, err error) {
+	items = g.items
+	losses := 0
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		own := w.engine.lease.Load()
 		if items = w.dropStale(own, items); len(items) == 0 {
-			return
-		}
-		changes := make([]sql.Change, 0, len(items))
-		for _, item := range items {
-			changes = append(changes, item.changes...)
+			return nil, nil, nil
 		}
 		crash.At(crash.BeforeWrite)
-		ids, err := write(ctx, own.lease, changes)
+		ids, err := g.write(store, ctx, own.lease, changesOf(items))
 		if err == nil {
 			crash.At(crash.AfterWrite)
 			w.report(nil)
-			w.settle(ctx, items, ids)
-			return
+			return items, ids, nil
 		}
 		if ctx.Err() != nil {
-			return
+			return items, nil, err
 		}
-		if why := refusal(err); why != nil {
-			w.split(ctx, items, why, write)
-			return
+		if !errors.Is(err, sql.ErrFenced) {
+			general := w.general(ctx, err)
+			if general == nil && sql.LostConnection(err) {
+				losses++
+			}
+			if general == nil && (!sql.LostConnection(err) || losses == mostLosses) {
+				return items, nil, err
+			}
+			w.report(err)
 		}
-		w.report(err)
 		if !pause(ctx, wait, nil) {
-			return
+			return items, nil, ctx.Err()
 		}
 	}
+}
+
+// general returns why nothing at all can be written, if that is why a statement failed. Nil: it failed because of
+// what it was to write.
+func (w *writer) general(ctx context.Context, err error) error {
+	if sql.AboutTheServer(err) && !sql.LostConnection(err) {
+		return err
+	}
+	return w.engine.config.Store.ProbeWriting(ctx)
+}
+
+func changesOf(items []*written) []sql.Change {
+	changes := make([]sql.Change, 0, len(items))
+	for _, item := range items {
+		changes = append(changes, item.changes...)
+	}
+	return changes
 }
 
 // settle unregisters what was written and decides what to do with the rest.
@@ -259,6 +315,9 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 	hit := make(map[relay.ID]bool, len(ids))
 	for _, id := range ids {
 		hit[id] = true
+	}
+	if len(ids) > 0 {
+		w.apart.wroteSome()
 	}
 	done := make([]*entry, 0, len(items))
 	var missed []*written
@@ -269,6 +328,7 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 		}
 		done = append(done, item.entry)
 		w.announce(item.changes)
+		w.apart.settled(item, true)
 	}
 	crash.At(crash.BeforeUnregister)
 	w.engine.registry.remove(done...)
@@ -325,27 +385,24 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 		unfinished[id] = true
 	}
 	own := w.engine.lease.Load()
-	var later []*written
-	var forgotten []*written
 	for _, item := range missed {
-		id := item.changes[0].Delivery.Message
-		if unfinished[id] && own.leased(item.entry.shard) {
-			w.engine.registry.hold(item.entry)
-			later = append(later, item)
+		there := unfinished[item.changes[0].Delivery.Message]
+		if there && own.leased(item.entry.shard) {
+			w.apart.held(item)
 			continue
 		}
-		if unfinished[id] {
-			w.engine.registry.leave(item.entry)
-		} else {
-			w.engine.registry.remove(item.entry)
-		}
-		forgotten = append(forgotten, item)
+		w.forget(item, there)
 	}
-	for _, item := range forgotten {
-		item.after()
+}
+
+// forget unregisters a flight whose outcome is not to be written. Its row is left to a sweep if it is still there.
+func (w *writer) forget(item *written, there bool) {
+	w.apart.settled(item, false)
+	if there {
+		w.engine.registry.leave(item.entry)
+	} else {
+		w.engine.registry.remove(item.entry)
 	}
-	w.settled(len(forgotten))
-	if len(later) > 0 {
-		time.AfterFunc(lockedAgain, func() { w.again(later) })
-	}
+	item.after()
+	w.settled(1)
 }

@@ -27,11 +27,12 @@ const ackSubscriber = `substring(sha256(convert_to(d.subscription, 'UTF8') || '\
 // The message is locked by a statement of its own: the next one sees what a relay wrote that
 // had it before, and who writes an outcome after this transaction sees the acknowledgement.
 const (
-	// Whoever holds the message for long does not hold up the other acknowledgements, nor
-	// take the connections that the rest of the relay needs.
-	ackPatience = `set local lock_timeout = '200ms'`
-
-	lockAcked = `select status::text, shard from relay.outbox where id = $1 for update`
+	// Whoever holds the message does not hold up the other acknowledgements: it is not waited for.
+	lockAcked = `
+	select o.status, o.shard from (select from relay.outbox where id = $1 limit 1) there
+	left join lateral (
+		select x.status::text, x.shard from relay.outbox x where x.id = $1 for update skip locked
+	) o on true`
 
 	readAcked = `
 	select coalesce(d.status::text, ''), coalesce(d.acked_attempt, 0), a.message_id is not null,
@@ -63,24 +64,28 @@ type acked struct {
 	before   int // and the attempt that it is about
 }
 
+// ErrHeld says that another session has locked the message.
+var ErrHeld = errors.New("another session has locked the message")
+
 // RecordAck stores what a consumer said, for the owner of the message's shard to apply, and
-// says what becomes of it. The word is durable when it returns without an error. If somebody
-// holds the message for longer than a moment that is an error, and the word has to come again.
+// says what becomes of it. The word is durable when it returns without an error. It returns
+// ErrHeld at once if somebody holds the message, and the word has to come again.
 func (s *Store) RecordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack) (result relay.AckResult, err error) {
-	err = s.inTx(ctx, "store an acknowledgement", func(tx pgx.Tx) error {
+	err = inTxOf(ctx, s.acks, "store an acknowledgement", func(tx pgx.Tx) error {
 		var at acked
-		var shard int16
-		lock := &pgx.Batch{}
-		lock.Queue(ackPatience)
-		lock.Queue(lockAcked, [16]byte(subject.Message)).QueryRow(func(row pgx.Row) error { return row.Scan(&at.message, &shard) })
-		err := tx.SendBatch(ctx, lock).Close()
-		if errors.Is(err, pgx.ErrNoRows) {
+		var status *relay.MessageStatus
+		var shard *int16
+		err := tx.QueryRow(ctx, lockAcked, [16]byte(subject.Message)).Scan(&status, &shard)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
 			result = relay.AckUnknown
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case status == nil:
+			return ErrHeld
 		}
+		at.message = *status
 		err = tx.QueryRow(ctx, readAcked, [16]byte(subject.Message), subject.Subscriber[:]).
 			Scan(&at.delivery, &at.attempt, &at.stored, &at.handled, &at.retry, &at.before)
 		if err != nil {
@@ -89,7 +94,7 @@ func (s *Store) RecordAck(ctx context.Context, subject relay.AckSubject, ack rel
 		if result = at.judge(subject, ack); result != relay.AckHandled && result != relay.AckFailed {
 			return nil
 		}
-		_, err = tx.Exec(ctx, storeAck, [16]byte(subject.Message), subject.Subscriber[:], shard, subject.Attempt, ack.Handled, ack.Retry, ack.Error)
+		_, err = tx.Exec(ctx, storeAck, [16]byte(subject.Message), subject.Subscriber[:], *shard, subject.Attempt, ack.Handled, ack.Retry, ack.Error)
 		return err
 	})
 	return result, err
@@ -197,7 +202,7 @@ where a.message_id = w.id and a.subscriber = w.subscriber and a.received_at = w.
 // DropAcks removes acknowledgements that are moot.
 func (s *Store) DropAcks(ctx context.Context, acks []AckRow) error {
 	ids, subscribers, received := splitAcks(acks)
-	if _, err := s.pool.Exec(ctx, dropAcks, ids, subscribers, received); err != nil {
+	if _, err := s.changes.Exec(ctx, dropAcks, ids, subscribers, received); err != nil {
 		return fmt.Errorf("remove acknowledgements: %w", err)
 	}
 	return nil

@@ -14,9 +14,19 @@ func denial(err error) error {
 	case !errors.As(err, &pg):
 		return err
 	case NotMigrated(err):
-		return fmt.Errorf("the tables of the schema relay are not there: run relay migrate (SQLSTATE %s)", pg.Code)
+		return denied{fmt.Sprintf("the tables of the schema relay are not there: run relay migrate (SQLSTATE %s)", pg.Code), err}
 	case pg.Code == "42501":
-		return fmt.Errorf("this role may not: use the relay's own role (SQLSTATE %s)", pg.Code)
+		return denied{fmt.Sprintf("this role may not: use the relay's own role (SQLSTATE %s)", pg.Code), err}
 	}
 	return err
 }
+
+// denied is an error in other words.
+type denied struct {
+	words string
+	err   error
+}
+
+func (d denied) Error() string { return d.words }
+
+func (d denied) Unwrap() error { return d.err }

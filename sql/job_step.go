@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"relay"
 )
@@ -25,11 +26,13 @@ type JobStep struct {
 	Locked  int          // of them, those that somebody else holds: they are tried again
 	Pending []relay.Ring // messages that are pending again
 	Ended   bool         // the job runs no more
+	Refused error        // why PostgreSQL refused to change the only message of the batch; nil: it did not
 }
 
+// The lease is only read here. It is locked at the end (fence), so that no lease row waits for what the messages wait for.
 const lockJob = `
 select j.id from (
-	select shard from relay.lease where shard = $1 and owner = $2 and epoch = $3 for share
+	select shard from relay.lease where shard = $1 and owner = $2 and epoch = $3 limit 1
 ) l
 cross join lateral (
 	select id from relay.job where id = $4 and status = 'running' and last_id is not distinct from $5 and searched = $6
@@ -63,19 +66,35 @@ where job_id = $1 and result = 'locked' and tries < $3 order by message_id limit
 // StepJob does the next batch of a job, at most most messages: it changes them, notes their
 // results and the progress in one transaction, so that a crash leaves all or nothing. It does
 // nothing if the lease does not own JobShard any more, or if the job was stopped or has got
-// on since it was read. A job that cannot go on is failed.
+// on since it was read. A job that cannot go on is failed. If PostgreSQL refuses to change a single message, that is
+// its result; if it refuses several, that is an error, and the caller should ask for fewer.
 func (s *Store) StepJob(ctx context.Context, lease Lease, job Job, most int) (JobStep, error) {
 	ids, after, searched, err := s.nextOfJob(ctx, job, most)
 	if err != nil {
 		return JobStep{}, err
 	}
-	var step JobStep
-	err = s.inTx(ctx, "run job "+job.ID.String(), func(tx pgx.Tx) error {
-		step = JobStep{}
-		// The lease is not to be held up by a row that somebody's session keeps.
-		if _, err := tx.Exec(ctx, "set local lock_timeout = '500ms'"); err != nil {
-			return err
+	step, err := s.stepJob(ctx, lease, job, func(tx pgx.Tx, step *JobStep) error {
+		if len(ids) == 1 {
+			if _, err := tx.Exec(ctx, fmt.Sprintf("set local statement_timeout = %d", lastChangeLimit.Milliseconds())); err != nil {
+				return err
+			}
 		}
+		return job.step(ctx, tx, step, ids, after, searched, job.action())
+	})
+	if err == nil || len(ids) != 1 || AboutTheServer(err) || errors.Is(err, ErrFenced) {
+		return step, err
+	}
+	why := err
+	return s.stepJob(ctx, lease, job, func(tx pgx.Tx, step *JobStep) error {
+		step.Refused = why
+		return job.step(ctx, tx, step, ids, after, searched, refusedWith(why))
+	})
+}
+
+// stepJob makes a step of a job in a transaction, if the lease owns JobShard to its end.
+func (s *Store) stepJob(ctx context.Context, lease Lease, job Job, make func(pgx.Tx, *JobStep) error) (step JobStep, err error) {
+	err = inTxOf(ctx, s.changes, "run job "+job.ID.String(), func(tx pgx.Tx) error {
+		step = JobStep{}
 		var id [16]byte
 		err := tx.QueryRow(ctx, lockJob, JobShard, [16]byte(lease.Owner), lease.Epochs[JobShard], [16]byte(job.ID), idOrNil(job.after), job.searched).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -85,12 +104,30 @@ func (s *Store) StepJob(ctx context.Context, lease Lease, job Job, most int) (Jo
 			return err
 		}
 		step.Moved = true
-		return job.step(ctx, tx, &step, ids, after, searched)
+		if err := make(tx, &step); err != nil {
+			return err
+		}
+		return holdFence(ctx, tx, lease, []Change{{Shard: JobShard}})
 	})
 	if err != nil {
 		return JobStep{}, err
 	}
 	return step, nil
+}
+
+// refusedWith is an action that changes nothing and notes why PostgreSQL refuses it.
+func refusedWith(why error) action {
+	effect := EffectRefused + Effect(": "+Refusal(why))
+	var pg *pgconn.PgError
+	if errors.As(why, &pg) && pg.Code == stateLocked {
+		effect = EffectLocked
+	}
+	return func(_ context.Context, _ pgx.Tx, held *heldMessages) error {
+		for id := range held.status {
+			held.note(effect, id)
+		}
+		return nil
+	}
 }
 
 // nextOfJob finds the next messages of a job, and what it has looked at then.
@@ -112,12 +149,12 @@ func (s *Store) nextOfJob(ctx context.Context, job Job, most int) (ids []relay.I
 }
 
 // step changes messages of a job that is locked.
-func (j Job) step(ctx context.Context, tx pgx.Tx, step *JobStep, ids []relay.ID, after relay.ID, searched bool) error {
+func (j Job) step(ctx context.Context, tx pgx.Tx, step *JobStep, ids []relay.ID, after relay.ID, searched bool, act action) error {
 	if gone, err := j.failIfGone(ctx, tx); err != nil || gone {
 		step.Ended = gone
 		return err
 	}
-	effects, pending, err := j.action().on(ctx, tx, ids)
+	effects, pending, err := act.on(ctx, tx, ids)
 	if err != nil {
 		return err
 	}

@@ -266,7 +266,7 @@ where d.message_id = f.message_id and d.subscription = f.subscription and d.inst
 // each, and returns how many they were.
 func (s *Store) FreeLines(ctx context.Context, lines []Line, most int) (n int64, err error) {
 	subscriptions, instances, keys := splitLines(lines)
-	tag, err := s.pool.Exec(ctx, freeLines, subscriptions, instances, keys, most)
+	tag, err := s.changes.Exec(ctx, freeLines, subscriptions, instances, keys, most)
 	if err != nil {
 		return 0, fmt.Errorf("free what waits for its key: %w", err)
 	}

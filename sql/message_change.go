@@ -26,6 +26,7 @@ const (
 	EffectChanged          Effect = "has changed"       // it has ended otherwise than was asked for
 	EffectNoDelivery       Effect = "no delivery"       // the subscriber has none of it that could be changed
 	EffectLocked           Effect = "locked"            // another session holds its row; a second try may succeed
+	EffectRefused          Effect = "refused"           // PostgreSQL refuses to change it; a job's result says why after a colon
 )
 
 // Succeeded reports whether the message, or the head of a key, is now as the person wanted it.

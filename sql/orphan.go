@@ -33,7 +33,7 @@ where not n.gone and (d.message_id, d.subscription, d.instance) = (n.message_id,
 // Left as they are they would be due for ever. Those that somebody has locked stay as they are.
 func (s *Store) EndOrphans(ctx context.Context, ids []DeliveryID) error {
 	messages, subscriptions, instances := splitDeliveryIDs(ids)
-	if _, err := s.pool.Exec(ctx, endOrphans, messages, subscriptions, instances); err != nil {
+	if _, err := s.changes.Exec(ctx, endOrphans, messages, subscriptions, instances); err != nil {
 		return fmt.Errorf("end orphaned deliveries: %w", err)
 	}
 	return nil

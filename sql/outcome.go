@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,6 +43,9 @@ type Change struct {
 	// Taking says that the message was pending: its row is taken up by this change, together
 	// with the changes of all its other deliveries. Otherwise the message was open.
 	Taking bool
+	// Again says that a message that was pending had ended before, so that deliveries of it
+	// stand in the table.
+	Again bool
 	// MessageStatus and Outstanding are the message's new state, meant for
 	// Taking alone: who takes up knows every delivery. A rejected message has no delivery:
 	// its change has an empty Delivery.Subscription.
@@ -88,7 +92,8 @@ const changeRows = `unnest(
 // The lease rows are locked FOR SHARE: a takeover has to wait for this statement or this
 // statement finds the lease gone. A join that merely reads them is no fence. Messages are
 // locked SKIP LOCKED, so that one held by somebody's session does not stall the others,
-// nor a takeover.
+// nor a takeover. Where a transaction has several statements, the first reads the leases and
+// the last locks them (fence): whatever the others wait for, no lease row waits with them.
 const ownShards = `own as materialized (
 	select l.shard from unnest($2::smallint[], $3::bigint[]) as e(shard, epoch)
 	cross join lateral (
@@ -97,13 +102,22 @@ const ownShards = `own as materialized (
 	) l
 )`
 
+// seenShards is ownShards without the lock.
+const seenShards = `own as materialized (
+	select l.shard from unnest($2::smallint[], $3::bigint[]) as e(shard, epoch)
+	cross join lateral (
+		select shard from relay.lease x where x.shard = e.shard and x.owner = $1 and x.epoch = e.epoch limit 1
+	) l
+)`
+
 // A message that was taken up before and set back by hand may go elsewhere now. Its former
 // deliveries then count for nothing: one that is dead must not make the message dead again.
 // Its deliveries have no key if it stands outside the order of it; one that waits for its key
 // has been judged otherwise, and keeps it. Of the errors of several deliveries the message
 // has that of a dead one.
-const takeUp = `
-with ` + ownShards + `,
+func takeUpWith(own string) string {
+	return `
+with ` + own + `,
 locked as materialized (
 	select w.*, o.key, o.seq, o.shard, o.due_at, o.again,
 		case when o.back and w.reason is distinct from 'key_blocked' then ` + standsOutside + ` else false end as outside
@@ -159,12 +173,18 @@ former as (
 		and (d.subscription, d.instance) not in (select k.subscription, k.instance from locked k where k.id = d.message_id)
 )
 select id from locked`
+}
+
+var (
+	takeUp       = takeUpWith(ownShards)
+	takeUpLocked = takeUpWith(seenShards) // of messages that a statement before has locked
+)
 
 // The messages are locked by a statement of their own: what two subscribers of one message
 // wrote at the same moment is then seen by the second one's snapshot, which decides how the
 // message ends. One whose delivery is held by somebody's session is left for later, too.
 const lockOpen = `
-with ` + ownShards + `,
+with ` + seenShards + `,
 asked as materialized (
 	select w.* from unnest($4::uuid[], $5::text[], $6::text[]) as w(id, subscription, instance)
 ),
@@ -249,7 +269,7 @@ attempt as (
 			and a.attempt = l.attempt and a.started_at = l.started_at
 	)
 ),` + countDown + `
--- The lease is checked by lockOpen; a statement has to name each of its parameters.
+-- The lease is checked by lockOpen and fence; a statement has to name each of its parameters.
 select $1::uuid, $2::smallint[], $3::bigint[]`
 
 // WriteTaken writes the changes of messages that were pending, all deliveries of each, in
@@ -257,10 +277,10 @@ select $1::uuid, $2::smallint[], $3::bigint[]`
 // somebody, gone, no longer pending, or no longer this relay's. The changes of one message
 // stand next to each other.
 func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
-	if fansOut(changes) || anyAckable(changes) {
+	if s.apart || fansOut(changes) || anyAckable(changes) || anyAgain(changes) {
 		return s.writeTakenLocked(ctx, lease, changes)
 	}
-	rows, err := s.pool.Query(ctx, takeUp, arguments(lease, changes)...)
+	rows, err := s.writing.Query(ctx, takeUp, arguments(lease, changes)...)
 	return collectIDs("take up messages", rows, err)
 }
 
@@ -273,6 +293,11 @@ func fansOut(changes []Change) bool {
 		}
 	}
 	return false
+}
+
+// anyAgain reports whether a message was taken up before: its deliveries may be locked by a session.
+func anyAgain(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool { return c.Again })
 }
 
 // WriteOpen writes the changes of deliveries of open messages, counts down what is
@@ -296,8 +321,7 @@ func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) ([
 // writeLocked locks the open messages of the changes, as far as they can be had, and has
 // their changes written.
 func (s *Store) writeLocked(ctx context.Context, operation string, lease Lease, changes []Change, write func(pgx.Tx, []Change) error) (written []relay.ID, err error) {
-	err = s.inTx(ctx, operation, func(tx pgx.Tx) error {
-		shards, epochs := lease.of(changes)
+	err = s.inWriting(ctx, operation, lease, changes, func(tx pgx.Tx, shards []int16, epochs []int64) ([]relay.ID, error) {
 		ids := make([]DeliveryID, len(changes))
 		for i := range changes {
 			ids[i] = changes[i].Delivery
@@ -305,9 +329,9 @@ func (s *Store) writeLocked(ctx context.Context, operation string, lease Lease, 
 		messages, subscriptions, instances := splitDeliveryIDs(ids)
 		rows, err := tx.Query(ctx, lockOpen, [16]byte(lease.Owner), shards, epochs, messages, subscriptions, instances)
 		if written, err = collectIDs("lock messages", rows, err); err != nil || len(written) == 0 {
-			return err
+			return written, err
 		}
-		return write(tx, only(changes, written))
+		return written, write(tx, only(changes, written))
 	})
 	return written, err
 }

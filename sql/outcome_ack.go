@@ -12,14 +12,32 @@ import (
 // The messages are locked by a statement of their own then, after which nobody can add a
 // word, and the next one sees those that were said.
 const (
+	//
+	// One that was taken up before has deliveries in the table: if a session holds one of
+	// them, the message is left for later, too.
 	lockPending = `
-	with ` + ownShards + `
-	select o.id from (select distinct unnest($4::uuid[]) as id) w
-	cross join lateral (
-		select x.id from relay.outbox x
-		where x.id = w.id and x.status = 'pending' and x.shard = any (array(select shard from own))
-		for update skip locked
-	) o`
+	with ` + seenShards + `,
+	locked as materialized (
+		select o.id from (select distinct unnest($4::uuid[]) as id) w
+		cross join lateral (
+			select x.id from relay.outbox x
+			where x.id = w.id and x.status = 'pending' and x.shard = any (array(select shard from own))
+			for update skip locked
+		) o
+	),
+	held as materialized (
+		select l.id from locked l
+		cross join lateral (
+			select y.subscription, y.instance from relay.delivery y where y.message_id = l.id offset 0
+		) d
+		left join lateral (
+			select true as ours from relay.delivery y
+			where y.message_id = l.id and y.subscription = d.subscription and y.instance = d.instance
+			for update skip locked
+		) f on true
+		where f.ours is null
+	)
+	select id from locked where id not in (select id from held)`
 
 	// What the change itself applies goes, and so does that the work succeeded, which
 	// outweighs whatever became of the attempt.
@@ -46,26 +64,25 @@ func anyAckable(changes []Change) bool {
 // writeTakenLocked is WriteTaken for messages that have several deliveries, or of which
 // consumers may have acknowledged some: a statement of its own locks the messages.
 func (s *Store) writeTakenLocked(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
-	err = s.inTx(ctx, "take up messages", func(tx pgx.Tx) error {
+	err = s.inWriting(ctx, "take up messages", lease, changes, func(tx pgx.Tx, shards []int16, epochs []int64) ([]relay.ID, error) {
 		ids := make([]relay.ID, len(changes))
 		for i := range changes {
 			ids[i] = changes[i].Delivery.Message
 		}
-		shards, epochs := lease.of(changes)
 		rows, err := tx.Query(ctx, lockPending, [16]byte(lease.Owner), shards, epochs, uuids(ids))
 		locked, err := collectIDs("lock messages", rows, err)
 		if err != nil || len(locked) == 0 {
-			return err
+			return nil, err
 		}
-		changes = only(changes, locked)
+		changes := only(changes, locked)
 		if anyAckable(changes) {
 			if changes, err = applyAcks(ctx, tx, changes); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		rows, err = tx.Query(ctx, takeUp, arguments(lease, changes)...)
+		rows, err = tx.Query(ctx, takeUpLocked, arguments(lease, changes)...)
 		written, err = collectIDs("take up messages", rows, err)
-		return err
+		return written, err
 	})
 	return written, err
 }

@@ -42,7 +42,7 @@ func (h hotStatement) indexes() []string {
 		return []string{"delivery_parked_direct "}
 	case overdueDeliveries:
 		return []string{"delivery_overdue"}
-	case unroutedTopics, reroute:
+	case unroutedTopics, findRerouted:
 		return []string{"outbox_unfinished"}
 	}
 	return nil
@@ -94,6 +94,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"read messages", readMessages, []any{uuids(ids), int64(1000), int64(100000)}},
 		{"read deliveries", readDeliveries, []any{messages, subscriptions, instances, int64(1000), int64(100000)}},
 		{"take up", takeUp, arguments(lease, taken)},
+		{"take up locked", takeUpLocked, arguments(lease, taken)},
 		{"lock open", lockOpen, []any{[16]byte(lease.Owner), shards, epochs, messages, subscriptions, instances}},
 		{"write open", writeOpen, arguments(lease, open)},
 		{"spread", spreadDeliveries, arguments(lease, open)},
@@ -111,9 +112,14 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"parked of rows", parkedDirectDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"overdue", overdueDeliveries, []any{all, int64(0), 500}},
 		{"unrouted topics", unroutedTopics, []any{"why"}},
-		{"reroute", reroute, []any{"why", []string{"t"}, [16]byte{}, rerouteBatch, all}},
-		{"retain", retain, []any{int64(0), time.Unix(0, 0), 500}},
-		{"note the end", stampEnd, []any{500}},
+		{"find rerouted", findRerouted, []any{"why", []string{"t"}, [16]byte{}, rerouteBatch, all}},
+		{"reroute", reroute, []any{"why", uuids(ids)}},
+		{"find kept", findKept, []any{int64(0), time.Unix(0, 0), uuids(ids[:2]), 500}},
+		{"remove messages", removeMessages, []any{uuids(ids)}},
+		{"find unstamped", findUnstamped, []any{uuids(ids[:2]), 500}},
+		{"note the end", stampEnd, []any{uuids(ids)}},
+		{"tell a message", tellMessage, []any{[16]byte(ids[0]), "why"}},
+		{"tell a delivery", tellDelivery, []any{[16]byte(ids[0]), "direct", "x", "why"}},
 		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},
 		{"parked circuits", parkedCircuits, nil},
 		{"parked circuits of rows", parkedDirectCircuits, []any{"", 1024}},

@@ -33,26 +33,44 @@ func (s *Store) UnroutedTopics(ctx context.Context, reason string) ([]string, er
 // rerouteBatch is the most messages that one statement makes pending again.
 const rerouteBatch = 1000
 
-const reroute = `
-with found as materialized (
+const (
+	findRerouted = `
 	select id from relay.outbox
 	where status = 'rejected' and destination is null and last_error = $1 and topic = any ($2) and id > $3
 		and finished_at > statement_timestamp() - interval '24 hours' and shard = any ($5)
-	order by id limit $4 for update skip locked
-), changed as (
-	update relay.outbox o set status = 'pending', last_error = null from found f where o.id = f.id
+	order by id limit $4`
+
+	reroute = `
+	with found as materialized (
+		select o.id from unnest($2::uuid[]) as w(id)
+		cross join lateral (
+			select x.id from relay.outbox x
+			where x.id = w.id and x.status = 'rejected' and x.last_error = $1 for update skip locked
+		) o
+	), changed as (
+		update relay.outbox o set status = 'pending', last_error = null from found f where o.id = f.id
+	)
+	select id from found`
 )
-select id from found`
 
 // Reroute makes the messages of the shards with these topics pending again that
-// UnroutedTopics is about, and returns how many. One that somebody has locked is left as it is.
-func (s *Store) Reroute(ctx context.Context, shards []int16, reason string, topics []string) (n int, err error) {
+// UnroutedTopics is about, and returns how many. One that somebody has locked is left as it is. Each batch is
+// changed by each, which is given what changes some of them.
+func (s *Store) Reroute(ctx context.Context, shards []int16, reason string, topics []string, each func(ids []relay.ID, change func([]relay.ID) error) error) (n int, err error) {
 	var last relay.ID
+	change := func(ids []relay.ID) error {
+		rows, err := s.changes.Query(ctx, reroute, reason, uuids(ids))
+		changed, err := collectIDs("take up rejected messages", rows, err)
+		n += len(changed)
+		return err
+	}
 	for {
-		rows, err := s.pool.Query(ctx, reroute, reason, topics, [16]byte(last), rerouteBatch, shards)
-		ids, err := collectIDs("take up rejected messages", rows, err)
-		n += len(ids)
-		if err != nil || len(ids) < rerouteBatch {
+		rows, err := s.pool.Query(ctx, findRerouted, reason, topics, [16]byte(last), rerouteBatch, shards)
+		ids, err := collectIDs("find rejected messages", rows, err)
+		if err != nil || len(ids) == 0 {
+			return n, err
+		}
+		if err := each(ids, change); err != nil || len(ids) < rerouteBatch {
 			return n, err
 		}
 		last = ids[len(ids)-1]

@@ -8,6 +8,9 @@ import (
 	"relay"
 )
 
+// atOnce changes a batch as a whole.
+func atOnce(ids []relay.ID, change func([]relay.ID) error) error { return change(ids) }
+
 // One locked row kept all others from being taken up.
 func TestRerouteGoesOnWhereARowIsLocked(t *testing.T) {
 	t.Parallel()
@@ -25,7 +28,7 @@ func TestRerouteGoesOnWhereARowIsLocked(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "select 1 from relay.outbox limit 1 for update"); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Reroute(t.Context(), shardsOf(own(t, s)), "why", []string{"t"}); err != nil || n != 2499 {
+	if n, err := s.Reroute(t.Context(), shardsOf(own(t, s)), "why", []string{"t"}, atOnce); err != nil || n != 2499 {
 		t.Fatalf("%d messages are taken up, want all but the locked one: %v", n, err)
 	}
 }
@@ -56,10 +59,10 @@ func TestARejectionIsYoungForADay(t *testing.T) {
 	if topics, err := s.UnroutedTopics(t.Context(), "why"); err != nil || !slices.Equal(topics, []string{"young"}) {
 		t.Errorf("topics %q: %v", topics, err)
 	}
-	if n, err := s.Reroute(t.Context(), []int16{relay.ShardOf(id, "") ^ 1}, "why", []string{"young", "old"}); err != nil || n != 0 {
+	if n, err := s.Reroute(t.Context(), []int16{relay.ShardOf(id, "") ^ 1}, "why", []string{"young", "old"}, atOnce); err != nil || n != 0 {
 		t.Errorf("%d messages of others' shards are taken up: %v", n, err)
 	}
-	if n, err := s.Reroute(t.Context(), shardsOf(lease), "why", []string{"young", "old"}); err != nil || n != 1 {
+	if n, err := s.Reroute(t.Context(), shardsOf(lease), "why", []string{"young", "old"}, atOnce); err != nil || n != 1 {
 		t.Errorf("%d messages are taken up, want 1: %v", n, err)
 	}
 	if status, _ := messageStatus(t, admin, id); status != "pending" {

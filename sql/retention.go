@@ -4,16 +4,49 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"relay"
 )
 
 // The walk along the index begins at a time: entries of removed messages stay in the index
 // until a vacuum, and one that is kept waiting by a snapshot would leave them to every batch.
-const retain = `
+const findKept = `
+select id, finished_at from relay.outbox
+where status in ('done', 'cancelled')
+	and finished_at >= $2 and finished_at < statement_timestamp() - $1 * interval '1 microsecond' and id <> all ($3)
+order by finished_at limit $4`
+
+// Kept is a message whose retention is over.
+type Kept struct {
+	ID    relay.ID
+	Ended time.Time
+}
+
+// FindKept finds at most limit messages that ended well, or were cancelled, longer than age
+// ago and not before a time, which may be zero, the longest ended first. Those to be passed over are named.
+func (s *Store) FindKept(ctx context.Context, age time.Duration, from time.Time, not []relay.ID, limit int) ([]Kept, error) {
+	rows, err := s.pool.Query(ctx, findKept, age.Microseconds(), from, uuids(not), limit)
+	if err != nil {
+		return nil, fmt.Errorf("find old messages: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k Kept, err error) {
+		err = row.Scan((*[16]byte)(&k.ID), &k.Ended)
+		return k, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find old messages: %w", err)
+	}
+	return found, nil
+}
+
+const removeMessages = `
 with old as materialized (
-	select id, finished_at from relay.outbox
-	where status in ('done', 'cancelled')
-		and finished_at >= $2 and finished_at < statement_timestamp() - $1 * interval '1 microsecond'
-	order by finished_at limit $3 for update skip locked
+	select o.id from unnest($1::uuid[]) as w(id)
+	cross join lateral (
+		select x.id from relay.outbox x where x.id = w.id and x.status in ('done', 'cancelled') for update skip locked
+	) o
 ), attempts as (
 	delete from relay.attempt where message_id = any (array(select id from old))
 ), deliveries as (
@@ -21,32 +54,41 @@ with old as materialized (
 ), messages as (
 	delete from relay.outbox where id = any (array(select id from old))
 )
-select count(*), coalesce(max(finished_at), $2) from old`
+select id from old`
 
-// Retain removes at most limit messages that ended well, or were cancelled, longer than age
-// ago and not before a time, which may be zero, with their deliveries and attempts. It
-// returns how many it removed and when the last of them had ended.
-func (s *Store) Retain(ctx context.Context, age time.Duration, from time.Time, limit int) (removed int, last time.Time, err error) {
-	err = s.pool.QueryRow(ctx, retain, age.Microseconds(), from, limit).Scan(&removed, &last)
-	if err != nil {
-		return 0, from, fmt.Errorf("remove old messages: %w", err)
-	}
-	return removed, last, nil
+// RemoveMessages removes those of the messages that are done or cancelled, with their
+// deliveries and attempts, and returns them. One that somebody has locked is left.
+func (s *Store) RemoveMessages(ctx context.Context, ids []relay.ID) ([]relay.ID, error) {
+	rows, err := s.changes.Query(ctx, removeMessages, uuids(ids))
+	return collectIDs("remove old messages", rows, err)
 }
 
-const stampEnd = `
-update relay.outbox o set finished_at = clock_timestamp()
-from (
-	select id from relay.outbox
-	where status in ('done', 'cancelled') and finished_at is null
-	limit $1 for update skip locked
-) f
-where o.id = f.id`
+const (
+	findUnstamped = `
+	select id from relay.outbox where status in ('done', 'cancelled') and finished_at is null and id <> all ($1) limit $2`
 
-// Finish notes the present as the end of at most limit messages that somebody ended by hand
-// without a time, from which Retain then counts.
-func (s *Store) Finish(ctx context.Context, limit int) error {
-	if _, err := s.pool.Exec(ctx, stampEnd, limit); err != nil {
+	stampEnd = `
+	update relay.outbox o set finished_at = clock_timestamp()
+	from (
+		select x.id from unnest($1::uuid[]) as w(id)
+		cross join lateral (
+			select y.id from relay.outbox y
+			where y.id = w.id and y.status in ('done', 'cancelled') and y.finished_at is null for update skip locked
+		) x
+	) f
+	where o.id = f.id`
+)
+
+// Unstamped finds at most limit messages that somebody ended by hand without a time. Those to be passed over are
+// named.
+func (s *Store) Unstamped(ctx context.Context, not []relay.ID, limit int) ([]relay.ID, error) {
+	rows, err := s.pool.Query(ctx, findUnstamped, uuids(not), limit)
+	return collectIDs("find messages that ended without a time", rows, err)
+}
+
+// Stamp notes the present as the end of messages that ended without a time, from which their retention then counts.
+func (s *Store) Stamp(ctx context.Context, ids []relay.ID) error {
+	if _, err := s.changes.Exec(ctx, stampEnd, uuids(ids)); err != nil {
 		return fmt.Errorf("note the end of messages: %w", err)
 	}
 	return nil

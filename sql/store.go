@@ -20,38 +20,107 @@ const statementTimeout = 30 * time.Second
 // it holds lease rows, and with them up the takeover by another relay.
 const idleTimeout = 2 * time.Second
 
-// Store runs the relay's statements over a pool of connections. Its methods are safe for
+const (
+	// rowPatience is how long a statement that changes rows waits for a lock. The row is tried
+	// again later, and nothing else waits for it.
+	rowPatience = 200 * time.Millisecond
+	// writeLimit bounds a statement that writes a batch of outcomes.
+	writeLimit = 2 * time.Second
+	// changeLimit bounds a statement that changes rows besides outcomes: retention, jobs and the like. A job that
+	// changes a single message has lastChangeLimit.
+	changeLimit     = 2 * time.Second
+	lastChangeLimit = 10 * time.Second
+	// ackLimit bounds a statement that stores an acknowledgement.
+	ackLimit = 2 * time.Second
+)
+
+// Connections of pools that one purpose has for itself.
+const (
+	writeConnections    = 3
+	isolatedConnections = 5
+	changeConnections   = 3
+	leaseConnections    = 2
+	ackConnections      = 3
+)
+
+// Store runs the relay's statements over pools of connections. Its methods are safe for
 // concurrent use and return the driver's error wrapped with the operation.
 type Store struct {
 	pool *pgxpool.Pool
+	// Each of these purposes has connections of its own, so that none waits for another. A
+	// pool connects when it is used first.
+	writing  *pgxpool.Pool // outcomes
+	isolated *pgxpool.Pool // outcomes that are written apart from the others: see Apart
+	changes  *pgxpool.Pool // retention, jobs and the like, whose statements a person's trigger may hold up
+	leases   *pgxpool.Pool
+	acks     *pgxpool.Pool // words of consumers
+	// apart and limit are set in a store that Apart returns.
+	apart bool
+	limit time.Duration
 }
 
 // Open connects to the database of a libpq URL or keyword string with at most
-// connections connections (at least 2), and checks that it answers. The caller closes the store. The error names no password.
+// connections connections (at least 2), and checks that it answers. What a relay alone does,
+// such as writing outcomes, has further connections of its own. The caller closes the store. The error names no password.
 func Open(ctx context.Context, url string, connections int) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("database URL: it is not one that libpq understands (postgres://user:password@host:port/database)")
 	}
-	config.MaxConns = int32(max(connections, 2))
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.ConnConfig.ConnectTimeout = 10 * time.Second
 	config.ConnConfig.DialFunc = patiently(config.ConnConfig.DialFunc, patience)
 	maps.Copy(config.ConnConfig.RuntimeParams, SessionSettings())
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	s, err := openPools(ctx, config, connections)
 	if err != nil {
-		return nil, fmt.Errorf("open pool: %w", err)
+		return nil, err
 	}
-	s := &Store{pool: pool}
 	if err := s.Ping(ctx); err != nil {
-		pool.Close()
+		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// Close closes the pool and waits for the statements under way.
-func (s *Store) Close() { s.pool.Close() }
+// openPools makes the pools, of which none has connected yet.
+func openPools(ctx context.Context, config *pgxpool.Config, connections int) (*Store, error) {
+	s := &Store{}
+	for _, p := range []struct {
+		pool            **pgxpool.Pool
+		connections     int
+		lock, statement time.Duration // zero: as SessionSettings says
+	}{
+		{&s.pool, max(connections, 2), 0, 0},
+		{&s.writing, writeConnections, rowPatience, writeLimit},
+		{&s.isolated, isolatedConnections, rowPatience, writeLimit},
+		{&s.changes, changeConnections, rowPatience, changeLimit},
+		{&s.leases, leaseConnections, 0, 0},
+		{&s.acks, ackConnections, rowPatience, ackLimit},
+	} {
+		own := config.Copy()
+		own.MaxConns = int32(p.connections)
+		if p.lock > 0 {
+			own.ConnConfig.RuntimeParams["lock_timeout"] = fmt.Sprint(p.lock.Milliseconds())
+			own.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(p.statement.Milliseconds())
+		}
+		pool, err := pgxpool.NewWithConfig(ctx, own)
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("open pool: %w", err)
+		}
+		*p.pool = pool
+	}
+	return s, nil
+}
+
+// Close closes the pools and waits for the statements under way.
+func (s *Store) Close() {
+	for _, pool := range []*pgxpool.Pool{s.pool, s.writing, s.isolated, s.changes, s.leases, s.acks} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
+}
 
 // Ping checks that the database answers.
 func (s *Store) Ping(ctx context.Context) error {
@@ -69,7 +138,12 @@ func NotMigrated(err error) bool {
 
 // inTx runs f in one transaction at read committed, and commits if it returns nil.
 func (s *Store) inTx(ctx context.Context, operation string, f func(pgx.Tx) error) error {
-	if err := pgx.BeginFunc(ctx, s.pool, f); err != nil {
+	return inTxOf(ctx, s.pool, operation, f)
+}
+
+// inTxOf is inTx over a pool.
+func inTxOf(ctx context.Context, pool *pgxpool.Pool, operation string, f func(pgx.Tx) error) error {
+	if err := pgx.BeginFunc(ctx, pool, f); err != nil {
 		return fmt.Errorf("%s: %w", operation, err)
 	}
 	return nil

@@ -35,10 +35,10 @@ func openAt(t *testing.T, url string) *Store {
 	return s
 }
 
-// own takes every shard and returns the lease.
-func own(t *testing.T, s *Store) Lease {
+// own takes every shard, for a minute unless a time is given, and returns the lease.
+func own(t *testing.T, s *Store, ttl ...time.Duration) Lease {
 	t.Helper()
-	lease, _, err := s.Renew(t.Context(), Instance{ID: relay.NewID(), Name: "test"}, time.Minute, true)
+	lease, _, err := s.Renew(t.Context(), Instance{ID: relay.NewID(), Name: "test"}, append(ttl, time.Minute)[0], true, new(Watch))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestWritesAndRenewalsDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)
 	admin, me := db.Admin(t), Instance{ID: relay.NewID(), Name: "test"}
-	lease, _, err := s.Renew(t.Context(), me, time.Minute, true)
+	lease, _, err := s.Renew(t.Context(), me, time.Minute, true, new(Watch))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestWritesAndRenewalsDoNotDeadlock(t *testing.T) {
 	var group sync.WaitGroup
 	group.Go(func() {
 		for range 300 {
-			if _, _, err := s.Renew(t.Context(), me, time.Minute, true); err != nil {
+			if _, _, err := s.Renew(t.Context(), me, time.Minute, true, new(Watch)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -327,7 +327,7 @@ func TestAZombieWritesNothing(t *testing.T) {
 	s, db := open(t)
 	admin, zombie := db.Admin(t), own(t, s)
 	id := insert(t, admin, "topic", "'t'")
-	if _, err := admin.Exec(t.Context(), "update relay.lease set expires_at = '-infinity'"); err != nil {
+	if _, err := admin.Exec(t.Context(), "update relay.lease set owner = null"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := admin.Exec(t.Context(), "update relay.instance set seen_at = '-infinity'"); err != nil {
@@ -348,17 +348,17 @@ func TestRelaysShareTheShardsEvenly(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
 	first, second := Instance{ID: relay.NewID()}, Instance{ID: relay.NewID()}
-	if _, _, err := s.Renew(t.Context(), first, time.Minute, true); err != nil {
+	if _, _, err := s.Renew(t.Context(), first, time.Minute, true, new(Watch)); err != nil {
 		t.Fatal(err)
 	}
-	lease, fleet, err := s.Renew(t.Context(), second, time.Minute, true)
+	lease, fleet, err := s.Renew(t.Context(), second, time.Minute, true, new(Watch))
 	if err != nil || fleet.Relays != 2 || len(lease.Epochs) != 0 {
 		t.Fatalf("%d relays, %d shards: %v", fleet.Relays, len(lease.Epochs), err)
 	}
 	if err := s.Release(t.Context(), first.ID); err != nil {
 		t.Fatal(err)
 	}
-	lease, fleet, err = s.Renew(t.Context(), second, time.Minute, true)
+	lease, fleet, err = s.Renew(t.Context(), second, time.Minute, true, new(Watch))
 	if err != nil || fleet.Relays != 1 || len(lease.Epochs) != relay.Shards {
 		t.Fatalf("%d relays, %d shards: %v", fleet.Relays, len(lease.Epochs), err)
 	}
@@ -369,21 +369,21 @@ func TestARelayThatStopsKeepsItsLeasesAndIsNotCounted(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
 	first, second := Instance{ID: relay.NewID()}, Instance{ID: relay.NewID()}
-	if _, _, err := s.Renew(t.Context(), first, time.Minute, true); err != nil {
+	if _, _, err := s.Renew(t.Context(), first, time.Minute, true, new(Watch)); err != nil {
 		t.Fatal(err)
 	}
-	lease, _, err := s.Renew(t.Context(), first, time.Minute, false)
+	lease, _, err := s.Renew(t.Context(), first, time.Minute, false, new(Watch))
 	if err != nil || len(lease.Epochs) != relay.Shards {
 		t.Fatalf("the one that stops has %d shards: %v", len(lease.Epochs), err)
 	}
 	if err := s.GiveUp(t.Context(), first.ID, shardsOf(lease)[1:]); err != nil {
 		t.Fatal(err)
 	}
-	lease, fleet, err := s.Renew(t.Context(), second, time.Minute, true)
+	lease, fleet, err := s.Renew(t.Context(), second, time.Minute, true, new(Watch))
 	if err != nil || fleet.Relays != 1 || len(lease.Epochs) != relay.Shards-1 {
 		t.Fatalf("the other is one of %d and has %d shards: %v", fleet.Relays, len(lease.Epochs), err)
 	}
-	if lease, _, err = s.Renew(t.Context(), first, time.Minute, false); err != nil || len(lease.Epochs) != 1 {
+	if lease, _, err = s.Renew(t.Context(), first, time.Minute, false, new(Watch)); err != nil || len(lease.Epochs) != 1 {
 		t.Fatalf("the one that stops has %d shards: %v", len(lease.Epochs), err)
 	}
 }
@@ -402,9 +402,15 @@ func TestRetentionRemovesOnlyWhatEndedWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	insert(t, admin, "topic, status, finished_at", "'t', 'done', now()")
-	n, _, err := s.Retain(t.Context(), 24*time.Hour, time.Time{}, 100)
-	if err != nil || n != 1 {
-		t.Fatalf("removed %d: %v", n, err)
+	kept, err := s.FindKept(t.Context(), 24*time.Hour, time.Time{}, nil, 100)
+	if err != nil || len(kept) != 1 || kept[0].ID != done {
+		t.Fatalf("found %v: %v", kept, err)
+	}
+	if kept, err := s.FindKept(t.Context(), 24*time.Hour, time.Time{}, []relay.ID{done}, 100); err != nil || len(kept) != 0 {
+		t.Fatalf("found %v although it is to be passed over: %v", kept, err)
+	}
+	if gone, err := s.RemoveMessages(t.Context(), []relay.ID{done}); err != nil || !slices.Equal(gone, []relay.ID{done}) {
+		t.Fatalf("removed %v: %v", gone, err)
 	}
 	var messages, deliveries, attempts int
 	err = admin.QueryRow(t.Context(), `select (select count(*) from relay.outbox), (select count(*) from relay.delivery),

@@ -67,7 +67,7 @@ func TestAnOutcomeThatTheDatabaseRefusesHoldsUpNoOther(t *testing.T) {
 	if n := len(s.receiver.requests(later)); n != 2 {
 		t.Errorf("%d attempts were made, want 2", n)
 	}
-	if n := strings.Count(s.relay.log.String(), "refuses an outcome"); n < 1 || n > 3 {
+	if n := strings.Count(s.relay.log.String(), "a row is refused"); n < 1 || n > 3 {
 		t.Errorf("it is said %d times", n)
 	}
 	if strings.Contains(s.relay.log.String(), "write outcomes") {

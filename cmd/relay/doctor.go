@@ -157,6 +157,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 		d.checkTrigger(ctx, examiner, server, relays > 0)
 		d.checkMessages(ctx, examiner)
 		d.checkDeliveries(ctx, examiner)
+		d.checkQuarantine(ctx, examiner)
 		d.checkSubscriptions(ctx, examiner)
 		d.checkAcknowledgements(ctx, examiner)
 	}

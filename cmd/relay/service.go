@@ -82,7 +82,7 @@ func (s *service) wireDestinations() (err error) {
 		return err
 	}
 	dispatch := notify.DispatcherConfig{
-		HTTP: s.http, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
+		HTTP: uncrowded{s.http, s}, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
 		Retry: s.policy().Interval, Allowed: s.mayAttempt,
 		Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	}
@@ -94,7 +94,7 @@ func (s *service) wireDestinations() (err error) {
 		if err != nil {
 			return fmt.Errorf("RELAY_AMQP_URL: %w", err)
 		}
-		dispatch.AMQP = s.amqp
+		dispatch.AMQP = uncrowded{s.amqp, s}
 	}
 	s.dispatcher = notify.NewDispatcher(dispatch)
 	return nil
@@ -102,6 +102,20 @@ func (s *service) wireDestinations() (err error) {
 
 // mayAttempt is what destinations ask just before they send: see Engine.MayAttempt.
 func (s *service) mayAttempt(shard int16) bool { return s.engine.MayAttempt(shard) }
+
+// uncrowded is a destination to which nothing is sent while the outcomes of what was sent before cannot be written.
+type uncrowded struct {
+	notify.Destination
+	service *service
+}
+
+// Deliver implements notify.Destination.
+func (u uncrowded) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
+	if u.service.engine.Crowded(d.Circuit()) {
+		return relay.Outcome{Class: relay.ClassParked}
+	}
+	return u.Destination.Deliver(ctx, d)
+}
 
 func (s *service) policy() reconcile.Policy {
 	return reconcile.Policy{

@@ -1,0 +1,390 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"relay/sql"
+)
+
+const (
+	// apartWriters is how many statements write apart from the rest at once, and aloneWriters how many of those
+	// write an outcome that could not be written before although it stood alone.
+	apartWriters = 2
+	aloneWriters = 2
+	// groupLimit bounds a statement that writes several outcomes apart. One that stands alone has aloneLimit at
+	// first, twice as long each time after, and aloneMost at most.
+	groupLimit = time.Second
+	aloneLimit = time.Second
+	aloneMost  = 30 * time.Second
+	// suspectFor is how long the outcomes of a destination are written apart after one could not be written.
+	suspectFor = time.Minute
+	// crowdedShare is the part of the registry that unwritten outcomes of one destination may fill, crowdedMost
+	// that of all destinations together.
+	crowdedShare = 16
+	crowdedMost  = 2
+	// stalledCount outcomes of a destination that cannot be written are too many as well if none was written for
+	// stalledAfter, or none of any destination for stalledAll.
+	stalledCount = 16
+	stalledAfter = time.Second
+	stalledAll   = 2 * time.Second
+	// crowdedWait is how long a message stays in memory that is not sent because the outcomes before it
+	// cannot be written.
+	crowdedWait = time.Second
+)
+
+// apart writes outcomes that must not share a statement with the rest: those of a batch that the database refused,
+// in halves until the culprit stands alone; those whose rows somebody had locked; and those of destinations with
+// culprits. It has connections of its own. A culprit stays registered, so that nothing is sent again, and is
+// written later, after growing times.
+type apart struct {
+	writer *writer
+	ready  chan struct{} // something is to be written
+	alone  chan struct{} // a culprit is to be written
+	// any says that a destination is suspect, all how many outcomes wait.
+	any atomic.Bool
+	all atomic.Int64
+	// wroteAt is when any outcome was written last, in nanoseconds of Unix time.
+	wroteAt atomic.Int64
+
+	mu       sync.Mutex
+	groups   []group
+	queue    []*written
+	culprits []*written
+	// timers are the outcomes that wait.
+	timers map[*written]*time.Timer
+	// suspect destinations, until when.
+	suspect map[string]time.Time
+	// destinations are those with outcomes that could not be written, counted those outcomes.
+	destinations map[string]*backlogged
+	counted      map[*written]bool
+	hurried      time.Time // when those that wait were last tried before their time
+}
+
+// backlogged is a destination with outcomes that could not be written.
+type backlogged struct {
+	unwritten int
+	since     time.Time // when one was written last, or could not be written first
+}
+
+func newApart(w *writer) *apart {
+	return &apart{
+		writer: w, ready: make(chan struct{}, 1), alone: make(chan struct{}, 1), timers: make(map[*written]*time.Timer),
+		suspect: make(map[string]time.Time), destinations: make(map[string]*backlogged), counted: make(map[*written]bool),
+	}
+}
+
+// start runs the writers until ctx ends.
+func (a *apart) start(ctx context.Context, group *sync.WaitGroup) {
+	for range apartWriters {
+		group.Go(func() { a.run(ctx) })
+	}
+	for range aloneWriters {
+		group.Go(func() { a.runAlone(ctx) })
+	}
+}
+
+// suspects reports whether outcomes are to be written apart because a destination of theirs has culprits.
+func (a *apart) suspects(changes []sql.Change) bool {
+	if !a.any.Load() {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range changes {
+		until, is := a.suspect[changes[i].Circuit]
+		if is && time.Now().Before(until) {
+			return true
+		}
+		if is {
+			delete(a.suspect, changes[i].Circuit)
+		}
+	}
+	a.any.Store(len(a.suspect) > 0)
+	return false
+}
+
+// put queues an outcome to be written with others that are written apart.
+func (a *apart) put(item *written) {
+	a.mu.Lock()
+	delete(a.timers, item)
+	a.queue = append(a.queue, item)
+	a.mu.Unlock()
+	poke(a.ready)
+}
+
+// add queues outcomes that the database has refused together: halves of them, or one that stands alone.
+func (a *apart) add(g group, err error) {
+	a.stalled(err)
+	a.mu.Lock()
+	for _, item := range g.items {
+		a.count(item)
+	}
+	if middle := len(g.items) / 2; middle > 0 {
+		a.groups = append(a.groups, group{g.items[:middle], g.write}, group{g.items[middle:], g.write})
+	} else {
+		a.groups = append(a.groups, g)
+	}
+	a.mu.Unlock()
+	poke(a.ready)
+}
+
+// take returns the next outcomes to be written apart.
+func (a *apart) take() (g group, some bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.groups) == 0 && len(a.queue) > 0 {
+		n := min(writeBatch, len(a.queue))
+		a.groups = groupsOf(a.queue[:n])
+		if a.queue = a.queue[n:]; len(a.queue) == 0 {
+			a.queue = nil
+		}
+	}
+	if len(a.groups) == 0 {
+		return group{}, false
+	}
+	g, a.groups = a.groups[0], a.groups[1:]
+	if len(a.groups) > 0 || len(a.queue) > 0 {
+		poke(a.ready)
+	}
+	return g, true
+}
+
+func (a *apart) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.ready:
+		}
+		if !pause(ctx, writeGather, nil) {
+			return
+		}
+		if g, some := a.take(); some {
+			a.write(ctx, g, groupLimit)
+		}
+	}
+}
+
+// runAlone writes culprits.
+func (a *apart) runAlone(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.alone:
+		}
+		if item := a.takeCulprit(); item != nil {
+			a.write(ctx, groupsOf([]*written{item})[0], min(aloneLimit<<min(item.tries, 8), aloneMost))
+		}
+	}
+}
+
+func (a *apart) takeCulprit() *written {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.culprits) == 0 {
+		return nil
+	}
+	item := a.culprits[0]
+	if a.culprits = a.culprits[1:]; len(a.culprits) > 0 {
+		poke(a.alone)
+	}
+	return item
+}
+
+// write writes some outcomes. If the database refuses them they are divided further.
+func (a *apart) write(ctx context.Context, g group, limit time.Duration) {
+	items, ids, err := a.writer.try(ctx, a.writer.engine.config.Store.Apart(limit), g)
+	switch {
+	case err == nil:
+		a.writer.settle(ctx, items, ids)
+	case ctx.Err() != nil:
+	case len(items) > 1:
+		a.add(group{items, g.write}, err)
+	default:
+		a.stalled(err)
+		a.refused(items[0], err)
+	}
+}
+
+// refused has an outcome that stands alone written with less, if the database refuses what it is; else later.
+func (a *apart) refused(item *written, err error) {
+	e := a.writer.engine
+	if reduce(item, err) {
+		e.sayIsolated(item.of, sql.Refusal(err))
+		a.mu.Lock()
+		a.groups = append(a.groups, groupsOf([]*written{item})...)
+		a.mu.Unlock()
+		poke(a.ready)
+		return
+	}
+	wait, fresh := e.isolate(item.of, err)
+	if e.stopping.Load() {
+		a.writer.forget(item, true) // its row is left to the next owner
+		return
+	}
+	a.mu.Lock()
+	item.tries++
+	if item.circuit != "" {
+		a.suspect[item.circuit] = time.Now().Add(suspectFor)
+		a.any.Store(true)
+	}
+	a.mu.Unlock()
+	a.later(item, wait, func() { a.again(item) })
+	if fresh {
+		a.tell(item, sql.Refusal(err))
+	}
+}
+
+// held has an outcome written later whose row somebody else holds.
+func (a *apart) held(item *written) {
+	if item.locked == 0 {
+		item.lockedSince = time.Now()
+	}
+	wait := min(lockedAgain<<min(item.locked, 8), lockedMost)
+	item.locked++
+	a.later(item, wait, func() { a.put(item) })
+	if time.Since(item.lockedSince) < lockedSeen {
+		return
+	}
+	if _, fresh := a.writer.engine.isolate(item.of, errHeld); fresh {
+		a.tell(item, sql.Refusal(errHeld))
+	}
+}
+
+// tell has people see in the row, as far as that can be written, why its outcome is not there.
+func (a *apart) tell(item *written, why string) {
+	c := &item.changes[0]
+	id := c.Delivery
+	if c.Taking {
+		id = sql.DeliveryID{Message: c.Delivery.Message}
+	}
+	a.writer.engine.tell(id, fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(c), why))
+}
+
+// later has an outcome written after a while. It is counted meanwhile.
+func (a *apart) later(item *written, wait time.Duration, again func()) {
+	a.writer.engine.registry.hold(item.entry)
+	if a.writer.engine.stopping.Load() {
+		wait = min(wait, lockedAgain)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.count(item)
+	a.timers[item] = time.AfterFunc(wait, again)
+}
+
+// again queues a culprit.
+func (a *apart) again(item *written) {
+	a.mu.Lock()
+	delete(a.timers, item)
+	a.culprits = append(a.culprits, item)
+	a.mu.Unlock()
+	poke(a.alone)
+}
+
+// hurry has everything tried at once that waits: the relay stops.
+func (a *apart) hurry() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, timer := range a.timers {
+		if timer.Stop() {
+			timer.Reset(0)
+		}
+	}
+}
+
+// count notes that an outcome could not be written. The caller holds the mutex.
+func (a *apart) count(item *written) {
+	if a.counted[item] {
+		return
+	}
+	a.counted[item] = true
+	a.all.Add(1)
+	at := a.destinations[item.circuit]
+	if at == nil {
+		at = &backlogged{since: time.Now()}
+		a.destinations[item.circuit] = at
+	}
+	at.unwritten++
+}
+
+// settled notes that an outcome is written, or is not to be written any more.
+func (a *apart) settled(item *written, written bool) {
+	if a.all.Load() == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at := a.destinations[item.circuit]
+	if at != nil && written {
+		at.since = time.Now()
+	}
+	if !a.counted[item] {
+		return
+	}
+	delete(a.counted, item)
+	a.all.Add(-1)
+	if at.unwritten--; at.unwritten == 0 {
+		delete(a.destinations, item.circuit)
+	}
+	a.writer.engine.quarantine.ended(item.of)
+	if written && item.tries > 0 {
+		a.hurryOthers(item.circuit)
+	}
+}
+
+// hurryOthers has the culprits of a destination tried before their time, since one of them could be written: what stood in
+// their way may be gone. The caller holds the mutex.
+func (a *apart) hurryOthers(circuit string) {
+	if time.Since(a.hurried) < time.Second {
+		return
+	}
+	a.hurried = time.Now()
+	for item, timer := range a.timers {
+		if item.circuit == circuit && item.tries > 0 && timer.Stop() {
+			timer.Reset(0)
+		}
+	}
+}
+
+// wroteSome notes that some outcomes were written.
+func (a *apart) wroteSome() { a.wroteAt.Store(time.Now().UnixNano()) }
+
+// nothingWritten reports whether no outcome at all was written for some time.
+func (a *apart) nothingWritten() bool {
+	return time.Since(time.Unix(0, a.wroteAt.Load())) > stalledAll
+}
+
+// stalled notes that writing is in trouble as a whole, if many outcomes cannot be written and none is.
+func (a *apart) stalled(err error) {
+	if a.all.Load() >= stalledCount && a.nothingWritten() {
+		a.writer.engine.trouble.note("write outcomes", err)
+	}
+}
+
+// crowded reports whether so many outcomes of a destination cannot be written that nothing more may be sent there.
+func (a *apart) crowded(circuit string) bool {
+	all := a.all.Load()
+	if all == 0 {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, most := a.destinations[circuit], a.writer.engine.config.InFlight
+	switch {
+	case at == nil:
+		return false
+	case at.unwritten >= max(1, most/crowdedShare), all >= int64(max(1, most/crowdedMost)):
+		return true
+	}
+	return at.unwritten >= stalledCount && (time.Since(at.since) > stalledAfter || a.nothingWritten())
+}
+
+// Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be
+// written: each attempt would be one more that a crash repeats.
+func (e *Engine) Crowded(circuit string) bool { return e.writer.apart.crowded(circuit) }
