@@ -37,7 +37,7 @@ func (h hotStatement) indexes() []string {
 	case readKeys, lineHeads:
 		return []string{"outbox_pending_key", "outbox_delayed_key"}
 	case parkedDeliveries, parkedCircuits:
-		return []string{"delivery_parked "}
+		return []string{"delivery_parked_operator "}
 	case parkedDirectDeliveries, parkedDirectCircuits:
 		return []string{"delivery_parked_direct "}
 	case overdueDeliveries:

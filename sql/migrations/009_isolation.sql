@@ -1,5 +1,7 @@
 -- What keeps one row from holding up the others.
 
+-- step: lock relay.lease
+
 -- A relay takes a lease over when its epoch and this counter have not changed for one ttl of
 -- its own clock. A relay of an earlier version changes expires_at alone, which counts as well,
 -- and judges others by expires_at, which is still written.
@@ -9,6 +11,8 @@ alter table relay.lease
 
 comment on column relay.lease.renewals is 'counts the renewals: what does not change for a ttl belongs to a relay that has died';
 comment on column relay.lease.ttl is 'RELAY_LEASE_TTL of the relay that renewed it last';
+
+-- step: transaction
 
 -- Rows that a relay could not read, change or remove, and why. The relay keeps the list for
 -- people: it has its own in memory, and goes by that.

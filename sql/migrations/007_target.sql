@@ -1,6 +1,9 @@
 -- A target, or a delivery's instance, as people may see it: without user, password and query,
 -- of long segments of a path the beginning alone, and nothing at all of what cannot be read.
 -- The same rule in Go is relay.ShownTarget. The body is bound here, whatever path a session has.
+
+-- step: transaction
+
 create or replace function relay.shown_target(target text) returns text
 language sql immutable parallel safe
 return (
