@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net"
 	"path"
 	"strings"
 	"testing"
@@ -132,16 +133,16 @@ func same(t *testing.T, got, want string) {
 // manner is how a migration ends before its time.
 type manner struct {
 	name string
-	kill func(ctx context.Context, db *pgx.Conn, conn *pgx.Conn, cancel func())
+	kill func(ctx context.Context, db *pgx.Conn, pid uint32, wire net.Conn, cancel func())
 }
 
 var manners = []manner{
-	{"terminated", func(ctx context.Context, db *pgx.Conn, conn *pgx.Conn, _ func()) {
-		db.Exec(ctx, "select pg_terminate_backend($1)", conn.PgConn().PID())
+	{"terminated", func(ctx context.Context, db *pgx.Conn, pid uint32, _ net.Conn, _ func()) {
+		db.Exec(ctx, "select pg_terminate_backend($1)", pid)
 	}},
-	{"cancelled", func(_ context.Context, _ *pgx.Conn, _ *pgx.Conn, cancel func()) { cancel() }},
+	{"cancelled", func(_ context.Context, _ *pgx.Conn, _ uint32, _ net.Conn, cancel func()) { cancel() }},
 	// As after kill -9: the server goes on until it misses the program.
-	{"cut off", func(_ context.Context, _ *pgx.Conn, conn *pgx.Conn, _ func()) { conn.PgConn().Conn().Close() }},
+	{"cut off", func(_ context.Context, _ *pgx.Conn, _ uint32, wire net.Conn, _ func()) { wire.Close() }},
 }
 
 // mannersOn is every manner on the oldest and the newest server, and one on those between.
@@ -189,13 +190,14 @@ func killAt(t *testing.T, s *Store, db *harness.DB, q sequence, f migrationFile,
 		if _, err := holder.Exec(ctx, "begin;"+where.hold(q.versionTable, table, f.steps[step].kind)); err != nil {
 			t.Error(err)
 		}
+		pid, wire := conn.PgConn().PID(), conn.PgConn().Conn()
 		go func() {
-			waits := waitsForLock(t, watcher, conn.PgConn().PID(), done)
+			waits := waitsForLock(t, watcher, pid, done)
 			if waits {
-				how.kill(t.Context(), watcher, conn, cancel)
+				how.kill(t.Context(), watcher, pid, wire, cancel)
 			}
-			waited <- waits
 			holder.Exec(t.Context(), "rollback")
+			waited <- waits
 		}()
 	})
 	close(done)
