@@ -132,11 +132,11 @@ func (e *Examiner) Creators(ctx context.Context) ([]Creator, error) {
 	order by 1, 2`
 	rows, err := e.Conn.Query(ctx, statement)
 	if err != nil {
-		return nil, fmt.Errorf("look who may create objects: %w", err)
+		return nil, fmt.Errorf("list the roles that may create objects: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Creator])
 	if err != nil {
-		return nil, fmt.Errorf("look who may create objects: %w", err)
+		return nil, fmt.Errorf("list the roles that may create objects: %w", err)
 	}
 	return list, nil
 }
@@ -158,10 +158,10 @@ func (e *Examiner) Receivers(ctx context.Context) (list []Receiver, limited bool
 	order by 1, 2`
 	rows, err := e.Conn.Query(ctx, statement)
 	if err != nil {
-		return nil, false, fmt.Errorf("list who receives: %w", err)
+		return nil, false, fmt.Errorf("list the roles that receive: %w", err)
 	}
 	if list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Receiver]); err != nil {
-		return nil, false, fmt.Errorf("list who receives: %w", err)
+		return nil, false, fmt.Errorf("list the roles that receive: %w", err)
 	}
 	const obeyed = "select coalesce((select relrowsecurity from pg_class where oid = to_regclass('relay.inbox')), true)"
 	if err := e.Conn.QueryRow(ctx, obeyed).Scan(&limited); err != nil {

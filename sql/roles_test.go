@@ -38,8 +38,8 @@ const (
 	nothing    = ""
 )
 
-// expectations says for each object of the schema what each kind of role may do. Whoever adds
-// an object says it here.
+// expectations says for each object of the schema what each kind of role may do. A new object
+// needs a row here.
 var expectations = map[string][roleKinds]string{
 	"schema relay":       {everything, "USAGE", "USAGE", "USAGE", "USAGE", "USAGE", nothing, nothing},
 	"table relay.outbox": {everything, send, sendAway, nothing, nothing, send, nothing, nothing},

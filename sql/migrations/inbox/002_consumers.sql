@@ -4,18 +4,6 @@
 
 -- step: transaction
 
--- The caller inserts by its own right, which a policy limits.
-create or replace function relay.receive(consumer text, message_id uuid) returns boolean
-language plpgsql volatile security invoker
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  insert into relay.inbox (consumer, message_id) values (receive.consumer, receive.message_id)
-  on conflict do nothing;
-  return found;
-end
-$$;
-
 -- A procedure with a SET clause cannot commit. The path is set again after each commit, which
 -- ends what was set for one transaction.
 create or replace procedure relay.forget_received(older_than interval, batch integer default 1000)
@@ -49,14 +37,28 @@ begin
 end
 $$;
 
--- step: lock relay.inbox
+-- step: transaction
 
--- Roles that could call relay.receive() go on for every consumer. What default privileges
--- gave was not meant.
+-- The caller inserts by its own right, which a policy limits.
+create or replace function relay.receive(consumer text, message_id uuid) returns boolean
+language plpgsql volatile security invoker
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into relay.inbox (consumer, message_id) values (receive.consumer, receive.message_id)
+  on conflict do nothing;
+  return found;
+end
+$$;
+
+-- Roles that could call relay.receive() go on for every consumer, from the moment at which
+-- the function inserts by their right. What default privileges gave was not meant. Consumers
+-- wait for half a second at most while the table is waited for; then the step is tried again.
 do $$
 declare
   granted record;
 begin
+  perform set_config('lock_timeout', '500ms', true);
   alter table relay.inbox enable row level security;
   for granted in
     select x.grantee, case when x.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end as name
