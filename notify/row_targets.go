@@ -70,7 +70,7 @@ func parseRowPattern(element string) (rowPattern, error) {
 	case element == "none":
 		return nil, errors.New("none stands alone")
 	}
-	return nil, errors.New("it begins with none of http://, https:// and amqp:")
+	return nil, errors.New("none of http://, https:// and amqp: stands at its beginning")
 }
 
 // None reports whether rows may name no destination at all.

@@ -172,10 +172,10 @@ func TestParseRowTargetsRefuses(t *testing.T) {
 	for setting, says := range map[string]string{
 		" ":                              "no pattern",
 		"none https://h":                 "pattern 1 of 2: none stands alone",
-		"https://h,hooks":                "pattern 2 of 2: it begins with none of",
+		"https://h,hooks":                "pattern 2 of 2: none of http://",
 		"http":                           "no host",
 		"https:/h/x":                     "none of http://",
-		"ftp://h":                        "it begins with none of",
+		"ftp://h":                        "none of http://",
 		"https://":                       "no host",
 		"https://*.":                     "no host",
 		"https://a.*.example":            "invalid character",
