@@ -161,6 +161,10 @@ type Outcome struct {
 	Gone bool
 	// RetryAfter is the destination's own word on when to come again. Zero: none.
 	RetryAfter time.Duration
+	// Pace says, of a delivery that found no room (ReasonFull), how many attempts per second the
+	// destination makes at present. Zero: that is not known, or something else than their number
+	// is the limit.
+	Pace float64
 	Started    time.Time
 	Duration   time.Duration
 }

@@ -113,9 +113,13 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 		l.circuit.begin()
 		l.mu.Unlock()
 		d.workers.Go(func() { d.work(l, it) })
-	case l.overdue(), d.config.QueueBytes > 0 && l.bytes >= d.config.QueueBytes:
+	case d.config.QueueBytes > 0 && l.bytes >= d.config.QueueBytes:
 		l.mu.Unlock()
 		done(parked(relay.ReasonFull))
+	case l.overdue():
+		full := l.full()
+		l.mu.Unlock()
+		done(full)
 	default:
 		l.push(it)
 		l.mu.Unlock()
@@ -187,11 +191,15 @@ func (d *Dispatcher) Stop(ctx context.Context) {
 // work makes attempts for a lane until its queue is empty.
 func (d *Dispatcher) work(l *lane, it item) {
 	for {
-		outcome := parked(relay.ReasonFull)
-		if l.mayGo(d.base, it.since) {
+		var outcome relay.Outcome
+		tried := l.mayGo(d.base, it.since)
+		if tried {
 			outcome = d.attempt(it.delivery)
 		}
 		l.mu.Lock()
+		if !tried {
+			outcome = l.full()
+		}
 		l.ending++
 		l.mu.Unlock()
 		it.done(outcome)
@@ -357,15 +365,15 @@ func (d *Dispatcher) expire(now time.Time) (more bool) {
 	d.mu.Unlock()
 	for _, l := range lanes {
 		l.mu.Lock()
-		reason := relay.ReasonFull
+		outcome := l.full()
 		if !l.circuit.admits(false, now) {
-			reason = relay.ReasonCircuitOpen
+			outcome = parked(relay.ReasonCircuitOpen)
 		}
 		waited := l.expired(now)
 		more = more || l.queued() > 0
 		l.mu.Unlock()
 		for _, it := range waited {
-			it.done(parked(reason))
+			it.done(outcome)
 		}
 	}
 	return more

@@ -69,6 +69,18 @@ func (l *lane) overdue() bool {
 	return time.Duration(l.queued())*l.took/time.Duration(l.limit) > maxWait
 }
 
+// full is the outcome of an item for which others leave no room. The caller holds the mutex.
+func (l *lane) full() relay.Outcome {
+	out := parked(relay.ReasonFull)
+	if l.took > 0 {
+		out.Pace = float64(l.limit) / l.took.Seconds()
+	}
+	if l.rate != nil {
+		out.Pace = min(out.Pace, float64(l.rate.Limit()))
+	}
+	return out
+}
+
 // room is how many more items would start within about half of maxWait. The caller holds
 // the mutex.
 func (l *lane) room(now time.Time) int {
