@@ -18,6 +18,7 @@ import (
 // requestSeeds are rows and, in the last column, headers of the operator.
 var requestSeeds = []struct{ destination, headers, topic, key, contentType, own string }{
 	{"http://h/p?q=a", `{"x-tenant": "acme"}`, "order.created", "k", "application/json", `{}`},
+	{"http://h/p?q=a HTTP/1.0", `{}`, "t", "k", "a", `{}`},
 	{"http://h/p?q=a HTTP/1.0\r\nx: y\r\n\r\n", `{"x": "a\r\nwebhook-id: forged"}`, "t\r\nx: y", "\r\n", "text/plain\r\nx: y", `{}`},
 	{"HTTPS://user:pass@H.:443/a/%2e%2e/b%0d%0a?%0d%0a=ä", `{"x_a": "größe", "Authorization": "row"}`, "größe", "", "", `{"authorization": "own", "X-A": "1"}`},
 	{"http://[fe80::1%25eth0]:8080/", `{"webhook_id": "forged"}`, "t", "k", "a", `{}`},

@@ -70,7 +70,7 @@ func parseRowPattern(element string) (rowPattern, error) {
 	case element == "none":
 		return nil, errors.New("none stands alone")
 	}
-	return nil, errors.New("it begins with none of http://, https:// and amqp:")
+	return nil, errors.New("none of http://, https:// and amqp: stands at its beginning")
 }
 
 // None reports whether rows may name no destination at all.
@@ -256,11 +256,14 @@ func segmentsOf(path string) []string {
 
 var escapedByte = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
+// maxDecodings is how often a path is decoded to see what it hides.
+const maxDecodings = 4
+
 // isDisguised reports whether a path holds dot segments for a receiver that decodes it more
 // than once, decodes before it looks for slashes, takes a backslash for one, or cuts
-// parameters off (/..;x/).
+// parameters off (/..;x/). One that is encoded again and again counts as such.
 func isDisguised(path string) bool {
-	for {
+	for range maxDecodings {
 		for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
 			if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
 				return true
@@ -275,4 +278,5 @@ func isDisguised(path string) bool {
 		}
 		path = decoded
 	}
+	return true
 }

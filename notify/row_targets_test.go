@@ -2,6 +2,8 @@ package notify
 
 import (
 	"errors"
+	"net/url"
+	"path"
 	"strings"
 	"testing"
 
@@ -49,6 +51,8 @@ func TestRowTargets(t *testing.T) {
 		"https://api.example/hooks/%2e%2e%5cadmin":    false,
 		"https://api.example/hooks/..;x=y/admin":      false,
 		"https://api.example/hooks/%25zz/%252e%252e/": false,
+		"https://api.example/hooks/100%2525":          true,
+		"https://api.example/hooks/%2525252525":       false,
 		"https://api.example/hooks/...":               true,
 		"https://api.example/below":                   false,
 		"https://api.example/below/":                  true,
@@ -168,10 +172,10 @@ func TestParseRowTargetsRefuses(t *testing.T) {
 	for setting, says := range map[string]string{
 		" ":                              "no pattern",
 		"none https://h":                 "pattern 1 of 2: none stands alone",
-		"https://h,hooks":                "pattern 2 of 2: it begins with none of",
+		"https://h,hooks":                "pattern 2 of 2: none of http://",
 		"http":                           "no host",
 		"https:/h/x":                     "none of http://",
-		"ftp://h":                        "it begins with none of",
+		"ftp://h":                        "none of http://",
 		"https://":                       "no host",
 		"https://*.":                     "no host",
 		"https://a.*.example":            "invalid character",
@@ -198,4 +202,37 @@ func TestParseRowTargetsRefuses(t *testing.T) {
 	if r, err := ParseRowTargets(""); r != nil || err != nil || r.None() || r.String() != "" {
 		t.Errorf("nothing: %v, %v", r, err)
 	}
+}
+
+// What a pattern lets through leads to its host and below its path, however often a receiver
+// decodes the path before it resolves it.
+func FuzzRowTargets(f *testing.F) {
+	rows, err := ParseRowTargets("https://api.example/hooks https://*.api.example/hooks")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		"https://api.example/hooks/a", "https://api.example/hooks/../b", "https://api.example/hooks/%252e%252e/b", "https://user@api.example./hooks%2f",
+		"https://a.api.example:443/hooks/..;/x?y", "https://api.example@evil/hooks", "https://api.example/hooks/..%5cx", "HTTPS://API.EXAMPLE/%68ooks//..",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, destination string) {
+		target, err := relay.ParseTarget(destination)
+		if err != nil || rows.check(target, &relay.Message{Topic: "t"}) != nil {
+			return
+		}
+		if host := "." + hostOf(target); !strings.HasSuffix(host, ".api.example") || target.URL.Port() != "" || target.URL.Scheme != "https" {
+			t.Errorf("%q leads to %s", destination, target.URL)
+		}
+		read := target.URL.EscapedPath()
+		for range 6 {
+			if read, err = url.PathUnescape(read); err != nil {
+				return
+			}
+			if clean := path.Clean(strings.ReplaceAll(read, `\`, "/")); clean != "/hooks" && !strings.HasPrefix(clean, "/hooks/") {
+				t.Errorf("%q can be read as %q", destination, read)
+			}
+		}
+	})
 }
