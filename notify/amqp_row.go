@@ -15,7 +15,7 @@ import (
 // and the queues in which relays take acknowledgements.
 var reservedPrefixes = []string{"amq.", ReplyQueue("")}
 
-// namedByRow reports whether the delivery's target stands in the row itself. Whoever may insert
+// namedByRow reports whether the delivery's target stands in the row itself. The author of
 // a row is not the operator: the relay declares nothing for such a target.
 func namedByRow(d *relay.Delivery) bool { return d.Subscriber.Name == relay.SubscriptionDirect }
 
