@@ -40,7 +40,7 @@ func TestAMQPTakesAMessageForKeptByAnExchangeThatKeepsIt(t *testing.T) {
 		t.Errorf("%d messages in the queue, want 5", n)
 	}
 
-	// Whoever may not configure an exchange does not learn its type.
+	// A user that may not configure an exchange does not learn its type.
 	must(t, ch.ExchangeDeclare("foreign", "x-recent-history", true, false, false, false, nil))
 	must(t, rabbit.API(t.Context(), "PUT", "/api/users/restricted", map[string]string{"password": "word", "tags": ""}, nil))
 	must(t, rabbit.API(t.Context(), "PUT", "/api/permissions/%2f/restricted", map[string]string{"configure": "none", "write": ".*", "read": "none"}, nil))

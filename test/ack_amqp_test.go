@@ -91,7 +91,7 @@ func TestRepliesAreTakenFromWhenASubscriptionWantsThem(t *testing.T) {
 	})
 }
 
-// While the broker has an alarm it reads nothing from whoever publishes. What was in the relay's
+// While the broker has an alarm it reads nothing from a connection that publishes. What was in the relay's
 // queue beyond 64 acknowledgements waited for the end of the alarm.
 func TestAcknowledgementsAreTakenWhilePublishersAreBlocked(t *testing.T) {
 	t.Parallel()
