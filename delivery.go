@@ -175,8 +175,12 @@ type Outcome struct {
 	// RetryAfter is the destination's own word on when to come again or, with Lack, the
 	// relay's pause. Zero: none.
 	RetryAfter time.Duration
-	Started    time.Time
-	Duration   time.Duration
+	// Pace says, of a delivery that found no room (ReasonFull), how many attempts per second the
+	// destination makes at present. Zero: that is not known, or something else than their number
+	// is the limit.
+	Pace     float64
+	Started  time.Time
+	Duration time.Duration
 }
 
 // ErrRejected marks a message that cannot be sent at all: no route, a malformed target, a

@@ -129,9 +129,13 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 	case probed != nil:
 		l.mu.Unlock()
 		it.park(probed)
-	case l.overdue(), d.config.QueueBytes > 0 && l.bytes >= d.config.QueueBytes:
+	case d.config.QueueBytes > 0 && l.bytes >= d.config.QueueBytes:
 		l.mu.Unlock()
-		it.park(nil)
+		done(parked(relay.ReasonFull))
+	case l.overdue():
+		full := l.full()
+		l.mu.Unlock()
+		done(full)
 	default:
 		l.push(it)
 		l.mu.Unlock()
@@ -188,14 +192,18 @@ func (d *Dispatcher) Stop(ctx context.Context) {
 // work makes attempts for a lane until its queue is empty.
 func (d *Dispatcher) work(l *lane, it item) {
 	for {
-		outcome := parked(relay.ReasonFull)
-		if l.mayGo(d.base, it.since) {
+		var outcome relay.Outcome
+		tried := l.mayGo(d.base, it.since)
+		if tried {
 			outcome = d.attempt(it.delivery)
 		}
 		if outcome.Reason == relay.ReasonCircuitOpen {
 			outcome.Circuit = d.gates(l, it.target).origin.name
 		}
 		l.mu.Lock()
+		if !tried {
+			outcome = l.full()
+		}
 		l.ending++
 		l.mu.Unlock()
 		it.done(outcome)

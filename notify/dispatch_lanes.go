@@ -137,8 +137,13 @@ func (d *Dispatcher) expire(now time.Time) (more bool) {
 		l.mu.Lock()
 		waited := l.expired(now, func(it item) *circuit { return d.gates(l, it.target).closed(false, now) })
 		more = more || l.queued() > 0
+		full := l.full()
 		l.mu.Unlock()
 		for _, r := range waited {
+			if r.closed == nil {
+				r.item.done(full)
+				continue
+			}
 			r.item.park(r.closed)
 		}
 	}

@@ -60,7 +60,9 @@ type pool struct {
 }
 
 func (p *pool) closeIdle() {
-	p.client.HTTPClient.Transport.(transport).pooled.CloseIdleConnections()
+	t := p.client.HTTPClient.Transport.(transport)
+	t.pooled.CloseIdleConnections()
+	t.direct.CloseIdleConnections()
 }
 
 func newConnections(cfg HTTPConfig) connections {
@@ -124,7 +126,9 @@ func (c *connections) newClient(key poolKey) *retryablehttp.Client {
 	fresh := pooled.Clone()
 	fresh.DisableKeepAlives = true
 	return &retryablehttp.Client{
-		HTTPClient:   &http.Client{Transport: transport{pooled: pooled, fresh: fresh}},
+		HTTPClient: &http.Client{Transport: transport{
+			direct: newDirect(pooled.DialContext, c.cfg.Concurrency), pooled: pooled, fresh: fresh,
+		}},
 		RetryMax:     1,
 		CheckRetry:   mayRetry,
 		Backoff:      func(_, _ time.Duration, _ int, _ *http.Response) time.Duration { return 0 },
@@ -182,6 +186,8 @@ func (c *connections) dialer(key poolKey) func(context.Context, string, string) 
 // net/http takes a connection for idle a moment before it hands the answer over, and another
 // request's answer that has come would be lost.
 type transport struct {
+	// direct makes the exchanges that it takes: those without TLS and with a short body.
+	direct *direct
 	pooled *http.Transport
 	// fresh opens a connection for each request and closes it then. A retry goes there: the
 	// other idle connections are likely to be as dead as the one that failed.
@@ -190,13 +196,25 @@ type transport struct {
 
 // RoundTrip makes one exchange.
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	by := t.pooled
-	if p := progressOf(req.Context()); p != nil && p.again.Load() {
-		by = t.fresh
-	}
-	resp, err := by.RoundTrip(req)
+	resp, err := t.exchange(req)
 	if err == nil {
 		resp.Header.Del("Location")
 	}
 	return resp, err
+}
+
+func (t transport) exchange(req *http.Request) (*http.Response, error) {
+	p := progressOf(req.Context())
+	again := p != nil && p.again.Load()
+	switch {
+	case t.direct.takes(req):
+		if again {
+			req = req.WithContext(req.Context()) // a copy: a RoundTripper leaves the request as it is
+			req.Close = true
+		}
+		return t.direct.RoundTrip(req)
+	case again:
+		return t.fresh.RoundTrip(req)
+	}
+	return t.pooled.RoundTrip(req)
 }

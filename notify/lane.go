@@ -24,13 +24,8 @@ type item struct {
 	probes gates // the circuits of which its attempt is the probe
 }
 
-// park ends the item without an attempt: it waits for a circuit or, if that is nil, for room
-// in its lane.
+// park ends the item without an attempt: it waits for a circuit.
 func (it item) park(closed *circuit) {
-	if closed == nil {
-		it.done(parked(relay.ReasonFull))
-		return
-	}
 	o := parked(relay.ReasonCircuitOpen)
 	if state := closed.now(); state.lacking() && !state.open {
 		o.Reason, o.Error = relay.ReasonNoResources, explainLack(state.lack)
@@ -90,6 +85,18 @@ func (l *lane) pop() item {
 // attempts took lately. The caller holds the mutex.
 func (l *lane) overdue() bool {
 	return time.Duration(l.queued())*l.took/time.Duration(l.limit) > maxWait
+}
+
+// full is the outcome of an item for which others leave no room. The caller holds the mutex.
+func (l *lane) full() relay.Outcome {
+	out := parked(relay.ReasonFull)
+	if l.took > 0 {
+		out.Pace = float64(l.limit) / l.took.Seconds()
+	}
+	if l.rate != nil {
+		out.Pace = min(out.Pace, float64(l.rate.Limit()))
+	}
+	return out
 }
 
 // room is how many more items would start within about half of maxWait if every circuit is

@@ -39,6 +39,10 @@
 // when their circuit has room. Failed ones have a due time and a timer. Pending messages
 // are only those that nobody has looked at yet, which keeps a sweep short.
 //
+// One kind waits in memory instead: a pending message without a key and with a single subscriber,
+// whose destination is well and will get to it within two seconds. The engine keeps the entry, lets
+// go of the row, and reads the row again when the destination has room. A burst is thus written once.
+//
 // # Order by key
 //
 // A line is one key at one subscriber. Of each line only the head is sent; the next follows

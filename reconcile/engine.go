@@ -93,6 +93,7 @@ type Engine struct {
 	writer   *writer
 	due      *alarm
 	backlog  *backlog
+	crowd    *crowd
 	lease    atomic.Pointer[ownership]
 	stopping atomic.Bool
 	others   *forwarder
@@ -123,6 +124,7 @@ func New(config Config) *Engine {
 		registry:  newRegistry(config.InFlight, config.InFlightBytes),
 		due:       newAlarm(),
 		backlog:   newBacklog(),
+		crowd:     newCrowd(),
 		others:    newForwarder(),
 		keyring:   newKeyring(),
 		waker:     newWaker(),
@@ -280,6 +282,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.watchDue(ctx) })
 	intake.Go(func() error { return e.forward(ctx) })
 	intake.Go(func() error { return e.refill(ctx) })
+	intake.Go(func() error { return e.drainCrowd(ctx) })
 	intake.Go(func() error { return e.tidy(ctx) })
 	intake.Go(func() error { return e.runJobs(ctx) })
 	intake.Go(func() error { return e.watchAcks(ctx) })

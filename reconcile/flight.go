@@ -159,6 +159,9 @@ func (f *flight) wake() {
 // note takes one leg's outcome; the last one's sends all of a message to the writer.
 func (f *flight) note(l *leg, o relay.Outcome) {
 	e := f.engine
+	if f.holdBack(l, o) {
+		return
+	}
 	change := e.config.Policy.change(l.delivery, f.state, o)
 	if l.behind {
 		change.Reason = relay.ReasonKeyBlocked

@@ -156,22 +156,27 @@ func (e *Engine) prepare(ctx context.Context, flights []*flight, held []*entry) 
 	for _, en := range held {
 		en.unflushed = false
 	}
+	var legs []*leg
 	for _, f := range flights {
-		for _, l := range f.legs {
-			if l.ordered() {
-				lines = append(lines, l.line)
-			}
-		}
+		legs = append(legs, f.legs...)
 	}
-	return lines, e.pinLines(ctx, lines)
+	return e.pinLines(ctx, legs)
 }
 
-// pinLines pins lines and learns what the table holds of those that are new in memory. If
-// it fails, none is pinned. Whoever finds a line pinned relies on what was learnt, so that
-// only one caller at a time pins and asks.
-func (e *Engine) pinLines(ctx context.Context, lines []sql.Line) error {
+// pinLines pins the lines of legs that have one, and learns what the table holds of those that
+// are new in memory. If it fails, none is pinned. Whoever finds a line pinned relies on what was
+// learnt, so that only one caller at a time pins and asks. Whether a dead message holds its key is
+// judged by the subscription that the leg was routed by: it may have been deleted meanwhile.
+func (e *Engine) pinLines(ctx context.Context, legs []*leg) (lines []sql.Line, err error) {
+	blocking := make(map[sql.Line]bool)
+	for _, l := range legs {
+		if l.ordered() {
+			lines = append(lines, l.line)
+			blocking[l.line] = l.delivery.Subscriber.BlockOnDead
+		}
+	}
 	if len(lines) == 0 {
-		return nil
+		return nil, nil
 	}
 	e.pinning.Lock()
 	defer e.pinning.Unlock()
@@ -179,14 +184,14 @@ func (e *Engine) pinLines(ctx context.Context, lines []sql.Line) error {
 	states, err := e.config.Store.LineStates(ctx, fresh)
 	if err != nil {
 		e.order.unpin(lines)
-		return err
+		return nil, err
 	}
 	for i, state := range states {
-		if state.First > 0 || state.Dead && e.config.Router.BlocksOnDead(fresh[i].Subscription) {
+		if state.First > 0 || state.Dead && blocking[fresh[i]] {
 			e.order.learn(fresh[i], state.First)
 		}
 	}
-	return nil
+	return lines, nil
 }
 
 // readMessages returns the flights of the messages that can be sent, and lowers the budget

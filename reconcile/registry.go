@@ -192,11 +192,22 @@ func (r *registry) adopt(id sql.DeliveryID, message *entry) *entry {
 	return e
 }
 
-// again puts an entry that is still registered back to be read.
-func (r *registry) again(e *entry) {
+// again puts entries that are still registered back to be read.
+func (r *registry) again(entries ...*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.push(e)
+	for _, e := range entries {
+		r.push(e)
+	}
+}
+
+// giveBack returns the bytes of a message that was read and is to be read again later: until
+// then nothing of it is under way.
+func (r *registry) giveBack(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bytes -= e.bytes
+	e.bytes, e.read = 0, false
 }
 
 // reread puts entries that were read, and not handed on, back to be read again.

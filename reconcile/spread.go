@@ -19,29 +19,27 @@ import (
 func (l *leg) spread(instances []string) {
 	f, e := l.flight, l.flight.engine
 	legs := make([]*leg, len(instances))
-	var lines []sql.Line
 	for i, instance := range instances {
 		d := *l.delivery
 		d.Instance, d.Attempt = instance, 1
 		legs[i] = newLeg(f, &d)
-		if l.ordered() {
-			lines = append(lines, legs[i].line)
-		} else {
+		if !l.ordered() {
 			legs[i].line = sql.Line{} // it stands outside the order, as the one it comes from
 		}
 	}
 	if !f.state.taking {
-		l.spreadOpen(legs, lines)
+		l.spreadOpen(legs)
 		return
 	}
-	if err := e.pinLines(context.Background(), lines); err != nil {
+	lines, err := e.pinLines(context.Background(), legs)
+	if err != nil {
 		e.noteRead(context.Background(), err)
 		l.ended(relay.Outcome{Class: relay.ClassParked}) // as if it had not been tried
 		return
 	}
 	defer e.order.unpin(lines)
 	if !f.replace(l, legs) {
-		l.spreadOpen(legs, lines)
+		l.spreadOpen(legs)
 		return
 	}
 	for _, next := range legs {
@@ -69,14 +67,18 @@ func (f *flight) replace(l *leg, legs []*leg) bool {
 
 // spreadOpen writes the instances' deliveries in the place of the one that stands in the
 // table. Without order they are due at once, else they wait for their keys to be woken.
-func (l *leg) spreadOpen(legs []*leg, lines []sql.Line) {
+func (l *leg) spreadOpen(legs []*leg) {
 	e, fresh := l.flight.engine, state{due: l.flight.state.due}
 	outcome := relay.Outcome{Class: relay.ClassParked}
 	if l.ordered() {
 		outcome = parkedBehind()
 	}
 	change := e.config.Policy.change(l.delivery, fresh, outcome)
+	var lines []sql.Line
 	for _, next := range legs {
+		if next.ordered() {
+			lines = append(lines, next.line)
+		}
 		c := e.config.Policy.change(next.delivery, fresh, outcome)
 		if !l.ordered() {
 			c.NextAttempt = 0
