@@ -140,11 +140,11 @@ func (d *Dispatcher) expire(now time.Time) (more bool) {
 		full := l.full()
 		l.mu.Unlock()
 		for _, r := range waited {
-			if r.closed != nil {
-				r.item.park(r.closed)
-			} else {
+			if r.closed == nil {
 				r.item.done(full)
+				continue
 			}
+			r.item.park(r.closed)
 		}
 	}
 	return more

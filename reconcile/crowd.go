@@ -81,7 +81,8 @@ func (f *flight) holdBack(l *leg, o relay.Outcome) bool {
 		return false
 	}
 	e := f.engine
-	if !e.crowd.add(sql.Parked{Circuit: l.delivery.Circuit(), Direct: l.delivery.Direct()}, f.entry, o.Pace, time.Now()) {
+	circuit := sql.Parked{Circuit: l.delivery.Circuit(), Direct: l.delivery.Direct()}
+	if !e.crowd.add(circuit, f.entry, o.Pace, time.Now()) {
 		return false
 	}
 	e.registry.giveBack(f.entry)
