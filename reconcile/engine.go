@@ -93,6 +93,7 @@ type Engine struct {
 	lease    atomic.Pointer[ownership]
 	stopping atomic.Bool
 	others   *forwarder
+	hints    *hints
 	order    *order
 	pinning  sync.Mutex // while lines are pinned and the table is asked about them
 	keyring  *keyring
@@ -121,6 +122,7 @@ func New(config Config) *Engine {
 		due:       newAlarm(),
 		backlog:   newBacklog(),
 		others:    newForwarder(),
+		hints:     newHints(),
 		keyring:   newKeyring(),
 		waker:     newWaker(),
 		acked:     make(chan struct{}, 1),
@@ -199,26 +201,8 @@ func (e *Engine) sweepShortly() {
 	})
 }
 
-// Notified is the engine as a NOTIFY trigger rings it: by ids alone, of rows that are
-// visible but may not be durable yet.
+// Notified is the engine as a LISTEN connection rings it, whose hints reach every relay.
 type Notified struct{ *Engine }
-
-// Ring is Changed.
-func (n Notified) Ring(rings []relay.Ring) { n.Changed(rings) }
-
-// Changed registers rows, or leaves them to the table when the registry is full, and has a
-// look at what is due. It returns at once. Rows of other relays' shards are dropped when they
-// have been read.
-func (e *Engine) Changed(rings []relay.Ring) {
-	entries := make([]entry, len(rings))
-	for i, ring := range rings {
-		entries[i] = messageEntry(ring, true)
-		entries[i].unflushed = true
-	}
-	e.registry.add(entries)
-	e.config.Metrics.rung.Add(float64(len(rings)))
-	e.due.now()
-}
 
 // Missed is Engine.Missed for whoever hears what everybody hears: the other relays need not
 // be told.
@@ -276,6 +260,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.keepLeases(ctx) })
 	intake.Go(func() error { return e.watchDue(ctx) })
 	intake.Go(func() error { return e.forward(ctx) })
+	intake.Go(func() error { return e.followHints(ctx) })
 	intake.Go(func() error { return e.refill(ctx) })
 	intake.Go(func() error { return e.tidy(ctx) })
 	intake.Go(func() error { return e.runJobs(ctx) })

@@ -18,7 +18,18 @@ type Metrics struct {
 	shards   prometheus.Gauge
 	removed  prometheus.Counter
 	sweeping prometheus.Counter
+	hints    *prometheus.CounterVec
 }
+
+// What became of an id that arrived by NOTIFY.
+const (
+	hintPending = "pending"
+	hintOpen    = "open"
+	hintForeign = "foreign" // another relay owns the message
+	hintEnded   = "ended"
+	hintUnknown = "unknown" // no message has it
+	hintDropped = "dropped" // too many were waiting
+)
 
 // NewMetrics registers the metrics of the package; a nil registerer keeps them unseen.
 func NewMetrics(r prometheus.Registerer) *Metrics {
@@ -47,11 +58,17 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		removed:  counter("relay_reconcile_removed_messages_total", "Messages removed because their retention was over."),
 		sweeping: counter("relay_reconcile_sweep_seconds_total", "Time that the statements of sweeps took, in all groups together."),
 	}
+	m.hints = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "relay_reconcile_notified_ids_total", Help: "Ids that arrived by NOTIFY, by what they were found to name. Any role that can connect may send them.",
+	}, []string{"result"})
+	for _, result := range []string{hintPending, hintOpen, hintForeign, hintEnded, hintUnknown, hintDropped} {
+		m.hints.WithLabelValues(result)
+	}
 	for _, result := range relay.AckResults {
 		m.acks.WithLabelValues(string(result))
 	}
 	if r != nil {
-		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping)
+		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.hints)
 	}
 	return m
 }

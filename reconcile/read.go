@@ -319,8 +319,9 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 // that longer, and a standby that is away as long as it is away.
 func (e *Engine) lookAgain(en *entry) {
 	now := time.Now()
-	if late := now.Sub(en.since) > unseenFor; late || !en.rung {
-		if en.rung && en.isMessage() {
+	// What was notified had been visible: the row was deleted.
+	if late := now.Sub(en.since) > unseenFor; late || !en.rung || en.unflushed {
+		if en.rung && !en.unflushed && en.isMessage() {
 			e.unseen.add(en.id.Message, now)
 		}
 		e.leave(en)

@@ -90,6 +90,8 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 	}
 	return []hotStatement{
 		{"read messages", readMessages, []any{uuids(ids), int64(1000), int64(100000)}},
+		{"glance", glance, []any{uuids(ids)}},
+		{"ring others", ringOthers, []any{uuids(ids)}},
 		{"read deliveries", readDeliveries, []any{messages, subscriptions, instances, int64(1000), int64(100000)}},
 		{"take up", takeUp, arguments(lease, taken)},
 		{"lock open", lockOpen, []any{[16]byte(lease.Owner), shards, epochs, messages, subscriptions, instances}},
