@@ -41,7 +41,7 @@ type recorder struct {
 	parts   int // calls of Ring, ended
 	missed  int
 	changed []relay.ID
-	asked   int // for a sweep, by hints
+	asked   int           // for a sweep, by hints
 	block   chan struct{} // if not nil, Ring waits until it is closed
 }
 
