@@ -62,8 +62,8 @@ type Config struct {
 	Stream stream
 	// Ringing reports whether a doorbell works; without one sweeps run every 500 ms.
 	Ringing func() bool
-	// InFlight bounds the registry in messages, InFlightBytes in bytes of their bodies,
-	// MaxPayload one body in bytes.
+	// InFlight bounds the registry in messages, InFlightBytes in bytes of what these hold,
+	// MaxPayload one message.
 	InFlight      int
 	InFlightBytes int64
 	MaxPayload    int64
@@ -299,7 +299,7 @@ type Status struct {
 	Relays    int   // alive on this database, this one included
 	Streaming bool  // one of them hears the stream
 	InFlight  int   // messages and deliveries
-	Bytes     int64 // of their bodies
+	Bytes     int64 // that these hold
 	Trouble   string
 }
 

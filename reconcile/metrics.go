@@ -53,7 +53,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600},
 		}),
 		inFlight: gauge("relay_reconcile_in_flight_messages", "Messages and deliveries in flight."),
-		bytes:    gauge("relay_reconcile_in_flight_bytes", "Bytes of the bodies in flight."),
+		bytes:    gauge("relay_reconcile_in_flight_bytes", "Bytes of the messages in flight: bodies, headers, sources and destinations."),
 		shards:   gauge("relay_reconcile_owned_shards", "Shards that this relay owns."),
 		removed:  counter("relay_reconcile_removed_messages_total", "Messages removed because their retention was over."),
 		sweeping: counter("relay_reconcile_sweep_seconds_total", "Time that the statements of sweeps took, in all groups together."),

@@ -51,7 +51,7 @@ func TestMemoryStaysFlatWhateverPartOfARowIsLarge(t *testing.T) {
 	endpoint := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))
 	t.Cleanup(func() { endpoint.CloseClientConnections(); endpoint.Close() })
 	s := newSystem(t, "RELAY_IN_FLIGHT_BYTES=2MiB", "RELAY_MAX_PAYLOAD=1MiB")
-	const long, many = 10_000, 300
+	const long, many = 6000, 200
 	destination := endpoint.URL + "/?q=" + strings.Repeat("d", 2000)
 	for _, statement := range []string{
 		fmt.Sprintf(`insert into relay.outbox (topic, destination, source, headers)
