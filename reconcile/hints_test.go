@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,13 +47,19 @@ func TestHintsAreBounded(t *testing.T) {
 func TestHintsCauseOneSweepASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHints()
+		var mu sync.Mutex
 		var sweeps []time.Duration
 		begun := time.Now()
 		for range 10_000 {
-			h.sweep(0, func() { sweeps = append(sweeps, time.Since(begun)) })
+			h.sweep(0, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				sweeps = append(sweeps, time.Since(begun))
+			})
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(2 * hintedSweepEvery)
+		synctest.Wait()
 		if len(sweeps) < 10 || len(sweeps) > 11 || sweeps[0] > time.Millisecond {
 			t.Errorf("%d sweeps in 10 s, the first after %s", len(sweeps), sweeps[0])
 		}
