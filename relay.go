@@ -91,6 +91,12 @@ func (m *Message) Due() time.Time {
 	return m.CreatedAt
 }
 
+// Size returns the bytes of what an application gives without a fixed bound: body, headers,
+// source and destination.
+func (m *Message) Size() int64 {
+	return int64(len(m.Body) + len(m.Headers) + len(m.Source) + len(m.Destination))
+}
+
 // Ring says that a row exists and nothing else: the doorbell's word. What the row
 // holds, and whether it is still due, is always read from the table.
 type Ring struct {

@@ -27,7 +27,7 @@ func start(t *testing.T, h http.Handler) (addr string, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, ln, h, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- Server{Handler: h, Log: slog.New(slog.DiscardHandler)}.Serve(ctx, ln) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		return <-done

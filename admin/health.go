@@ -23,8 +23,8 @@ type Probe struct {
 	// Decides says that the relay is not ready while the probe fails. Others only inform:
 	// a dead broker must not fail a rollout.
 	Decides bool
-	// Check returns a few words on the state, which may be empty, or why it is bad. Both
-	// are shown to whoever can reach the address, so neither may hold a secret. It should
+	// Check returns a few words on the state, which may be empty, or why it is bad. Health
+	// shows both, Brief neither. No secret may stand there. It should
 	// return when ctx ends; what it returns later is thrown away.
 	Check func(ctx context.Context) (state string, err error)
 }
@@ -55,13 +55,21 @@ type finding struct {
 // ServeHTTP answers 200 if every deciding probe is well, else 503, with a line of text
 // for the whole and one for each probe. Requests at the same time share one round, so
 // that many of them cost the database no more than one.
-func (h *Health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+func (h *Health) ServeHTTP(w http.ResponseWriter, _ *http.Request) { h.serve(w, finding.line) }
+
+// Brief answers as Health does, with no word but the names of the probes and whether they are
+// well: whoever reaches the address learns no host, no database and no error.
+func (h *Health) Brief() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { h.serve(w, finding.briefLine) })
+}
+
+func (h *Health) serve(w http.ResponseWriter, line func(finding) string) {
 	shared, _, _ := h.rounds.Do("", func() (any, error) { return h.round(), nil })
 	findings := shared.([]finding)
 	code, verdict := http.StatusOK, "ready"
 	var lines strings.Builder
 	for _, f := range findings {
-		lines.WriteString(f.line())
+		lines.WriteString(line(f))
 		if f.err != nil && f.probe.Decides {
 			code, verdict = http.StatusServiceUnavailable, "not ready"
 		}
@@ -103,6 +111,9 @@ func ask(ctx context.Context, p Probe) finding {
 	}
 }
 
+// indecisive follows a failure that does not decide whether the relay is ready.
+const indecisive = " (does not decide readiness)"
+
 // line returns the finding as one line of text.
 func (f finding) line() string {
 	words := []string{f.probe.Name + ": ok"}
@@ -113,9 +124,22 @@ func (f finding) line() string {
 	}
 	text := strings.Join(words, ": ")
 	if f.err != nil && !f.probe.Decides {
-		text += " (does not decide readiness)"
+		text += indecisive
 	}
 	return strings.Join(strings.Fields(text), " ") + "\n"
+}
+
+// briefLine returns the finding without the probe's own words.
+func (f finding) briefLine() string {
+	f.state = ""
+	if f.err == nil {
+		return f.line()
+	}
+	text := f.probe.Name + ": failed"
+	if !f.probe.Decides {
+		text += indecisive
+	}
+	return text + "\n"
 }
 
 // answer writes plain text that nobody should keep.

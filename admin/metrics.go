@@ -36,8 +36,9 @@ func NewRegistry(version string) *prometheus.Registry {
 
 // NewHandler returns the endpoints that need no token and that every address of the relay
 // serves: /metrics (Prometheus), /healthz (the process runs) and /readyz. Log takes
-// metrics that could not be gathered.
-func NewHandler(health *Health, metrics prometheus.Gatherer, log *slog.Logger) http.Handler {
+// metrics that could not be gathered. Health is a *Health, or its Brief where the address is
+// open to more clients than the operator's.
+func NewHandler(health http.Handler, metrics prometheus.Gatherer, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),

@@ -71,7 +71,7 @@ func TestServeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	err = Serve(t.Context(), ln, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	err = Server{Handler: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler)}.Serve(t.Context(), ln)
 	if err == nil || !strings.Contains(err.Error(), ln.Addr().String()) {
 		t.Errorf("error %v, want one that names the address", err)
 	}

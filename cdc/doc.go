@@ -7,6 +7,10 @@
 // trigger of RELAY_CAPTURE=notify, or another relay, over LISTEN. Both ring for a sink,
 // supervise themselves, and say in one line why they cannot be heard.
 //
+// What arrives by NOTIFY is a hint and no more, since every role that can connect to the
+// database can send it. It is passed on at a limited rate, with the process of the server that
+// sent it, and the sink says whom it heeds. A payload that no relay wrote is counted and ignored.
+//
 // # The stream
 //
 // A session goes like this. It reads the server's settings and the publication, which it

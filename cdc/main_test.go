@@ -40,7 +40,8 @@ type recorder struct {
 	calls   int // of Ring, begun
 	parts   int // calls of Ring, ended
 	missed  int
-	changed []relay.Ring
+	changed []relay.ID
+	asked   int           // for a sweep, by hints
 	block   chan struct{} // if not nil, Ring waits until it is closed
 }
 
@@ -67,10 +68,14 @@ func (r *recorder) Missed() {
 }
 
 // Changed implements sink.
-func (r *recorder) Changed(rings []relay.Ring) {
+func (r *recorder) Changed(_ uint32, ids []relay.ID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.changed = append(r.changed, rings...)
+	if len(ids) == 0 {
+		r.asked++
+	}
+	r.changed = append(r.changed, ids...)
+	return true
 }
 
 // keys returns the keys rung so far, with commas between.
@@ -222,7 +227,7 @@ func (b *bench) heard(keys string) {
 func (b *bench) forget() {
 	b.rec.mu.Lock()
 	defer b.rec.mu.Unlock()
-	b.rec.rings, b.rec.parts, b.rec.missed = nil, 0, 0
+	b.rec.rings, b.rec.parts, b.rec.missed, b.rec.changed, b.rec.asked = nil, 0, 0, nil, 0
 }
 
 // relay runs SQL as the relay's role, admin as the superuser, insert as the application.

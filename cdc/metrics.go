@@ -46,20 +46,16 @@ func newStreamMetrics(r prometheus.Registerer) *streamMetrics {
 
 // listenerMetrics counts what a Listener does.
 type listenerMetrics struct {
-	up            prometheus.Gauge
-	failures      prometheus.Counter
-	notifications prometheus.Counter
-	rings         prometheus.Counter
+	up       prometheus.Gauge
+	failures prometheus.Counter
 }
 
 func newListenerMetrics(r prometheus.Registerer) *listenerMetrics {
 	m := &listenerMetrics{
-		up:            gauge("listener_up", "1 while notifications are listened for."),
-		failures:      counter("listener_failures_total", "Attempts to listen that failed or ended."),
-		notifications: counter("notifications_total", "Notifications heard."),
-		rings:         counter("notified_rings_total", "Rows rung by notifications."),
+		up:       gauge("listener_up", "1 while notifications are listened for."),
+		failures: counter("listener_failures_total", "Attempts to listen that failed or ended."),
 	}
-	register(r, m.up, m.failures, m.notifications, m.rings)
+	register(r, m.up, m.failures)
 	return m
 }
 

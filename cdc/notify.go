@@ -4,18 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
-
-	"relay"
 )
 
 // Channel is the channel of NOTIFY on which rows are rung. The payload holds message ids
-// with commas between; an empty one, or one that cannot be read, asks for a sweep.
+// with commas between; an empty one asks for a sweep.
 const Channel = "relay_outbox"
 
 // ChannelChanged is the channel of NOTIFY on which every relay hears that a person has changed
@@ -41,12 +38,14 @@ type ListenerConfig struct {
 }
 
 // Listener is the doorbell over LISTEN and NOTIFY. It hears the trigger that EnsureTrigger
-// makes, and any other relay that rings on Channel. Its rings carry ids alone. Unlike the
+// makes, and any other relay that rings on Channel. What it hears carries ids alone, and every
+// role that can connect may have sent it. Unlike the
 // stream it may show a row that a crash of the server still takes back.
 type Listener struct {
 	cfg     ListenerConfig
 	sink    sink
 	metrics *listenerMetrics
+	notices *notices
 	board   board
 }
 
@@ -63,6 +62,7 @@ func NewListener(cfg ListenerConfig, s sink) *Listener {
 		cfg:     cfg,
 		sink:    s,
 		metrics: newListenerMetrics(cfg.Registerer),
+		notices: newNotices(s, cfg.Log, newNoticeMetrics(cfg.Registerer, "notify")),
 		board:   newBoard(cfg.Log.With("doorbell", "notify")),
 	}
 }
@@ -86,7 +86,7 @@ func (l *Listener) Streaming() bool { return l.State().Streaming }
 // session is one life of the connection. First LISTEN, then the sweep that finds what was
 // committed before.
 func (l *Listener) session(ctx context.Context) error {
-	conn, err := connectSQL(ctx, l.cfg.Conn)
+	conn, err := connectSQL(ctx, l.notices.heardBy(l.cfg.Conn))
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (l *Listener) down() {
 func (l *Listener) listen(ctx context.Context, conn *pgx.Conn) error {
 	looked := time.Now()
 	for {
-		n, err := l.next(ctx, conn)
+		err := l.await(ctx, conn)
 		if err == nil && time.Since(looked) >= l.cfg.SilentAfter {
 			looked = time.Now()
 			err = l.look(ctx, conn)
@@ -151,49 +151,20 @@ func (l *Listener) listen(ctx context.Context, conn *pgx.Conn) error {
 			return nil
 		case err != nil:
 			return fmt.Errorf("listen: %w", err)
-		case n != nil:
-			l.ring(n.Payload)
 		}
 	}
 }
 
-// next returns the next notification, or nil if there was none for a while and the server
+// await returns when a notification has come, or there was none for a while and the server
 // still answers.
-func (l *Listener) next(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+func (l *Listener) await(ctx context.Context, conn *pgx.Conn) error {
 	quiet, cancel := context.WithTimeout(ctx, l.cfg.SilentAfter)
 	defer cancel()
-	n, err := conn.WaitForNotification(quiet)
+	err := conn.PgConn().WaitForNotification(quiet)
 	if err == nil || !pgconn.Timeout(err) || ctx.Err() != nil {
-		return n, err
+		return err
 	}
 	answer, cancel := context.WithTimeout(ctx, l.cfg.SilentAfter)
 	defer cancel()
-	return nil, conn.Ping(answer)
-}
-
-func (l *Listener) ring(payload string) {
-	l.metrics.notifications.Inc()
-	rings, ok := parsePayload(payload)
-	if !ok {
-		l.sink.Missed()
-		return
-	}
-	l.metrics.rings.Add(float64(len(rings)))
-	l.sink.Ring(rings)
-}
-
-// parsePayload reads ids with commas between. False: it holds none, or what is no id.
-func parsePayload(payload string) ([]relay.Ring, bool) {
-	if payload == "" {
-		return nil, false
-	}
-	rings := make([]relay.Ring, 0, strings.Count(payload, ",")+1)
-	for text := range strings.SplitSeq(payload, ",") {
-		id, err := relay.ParseID(text)
-		if err != nil {
-			return nil, false
-		}
-		rings = append(rings, relay.Ring{ID: id})
-	}
-	return rings, true
+	return conn.Ping(answer)
 }

@@ -48,7 +48,7 @@ func readServer(ctx context.Context, db *pgx.Conn) (server, error) {
 // session is one life of the stream, from the first connection to the last: it makes what
 // is missing and streams until something fails or ctx ends.
 func (s *Stream) session(ctx context.Context) error {
-	db, err := connectSQL(ctx, s.cfg.Conn)
+	db, err := connectSQL(ctx, s.notices.heardBy(s.cfg.Conn))
 	if err != nil {
 		s.board.unmeasured()
 		return err

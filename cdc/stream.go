@@ -22,10 +22,12 @@ type sink interface {
 	// Missed says that the doorbell starts, or starts again, and rows committed before
 	// may not have been rung: a sweep must follow.
 	Missed()
-	// Changed says that a person has changed these messages: some may be pending again, and
-	// something may be due. The rings hold ids alone, of any shard. It returns quickly, and
-	// may be called while Ring is under way.
-	Changed(rings []relay.Ring)
+	// Changed passes on a hint that arrived by NOTIFY, which every role that can connect may
+	// send: these messages, of any shard, may be pending, and something may be due. No ids
+	// ask for a sweep. Sender is the server's process that sent it, which cannot be forged; false says
+	// that its ids are not looked at for the moment. It returns at once, keeps a bounded part
+	// of what it is told, and may be called while Ring is under way.
+	Changed(sender uint32, ids []relay.ID) (heeded bool)
 }
 
 // Config says where and how a Stream listens.
@@ -77,6 +79,7 @@ type Stream struct {
 	cfg     Config
 	sink    sink
 	metrics *streamMetrics
+	notices *notices
 
 	// These belong to the goroutine of Run.
 	replace string // why the slot is to be replaced at the next start; empty: it is not
@@ -98,6 +101,7 @@ func New(cfg Config, s sink) *Stream {
 		cfg:     cfg,
 		sink:    s,
 		metrics: newStreamMetrics(cfg.Registerer),
+		notices: newNotices(s, cfg.Log, newNoticeMetrics(cfg.Registerer, "stream")),
 		board:   newBoard(cfg.Log.With("doorbell", "stream")),
 	}
 }

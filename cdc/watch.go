@@ -69,15 +69,6 @@ func (w *watcher) listen(ctx context.Context) error {
 	return nil
 }
 
-// heard passes a notification on.
-func (w *watcher) heard(payload string) {
-	if rings, ok := parsePayload(payload); ok {
-		w.stream.sink.Changed(rings)
-	} else {
-		w.stream.sink.Missed()
-	}
-}
-
 // rest waits for the next beat. It reads from the connection meanwhile, for notifications,
 // and since a server that is shutting down ends ordinary connections first, and waits for
 // the walsenders.
@@ -85,11 +76,9 @@ func (w *watcher) rest(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, w.stream.cfg.HeartbeatEvery)
 	defer cancel()
 	for !w.db.IsClosed() {
-		n, err := w.db.WaitForNotification(ctx)
-		if err != nil {
+		if err := w.db.PgConn().WaitForNotification(ctx); err != nil {
 			return // by the time-out, or with the connection; the next beat sees which
 		}
-		w.heard(n.Payload)
 	}
 	select {
 	case <-time.After(min(w.stream.cfg.HeartbeatEvery, time.Second)):
@@ -119,7 +108,7 @@ func (w *watcher) connect(ctx context.Context) error {
 	if !w.db.IsClosed() {
 		return nil
 	}
-	db, err := connectSQL(ctx, w.stream.cfg.Conn)
+	db, err := connectSQL(ctx, w.stream.notices.heardBy(w.stream.cfg.Conn))
 	switch {
 	case sqlstate(err) == codeCannotConnectNow:
 		return errStopping

@@ -74,7 +74,9 @@ func (r *receiver) url() string { return "http://" + r.listener.Addr().String() 
 
 // run serves until ctx ends.
 func (r *receiver) run(ctx context.Context) error {
-	server := &http.Server{Handler: r, ReadHeaderTimeout: httpTimeout}
+	server := &http.Server{
+		Handler: r, ReadHeaderTimeout: httpTimeout, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout, IdleTimeout: time.Minute,
+	}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("the receiver: %w", err)

@@ -50,7 +50,7 @@ type lane struct {
 	mu     sync.Mutex
 	queue  []item
 	head   int   // index of the first item of queue still waiting
-	bytes  int64 // of the bodies in queue
+	bytes  int64 // of the messages in queue
 	active int
 	// ending is how many workers report an outcome and take an item afterwards.
 	ending  int
@@ -66,13 +66,13 @@ func (l *lane) queued() int { return len(l.queue) - l.head }
 // push appends an item. The caller holds the mutex.
 func (l *lane) push(it item) {
 	l.queue = append(l.queue, it)
-	l.bytes += int64(len(it.delivery.Message.Body))
+	l.bytes += it.delivery.Message.Size()
 }
 
 // pop takes the first item. The caller holds the mutex and knows that there is one.
 func (l *lane) pop() item {
 	it := l.queue[l.head]
-	l.bytes -= int64(len(it.delivery.Message.Body))
+	l.bytes -= it.delivery.Message.Size()
 	l.queue[l.head] = item{}
 	l.head++
 	if l.head == len(l.queue) {

@@ -26,7 +26,7 @@ func TestAMessageThatIsReadTooEarlyIsLookedForAgain(t *testing.T) {
 	} {
 		e := &Engine{registry: newRegistry(10, 1000), due: newAlarm()}
 		en := e.registry.claim(entry{id: c.id, rung: true}, 0)
-		if e.judge(en, &sql.MessageRow{Verdict: sql.NotDue, Message: relay.Message{DeliverAt: c.deliverAt}}) != nil {
+		if e.judge(en, &sql.MessageRow{Verdict: sql.NotDue, Message: relay.Message{DeliverAt: c.deliverAt}}, &sql.Limits{}) != nil {
 			t.Errorf("%s: it is sent", name)
 		}
 		if n, _ := e.registry.size(); n != 0 {

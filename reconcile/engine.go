@@ -65,8 +65,8 @@ type Config struct {
 	Stream stream
 	// Ringing reports whether a doorbell works; without one sweeps run every 500 ms.
 	Ringing func() bool
-	// InFlight bounds the registry in messages, InFlightBytes in bytes of their bodies,
-	// MaxPayload one body in bytes.
+	// InFlight bounds the registry in messages, InFlightBytes in bytes of what these hold,
+	// MaxPayload one message.
 	InFlight      int
 	InFlightBytes int64
 	MaxPayload    int64
@@ -98,6 +98,7 @@ type Engine struct {
 	watch    sql.Watch // of the other relays; keepLeases alone uses it
 	stopping atomic.Bool
 	others   *forwarder
+	hints    *hints
 	order    *order
 	pinning  sync.Mutex // while lines are pinned and the table is asked about them
 	keyring  *keyring
@@ -131,6 +132,7 @@ func New(config Config) *Engine {
 		backlog:   newBacklog(),
 		crowd:     newCrowd(),
 		others:    newForwarder(),
+		hints:     newHints(),
 		keyring:   newKeyring(),
 		waker:     newWaker(),
 		acked:     make(chan struct{}, 1),
@@ -211,26 +213,8 @@ func (e *Engine) sweepShortly() {
 	})
 }
 
-// Notified is the engine as a NOTIFY trigger rings it: by ids alone, of rows that are
-// visible but may not be durable yet.
+// Notified is the engine as a LISTEN connection rings it, whose hints reach every relay.
 type Notified struct{ *Engine }
-
-// Ring is Changed.
-func (n Notified) Ring(rings []relay.Ring) { n.Changed(rings) }
-
-// Changed registers rows, or leaves them to the table when the registry is full, and has a
-// look at what is due. It returns at once. Rows of other relays' shards are dropped when they
-// have been read.
-func (e *Engine) Changed(rings []relay.Ring) {
-	entries := make([]entry, len(rings))
-	for i, ring := range rings {
-		entries[i] = messageEntry(ring, true)
-		entries[i].unflushed = true
-	}
-	e.registry.add(entries)
-	e.config.Metrics.rung.Add(float64(len(rings)))
-	e.due.now()
-}
 
 // Missed is Engine.Missed for whoever hears what everybody hears: the other relays need not
 // be told.
@@ -288,6 +272,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.keepLeases(ctx) })
 	intake.Go(func() error { return e.watchDue(ctx) })
 	intake.Go(func() error { return e.forward(ctx) })
+	intake.Go(func() error { return e.followHints(ctx) })
 	intake.Go(func() error { return e.refill(ctx) })
 	intake.Go(func() error { return e.drainCrowd(ctx) })
 	intake.Go(func() error { return e.tidy(ctx) })
@@ -332,7 +317,7 @@ type Status struct {
 	Relays    int   // alive on this database, this one included
 	Streaming bool  // one of them hears the stream
 	InFlight  int   // messages and deliveries
-	Bytes     int64 // of their bodies
+	Bytes     int64 // that these hold
 	Trouble   string
 }
 

@@ -31,11 +31,11 @@ type flight struct {
 	split bool // the message is open: each further leg is written by itself
 }
 
-func tooLarge(size, most int64) error {
-	if size <= most {
-		return relay.Rejection("headers, source and destination of more than 128 KiB")
+func tooLarge(row *sql.MessageRow, most int64) error {
+	if row.Oversized {
+		return relay.Rejection("too large: headers, source and destination of more than 128 KiB")
 	}
-	return relay.Rejection(fmt.Sprintf("payload of %d bytes, RELAY_MAX_PAYLOAD allows %d", size, most))
+	return relay.Rejection(fmt.Sprintf("too large: payload, headers, source and destination of %d bytes, RELAY_MAX_PAYLOAD allows %d", row.Size, most))
 }
 
 // route finds the subscribers of a pending message.
@@ -57,6 +57,17 @@ func (f *flight) route(r router, row *sql.MessageRow) {
 	if row.Unordered {
 		f.standOutside()
 	}
+}
+
+// headerOverhead is what one header takes in memory beside its text, in a map of strings.
+const headerOverhead = 64
+
+// charge counts what the flight holds in memory against what a read may.
+func (f *flight) charge(limits *sql.Limits) {
+	if len(f.legs) > 0 {
+		f.entry.bytes += headerOverhead * int64(len(f.legs[0].delivery.Headers))
+	}
+	limits.Budget -= f.entry.bytes
 }
 
 // standOutside lets the deliveries go without regard to the order of their key.

@@ -45,32 +45,29 @@ func (e *Engine) readKeyed(ctx context.Context) error {
 
 // readKeyedBatch reads a batch: open deliveries as they are, messages by their keys.
 func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
-	budget := e.registry.reserve(max(e.config.InFlightBytes/readers, e.config.MaxPayload))
+	limits := e.reserve()
+	budget := limits.Budget
 	if budget == 0 {
 		e.leave(batch...)
 		return
 	}
 	begun := time.Now()
 	messages, deliveries := divide(batch)
-	limits := sql.Limits{MaxPayload: e.config.MaxPayload, Budget: budget}
-	flights := e.readDeliveries(ctx, deliveries, limits)
-	for _, f := range flights {
-		limits.Budget = max(0, limits.Budget-f.entry.bytes)
-	}
-	flights = append(flights, e.readByKey(ctx, messages, limits)...)
+	flights := e.readDeliveries(ctx, deliveries, &limits)
+	flights = append(flights, e.readByKey(ctx, messages, &limits)...)
 	e.take(ctx, budget, flights, begun)
 }
 
 // readByKey reads the lowest pending messages of the keys of the entries. An entry that
 // was rung and is not among them is looked at by its id.
-func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Limits) (flights []*flight) {
+func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits *sql.Limits) (flights []*flight) {
 	if len(entries) == 0 {
 		return nil
 	}
 	wanted := make(map[relay.ID]*entry, len(entries))
 	keys := e.keysOf(entries, wanted)
 	all := keys
-	keys, found, err := e.readKeyRows(ctx, all, wanted, limits)
+	keys, found, err := e.readKeyRows(ctx, all, wanted, *limits)
 	for i := 0; err == nil && i < len(found); i++ {
 		err = e.upTo(ctx, newest(found[i]))
 	}
@@ -84,7 +81,7 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits sql.Lim
 	}
 	short := make(map[string]bool) // keys of which the table has more
 	for i, rows := range found {
-		taken, more := e.takeKey(keys[i], rows, wanted)
+		taken, more := e.takeKey(keys[i], rows, wanted, limits)
 		short[keys[i].Key] = more
 		flights = append(flights, taken...)
 	}
@@ -128,7 +125,7 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 // whether the table may have more of them. Of a key that is read on after what is in
 // memory, it stops before one that nobody has registered yet, neither for its ring nor for its
 // time: another one that committed before it with a lower sequence is rung for first.
-func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry) (flights []*flight, short bool) {
+func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry, limits *sql.Limits) (flights []*flight, short bool) {
 	short = len(rows) == key.Most
 	for i := range rows {
 		row := &rows[i]
@@ -145,12 +142,13 @@ func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID
 			}
 			en.unflushed = true
 		}
-		f := e.judge(en, row)
+		f := e.judge(en, row, limits)
 		if f == nil {
 			short = true
 			break
 		}
 		e.fly(f, row)
+		f.charge(limits)
 		flights = append(flights, f)
 	}
 	if short {
@@ -178,12 +176,12 @@ func (e *Engine) readLater(key string) {
 // not visible yet, ended, for later, behind many others, or ahead of what was taken up
 // already. Only the last are taken here; those that have their place among the lowest now are
 // read by their key again.
-func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short map[string]bool, limits sql.Limits) (flights []*flight) {
+func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short map[string]bool, limits *sql.Limits) (flights []*flight) {
 	if len(wanted) == 0 {
 		return nil
 	}
 	all := slices.Collect(maps.Values(wanted))
-	entries, rows, err := e.readMessageRows(ctx, all, limits)
+	entries, rows, err := e.readMessageRows(ctx, all, *limits)
 	if err == nil {
 		err = e.upTo(ctx, newest(rows))
 	}
@@ -205,8 +203,9 @@ func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short
 			}
 			continue
 		}
-		if f := e.judge(entries[i], row); f != nil {
+		if f := e.judge(entries[i], row, limits); f != nil {
 			e.fly(f, row)
+			f.charge(limits)
 			flights = append(flights, f)
 		}
 	}

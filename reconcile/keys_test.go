@@ -56,7 +56,7 @@ func TestWhatNobodyRangForYetIsNotReadAhead(t *testing.T) {
 	if len(keys) != 1 || keys[0].After != 11 {
 		t.Fatalf("read %+v", keys)
 	}
-	flights, short := e.takeKey(keys[0], []sql.MessageRow{keyRow(rung.id.Message, 12), keyRow(relay.NewID(), 13)}, wanted)
+	flights, short := e.takeKey(keys[0], []sql.MessageRow{keyRow(rung.id.Message, 12), keyRow(relay.NewID(), 13)}, wanted, &sql.Limits{Budget: 1 << 20})
 	if got := seqs(flights); !slices.Equal(got, []int64{12}) || short {
 		t.Errorf("took %v, more %v", got, short)
 	}
@@ -75,7 +75,7 @@ func TestAKeyIsReadFromItsLowestMessageForARingWithoutKey(t *testing.T) {
 		t.Fatalf("read %+v", keys)
 	}
 	rows := []sql.MessageRow{keyRow(relay.NewID(), 10), keyRow(en.id.Message, 12), keyRow(relay.NewID(), 13)}
-	flights, short := e.takeKey(keys[0], rows, wanted)
+	flights, short := e.takeKey(keys[0], rows, wanted, &sql.Limits{Budget: 1 << 20})
 	if got := seqs(flights); !slices.Equal(got, []int64{10, 12, 13}) || short {
 		t.Errorf("took %v, more %v", got, short)
 	}
@@ -91,7 +91,7 @@ func TestNothingPassesAMessageWhoseRingIsYetToCome(t *testing.T) {
 	keys := e.keysOf([]*entry{rung}, wanted)
 	behind := ring(e, "k") // the ring of the one before it came a moment after its row was looked at
 	rows := []sql.MessageRow{keyRow(rung.id.Message, 12), keyRow(relay.NewID(), 13), keyRow(behind.id.Message, 14)}
-	flights, _ := e.takeKey(keys[0], rows, wanted)
+	flights, _ := e.takeKey(keys[0], rows, wanted, &sql.Limits{Budget: 1 << 20})
 	if got := seqs(flights); !slices.Equal(got, []int64{12}) {
 		t.Errorf("took %v", got)
 	}
@@ -111,7 +111,7 @@ func TestAKeyIsReadFromItsLowestMessageForOneThatIsDue(t *testing.T) {
 	}
 	row := keyRow(due.id.Message, 12)
 	row.Message.DeliverAt = time.Now()
-	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(relay.NewID(), 10), row}, wanted)
+	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(relay.NewID(), 10), row}, wanted, &sql.Limits{Budget: 1 << 20})
 	if got := seqs(flights); !slices.Equal(got, []int64{10, 12}) {
 		t.Errorf("took %v", got)
 	}
@@ -126,7 +126,7 @@ func TestWhatIsDueIsNotReadAhead(t *testing.T) {
 	keys := e.keysOf([]*entry{rung}, wanted)
 	due := keyRow(relay.NewID(), 13)
 	due.Message.DeliverAt = time.Now()
-	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(rung.id.Message, 12), due}, wanted)
+	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(rung.id.Message, 12), due}, wanted, &sql.Limits{Budget: 1 << 20})
 	if got := seqs(flights); !slices.Equal(got, []int64{12}) {
 		t.Errorf("took %v", got)
 	}

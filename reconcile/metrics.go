@@ -21,7 +21,18 @@ type Metrics struct {
 	// by operation
 	isolated    *prometheus.CounterVec
 	quarantined *prometheus.GaugeVec
+	hints       *prometheus.CounterVec
 }
+
+// What became of an id that arrived by NOTIFY.
+const (
+	hintPending = "pending"
+	hintOpen    = "open"
+	hintForeign = "foreign" // another relay owns the message
+	hintEnded   = "ended"
+	hintUnknown = "unknown" // no message has it
+	hintDropped = "dropped" // too many were waiting
+)
 
 // NewMetrics registers the metrics of the package; a nil registerer keeps them unseen.
 func NewMetrics(r prometheus.Registerer) *Metrics {
@@ -45,7 +56,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600},
 		}),
 		inFlight: gauge("relay_reconcile_in_flight_messages", "Messages and deliveries in flight."),
-		bytes:    gauge("relay_reconcile_in_flight_bytes", "Bytes of the bodies in flight."),
+		bytes:    gauge("relay_reconcile_in_flight_bytes", "Bytes of the messages in flight: bodies, headers, sources and destinations."),
 		shards:   gauge("relay_reconcile_owned_shards", "Shards that this relay owns."),
 		removed:  counter("relay_reconcile_removed_messages_total", "Messages removed because their retention was over."),
 		sweeping: counter("relay_reconcile_sweep_seconds_total", "Time that the statements of sweeps took, in all groups together."),
@@ -61,11 +72,17 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.quarantined.WithLabelValues(string(op))
 	}
 	m.acks.WithLabelValues("locked")
+	m.hints = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "relay_reconcile_notified_ids_total", Help: "Ids that arrived by NOTIFY, by what they were found to name. Any role that can connect may send them.",
+	}, []string{"result"})
+	for _, result := range []string{hintPending, hintOpen, hintForeign, hintEnded, hintUnknown, hintDropped} {
+		m.hints.WithLabelValues(result)
+	}
 	for _, result := range relay.AckResults {
 		m.acks.WithLabelValues(string(result))
 	}
 	if r != nil {
-		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined)
+		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined, m.hints)
 	}
 	return m
 }

@@ -68,17 +68,24 @@ func (e *Engine) nextBatch(ctx context.Context) []*entry {
 // readBatch reads one batch: pending messages in one statement, deliveries of open ones in
 // another.
 func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
-	budget := e.registry.reserve(max(e.config.InFlightBytes/readers, e.config.MaxPayload))
+	limits := e.reserve()
+	budget := limits.Budget
 	if budget == 0 {
 		e.leave(batch...)
 		return
 	}
 	begun := time.Now()
 	messages, deliveries := divide(batch)
-	limits := sql.Limits{MaxPayload: e.config.MaxPayload, Budget: budget}
 	flights := e.readMessages(ctx, messages, &limits)
-	flights = append(flights, e.readDeliveries(ctx, deliveries, limits)...)
+	flights = append(flights, e.readDeliveries(ctx, deliveries, &limits)...)
 	e.take(ctx, budget, flights, begun)
+}
+
+// reserve returns the limits of one read, whose budget is reserved: zero if all is to be left to
+// the table.
+func (e *Engine) reserve() sql.Limits {
+	most := max(e.config.InFlightBytes/readers, e.config.MaxPayload)
+	return sql.Limits{MaxPayload: e.config.MaxPayload, Budget: e.registry.reserve(most)}
 }
 
 // divide tells pending messages from deliveries of open ones.
@@ -218,21 +225,22 @@ func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql
 			e.registry.rekey(entries[i], key)
 			continue
 		}
-		if f := e.judge(entries[i], &rows[i]); f != nil {
+		if f := e.judge(entries[i], &rows[i], limits); f != nil {
 			f.route(e.config.Router, &rows[i])
+			f.charge(limits)
 			flights = append(flights, f)
-			limits.Budget = max(0, limits.Budget-entries[i].bytes)
 		}
 	}
 	return flights
 }
 
-func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sql.Limits) (flights []*flight) {
+// readDeliveries is readMessages for deliveries of open messages.
+func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits *sql.Limits) (flights []*flight) {
 	if len(entries) == 0 {
 		return nil
 	}
 	all := entries
-	entries, rows, err := e.readDeliveryRows(ctx, all, limits)
+	entries, rows, err := e.readDeliveryRows(ctx, all, *limits)
 	for i := 0; err == nil && i < len(rows); i++ {
 		err = e.upTo(ctx, rows[i].Version) // a replay may be for a subscription made a moment ago
 	}
@@ -242,8 +250,9 @@ func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits sq
 		return nil
 	}
 	for i := range rows {
-		if f := e.judge(entries[i], &rows[i].MessageRow); f != nil {
+		if f := e.judge(entries[i], &rows[i].MessageRow, limits); f != nil {
 			f.resume(e.config.Router, &rows[i])
+			f.charge(limits)
 			flights = append(flights, f)
 		}
 		if v := rows[i].Verdict; v == sql.Unseen || v == sql.Ended {
@@ -268,8 +277,9 @@ func (e *Engine) noteRead(ctx context.Context, err error) {
 	}
 }
 
-// judge decides what becomes of a row that was read: a flight, or nothing.
-func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
+// judge decides what becomes of a row that was read: a flight, or nothing. What was read and
+// has no room, since others took more than their text, is left to the table.
+func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flight {
 	if en.isMessage() && !en.rung {
 		for _, w := range e.witnesses {
 			w.read(en.id.Message, row.Verdict == sql.Readable || row.Verdict == sql.TooLarge)
@@ -277,6 +287,9 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 	}
 	if row.Verdict != sql.Unseen {
 		e.unseen.seen(en.id.Message)
+	}
+	if row.Verdict == sql.Readable && limits.Budget < 0 {
+		row.Verdict = sql.NoRoom
 	}
 	switch row.Verdict {
 	case sql.Readable, sql.TooLarge:
@@ -300,7 +313,7 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 	}
 	f := &flight{engine: e, entry: en, message: &row.Message}
 	if row.Verdict == sql.TooLarge {
-		f.reject = tooLarge(row.Size, e.config.MaxPayload)
+		f.reject = tooLarge(row, e.config.MaxPayload)
 		return f
 	}
 	en.bytes = row.Size
@@ -312,8 +325,9 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow) *flight {
 // that longer, and a standby that is away as long as it is away.
 func (e *Engine) lookAgain(en *entry) {
 	now := time.Now()
-	if late := now.Sub(en.since) > unseenFor; late || !en.rung {
-		if en.rung && en.isMessage() {
+	// What was notified had been visible: the row was deleted.
+	if late := now.Sub(en.since) > unseenFor; late || !en.rung || en.unflushed {
+		if en.rung && !en.unflushed && en.isMessage() {
 			e.unseen.add(en.id.Message, now)
 		}
 		e.leave(en)

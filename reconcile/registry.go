@@ -24,8 +24,8 @@ type entry struct {
 	read      bool
 	shard     int16 // once read
 	epoch     int64 // of the shard's lease when it was read
-	bytes     int64 // of its body, once read
-	body      *body // not nil: it shares the body with others, which count it together
+	bytes     int64 // that its message holds, once read
+	body      *body // not nil: it shares its message with others, which count it together
 	since     time.Time
 	keyed     bool  // a message that the keyring counts
 	rekeyed   bool  // it was rung without its key, which may have let others of the key go before
@@ -79,6 +79,7 @@ type registry struct {
 	mu      sync.Mutex
 	entries map[sql.DeliveryID]*entry
 	bytes   int64
+	typical int64  // what the messages read lately held, on average
 	onLeft  func() // told, with the mutex held, that something was left to the table
 	plain   todo   // without a key: read by ids, in any order
 	keyed   todo   // with a key: read by keys, in order
@@ -248,7 +249,7 @@ func (r *registry) has(id relay.ID) bool {
 func (r *registry) take(n int) []*entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.plain.take(n)
+	return r.plain.take(min(n, 2*r.fitting()))
 }
 
 // waiting is how many entries without a key are to be read.
@@ -262,7 +263,7 @@ func (r *registry) waiting() int {
 func (r *registry) takeKeyed(n int) []*entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.keyed.take(n)
+	return r.keyed.take(min(n, 2*r.fitting()))
 }
 
 // smallReads is what a read is granted while the bytes are used up, as long as they are not
@@ -283,13 +284,30 @@ func (r *registry) reserve(want int64) (granted int64) {
 	return granted
 }
 
+// leastFitting is how many rows a read or a sweep asks for at the least.
+const leastFitting = 16
+
+// fitting is how many rows of the size that was read lately have room: to ask for many that
+// find none would be in vain. The caller holds the mutex.
+func (r *registry) fitting() int {
+	if r.typical == 0 {
+		return r.max
+	}
+	return max(leastFitting, int(min((r.maxBytes-r.bytes)/r.typical, int64(r.max))))
+}
+
 // settle replaces a reservation by what the entries really hold.
 func (r *registry) settle(granted int64, entries []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.bytes -= granted
+	var sum int64
 	for _, e := range entries {
-		r.bytes += e.bytes
+		sum += e.bytes
+	}
+	r.bytes += sum
+	if len(entries) > 0 {
+		r.typical = (3*r.typical + sum/int64(len(entries))) / 4
 	}
 }
 
@@ -340,14 +358,14 @@ func (r *registry) drop(e *entry) bool {
 }
 
 // sweepRoom is how many rows a sweep may register: half the registry, rounded up, and
-// nothing while bodies fill more than half of the bytes.
+// nothing while messages fill more than half of the bytes. Large ones are fewer.
 func (r *registry) sweepRoom() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bytes > r.maxBytes/2 {
 		return 0
 	}
-	return max(0, (r.max+1)/2-len(r.entries))
+	return max(0, min((r.max+1)/2-len(r.entries), r.fitting()))
 }
 
 // place notes the shard of an entry whose row was read.

@@ -23,15 +23,12 @@ type Key struct {
 // index that begins with the key has them so: any other would be read from end to end. Within a key the order of insertion decides which bodies fit, so that what does not fit
 // is followed by nothing that does.
 const readKeys = `
-select x.ord, x.verdict,` + messageColumns + `,
-	case when x.verdict = 5 then x.headers end,
-	case when x.verdict = 5 then x.payload end,
-	case when x.verdict = 5 then x.body end
+select x.ord, x.verdict,` + messageColumns + `
 from (
-	select s.*, case when s.size > $5 or s.oversized then 3 when s.total > $6 then 4 else 5 end as verdict
+	select s.*, case when s.size > $5 or s.oversized then 3 when s.size is null or s.total > $6 then 4 else 5 end as verdict
 	from (
-		select r.*, sum(case when r.size <= $5 then r.size else 0 end) over (order by r.ord, r.seq) as total
-		from (
+		select q.*, sum(case when q.size <= $5 and not q.oversized then q.size else 0 end) over (order by q.ord, q.seq) as total
+		from (` + sizesBegin + `
 			select w.ord, f.*
 			from unnest($1::smallint[], $2::text[], $3::bigint[], $4::int[]) with ordinality as w(shard, key, after, most, ord)
 			cross join lateral (
@@ -51,8 +48,8 @@ from (
 					order by d.seq limit w.most)
 				) u
 				order by u.seq limit w.most
-			) f
-		) r
+			) f` + sizesEnd + `
+		) q
 	) s
 ) x
 order by x.ord, x.seq`

@@ -180,20 +180,6 @@ func (s *Store) GiveUp(ctx context.Context, owner relay.ID, shards []int16) erro
 	return nil
 }
 
-// RingOthers tells the other relays on this database that messages exist. An empty list
-// asks them to sweep.
-func (s *Store) RingOthers(ctx context.Context, ids []relay.ID) error {
-	payloads := noticesOf(ids)
-	if len(ids) == 0 {
-		payloads = append(payloads, "")
-	}
-	const statement = `select pg_notify('relay_outbox', payload) from unnest($1::text[]) payload`
-	if _, err := s.pool.Exec(ctx, statement, payloads); err != nil {
-		return fmt.Errorf("ring the other relays: %w", err)
-	}
-	return nil
-}
-
 // noticesOf writes ids as payloads of NOTIFY.
 func noticesOf(ids []relay.ID) []string {
 	const perNotice = 200 // a payload stays below 8000 bytes

@@ -157,8 +157,8 @@ from (%s) o`
 // findMessages picks what matches from a source. The last row of a whole window comes along
 // whether it matches or not: it says where to go on.
 const findMessages = `
-select s.matched, s.n, s.id, s.created_at, s.status::text, s.topic, coalesce(s.key, ''), coalesce(s.source, ''),
-	coalesce(s.destination, ''), s.deliver_at, s.finished_at, coalesce(s.last_error, ''), s.outstanding, s.size
+select s.matched, s.n, s.id, s.created_at, s.status::text, s.topic, coalesce(s.key, ''), coalesce(left(s.source, 255), ''),
+	coalesce(left(s.destination, 8000), ''), s.deliver_at, s.finished_at, coalesce(left(s.last_error, 8000), ''), s.outstanding, s.size
 from (` + judgeMessages + `) s
 where s.matched or s.n = $2
 order by s.id desc limit $15`

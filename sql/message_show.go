@@ -20,7 +20,7 @@ type MessageDetail struct {
 	Seq         int64
 	Shard       int16
 	ContentType string
-	Headers     []byte // jsonb as stored
+	Headers     []byte // jsonb as stored; nil: too large to be shown
 	// Payload is the beginning of the body, as many bytes as were asked for. Binary says
 	// that it comes from the column body.
 	Payload []byte
@@ -57,23 +57,25 @@ type AttemptDetail struct {
 }
 
 const (
+	// What is longer than the relay would send is cut, and headers are left out.
 	showMessage = `
-	select o.id, o.created_at, o.status::text, o.topic, coalesce(o.key, ''), coalesce(o.source, ''),
-		coalesce(o.destination, ''), o.deliver_at, o.finished_at, coalesce(o.last_error, ''), o.outstanding,
+	select o.id, o.created_at, o.status::text, o.topic, coalesce(o.key, ''), coalesce(left(o.source, 255), ''),
+		coalesce(left(o.destination, 8000), ''), o.deliver_at, o.finished_at, coalesce(left(o.last_error, 8000), ''), o.outstanding,
 		coalesce(octet_length(o.payload), octet_length(o.body), 0)::bigint,
-		o.seq, o.shard, o.content_type, o.headers, o.body is not null,
+		o.seq, o.shard, o.content_type,
+		case when pg_column_size(o.headers #> '{}'::text[]) <= 131072 then o.headers end, o.body is not null,
 		case when $2::int > 0 then coalesce(substring(o.body from 1 for $2), convert_to(left(o.payload, $2), 'UTF8')) end
 	from relay.outbox o where o.id = $1`
 
 	showDeliveries = `
-	select subscription, instance, target, status::text, coalesce(reason, ''), attempts, handle_attempts, next_attempt_at,
-		coalesce(response_code, 0), coalesce(last_error, ''), delivered_at, handled_at, updated_at
+	select subscription, instance, left(target, 8000), status::text, coalesce(reason, ''), attempts, handle_attempts, next_attempt_at,
+		coalesce(response_code, 0), coalesce(left(last_error, 8000), ''), delivered_at, handled_at, updated_at
 	from relay.delivery where message_id = $1 order by subscription, instance limit $2`
 
 	showAttempts = `
 	select * from (
 		select subscription, instance, attempt, started_at, (extract(epoch from duration) * 1000000)::bigint, outcome,
-			coalesce(response_code, 0), coalesce(error, ''), response
+			coalesce(response_code, 0), coalesce(left(error, 8000), ''), response
 		from relay.attempt where message_id = $1 order by started_at desc, attempt desc limit $2
 	) x order by started_at, attempt`
 )

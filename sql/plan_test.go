@@ -92,6 +92,8 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 	}
 	return []hotStatement{
 		{"read messages", readMessages, []any{uuids(ids), int64(1000), int64(100000)}},
+		{"glance", glance, []any{uuids(ids)}},
+		{"ring others", ringOthers, []any{uuids(ids)}},
 		{"read deliveries", readDeliveries, []any{messages, subscriptions, instances, int64(1000), int64(100000)}},
 		{"take up", takeUp, arguments(lease, taken)},
 		{"take up locked", takeUpLocked, arguments(lease, taken)},

@@ -20,68 +20,98 @@ const (
 	Unseen   Verdict = iota
 	Ended            // it is not pending (or not unfinished) any more: forget it
 	NotDue           // it is for later: the due timer has it
-	TooLarge         // its size is over the limit, or its headers are over 128 KiB; they were not read
-	NoRoom           // its body did not fit into the budget and was not read
+	TooLarge         // its size is over a limit; it was not read
+	NoRoom           // it did not fit into the budget and was not read
 	Readable         // it is here
 )
 
-// Limits bounds one read. Sizes are judged in SQL, before a body is transferred.
+// Limits bounds one read. Sizes are judged in SQL, before a row is transferred.
 type Limits struct {
-	MaxPayload int64 // bytes of one body
-	Budget     int64 // bytes of all bodies of this read; small ones are read first
+	MaxPayload int64 // bytes of one row: body, headers, source and destination
+	Budget     int64 // bytes of all rows of this read; small ones are read first
 }
 
 // MessageRow is one row of relay.outbox as asked for by id.
 type MessageRow struct {
 	Verdict Verdict
-	Message relay.Message // complete if Readable, without body and headers otherwise
-	Size    int64         // bytes of the body
-	Again   bool          // it had ended before, and a person wants it sent again
+	Message relay.Message // complete if Readable, without body, headers, source and destination otherwise
+	Size    int64         // bytes of body, headers, source and destination
+	// Oversized says of a row that is TooLarge that headers, source and destination alone are.
+	Oversized bool
+	Again     bool // it had ended before, and a person wants it sent again
 	// Unordered says that it stands outside the order of its key, because a person had it
 	// sent again.
 	Unordered bool
 	Version   int64 // of the subscriptions, as this reading saw them
 }
 
-// messageColumns are read in this order by scanMessage.
+// messageColumns are read in this order by scanMessage. What has no bound of its own in the
+// table comes along of readable rows alone.
 const messageColumns = `
-	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type, coalesce(left(x.source, 131072), ''),
-	coalesce(left(x.destination, 131072), ''), case when isfinite(x.deliver_at) then x.deliver_at end,
-	x.created_at, x.size, x.finished_at is not null,
-	(select version from relay.subscription_version)`
+	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type,
+	case when x.verdict = 5 then coalesce(x.source, '') else '' end,
+	case when x.verdict = 5 then coalesce(x.destination, '') else '' end,
+	case when isfinite(x.deliver_at) then x.deliver_at end,
+	x.created_at, coalesce(x.size, 0), coalesce(x.oversized, false), x.finished_at is not null,
+	(select version from relay.subscription_version),
+	case when x.verdict = 5 then x.headers end,
+	case when x.verdict = 5 then x.payload end,
+	case when x.verdict = 5 then x.body end`
 
-// fields are the columns of one outbox row that reads need, with the size of its body. A
-// body's length is known without reading it from its TOAST table.
+// outboxFields are the columns of one outbox row that reads need. The length of a text and of a
+// bytea is known without reading it from its TOAST table. That of headers is not, where they
+// are compressed: effort is what they may come to, by the most that each method compresses
+// (pglz 90 to 1, LZ4 255 to 1). What is too large even compressed costs none.
 const outboxFields = `
 	o.id, o.seq, o.shard, o.topic, o.key, o.content_type, o.source, o.destination, o.deliver_at, o.created_at,
 	o.status, o.finished_at, o.headers, o.payload, o.body,
-	coalesce(octet_length(o.payload), octet_length(o.body), 0)::bigint as size,
-	case when pg_column_size(o.headers) > 2048 then octet_length(o.headers::text) else 0 end
-		+ coalesce(octet_length(o.source), 0) + coalesce(octet_length(o.destination), 0) > 131072 as oversized`
+	coalesce(octet_length(o.payload), octet_length(o.body), 0)::bigint as body_size,
+	coalesce(octet_length(o.source), 0)::bigint + coalesce(octet_length(o.destination), 0) as target_size,
+	coalesce(pg_column_size(o.headers), 0)::bigint as stored,
+	case when o.status not in ('pending', 'open') or pg_column_size(o.headers) > 131072 then 0
+		else pg_column_size(o.headers)::bigint * case pg_column_compression(o.headers) when 'pglz' then 90 when 'lz4' then 256 else 0 end
+	end as effort`
+
+// The sizes of rows, which stand between sizesBegin and sizesEnd. An empty object is no header.
+// One statement uncompresses headers that may come to 256 MiB at the most; the size of the
+// others stays unknown. The offset keeps the planner from having headers uncompressed for each use of their size.
+const (
+	sizesBegin = `
+	select z.*, z.body_size + z.target_size + z.header_size as size, z.target_size + z.header_size > 131072 as oversized
+	from (
+		select m.*, case
+			when m.stored <= 8 then 0
+			when m.effort = 0 then m.stored
+			when m.efforts <= 268435456 then pg_column_size(m.headers #> '{}'::text[])
+			end as header_size
+		from (
+			select r.*, sum(r.effort) over (order by r.ord, r.seq) as efforts from (`
+	sizesEnd = `
+			) r
+		) m offset 0
+	) z`
+)
 
 // Each id is one probe of the primary key, whatever the statistics say. The running total
 // of sizes decides which bodies come along.
 const readMessages = `
-select x.ord, x.verdict,` + messageColumns + `,
-	case when x.verdict = 5 then x.headers end,
-	case when x.verdict = 5 then x.payload end,
-	case when x.verdict = 5 then x.body end
+select x.ord, x.verdict,` + messageColumns + `
 from (
 	select s.*, case
 		when s.status <> 'pending' then 1
 		when s.deliver_at > clock_timestamp() then 2
 		when s.size > $2 or s.oversized then 3
-		when s.total > $3 then 4
+		when s.size is null or s.total > $3 then 4
 		else 5 end as verdict
 	from (
-		select r.*, sum(case when r.status = 'pending' and r.size <= $2 then r.size else 0 end) over (order by r.size, r.ord) as total
-		from (
+		select q.*, sum(case when q.status = 'pending' and q.size <= $2 and not q.oversized then q.size else 0 end) over (order by q.size, q.ord) as total
+		from (` + sizesBegin + `
 			select w.ord, f.*
 			from unnest($1::uuid[]) with ordinality as w(id, ord)
 			cross join lateral (
 				select ` + outboxFields + ` from relay.outbox o where o.id = w.id limit 1
-			) f
-		) r
+			) f` + sizesEnd + `
+		) q
 	) s
 ) x`
 
@@ -113,7 +143,7 @@ func scanMessage(rows pgx.Rows, row *MessageRow, first ...any) error {
 	var deliverAt *time.Time
 	m := &row.Message
 	dest := append(first, &row.Verdict, (*[16]byte)(&m.ID), &m.Seq, &m.Shard, &m.Topic, &m.Key, &m.ContentType,
-		&m.Source, &m.Destination, &deliverAt, &m.CreatedAt, &row.Size, &row.Again, &row.Version, &m.Headers, &payload, &body)
+		&m.Source, &m.Destination, &deliverAt, &m.CreatedAt, &row.Size, &row.Oversized, &row.Again, &row.Version, &m.Headers, &payload, &body)
 	if err := rows.Scan(dest...); err != nil {
 		return err
 	}
@@ -161,8 +191,8 @@ type DeliveryID struct {
 type DeliveryRow struct {
 	MessageRow
 	Delivery       DeliveryID
-	Target         string
-	Circuit        string
+	Target         string // empty unless Readable
+	Circuit        string // empty unless Readable
 	Status         relay.DeliveryStatus
 	Attempts       int
 	HandleAttempts int
@@ -174,20 +204,18 @@ type DeliveryRow struct {
 // What was sent before and has a consumer's word that is not applied yet is not due: after a
 // change of owner the word may be applied later than the delivery is found.
 const readDeliveries = `
-select x.ord, x.target, x.circuit, x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, coalesce(x.reason = 'key_blocked', false), x.delivery_key is null, x.delivered_at is not null, x.verdict,` + messageColumns + `,
-	case when x.verdict = 5 then x.headers end,
-	case when x.verdict = 5 then x.payload end,
-	case when x.verdict = 5 then x.body end
+select x.ord, case when x.verdict = 5 then x.target else '' end, case when x.verdict = 5 then x.circuit else '' end,
+	x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, coalesce(x.reason = 'key_blocked', false), x.delivery_key is null, x.delivered_at is not null, x.verdict,` + messageColumns + `
 from (
 	select s.*, case
 		when s.status <> 'open' or s.delivery_status not in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') then 1
 		when s.next_attempt_at > clock_timestamp() or s.told then 2
 		when s.size > $4 or s.oversized then 3
-		when s.total > $5 then 4
+		when s.size is null or s.total > $5 then 4
 		else 5 end as verdict
 	from (
-		select r.*, sum(case when r.size <= $4 then r.size else 0 end) over (order by r.size, r.ord) as total
-		from (
+		select q.*, sum(case when q.size <= $4 and not q.oversized then q.size else 0 end) over (order by q.size, q.ord) as total
+		from (` + sizesBegin + `
 			select w.ord, f.*, (d.status <> 'waiting' or d.attempts > 0) and exists (
 				select from relay.ack a where a.message_id = d.message_id and a.subscriber = ` + ackSubscriber + `
 					and (a.handled or a.attempt <= d.attempts)
@@ -199,8 +227,8 @@ from (
 			) d
 			cross join lateral (
 				select ` + outboxFields + ` from relay.outbox o where o.id = w.id limit 1
-			) f
-		) r
+			) f` + sizesEnd + `
+		) q
 	) s
 ) x`
 

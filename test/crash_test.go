@@ -102,7 +102,7 @@ func TestADeadDestinationIsProbedAndOthersDoNotNotice(t *testing.T) {
 	harness.Eventually(t, 30*time.Second, "most wait in the table for the circuit", func() bool {
 		return s.text(t, "select (count(*) > $1)::text from relay.delivery where reason = 'circuit_open'", n-300) == "true"
 	})
-	if _, body := get(t, "http://"+s.relay.metrics+"/readyz"); s.relay.metric("relay_notify_circuits_open") != 1 {
+	if body := s.relay.readyz(); s.relay.metric("relay_notify_circuits_open") != 1 {
 		t.Errorf("the circuit is not shown as open:\n%s", body)
 	}
 	for range 20 {

@@ -66,7 +66,7 @@ func TestNothingSecretLeaks(t *testing.T) {
 		return s.text(t, `select (count(*) >= $1)::text from relay.outbox where status in ('dead', 'rejected') and topic <> 'relay.dead'`, rows) == "true"
 	})
 	_, metrics := get(t, "http://"+p.metrics+"/metrics")
-	_, ready := get(t, "http://"+p.metrics+"/readyz")
+	_, ready := get(t, "http://"+p.admin+"/readyz")
 	places := map[string]string{
 		"the log": p.log.String(), "/metrics": metrics, "/readyz": ready,
 		"the errors in the tables": s.text(t, `select string_agg(e, ' ') from (

@@ -27,7 +27,7 @@ func newOwnSystem(t testing.TB, settings map[string]string, env ...string) *syst
 
 // readyz is what the relay says about itself.
 func (p *process) readyz() string {
-	_, body := get(p.t, "http://"+p.metrics+"/readyz")
+	_, body := get(p.t, "http://"+p.admin+"/readyz")
 	return body
 }
 

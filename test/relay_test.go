@@ -23,6 +23,7 @@ type process struct {
 	t       testing.TB
 	cmd     *exec.Cmd
 	metrics string // address
+	admin   string // address; /readyz there tells hosts and errors too
 	streams bool   // it is expected to have a stream
 	log     *logBuffer
 	ended   chan struct{}
@@ -110,10 +111,10 @@ func launch(t testing.TB, db *harness.DB, env ...string) *process {
 // launchBinary is launch with another build of the relay.
 func launchBinary(t testing.TB, binary string, db *harness.DB, env ...string) *process {
 	t.Helper()
-	p := &process{t: t, metrics: freeAddr(t), streams: !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "RELAY_CAPTURE=") }), log: &logBuffer{}, ended: make(chan struct{})}
+	p := &process{t: t, metrics: freeAddr(t), admin: freeAddr(t), streams: !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "RELAY_CAPTURE=") }), log: &logBuffer{}, ended: make(chan struct{})}
 	base := []string{
 		"RELAY_DATABASE_URL=" + db.URL, "RELAY_SLOT=" + db.Name, "RELAY_METRICS_ADDR=" + p.metrics,
-		"RELAY_ADMIN_ADDR=off", "RELAY_EGRESS_ALLOW=loopback",
+		"RELAY_ADMIN_ADDR=" + p.admin, "RELAY_EGRESS_ALLOW=loopback",
 	}
 	p.cmd = command(t, []string{"run"}, append(base, env...)...)
 	p.cmd.Path = binary

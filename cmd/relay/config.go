@@ -59,10 +59,10 @@ type Config struct {
 
 	InFlight int `env:"RELAY_IN_FLIGHT,default=10000" allow:"a whole number from 1 to 1000000" desc:"Messages in memory at once. What is above waits in the table."`
 
-	InFlightBytes Bytes `env:"RELAY_IN_FLIGHT_BYTES,default=64MiB" allow:"a size above 0 and at most 1024GiB, such as 64MiB or 500kB" desc:"Bytes of payload in memory at once."`
+	InFlightBytes Bytes `env:"RELAY_IN_FLIGHT_BYTES,default=64MiB" allow:"a size above 0 and at most 1024GiB, such as 64MiB or 500kB" desc:"Bytes of messages in memory at once: payload, headers, source and destination."`
 
 	// MaxPayload is at most InFlightBytes.
-	MaxPayload Bytes `env:"RELAY_MAX_PAYLOAD,default=1MiB" allow:"a size above 0, at most 1GiB and RELAY_IN_FLIGHT_BYTES, such as 1MiB" desc:"Largest payload that is sent. Larger messages are rejected."`
+	MaxPayload Bytes `env:"RELAY_MAX_PAYLOAD,default=1MiB" allow:"a size above 0, at most 1GiB and RELAY_IN_FLIGHT_BYTES, such as 1MiB" desc:"Largest message that is sent: payload, headers, source and destination. Larger ones are rejected."`
 
 	// Retention of zero keeps all.
 	Retention time.Duration `env:"RELAY_RETENTION,default=168h" allow:"a duration of at most 876000h, such as 168h; 0 keeps all" desc:"Age at which done and cancelled messages are removed. Dead and rejected ones stay until a person acts."`

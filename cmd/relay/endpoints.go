@@ -18,15 +18,18 @@ import (
 // them until ctx ends. An address that cannot be opened is an error before anything is
 // served.
 func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) error {
-	handler := admin.NewHandler(admin.NewHealth(0, s.probes()...), s.registry, s.log)
+	health := admin.NewHealth(0, s.probes()...)
+	closed := closedConnections(s.registry)
+	files := openFiles()
 	addresses := []struct {
-		variable string
-		address  Address
-		handler  http.Handler
+		variable    string
+		address     Address
+		handler     http.Handler
+		connections int
 	}{
-		{"RELAY_METRICS_ADDR", s.config.MetricsAddr, handler},
-		{"RELAY_ADMIN_ADDR", s.config.AdminAddr, handler},
-		{"RELAY_ACK_ADDR", s.config.AckAddr, notify.NewAckHandler(s, s.log)},
+		{"RELAY_METRICS_ADDR", s.config.MetricsAddr, admin.NewHandler(health.Brief(), s.registry, s.log), share(files, 16, 64)},
+		{"RELAY_ADMIN_ADDR", s.config.AdminAddr, admin.NewHandler(health, s.registry, s.log), share(files, 16, 64)},
+		{"RELAY_ACK_ADDR", s.config.AckAddr, notify.NewAckHandler(s, s.log), share(files, 8, 512)},
 	}
 	for _, a := range addresses {
 		if a.address == "" {
@@ -37,7 +40,10 @@ func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) err
 		if err != nil {
 			return fmt.Errorf("%s=%s: %w: set it to a free address, or to off", a.variable, a.address, err)
 		}
-		group.Go(func() error { return admin.Serve(ctx, listener, a.handler, s.log) })
+		server := admin.Server{
+			Handler: a.handler, Connections: a.connections, Closed: closed.WithLabelValues(a.variable), Log: s.log,
+		}
+		group.Go(func() error { return server.Serve(ctx, listener) })
 	}
 	return nil
 }

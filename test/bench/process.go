@@ -20,7 +20,7 @@ import (
 // process is a relay that runs as a process of its own.
 type process struct {
 	cmd     *exec.Cmd
-	metrics string // address
+	metrics string // address of /metrics and of a /readyz that tells numbers
 	log     *logBuffer
 	ended   chan struct{}
 }
@@ -61,8 +61,8 @@ func (d *database) relay(ctx context.Context, env ...string) (*process, error) {
 	}
 	p := &process{metrics: address, log: &logBuffer{}, ended: make(chan struct{})}
 	base := []string{
-		"RELAY_DATABASE_URL=" + d.url, "RELAY_SLOT=" + d.name, "RELAY_METRICS_ADDR=" + address,
-		"RELAY_ADMIN_ADDR=off", "RELAY_EGRESS_ALLOW=loopback", "RELAY_AMQP_URL=" + d.lab.rabbit.URL(""),
+		"RELAY_DATABASE_URL=" + d.url, "RELAY_SLOT=" + d.name, "RELAY_METRICS_ADDR=off",
+		"RELAY_ADMIN_ADDR=" + address, "RELAY_EGRESS_ALLOW=loopback", "RELAY_AMQP_URL=" + d.lab.rabbit.URL(""),
 	}
 	p.cmd = d.lab.command(context.WithoutCancel(ctx), []string{"run"}, append(base, env...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
