@@ -313,15 +313,15 @@ func (e *Engine) eachAlone(ctx context.Context, op operation, words string, ids 
 		return err
 	}, func(id relay.ID, why error) {
 		if _, fresh := e.isolate(ofMessage(op, id), why); fresh && words != "" {
-			e.tell(sql.DeliveryID{Message: id}, words+": "+sql.Refusal(why))
+			e.tell(sql.Telling{ID: sql.DeliveryID{Message: id}, Why: words + ": " + sql.Refusal(why), Ended: true})
 		}
 	})
 }
 
 // tell has people see in a row, as far as that can be written, why it is in quarantine.
-func (e *Engine) tell(id sql.DeliveryID, why string) {
+func (e *Engine) tell(t sql.Telling) {
 	select {
-	case e.tellings <- sql.Telling{ID: id, Why: why}:
+	case e.tellings <- t:
 	default: // there are many: relay doctor, the metrics and the log tell of them
 	}
 }

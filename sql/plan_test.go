@@ -115,7 +115,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"remove messages", removeMessages, []any{uuids(ids)}},
 		{"find unstamped", findUnstamped, []any{uuids(ids[:2]), 500}},
 		{"note the end", stampEnd, []any{uuids(ids)}},
-		{"tell messages", tellMessages, []any{uuids(ids), subscriptions}},
+		{"tell messages", tellMessages, []any{uuids(ids), subscriptions, make([]bool, len(ids))}},
 		{"tell deliveries", tellDeliveries, []any{messages, subscriptions, instances, subscriptions}},
 		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},
 		{"parked circuits", parkedCircuits, nil},

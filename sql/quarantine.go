@@ -78,8 +78,9 @@ func (s *Store) LeaveQuarantine(ctx context.Context, owner relay.ID) error {
 
 // Telling is what a row is to say in last_error: a message alone, if there is no subscription, or with a delivery.
 type Telling struct {
-	ID  DeliveryID
-	Why string
+	ID    DeliveryID
+	Why   string
+	Ended bool // it is about a message that has ended well; otherwise about one that has not ended
 }
 
 // Messages and deliveries are told by a statement each: what keeps one from being changed need not keep the other.
@@ -87,8 +88,12 @@ const (
 	tellMessages = `
 	update relay.outbox o set last_error = x.why
 	from (
-		select l.id, w.why from unnest($1::uuid[], $2::text[]) as w(id, why)
-		cross join lateral (select y.id from relay.outbox y where y.id = w.id for update skip locked) l
+		select l.id, w.why from unnest($1::uuid[], $2::text[], $3::boolean[]) as w(id, why, ended)
+		cross join lateral (
+			select y.id from relay.outbox y
+			where y.id = w.id and y.status::text = any (case when w.ended then array['done', 'cancelled'] else array['pending', 'open'] end)
+			for update skip locked
+		) l
 	) x
 	where o.id = x.id and o.last_error is distinct from x.why`
 
@@ -108,11 +113,11 @@ const (
 // TellMessages writes into last_error of messages what keeps the relay from changing them. What somebody has locked is
 // passed over. Each message stands among the tellings once.
 func (s *Store) TellMessages(ctx context.Context, all []Telling) error {
-	ids, whys := make([][16]byte, len(all)), make([]string, len(all))
+	ids, whys, ended := make([][16]byte, len(all)), make([]string, len(all)), make([]bool, len(all))
 	for i, t := range all {
-		ids[i], whys[i] = t.ID.Message, text(t.Why)
+		ids[i], whys[i], ended[i] = t.ID.Message, text(t.Why), t.Ended
 	}
-	if _, err := s.changes.Exec(ctx, tellMessages, ids, whys); err != nil {
+	if _, err := s.changes.Exec(ctx, tellMessages, ids, whys, ended); err != nil {
 		return fmt.Errorf("tell why messages cannot be changed: %w", err)
 	}
 	return nil
