@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,7 @@ import (
 const (
 	// apartWriters is how many statements write apart from the rest at once, and aloneWriters how many of those
 	// write an outcome that could not be written before although it stood alone.
-	apartWriters = 2
+	apartWriters = 3
 	aloneWriters = 2
 	// groupLimit bounds a statement that writes several outcomes apart. One that stands alone has aloneLimit at
 	// first, twice as long each time after, and aloneMost at most.
@@ -50,9 +51,10 @@ type apart struct {
 	// wroteAt is when any outcome was written last, in nanoseconds of Unix time.
 	wroteAt atomic.Int64
 
-	mu       sync.Mutex
-	groups   []group
-	queue    []*written
+	mu sync.Mutex
+	// work is what is to be written of each destination, and turns the destinations in the order of their turns.
+	work     map[string]*workOf
+	turns    []string
 	culprits []*written
 	// timers are the outcomes that wait.
 	timers map[*written]*time.Timer
@@ -70,8 +72,19 @@ type backlogged struct {
 	since     time.Time // when one was written last, or could not be written first
 }
 
+// workOf is what is to be written apart of one destination: it shares no statement with another, and is written by one
+// writer at a time.
+type workOf struct {
+	groups []group
+	queue  []*written
+	busy   bool
+	// failing says that the last group could not be written.
+	failing bool
+}
+
 func newApart(w *writer) *apart {
 	return &apart{
+		work:   make(map[string]*workOf),
 		writer: w, ready: make(chan struct{}, 1), alone: make(chan struct{}, 1), timers: make(map[*written]*time.Timer),
 		suspect: make(map[string]time.Time), destinations: make(map[string]*backlogged), counted: make(map[*written]bool),
 	}
@@ -79,8 +92,9 @@ func newApart(w *writer) *apart {
 
 // start runs the writers until ctx ends.
 func (a *apart) start(ctx context.Context, group *sync.WaitGroup) {
-	for range apartWriters {
-		group.Go(func() { a.run(ctx) })
+	for i := range apartWriters {
+		// The first one has time for destinations whose outcomes can be written.
+		group.Go(func() { a.run(ctx, i == 0) })
 	}
 	for range aloneWriters {
 		group.Go(func() { a.runAlone(ctx) })
@@ -107,53 +121,111 @@ func (a *apart) suspects(changes []sql.Change) bool {
 	return false
 }
 
-// put queues an outcome to be written with others that are written apart.
+// put queues an outcome to be written with others of its destination.
 func (a *apart) put(item *written) {
 	a.mu.Lock()
 	delete(a.timers, item)
-	a.queue = append(a.queue, item)
+	of := a.of(item.circuit)
+	of.queue = append(of.queue, item)
 	a.mu.Unlock()
 	poke(a.ready)
 }
 
-// add queues outcomes that the database has refused together: halves of them, or one that stands alone.
+// of returns the work of a destination, which has its turn from now on. The caller holds the mutex.
+func (a *apart) of(circuit string) *workOf {
+	of := a.work[circuit]
+	if of == nil {
+		of = &workOf{}
+		a.work[circuit] = of
+		a.turns = append(a.turns, circuit)
+	}
+	return of
+}
+
+// add queues outcomes that the database has refused together: by destinations or, of a single one, halves of them.
 func (a *apart) add(g group, err error) {
 	a.stalled(err)
-	a.mu.Lock()
+	parts := make(map[string][]*written)
 	for _, item := range g.items {
-		a.count(item)
+		parts[item.circuit] = append(parts[item.circuit], item)
 	}
-	if middle := len(g.items) / 2; middle > 0 {
-		a.groups = append(a.groups, group{g.items[:middle], g.write}, group{g.items[middle:], g.write})
-	} else {
-		a.groups = append(a.groups, g)
+	a.mu.Lock()
+	for circuit, items := range parts {
+		of := a.of(circuit)
+		of.failing = of.failing || len(parts) == 1
+		if middle := len(items) / 2; middle > 0 && len(parts) == 1 {
+			of.groups = append(of.groups, group{items[:middle], g.write}, group{items[middle:], g.write})
+		} else {
+			of.groups = append(of.groups, group{items, g.write})
+		}
+		for _, item := range items {
+			a.count(item)
+		}
 	}
 	a.mu.Unlock()
 	poke(a.ready)
 }
 
-// take returns the next outcomes to be written apart.
-func (a *apart) take() (g group, some bool) {
+// take returns the next outcomes to be written apart, of a destination with which no other writer is busy: one whose
+// outcomes can be written comes first, and alone if sound is set.
+func (a *apart) take(sound bool) (circuit string, g group, some bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.groups) == 0 && len(a.queue) > 0 {
-		n := min(writeBatch, len(a.queue))
-		a.groups = groupsOf(a.queue[:n])
-		if a.queue = a.queue[n:]; len(a.queue) == 0 {
-			a.queue = nil
-		}
+	at := a.next(false)
+	if at < 0 && !sound {
+		at = a.next(true)
 	}
-	if len(a.groups) == 0 {
-		return group{}, false
+	if at < 0 {
+		return "", group{}, false
 	}
-	g, a.groups = a.groups[0], a.groups[1:]
-	if len(a.groups) > 0 || len(a.queue) > 0 {
-		poke(a.ready)
+	circuit = a.turns[at]
+	a.turns = append(slices.Delete(a.turns, at, at+1), circuit)
+	of := a.work[circuit]
+	if len(of.groups) == 0 {
+		n := min(writeBatch, len(of.queue))
+		of.groups = groupsOf(of.queue[:n])
+		of.queue = of.queue[n:]
 	}
-	return g, true
+	g, of.groups = of.groups[0], of.groups[1:]
+	of.busy = true
+	return circuit, g, true
 }
 
-func (a *apart) run(ctx context.Context) {
+// next is the turn of the first destination that has work and whose outcomes can, or cannot, be written; -1: none. The caller
+// holds the mutex.
+func (a *apart) next(failing bool) int {
+	return slices.IndexFunc(a.turns, func(circuit string) bool {
+		of := a.work[circuit]
+		return !of.busy && of.failing == failing && (len(of.groups) > 0 || len(of.queue) > 0)
+	})
+}
+
+// taken notes that a group of a destination was written, or could not be.
+func (a *apart) taken(circuit string, failed bool) {
+	a.mu.Lock()
+	of := a.work[circuit] // it is not forgotten while it is busy
+	of.busy, of.failing = false, failed
+	if !failed {
+		a.recovered(circuit)
+	}
+	a.mu.Unlock()
+	poke(a.ready)
+}
+
+// recovered notes that outcomes of a destination can be written. Without work it is forgotten. The caller holds the mutex.
+func (a *apart) recovered(circuit string) {
+	of := a.work[circuit]
+	if of == nil {
+		return
+	}
+	of.failing = false
+	if !of.busy && len(of.groups) == 0 && len(of.queue) == 0 {
+		delete(a.work, circuit)
+		a.turns = slices.DeleteFunc(a.turns, func(c string) bool { return c == circuit })
+	}
+}
+
+func (a *apart) run(ctx context.Context, sound bool) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -163,10 +235,28 @@ func (a *apart) run(ctx context.Context) {
 		if !pause(ctx, writeGather, nil) {
 			return
 		}
-		if g, some := a.take(); some {
-			a.write(ctx, g, groupLimit)
+		for {
+			circuit, g, some := a.take(sound)
+			if !some {
+				break
+			}
+			poke(a.ready) // another writer may find more
+			a.taken(circuit, !a.write(ctx, g, groupLimit))
+		}
+		if sound && ctx.Err() == nil && a.waiting() {
+			poke(a.ready) // it is for the others
+			if !pause(ctx, writeGatherBusy, nil) {
+				return
+			}
 		}
 	}
+}
+
+// waiting reports whether a destination has work that no writer is busy with.
+func (a *apart) waiting() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.next(false) >= 0 || a.next(true) >= 0
 }
 
 // runAlone writes culprits.
@@ -196,12 +286,13 @@ func (a *apart) takeCulprit() *written {
 	return item
 }
 
-// write writes some outcomes. If the database refuses them they are divided further.
-func (a *apart) write(ctx context.Context, g group, limit time.Duration) {
+// write writes some outcomes, and reports whether they could be. If not they are divided further.
+func (a *apart) write(ctx context.Context, g group, limit time.Duration) bool {
 	items, ids, err := a.writer.try(ctx, a.writer.engine.config.Store.Apart(limit), g)
 	switch {
 	case err == nil:
 		a.writer.settle(ctx, items, ids)
+		return true
 	case ctx.Err() != nil:
 	case len(items) > 1:
 		a.add(group{items, g.write}, err)
@@ -209,6 +300,7 @@ func (a *apart) write(ctx context.Context, g group, limit time.Duration) {
 		a.stalled(err)
 		a.refused(items[0], err)
 	}
+	return false
 }
 
 // refused has an outcome that stands alone written with less, if the database refuses what it is; else later.
@@ -217,7 +309,8 @@ func (a *apart) refused(item *written, err error) {
 	if reduce(item, err) {
 		e.sayIsolated(item.of, sql.Refusal(err))
 		a.mu.Lock()
-		a.groups = append(a.groups, groupsOf([]*written{item})...)
+		of := a.of(item.circuit)
+		of.groups = append(of.groups, groupsOf([]*written{item})...)
 		a.mu.Unlock()
 		poke(a.ready)
 		return
@@ -263,7 +356,8 @@ func (a *apart) tell(item *written, why string) {
 	if c.Taking {
 		id = sql.DeliveryID{Message: c.Delivery.Message}
 	}
-	a.writer.engine.tell(id, fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(c), why))
+	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(c), why)
+	a.writer.engine.tell(sql.Telling{ID: id, Why: text})
 }
 
 // later has an outcome written after a while. It is counted meanwhile.
@@ -331,6 +425,7 @@ func (a *apart) settled(item *written, written bool) {
 	a.all.Add(-1)
 	if at.unwritten--; at.unwritten == 0 {
 		delete(a.destinations, item.circuit)
+		a.recovered(item.circuit)
 	}
 	a.writer.engine.quarantine.ended(item.of)
 	if written && item.tries > 0 {
@@ -382,7 +477,8 @@ func (a *apart) crowded(circuit string) bool {
 	case at.unwritten >= max(1, most/crowdedShare), all >= int64(max(1, most/crowdedMost)):
 		return true
 	}
-	return at.unwritten >= stalledCount && (time.Since(at.since) > stalledAfter || a.nothingWritten())
+	of := a.work[circuit]
+	return of != nil && of.failing && at.unwritten >= stalledCount && (time.Since(at.since) > stalledAfter || a.nothingWritten())
 }
 
 // Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be

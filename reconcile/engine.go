@@ -118,7 +118,7 @@ type Engine struct {
 	trouble   troubles
 	// What cannot be read, changed or removed, each row alone.
 	quarantine quarantine
-	tellings   chan telling // to be written into rows in quarantine
+	tellings   chan sql.Telling // to be written into rows in quarantine
 	orphans    *orphans
 }
 
@@ -139,7 +139,7 @@ func New(config Config) *Engine {
 		gathering: make(chan struct{}, 1),
 		trouble:   troubles{log: config.Log},
 		orphans:   newOrphans(),
-		tellings:  make(chan telling, tellMost),
+		tellings:  make(chan sql.Telling, tellMost),
 	}
 	e.writer = newWriter(e)
 	e.order = newOrder(func(l sql.Line, soon bool) {

@@ -41,7 +41,9 @@ const (
 	// reportMost is how many rows they are told of.
 	reportMost = 1000
 	// tellMost is how many rows may wait to tell why they are in quarantine.
-	tellMost = 1000
+	tellMost = 500
+	// tellGather is how long they wait for company.
+	tellGather = 500 * time.Millisecond
 	// quarantineMost bounds how many rows are remembered. What exceeds it is tried again as if for the first time.
 	quarantineMost = 20_000
 )
@@ -311,21 +313,15 @@ func (e *Engine) eachAlone(ctx context.Context, op operation, words string, ids 
 		return err
 	}, func(id relay.ID, why error) {
 		if _, fresh := e.isolate(ofMessage(op, id), why); fresh && words != "" {
-			e.tell(sql.DeliveryID{Message: id}, words+": "+sql.Refusal(why))
+			e.tell(sql.Telling{ID: sql.DeliveryID{Message: id}, Why: words + ": " + sql.Refusal(why), Ended: true})
 		}
 	})
 }
 
-// telling is what is to be written into the row of a culprit.
-type telling struct {
-	id  sql.DeliveryID
-	why string
-}
-
 // tell has people see in a row, as far as that can be written, why it is in quarantine.
-func (e *Engine) tell(id sql.DeliveryID, why string) {
+func (e *Engine) tell(t sql.Telling) {
 	select {
-	case e.tellings <- telling{id, why}:
+	case e.tellings <- t:
 	default: // there are many: relay doctor, the metrics and the log tell of them
 	}
 }
@@ -333,14 +329,30 @@ func (e *Engine) tell(id sql.DeliveryID, why string) {
 // runTell writes into rows what people are to see there, until ctx ends.
 func (e *Engine) runTell(ctx context.Context) error {
 	for {
+		var all []sql.Telling
 		select {
 		case <-ctx.Done():
 			return nil
 		case t := <-e.tellings:
-			// What keeps the row from being changed may keep this from it, too.
-			if err := e.config.Store.TellMessage(ctx, t.id, t.why); err != nil {
-				e.config.Log.Debug("a row cannot tell why it is in quarantine", "error", err)
+			all = append(all, t)
+		}
+		if !pause(ctx, tellGather, nil) {
+			return nil
+		}
+		told := map[relay.ID]bool{all[0].ID.Message: true}
+		for range len(e.tellings) {
+			if t := <-e.tellings; !told[t.ID.Message] {
+				told[t.ID.Message] = true
+				all = append(all, t)
 			}
+		}
+		// What keeps a row from being changed may keep this from it, too.
+		untold := func(t sql.Telling, err error) {
+			e.config.Log.Debug("a row cannot tell why it is in quarantine", "message", t.ID.Message.String(), "error", err)
+		}
+		for _, tell := range []func(context.Context, []sql.Telling) error{e.config.Store.TellMessages, e.config.Store.TellDeliveries} {
+			err := inHalves(ctx, all, func(some []sql.Telling) error { return tell(ctx, some) }, untold)
+			e.trouble.note("tell what is in quarantine", ignoreEnd(ctx, err))
 		}
 	}
 }

@@ -63,7 +63,7 @@ func unread(en *entry) subject { return subject{operation: readRow, id: en.id} }
 func (e *Engine) unreadable(en *entry, err error) {
 	wait, fresh := e.isolate(unread(en), err)
 	if fresh {
-		e.tell(en.id, "it cannot be read: "+sql.Refusal(err))
+		e.tell(sql.Telling{ID: en.id, Why: "it cannot be read: " + sql.Refusal(err)})
 	}
 	if e.quarantine.size(readRow) > max(1, e.config.InFlight/crowdedShare) {
 		e.leave(en)

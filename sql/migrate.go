@@ -95,7 +95,7 @@ func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) er
 }
 
 // connectToMigrate opens a connection outside of the pool. Its statements take as long as
-// they take, except where a step says otherwise, and names mean what PostgreSQL brings.
+// they take, except where a step says otherwise.
 func (s *Store) connectToMigrate(ctx context.Context) (*pgx.Conn, error) {
 	config := s.pool.Config().ConnConfig
 	config.DialFunc = (&net.Dialer{}).DialContext
@@ -105,7 +105,6 @@ func (s *Store) connectToMigrate(ctx context.Context) (*pgx.Conn, error) {
 	for _, timeout := range []string{"statement_timeout", "lock_timeout"} {
 		config.RuntimeParams[timeout] = "0"
 	}
-	config.RuntimeParams["search_path"] = "pg_catalog, pg_temp"
 	return pgx.ConnectConfig(ctx, config)
 }
 

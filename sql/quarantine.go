@@ -76,33 +76,65 @@ func (s *Store) LeaveQuarantine(ctx context.Context, owner relay.ID) error {
 	return nil
 }
 
-// Each row is told by a statement of its own: what keeps one from being changed need not keep the other.
-const (
-	tellMessage = `
-	update relay.outbox o set last_error = $2
-	from (select id from relay.outbox where id = $1 for update skip locked) x where o.id = x.id and o.last_error is distinct from $2`
+// Telling is what a row is to say in last_error: a message alone, if there is no subscription, or with a delivery.
+type Telling struct {
+	ID    DeliveryID
+	Why   string
+	Ended bool // it is about a message that has ended well; otherwise about one that has not ended
+}
 
-	tellDelivery = `
-	update relay.delivery d set last_error = $4
+// Messages and deliveries are told by a statement each: what keeps one from being changed need not keep the other.
+const (
+	tellMessages = `
+	update relay.outbox o set last_error = x.why
 	from (
-		select message_id, subscription, instance from relay.delivery
-		where message_id = $1 and subscription = $2 and instance = $3
-			and status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') for update skip locked
+		select l.id, w.why from unnest($1::uuid[], $2::text[], $3::boolean[]) as w(id, why, ended)
+		cross join lateral (
+			select y.id from relay.outbox y
+			where y.id = w.id and y.status::text = any (case when w.ended then array['done', 'cancelled'] else array['pending', 'open'] end)
+			for update skip locked
+		) l
 	) x
-	where (d.message_id, d.subscription, d.instance) = (x.message_id, x.subscription, x.instance) and d.last_error is distinct from $4`
+	where o.id = x.id and o.last_error is distinct from x.why`
+
+	tellDeliveries = `
+	update relay.delivery d set last_error = x.why
+	from (
+		select l.*, w.why from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as w(id, subscription, instance, why)
+		cross join lateral (
+			select y.message_id, y.subscription, y.instance from relay.delivery y
+			where y.message_id = w.id and y.subscription = w.subscription and y.instance = w.instance
+				and y.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') for update skip locked
+		) l
+	) x
+	where (d.message_id, d.subscription, d.instance) = (x.message_id, x.subscription, x.instance) and d.last_error is distinct from x.why`
 )
 
-// TellMessage writes into last_error of a message, and of a delivery of it if it has a subscription, what keeps the
-// relay from changing it, as far as that can be written. The first error is returned; the other row is written nevertheless.
-func (s *Store) TellMessage(ctx context.Context, id DeliveryID, why string) error {
-	_, err := s.changes.Exec(ctx, tellMessage, [16]byte(id.Message), text(why))
-	if id.Subscription != "" {
-		if _, second := s.changes.Exec(ctx, tellDelivery, [16]byte(id.Message), id.Subscription, id.Instance, text(why)); err == nil {
-			err = second
+// TellMessages writes into last_error of messages what keeps the relay from changing them. What somebody has locked is
+// passed over. Each message stands among the tellings once.
+func (s *Store) TellMessages(ctx context.Context, all []Telling) error {
+	ids, whys, ended := make([][16]byte, len(all)), make([]string, len(all)), make([]bool, len(all))
+	for i, t := range all {
+		ids[i], whys[i], ended[i] = t.ID.Message, text(t.Why), t.Ended
+	}
+	if _, err := s.changes.Exec(ctx, tellMessages, ids, whys, ended); err != nil {
+		return fmt.Errorf("tell why messages cannot be changed: %w", err)
+	}
+	return nil
+}
+
+// TellDeliveries is TellMessages for unfinished deliveries; those without a subscription are none.
+func (s *Store) TellDeliveries(ctx context.Context, all []Telling) error {
+	var ids []DeliveryID
+	whys := make([]string, 0, len(all))
+	for _, t := range all {
+		if t.ID.Subscription != "" {
+			ids, whys = append(ids, t.ID), append(whys, text(t.Why))
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("tell why a row cannot be changed: %w", err)
+	messages, subscriptions, instances := splitDeliveryIDs(ids)
+	if _, err := s.changes.Exec(ctx, tellDeliveries, messages, subscriptions, instances, whys); err != nil {
+		return fmt.Errorf("tell why deliveries cannot be changed: %w", err)
 	}
 	return nil
 }

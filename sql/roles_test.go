@@ -54,6 +54,7 @@ var expectations = map[string][roleKinds]string{
 	"table relay.job":                  ownersOnly,
 	"table relay.job_result":           ownersOnly,
 	"table relay.lease":                ownersOnly,
+	"table relay.quarantine":           ownersOnly,
 	"table relay.schema_version":       ownersOnly,
 	"table relay.subscription":         ownersOnly,
 	"table relay.subscription_version": ownersOnly,
@@ -68,6 +69,8 @@ var expectations = map[string][roleKinds]string{
 
 	"function relay.delivery_died()":                    ownersOnly,
 	"function relay.message_rejected()":                 ownersOnly,
+	"function relay.outbox_checked()":                   ownersOnly,
+	"function relay.reported_target(text)":              ownersOnly,
 	"function relay.ring()":                             ownersOnly,
 	"function relay.shown_target(text)":                 ownersOnly,
 	"function relay.subscription_changed()":             ownersOnly,

@@ -37,7 +37,7 @@ const (
 // Connections of pools that one purpose has for itself.
 const (
 	writeConnections    = 3
-	isolatedConnections = 5
+	isolatedConnections = 6
 	changeConnections   = 3
 	leaseConnections    = 2
 	ackConnections      = 3

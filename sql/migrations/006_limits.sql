@@ -13,7 +13,7 @@ return case when pg_catalog.octet_length(target) operator(pg_catalog.<=) 8000 th
   else pg_catalog.format('(a target of %s bytes)', pg_catalog.octet_length(target)) end;
 
 create or replace function relay.delivery_died() returns trigger
-language plpgsql set search_path = pg_catalog as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select from relay.subscription s where relay.wants_dead(s.topics)) then
     insert into relay.outbox (topic, payload, internal)
@@ -29,7 +29,7 @@ end
 $$;
 
 create or replace function relay.message_rejected() returns trigger
-language plpgsql set search_path = pg_catalog as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select from relay.subscription s where relay.wants_dead(s.topics)) then
     insert into relay.outbox (topic, payload, internal)
