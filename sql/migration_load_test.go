@@ -45,7 +45,8 @@ func fillOld(t *testing.T, db *harness.DB, rows int) {
 	if _, err := admin.Exec(t.Context(), oldRows, rows); err != nil {
 		t.Fatal(err)
 	}
-	for _, statement := range append(alsoOld, "grant usage on schema relay to app", "grant insert (topic, payload) on relay.outbox to app") {
+	// As version 4 left it: the right to call the default of id came with PUBLIC.
+	for _, statement := range append(alsoOld, "grant execute on function relay.new_id() to public", "grant usage on schema relay to app", "grant insert (topic, payload) on relay.outbox to app") {
 		if _, err := admin.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}

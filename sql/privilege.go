@@ -119,6 +119,11 @@ func (p Privilege) Revoke() string {
 	return "revoke " + what + " on " + p.Kind + " " + p.Object + " from " + p.Role()
 }
 
+// toAll reports whether PUBLIC holds what PostgreSQL gives it when an object is made.
+func (p Privilege) toAll() bool {
+	return p.Grantee == "" && (p.Kind == "function" || p.Kind == "procedure" || p.Kind == "type")
+}
+
 // Documented reports whether relay grant gives roles such a privilege.
 func (p Privilege) Documented() bool { return p.Sending() || p.Receiving() }
 

@@ -40,16 +40,53 @@ func revokeDefaults(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 		for _, p := range list {
-			public := p.Grantee == "" && (p.Kind == "function" || p.Kind == "procedure" || p.Kind == "type")
-			if !p.Ours || !public && (!p.Default || granted[p.Grantee].allow(p)) {
-				continue
+			if p.Ours && p.Default && !p.toAll() && !granted[p.Grantee].allow(p) {
+				if _, err := tx.Exec(ctx, p.Revoke()+" cascade"); err != nil {
+					return fmt.Errorf("%s: %w", p.Revoke(), err)
+				}
 			}
-			if _, err := tx.Exec(ctx, p.Revoke()+" cascade"); err != nil {
-				return fmt.Errorf("%s: %w", p.Revoke(), err)
+		}
+		if err := keepInserting(ctx, tx); err != nil {
+			return err
+		}
+		for _, p := range list {
+			if p.Ours && p.toAll() {
+				if _, err := tx.Exec(ctx, p.Revoke()+" cascade"); err != nil {
+					return fmt.Errorf("%s: %w", p.Revoke(), err)
+				}
 			}
 		}
 		return nil
 	})
+}
+
+// keepInserting lets roles that were granted INSERT by hand go on: they may have the default of
+// the column id, a call of relay.new_id(), by PUBLIC alone.
+func keepInserting(ctx context.Context, tx pgx.Tx) error {
+	const statement = `
+	select distinct r.rolname::text
+	from pg_class c
+	cross join lateral (
+		select c.relacl union all select a.attacl from pg_attribute a where a.attrelid = c.oid
+	) as s(acl)
+	cross join lateral aclexplode(s.acl) x
+	join pg_roles r on r.oid = x.grantee
+	where c.oid = to_regclass('relay.outbox') and x.privilege_type = 'INSERT'
+		and r.oid <> c.relowner and has_function_privilege('public', to_regprocedure('relay.new_id()'), 'execute')`
+	rows, err := tx.Query(ctx, statement)
+	if err != nil {
+		return err
+	}
+	roles, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, role := range roles {
+		if _, err := tx.Exec(ctx, "grant execute on function relay.new_id() to "+quoteName(role)); err != nil {
+			return fmt.Errorf("let role %q go on inserting: %w", role, err)
+		}
+	}
+	return nil
 }
 
 // grantedRights returns what relay grant has given, by role. A grant to send has columns of
