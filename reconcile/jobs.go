@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -107,7 +108,7 @@ func (e *Engine) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (
 		}
 		size := sizes.of(job.ID, most)
 		step, stepErr := e.config.Store.StepJob(ctx, e.lease.Load().lease, job, size)
-		if stepErr != nil && size > 1 && ctx.Err() == nil && !sql.AboutTheServer(stepErr) {
+		if stepErr != nil && size > 1 && ctx.Err() == nil && !sql.AboutTheServer(stepErr) && !errors.Is(stepErr, sql.ErrFenced) {
 			sizes.refused(job.ID, size)
 			wait = 0
 			continue

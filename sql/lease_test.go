@@ -115,3 +115,26 @@ func TestALeaseIsValidForItsOwnersTTL(t *testing.T) {
 		t.Errorf("it was succeeded after %s", took)
 	}
 }
+
+// A renewal that took longer than outcomes wait for a row was taken for a lock on their rows.
+func TestOutcomesWaitForARenewal(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin, lease := db.Admin(t), own(t, s)
+	change := failed(insert(t, admin, "topic", "'t'"), time.Hour)
+	for _, write := range []func(context.Context, Lease, []Change) ([]relay.ID, error){s.WriteTaken, s.WriteOpen} {
+		tx, err := admin.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), "select 1 from relay.lease for update"); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(time.Second, func() { _ = tx.Rollback(context.Background()) })
+		written, err := write(t.Context(), lease, []Change{change})
+		if timer.Stop() || err != nil || len(written) != 1 {
+			t.Errorf("wrote %v: %v", written, err)
+		}
+		change.Taking, change.Attempts, change.Attempt.Number = false, 2, 2
+	}
+}

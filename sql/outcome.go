@@ -2,11 +2,13 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"relay"
 )
@@ -281,7 +283,13 @@ func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) (
 		return s.writeTakenLocked(ctx, lease, changes)
 	}
 	rows, err := s.writing.Query(ctx, takeUp, arguments(lease, changes)...)
-	return collectIDs("take up messages", rows, err)
+	written, err := collectIDs("take up messages", rows, err)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == stateLocked {
+		// It waited for a lease that is being renewed, or for a delivery of a message that was taken up before.
+		return s.writeTakenLocked(ctx, lease, changes)
+	}
+	return written, err
 }
 
 // fansOut reports whether a message has several changes. The statement looks for its row once

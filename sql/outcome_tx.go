@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"relay"
@@ -59,17 +60,34 @@ func (s *Store) inWriting(ctx context.Context, operation string, lease Lease, ch
 	})
 }
 
-// holdFence locks the leases of the changes until the transaction ends, or returns ErrFenced.
+// leasePatience is how long a transaction waits for the lease rows, which a renewal locks for as long as it takes.
+const leasePatience = `set local lock_timeout = '5s'`
+
+// holdFence locks the leases of the changes until the transaction ends, or returns ErrFenced. A lease that could not be
+// locked says nothing about what was to be written.
 func holdFence(ctx context.Context, tx pgx.Tx, lease Lease, changes []Change) error {
 	shards, epochs := lease.of(changes)
 	var own int
-	if err := tx.QueryRow(ctx, fence, [16]byte(lease.Owner), shards, epochs).Scan(&own); err != nil {
+	batch := &pgx.Batch{}
+	batch.Queue(leasePatience)
+	batch.Queue(fence, [16]byte(lease.Owner), shards, epochs).QueryRow(func(row pgx.Row) error { return row.Scan(&own) })
+	err := tx.SendBatch(ctx, batch).Close()
+	if waitedInVain(err) {
+		return fmt.Errorf("%w: %w", ErrFenced, err)
+	}
+	if err != nil {
 		return err
 	}
 	if own < len(shards) {
 		return ErrFenced
 	}
 	return nil
+}
+
+// waitedInVain reports whether a statement ended because it had waited for a lock, or for anything else, for too long.
+func waitedInVain(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == stateLocked || pg.Code == stateCanceled)
 }
 
 // ProbeWriting reports why outcomes cannot be written at all: it runs the statements that write them for no
