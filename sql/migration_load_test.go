@@ -96,7 +96,7 @@ func TestAKilledMigrationFromVersion4IsCompleted(t *testing.T) {
 					if longest := stop(); longest > longestInsert {
 						t.Errorf("an INSERT took %s", longest)
 					}
-					if _, err := db.Admin(t).Exec(t.Context(), "revoke all on schema relay from app; revoke insert (topic, payload) on relay.outbox from app"); err != nil {
+					if _, err := db.Admin(t).Exec(t.Context(), "revoke all on schema relay from app; revoke insert (topic, payload) on relay.outbox from app; revoke execute on function relay.new_id() from app"); err != nil {
 						t.Fatal(err)
 					}
 				}

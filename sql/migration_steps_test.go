@@ -145,9 +145,9 @@ var manners = []manner{
 	{"cut off", func(_ context.Context, _ *pgx.Conn, _ uint32, wire net.Conn, _ func()) { wire.Close() }},
 }
 
-// mannersOn is every manner on the oldest and the newest server, and one on those between.
+// mannersOn is every manner on the oldest server, and one on the others.
 func mannersOn(major int) []manner {
-	if major == throwaway.OldestPostgres || major == throwaway.NewestPostgres {
+	if major == throwaway.OldestPostgres {
 		return manners
 	}
 	return manners[:1]

@@ -12,20 +12,11 @@ import (
 	"relay/test/harness"
 )
 
-// lift drops the limits on what an application may insert: rows from before they were set may
+// lift takes the limits from what an application may insert: rows from before they were set may
 // exceed them.
 func lift(t *testing.T, admin *pgxpool.Pool) {
 	t.Helper()
-	const statement = `
-	do $$
-	declare c text;
-	begin
-		for c in select conname from pg_constraint where conrelid = 'relay.outbox'::regclass and contype = 'c'
-			and pg_get_constraintdef(oid) ~ 'destination|headers|source' loop
-			execute format('alter table relay.outbox drop constraint %I', c);
-		end loop;
-	end $$`
-	if _, err := admin.Exec(t.Context(), statement); err != nil {
+	if _, err := admin.Exec(t.Context(), "alter table relay.outbox disable trigger outbox_checked"); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -80,14 +80,7 @@ func TestRowsThatAreTooLargeStopNoOthers(t *testing.T) {
 	s := newOwnSystem(t, map[string]string{"fsync": "off"}, "RELAY_IN_FLIGHT_BYTES=2MiB")
 	s.relay.waitReady()
 	// Rows from before the limits were set may exceed them.
-	s.exec(t, `do $$
-		declare c text;
-		begin
-			for c in select conname from pg_constraint where conrelid = 'relay.outbox'::regclass and contype = 'c'
-				and pg_get_constraintdef(oid) ~ 'destination|headers|source' loop
-				execute format('alter table relay.outbox drop constraint %I', c);
-			end loop;
-		end $$`)
+	s.exec(t, "alter table relay.outbox disable trigger outbox_checked")
 	s.exec(t, "create table big as select jsonb_build_object('h', repeat('v', 100000000)) as headers")
 	s.exec(t, `insert into relay.outbox (topic, key, headers) select 'big', case when n % 2 = 0 then 'k' || n % 10 end, headers from big, generate_series(1, 151) n`)
 	s.exec(t, `insert into relay.outbox (topic, destination) values ('big', repeat('d', 50000000))`)
