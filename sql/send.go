@@ -26,6 +26,8 @@ type Draft struct {
 	Destination string
 	DeliverAt   time.Time     // zero: at once
 	Delay       time.Duration // from now by the database's clock, instead of DeliverAt; zero: none
+	// Internal lets the topic begin with "relay.". It takes the rights of the table's owner.
+	Internal bool
 }
 
 // Send inserts one message, as an application does, and returns its id. The role needs no
@@ -53,6 +55,9 @@ func (s *Store) Send(ctx context.Context, d Draft) (id relay.ID, err error) {
 	arguments := []any{own, d.Topic, d.Key, d.Payload, d.Body, d.ContentType, d.Headers, d.Source, at, delay}
 	if d.Destination != "" {
 		column, value, arguments = ", destination", ", $11", append(arguments, d.Destination)
+	}
+	if d.Internal {
+		column, value = column+", internal", value+", true"
 	}
 	err = s.pool.QueryRow(ctx, fmt.Sprintf(statement, column, value), arguments...).Scan((*[16]byte)(&id))
 	if err != nil {

@@ -52,7 +52,7 @@ func TestAJobGoesOnWhereItCannotChangeARow(t *testing.T) {
 		t.Errorf("ended: %+v", end)
 	}
 	results := n.cli(t, "jobs", "show", job.ID, "--failed")
-	for _, why := range []string{"refused: PostgreSQL refused it with SQLSTATE 42P01 in function curse", "SQLSTATE 40001", "did not finish it in time in function curse"} {
+	for _, why := range []string{"refused: PostgreSQL refused it with SQLSTATE 42P01 in function public.curse", "SQLSTATE 40001", "did not finish it in time in function public.curse"} {
 		if !strings.Contains(results, why) {
 			t.Errorf("no result says %q:\n%s", why, results)
 		}

@@ -205,7 +205,7 @@ func TestATriggerOnDeliveriesHoldsUpNoOtherDestination(t *testing.T) {
 		ids[curse] = n.send(t, "topic", "$1", "cursed-"+curse)
 	}
 	n.unharmed(t, "triggers on deliveries, at first", quiet)
-	n.isolated(t, "write_outcome", len(curses), "42P01 in function curse", "42501", "21000", "40001", "57014")
+	n.isolated(t, "write_outcome", len(curses), "42P01 in function public.curse", "42501", "21000", "40001", "57014")
 	for _, curse := range curses {
 		harness.Eventually(t, 20*time.Second, "the message tells of it", func() bool {
 			return strings.Contains(n.text(t, "select last_error from relay.outbox where id = $1", ids[curse]), "is not written yet")
@@ -219,7 +219,7 @@ func TestATriggerOnDeliveriesHoldsUpNoOtherDestination(t *testing.T) {
 	for i := range 20 {
 		ids[fmt.Sprint("sleep ", i)] = n.send(t, "topic", "'cursed-sleep'")
 	}
-	n.isolated(t, "write_outcome", len(curses)+1, "42883 in function refuse")
+	n.isolated(t, "write_outcome", len(curses)+1, "42883 in function public.refuse")
 	n.unharmed(t, "a destination whose outcomes all sleep", quiet)
 	for _, trigger := range []string{"curse", "own"} {
 		n.exec(t, "drop trigger "+trigger+" on relay.delivery")
@@ -258,7 +258,7 @@ func TestATriggerOnMessagesHoldsUpNoOtherDestination(t *testing.T) {
 	}
 	n.exec(t, "create trigger curse before update on relay.outbox for each row execute function public.curse()")
 	n.unharmed(t, "triggers on messages, at first", quiet)
-	n.isolated(t, "write_outcome", len(curses), "42P01 in function curse", "42501", "21000", "40001", "57014")
+	n.isolated(t, "write_outcome", len(curses), "42P01 in function public.curse", "42501", "21000", "40001", "57014")
 	for _, curse := range curses {
 		harness.Eventually(t, 20*time.Second, "the delivery tells of it", func() bool {
 			return strings.Contains(n.text(t, "select last_error from relay.delivery where message_id = $1", ids[curse]), "is not written yet")

@@ -128,7 +128,7 @@ func TestTheMetricsAddressNamesNoHosts(t *testing.T) {
 	if _, err := s.app.Exec(t.Context(), "insert into relay.outbox (topic) select 't' from generate_series(1, 40)"); err != nil {
 		t.Fatal(err)
 	}
-	s.relay.says("circuits: failed: ", down)
+	s.relay.says("circuits: failed: ", "default")
 	s.relay.says("broker: failed: ", "127.0.0.1")
 	status, body := get(t, "http://"+s.relay.metrics+"/readyz")
 	const want = "ready\nconfiguration: ok\ndatabase: ok\nshards: ok\nwriting: ok\ncircuits: failed (does not decide readiness)\nstream: ok\nbroker: failed (does not decide readiness)\n"

@@ -16,7 +16,7 @@ import (
 // waits in the table.
 func TestMemoryStaysFlatBeforeASlowEndpoint(t *testing.T) {
 	t.Parallel()
-	s := newSystem(t, "RELAY_HTTP_CONCURRENCY=8")
+	s := newSystem(t, "RELAY_HTTP_CONCURRENCY=8", "RELAY_MAX_PAYLOAD=2MiB")
 	slow := newReceiver(t, nil)
 	slow.discard = true
 	slow.answers = func(http.ResponseWriter, *http.Request) bool {

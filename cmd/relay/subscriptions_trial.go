@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"relay"
@@ -44,7 +45,7 @@ func (c SubscriptionsTestCmd) Run(ctx context.Context, app *App) error {
 		return noSubscription(sql.ErrNoSubscription, c.Name)
 	}
 	payload := `{"test": true}`
-	id, err := store.Send(ctx, sql.Draft{Topic: c.Topic, Payload: &payload, Destination: c.Name})
+	id, err := store.Send(ctx, sql.Draft{Topic: c.Topic, Payload: &payload, Destination: c.Name, Internal: strings.HasPrefix(c.Topic, "relay.")})
 	if err != nil {
 		return err
 	}
