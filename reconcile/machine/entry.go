@@ -1,0 +1,290 @@
+package machine
+
+import (
+	"time"
+
+	"relay"
+)
+
+// state is how far an entry has come.
+type state int
+
+const (
+	unseen  state = iota // the stream has shown it, and SQL perhaps not yet
+	wanted               // it is to be read by its id
+	reading              // it is being read
+	ready                // it was read: its deliveries are on their way
+	writing              // its outcomes are being written
+)
+
+// entry is what is read and written as one: a pending message with all of its deliveries, or
+// one delivery of an open message.
+type entry struct {
+	m     *Machine
+	id    DeliveryID
+	seq   int64
+	shard int16
+	place int    // in its shard's list
+	epoch int64  // of the lease when it was read
+	key   *key   // nil: it has none, or it is not known yet
+	xid   uint32 // zero: not reported by the stream
+	state state
+	swept bool // it counts for sweeps and parked deliveries
+	again bool // it was reported again: when it has ended, it is looked at once more
+
+	askedAt time.Duration // when its row was last asked for
+	readAt  time.Duration // when the read was asked for that it stands on
+	due     time.Duration // when it was due, by the relay's clock
+	tries   int           // reads or writes in vain
+	retryAt time.Duration // when it is read or written again
+	splitAt time.Duration // when it is taken up with what is known
+
+	message    *relay.Message
+	bytes      int64
+	open       Open
+	deliveries []*delivery
+	left       int      // deliveries without an outcome
+	parent     *entry   // the pending message that is being taken up
+	children   []*entry // deliveries that go on while their message is taken up
+	write      Write
+	reduced    int // how often something was taken from a write that the database refuses
+	ackKey     string
+}
+
+// delivery is one delivery of an entry.
+type delivery struct {
+	entry       *entry
+	to          *relay.Delivery // nil: not read yet
+	queue       *queue          // nil: it waits for no other
+	destination *destination
+	step        step
+	since       int // the destination's ended attempts when it was sent
+	change      Change
+	spread      []Change
+}
+
+// step is how far a delivery has come.
+type step int
+
+const (
+	idle    step = iota // it waits for its turn
+	sent                // its attempt is under way
+	ended               // what is to be written of it is known
+	passing             // the same, and the next one of its queue goes when it is written
+)
+
+// register adds an entry.
+func (m *Machine) register(e *entry) {
+	e.m = m
+	m.leases.place(e)
+	m.budget.entries++
+	if e.swept {
+		m.budget.swept++
+	}
+	if e.id.pending() {
+		m.pending[e.id.Message] = e
+	} else {
+		m.open[e.id] = e
+	}
+}
+
+// remove forgets an entry, in its key and its queues, too.
+func (e *entry) remove() {
+	m := e.m
+	m.leases.displace(e)
+	m.budget.entries--
+	if e.swept {
+		m.budget.swept--
+	}
+	if e.id.pending() {
+		delete(m.pending, e.id.Message)
+	} else {
+		delete(m.open, e.id)
+	}
+	for _, d := range e.deliveries {
+		if d.queue != nil {
+			d.queue.leave(d)
+		}
+	}
+	e.discharge()
+	for _, c := range e.children {
+		c.parent = nil
+		c.finish()
+	}
+	if e.key != nil {
+		e.key.removed(e)
+	}
+	if m.drained(e.shard); e.again && m.leases.takes(e.shard) {
+		m.found(Report{ID: e.id.Message, Shard: e.shard, Key: e.keyName()})
+	}
+}
+
+func (e *entry) keyName() string {
+	if e.key != nil {
+		return e.key.name
+	}
+	return ""
+}
+
+// charge counts what an entry that was read holds, and discharge gives it back.
+func (e *entry) charge() {
+	e.m.budget.bytes += e.bytes
+	for _, d := range e.deliveries {
+		d.destination.entries++
+		d.destination.bytes += e.bytes
+	}
+	e.m.budget.entries += max(0, len(e.deliveries)-1)
+}
+
+func (e *entry) discharge() {
+	for _, d := range e.deliveries {
+		if d.destination != nil {
+			d.destination.entries--
+			d.destination.bytes -= e.bytes
+			e.m.forget(d.destination)
+		}
+	}
+	e.m.budget.entries -= max(0, len(e.deliveries)-1)
+	e.m.budget.bytes -= e.bytes
+	e.bytes = 0
+}
+
+// abandon forgets the entry unless an attempt or a statement is under way for it; then it is
+// forgotten, or written, when that has ended.
+func (e *entry) abandon() {
+	if e.state == reading || e.state == writing || e.parent != nil {
+		return
+	}
+	for _, d := range e.deliveries {
+		if d.step == sent {
+			return
+		}
+	}
+	e.again = false
+	e.remove()
+}
+
+// read asks for the entry's row.
+func (e *entry) read() {
+	if e.state != wanted || e.m.open[e.id] != e && e.m.pending[e.id.Message] != e {
+		return
+	}
+	if !e.m.leases.takes(e.shard) {
+		e.remove()
+		return
+	}
+	e.state, e.askedAt = reading, e.m.now
+	e.epoch = e.m.leases.of(e.shard).epoch
+	e.m.do(ReadRow{Entry: e.id, Shard: e.shard})
+}
+
+// want has the row read as soon as that is allowed.
+func (e *entry) want() {
+	e.state = wanted
+	e.m.unread = append(e.m.unread, e)
+}
+
+// later has the row read, or written, again after a while that grows with each try.
+func (e *entry) later(first, most time.Duration) {
+	e.retryAt = e.m.now + min(first<<min(e.tries, 20), most)
+	e.tries++
+	e.m.timers.add(timer{at: e.retryAt, entry: e})
+}
+
+// wake acts on a time that has come.
+func (e *entry) wake(at time.Duration) {
+	switch {
+	case e.m.pending[e.id.Message] != e && e.m.open[e.id] != e:
+	case at == e.retryAt && e.state == wanted:
+		e.want()
+	case at == e.retryAt && e.state == writing:
+		e.rewrite()
+	case at == e.splitAt && e.state == ready && e.left > 0:
+		e.split()
+	}
+}
+
+func (e RowRead) apply(m *Machine) {
+	at := m.open[e.Entry]
+	if e.Entry.pending() {
+		at = m.pending[e.Entry.Message]
+	}
+	if at == nil || at.state != reading {
+		return
+	}
+	at.state = wanted
+	switch owned := m.leases.of(at.shard); {
+	case !m.leases.takes(at.shard):
+		at.remove()
+	case at.shard >= 0 && owned.epoch != at.epoch:
+		at.want() // another relay may have changed the row meanwhile
+	case e.Failed:
+		at.later(50*time.Millisecond, 10*time.Second)
+	default:
+		at.judge(&e)
+	}
+}
+
+// judge decides what becomes of an entry whose row was read.
+func (e *entry) judge(r *RowRead) {
+	switch r.Verdict {
+	case Readable:
+		e.readable(r)
+	case NoRoom:
+		e.later(50*time.Millisecond, time.Second)
+	case Later:
+		e.m.look(e.m.now + dueEvery/10)
+		e.putBack()
+	case Absent:
+		if e.xid != 0 && !r.Snapshot.Shows(e.xid) {
+			e.later(2*time.Millisecond, 100*time.Millisecond) // it is not visible yet
+			return
+		}
+		fallthrough
+	default:
+		if !e.id.pending() {
+			e.m.do(EndOrphan{ID: e.id})
+		}
+		k := e.key
+		e.remove()
+		k.want()
+	}
+}
+
+// readable takes what was read, unless it may not be durable yet.
+func (e *entry) readable(r *RowRead) {
+	m := e.m
+	if e.xid == 0 && !r.Snapshot.Durable {
+		e.later(2*time.Millisecond, 100*time.Millisecond)
+		return
+	}
+	message := r.Row.Message
+	if e.shard < 0 || e.key == nil && e.id.pending() && message.Key != "" {
+		xid := e.xid
+		e.again = false
+		e.remove()
+		m.found(Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid})
+		return
+	}
+	e.tries = 0
+	if e.message == nil && !e.admit(&r.Row) {
+		e.putBack()
+		m.leave()
+		return
+	}
+	k := e.key
+	e.take(&r.Row, e.askedAt)
+	if k != nil {
+		k.settle()
+	}
+}
+
+// putBack forgets an entry whose row stays as it is in the table.
+func (e *entry) putBack() {
+	for _, d := range e.deliveries {
+		if d.queue != nil {
+			d.queue.hold(e.seq)
+		}
+	}
+	e.remove()
+}

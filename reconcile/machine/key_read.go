@@ -1,0 +1,266 @@
+package machine
+
+import (
+	"slices"
+	"time"
+)
+
+func (r KeyRead) apply(m *Machine) {
+	k := m.keys[r.Key]
+	if k == nil || !k.asked.reading {
+		return
+	}
+	m.keysReading--
+	k.asked.reading = false
+	switch {
+	case !m.leases.takes(k.shard):
+		k.wanted = false
+	case r.Failed:
+		k.gap = -1
+		k.later(50*time.Millisecond, 10*time.Second)
+		k.opens++ // it is not forgotten before that
+		defer func() { k.opens-- }()
+	case k.asked.epoch != m.leases.of(k.shard).epoch, k.outdated():
+		k.want()
+	default:
+		k.know(&r.Snapshot)
+		k.take(&r)
+	}
+	if k.wanted {
+		k.want()
+	}
+	k.settle()
+}
+
+// know decides whether the next read may go on where this one ends. It may if each transaction
+// whose report may have been lost had ended when this read, from the beginning, was made: what
+// comes into the table below the end of it is reported then.
+func (k *key) know(s *Snapshot) {
+	m := k.m
+	if k.asked.gap == m.gap && m.horizon == 0 {
+		m.horizon = s.Xmax
+	}
+	if k.asked.after == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
+		k.gap = -1
+	}
+}
+
+// outdated reports whether a read that began behind a sequence may have passed over a message:
+// reports were lost, or one has become due meanwhile.
+func (k *key) outdated() bool {
+	return k.asked.after > 0 && (k.gap != k.m.gap || k.asked.looks != k.m.due.looks)
+}
+
+// take takes what was read of the key, as far as it may be had.
+func (k *key) take(r *KeyRead) {
+	k.settling = true // until all is in its place
+	last, whole := k.takeRows(r)
+	k.takeAbsent(r, last, whole)
+	switch {
+	case !whole:
+		k.after = last
+	default:
+		k.after = max(k.after, last)
+	}
+	k.takeWaiting(r, last, whole)
+	k.settling = false
+}
+
+// takeRows takes pending messages in their order and returns the sequence up to which all are
+// known now. whole says that this is all there is.
+func (k *key) takeRows(r *KeyRead) (last int64, whole bool) {
+	m := k.m
+	last = k.asked.after
+	hidden := k.hidden(r)
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		seq := row.Message.Seq
+		e := m.pending[row.Message.ID]
+		if hidden > 0 && seq > hidden {
+			return last, false // it could not start
+		}
+		if slices.Contains(k.asked.gone, seq) || e != nil && e.state != unseen {
+			last = seq // it is in memory, or was
+			continue
+		}
+		switch {
+		case e == nil && k.asked.after > 0:
+			// It was not reported yet. One before it that committed late, with a lower
+			// sequence than those that are known, is reported first.
+			return seq - 1, false
+		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
+			k.later(2*time.Millisecond, 100*time.Millisecond)
+			return seq - 1, false
+		case e == nil && !m.budget.fits(true):
+			m.leave()
+			k.more = true
+			return seq - 1, false
+		}
+		if !k.takeRow(e, row) {
+			m.leave()
+			k.more = true
+			return seq - 1, false
+		}
+		last = seq
+	}
+	if r.More {
+		k.more = true
+		return last, false
+	}
+	return last, true
+}
+
+// hidden is the lowest sequence of a message that was reported and whose transaction the
+// snapshot does not show yet. Zero: there is none.
+func (k *key) hidden(r *KeyRead) int64 {
+	for _, e := range k.entries {
+		if e.state == unseen && !r.Snapshot.Shows(e.xid) {
+			return e.seq
+		}
+	}
+	return 0
+}
+
+// takeRow takes one pending message; e is its entry if it was reported.
+func (k *key) takeRow(e *entry, row *Row) bool {
+	if e == nil {
+		e = &entry{id: DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
+		if !(&entry{m: k.m}).admit(row) && !k.yield(row) {
+			return false
+		}
+		k.m.register(e)
+		k.insert(e)
+	} else {
+		if !e.admit(row) && !k.yield(row) {
+			return false
+		}
+		e.seq = row.Message.Seq
+		k.unseen--
+	}
+	k.tries = 0
+	e.take(row, k.asked.at)
+	return true
+}
+
+// yield puts back what is in memory behind a message and could not start before it, and reports
+// whether there is room for it now.
+func (k *key) yield(row *Row) bool {
+	for i := len(k.entries) - 1; i >= 0 && k.entries[i].seq > row.Message.Seq; i-- {
+		k.entries[i].yield()
+	}
+	return (&entry{m: k.m}).admit(row)
+}
+
+// yield puts a pending message back of which nothing has begun.
+func (e *entry) yield() {
+	if e.state != ready {
+		return
+	}
+	for _, d := range e.deliveries {
+		if d.step != idle {
+			return
+		}
+	}
+	e.key.after = min(e.key.after, e.seq-1)
+	e.key.more = true
+	e.remove()
+}
+
+// takeAbsent judges the messages that were reported and that the read does not show: one whose
+// transaction the snapshot shows is gone, or was taken up before; any other is looked for again.
+func (k *key) takeAbsent(r *KeyRead, last int64, whole bool) {
+	if k.unseen == 0 {
+		return
+	}
+	again := false
+	for _, e := range slices.Clone(k.entries) {
+		if e.state != unseen {
+			continue
+		}
+		covered := e.seq > k.asked.after && (whole || e.seq <= last)
+		if covered && r.Snapshot.Shows(e.xid) {
+			e.remove()
+		} else {
+			again = true
+		}
+	}
+	if again {
+		k.later(2*time.Millisecond, 100*time.Millisecond)
+	}
+}
+
+// takeWaiting learns what waits in the table, and loads what may go.
+func (k *key) takeWaiting(r *KeyRead, last int64, whole bool) {
+	for _, q := range k.queues {
+		q.first, q.loadable = q.wrote, q.wrote == 0
+	}
+	for i := range r.Waiting {
+		w := &r.Waiting[i]
+		q := k.queue(w.ID.Subscription, w.ID.Instance)
+		_, pending := k.m.pending[w.ID.Message]
+		_, open := k.m.open[w.ID]
+		switch {
+		case w.State != WaitsMore && (pending || open):
+		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
+			if k.mayLoad(w) {
+				k.load(w, nil)
+			}
+		case !whole && w.Seq > last, !q.loadable, !k.mayLoad(w):
+			if w.State != WaitsDead || k.m.subscriber(w.ID.Subscription, nil).BlockOnDead {
+				q.hold(w.Seq)
+			}
+		default:
+			k.load(w, q)
+		}
+	}
+}
+
+// mayLoad reports whether a delivery that waits may go as far as it itself is concerned.
+func (k *key) mayLoad(w *Waiting) bool {
+	m := k.m
+	if !m.budget.fits(true) {
+		m.leave()
+		return false
+	}
+	switch w.State {
+	case WaitsForKey, WaitsDue:
+		return true
+	case WaitsForRoom:
+		d := m.destination(w.Destination)
+		m.park(d)
+		if d.room <= 0 || m.paused(d.name) {
+			return false
+		}
+		d.room--
+		return true
+	}
+	return false
+}
+
+// load has a delivery of an open message read, and puts it into its queue.
+func (k *key) load(w *Waiting, q *queue) {
+	e := &entry{id: w.ID, seq: w.Seq, shard: k.shard, key: k, swept: true}
+	d := &delivery{entry: e, queue: q}
+	e.deliveries = []*delivery{d}
+	k.m.register(e)
+	k.opens++
+	if q != nil {
+		q.insert(d)
+	}
+	e.want()
+}
+
+// loadDelivery has a delivery of an open message read that waits for no other, and reports
+// whether there was room for it.
+func (m *Machine) loadDelivery(id DeliveryID, shard int16) bool {
+	switch {
+	case !m.leases.takes(shard) || m.open[id] != nil || m.pending[id.Message] != nil:
+		return false
+	case !m.budget.fits(true):
+		return false
+	}
+	e := &entry{id: id, shard: shard, swept: true}
+	m.register(e)
+	e.want()
+	return true
+}

@@ -1,0 +1,220 @@
+package machine
+
+import (
+	"time"
+
+	"relay"
+)
+
+// admit reports whether what a row holds may be taken into memory. What goes to a destination
+// that is slow, and holds its share, is taken in order to be parked.
+func (e *entry) admit(row *Row) bool {
+	b := &e.m.budget
+	more := len(row.Deliveries) - 1
+	if more > 0 && b.entries+more > b.maxEntries && b.entries > 1 {
+		return false
+	}
+	for _, to := range row.Deliveries {
+		d := e.m.destinations[to.Circuit()]
+		if d != nil && !d.slow && !b.admits(d, row.Size) {
+			return false
+		}
+	}
+	return true
+}
+
+// take takes a row that was read. Its deliveries begin as soon as their queues let them.
+func (e *entry) take(row *Row, readAt time.Duration) {
+	fresh := e.message == nil
+	e.state, e.readAt, e.due = ready, readAt, e.m.now-row.Waited
+	e.write.Again = row.Again
+	e.message, e.epoch = row.Message, e.m.leases.of(e.shard).epoch
+	if row.Open != nil {
+		e.open = *row.Open
+	}
+	switch {
+	case row.Rejected != "":
+		e.reject(row.Rejected)
+	case !fresh:
+		e.refresh(row)
+	case e.id.pending():
+		e.route(row)
+	default:
+		e.resume(row)
+	}
+}
+
+// route begins the deliveries of a pending message.
+func (e *entry) route(row *Row) {
+	full := make([]bool, len(row.Deliveries))
+	e.deliveries = make([]*delivery, 0, len(row.Deliveries))
+	for i, to := range row.Deliveries {
+		d := &delivery{entry: e, to: to, destination: e.m.destination(to.Circuit())}
+		full[i] = d.destination.slow && !e.m.budget.admits(d.destination, row.Size)
+		if e.key != nil && !row.Unordered {
+			d.queue = e.key.queueOf(to)
+		}
+		e.deliveries = append(e.deliveries, d)
+	}
+	e.bytes, e.left = row.Size, len(e.deliveries)
+	e.charge()
+	if e.left > 1 {
+		e.splitLater()
+	}
+	for i, d := range e.deliveries {
+		if full[i] {
+			d.park(relay.ReasonFull)
+		} else {
+			d.launch()
+		}
+	}
+}
+
+func (e *entry) splitLater() {
+	e.splitAt = e.m.now + splitAfter
+	e.m.timers.add(timer{at: e.splitAt, entry: e})
+}
+
+// resume begins the next attempt of an open message's delivery, or ends it without one.
+func (e *entry) resume(row *Row) {
+	to := row.Deliveries[0]
+	if len(e.deliveries) == 0 {
+		e.deliveries = []*delivery{{entry: e}}
+	}
+	d := e.deliveries[0]
+	d.to, d.destination = to, e.m.destination(to.Circuit())
+	e.bytes, e.left = row.Size, 1
+	e.charge()
+	d.resume()
+}
+
+// resume launches a delivery of an open message unless its time is over.
+func (d *delivery) resume() {
+	e := d.entry
+	if (e.open.Accepted || e.m.subscriber(d.to.Subscriber.Name, d.to).Unordered) && d.queue != nil {
+		q := d.queue
+		d.queue = nil
+		q.remove(d)
+	}
+	change, over := e.m.config.Policy.over(d, e.m.now)
+	switch {
+	case !over:
+		d.launch()
+	case d.to.Pinned():
+		d.send(true)
+	default:
+		d.end(change, change.passes(d))
+		e.finish()
+	}
+}
+
+// refresh goes on with an entry that was read again, since it had waited.
+func (e *entry) refresh(row *Row) {
+	for i, d := range e.deliveries {
+		if i < len(row.Deliveries) && d.step == idle && d.to.Instance == row.Deliveries[i].Instance {
+			d.to = row.Deliveries[i]
+		}
+		switch {
+		case d.step != idle:
+		case e.id.pending():
+			d.launch()
+		default:
+			d.resume()
+		}
+	}
+}
+
+// launch begins a delivery, or puts it into its queue.
+func (d *delivery) launch() {
+	switch {
+	case d.queue == nil:
+		d.start()
+	case d.entry.key.settling:
+		d.queue.insert(d)
+	default:
+		d.queue.insert(d)
+		d.entry.key.settle()
+	}
+}
+
+// reject ends a message that cannot be sent; a delivery of an open one, which could be sent
+// once, is dead instead.
+func (e *entry) reject(why string) {
+	if e.id.pending() {
+		for _, d := range e.deliveries {
+			if d.queue != nil {
+				d.queue.remove(d)
+			}
+		}
+		e.discharge()
+		e.deliveries, e.left = nil, 0
+		e.put([]Change{{ID: e.id, Next: -1, Error: why}}, relay.MessageRejected)
+		return
+	}
+	if len(e.deliveries) == 0 {
+		e.deliveries = []*delivery{{entry: e}}
+	}
+	d := e.deliveries[0]
+	change := e.unchanged(d)
+	change.Status, change.Error = relay.DeliveryDead, why
+	e.left = 1
+	d.end(change, change.passes(d))
+	e.finish()
+}
+
+// start makes the attempt, if it may be made now. It reports whether the delivery is under way
+// or has ended; otherwise it is read again first.
+func (d *delivery) start() bool {
+	e := d.entry
+	m := e.m
+	if d.to != nil && m.paused(d.destination.name) && !d.to.Unresolved() {
+		d.park(relay.ReasonPaused)
+		return true
+	}
+	if !m.sends(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
+		d.giveBack()
+		return false
+	}
+	d.send(false)
+	return true
+}
+
+func (d *delivery) send(check bool) {
+	e := d.entry
+	d.step, d.since = sent, d.destination.ended
+	e.m.do(Send{
+		Entry: e.id, Shard: e.shard, Delivery: d.to, Due: !e.id.pending(), Check: check,
+		Before: min(e.m.leases.until, e.readAt+2*staleAfter),
+	})
+}
+
+// giveBack has a delivery that was not attempted read again. One of several of a pending
+// message is taken up with the others instead, and is due at once.
+func (d *delivery) giveBack() {
+	e := d.entry
+	switch {
+	case e.parent != nil: // its row is not in the table yet
+		d.step = idle
+		e.state = wanted
+	case !e.id.pending() || len(e.deliveries) == 1:
+		d.step = idle
+		e.want()
+	default:
+		change := e.unchanged(d)
+		change.Status, change.Next = relay.DeliveryWaiting, 0
+		d.end(change, false)
+		e.finish()
+	}
+}
+
+// unchanged is what the table says of a delivery before an attempt.
+func (e *entry) unchanged(d *delivery) Change {
+	c := Change{ID: e.id, Attempts: e.open.Attempts, HandleAttempts: e.open.HandleAttempts, Next: -1, Acknowledges: e.open.Accepted}
+	if d.to != nil {
+		s := d.to.Subscriber
+		c.ID.Subscription, c.ID.Instance = s.Name, d.to.Instance
+		c.Target, c.Destination = s.Target.Raw, d.to.Circuit()
+		c.Acknowledges = c.Acknowledges || s.AckByConsumer
+	}
+	return c
+}

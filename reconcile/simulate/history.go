@@ -1,0 +1,167 @@
+package simulate
+
+import (
+	"time"
+
+	"relay"
+)
+
+// opKind is a kind of step in a history.
+type opKind uint8
+
+const (
+	opInsert     opKind = iota // a transaction inserts rows, and commits or not
+	opCancel                   // a person cancels a message
+	opDelete                   // a row is deleted
+	opRetry                    // a person has an ended message sent again
+	opLock                     // a session locks a row
+	opRefuse                   // the database refuses what is written of a row
+	opPause                    // a subscription is paused for a while
+	opUnordered                // a subscription has no order for a while
+	opMode                     // a destination changes how it answers for a while
+	opReads                    // reads are slow or fail for a while
+	opWrites                   // writes are slow, fail, or lose their answers for a while
+	opDisconnect               // the stream breaks off and loses what it had not shown
+	opRepeat                   // the stream shows again what it has shown
+	opBlind                    // the stream shows nothing for a while
+	opSlowStream               // the stream is late for a while
+	opCrash                    // a relay is killed, and another one starts in its place
+	opFreeze                   // a relay is frozen for a while
+	opLeave                    // a relay stops, and starts again later
+	opJoin                     // one more relay starts
+	opClock                    // the database's clock jumps
+	opKinds
+)
+
+// op is one step of a history: what happens, without what it leads to.
+type op struct {
+	id      int
+	kind    opKind
+	at      time.Duration
+	lasts   time.Duration
+	target  int // of an insert's id, a subscription, a relay
+	mode    int
+	inserts []insert      // of opInsert
+	commit  time.Duration // after the insert
+	visible time.Duration // after the commit
+	abort   bool
+}
+
+// insert is one row.
+type insert struct {
+	key   int // -1: none
+	mask  uint8
+	delay time.Duration
+	size  int64
+}
+
+// history is a world's settings and what happens in it.
+type history struct {
+	seed      uint64
+	relays    int
+	keys      int
+	subs      []*relay.Subscriber
+	entries   int
+	bytes     int64
+	readAhead int
+	attempts  int
+	giveUp    time.Duration
+	adversary int // a destination that never accepts anything, while all else is well; -1: none
+	acks      bool
+	ops       []op
+}
+
+const (
+	shards     = 4
+	active     = 3 * time.Second // while things go wrong
+	healed     = 8 * time.Second // when all is well again at the latest
+	restWithin = 90 * time.Second
+)
+
+var (
+	keyNames = [...]string{"k0", "k1", "k2", "k3"}
+	subNames = [...]string{"s0", "s1", "s2"}
+)
+
+// newHistory makes the history of a seed.
+func newHistory(seed uint64) *history {
+	r := random(seed * 0x2545f4914f6cdd1d)
+	h := &history{
+		seed: seed, relays: 1 + r.below(3)/2, keys: 1 + r.below(3), readAhead: 1 + r.below(4),
+		entries: 12 + r.below(50), bytes: 200_000, attempts: 2 + r.below(20), adversary: -1,
+	}
+	if r.one(4) {
+		h.bytes = 3000
+	}
+	if r.one(4) {
+		h.giveUp = 2*time.Second + r.upTo(10*time.Second)
+	}
+	for i := range 1 + r.below(3) {
+		s := &relay.Subscriber{
+			Name: subNames[i], Unordered: r.one(6), BlockOnDead: r.one(4),
+			Target: relay.Target{Kind: relay.TargetExchange, Raw: "amqp:x/" + subNames[i], Exchange: "x"},
+		}
+		if r.one(5) {
+			s.AckByConsumer, s.AckTimeout, h.acks = true, 2*time.Second, true
+		}
+		h.subs = append(h.subs, s)
+	}
+	if r.one(6) && len(h.subs) > 1 {
+		h.adversary = r.below(len(h.subs))
+		h.relays, h.giveUp, h.bytes, h.attempts = 1, 0, 200_000, 50
+		h.subs[h.adversary].AckByConsumer = false
+	}
+	h.addInserts(&r)
+	if h.adversary < 0 {
+		h.addFaults(&r)
+	}
+	return h
+}
+
+func (h *history) addInserts(r *random) {
+	n := 2 + r.below(14)
+	burst := r.one(3)
+	for range n {
+		o := op{kind: opInsert, at: r.upTo(active), commit: time.Millisecond, abort: r.one(12)}
+		if burst {
+			o.at /= 32
+		}
+		if r.one(4) {
+			o.commit += r.upTo(400 * time.Millisecond)
+		}
+		if r.one(5) {
+			o.visible = r.upTo(600 * time.Millisecond)
+		}
+		for range 1 + r.below(3)/2 {
+			row := insert{key: r.below(h.keys+1) - 1, mask: uint8(1 + r.below(1<<len(h.subs)-1)), size: int64(10 + r.below(400))}
+			if r.one(30) && h.adversary < 0 {
+				row.mask = 0
+			}
+			if r.one(8) {
+				row.delay = r.upTo(3 * time.Second)
+			}
+			o.inserts = append(o.inserts, row)
+		}
+		h.add(o)
+	}
+}
+
+func (h *history) addFaults(r *random) {
+	for range r.below(9) {
+		o := op{kind: opCancel + opKind(r.below(int(opKinds-opCancel))), at: r.upTo(active), lasts: r.upTo(3 * time.Second), mode: r.below(8)}
+		switch o.kind {
+		case opCancel, opDelete, opRetry, opLock, opRefuse:
+			o.target = r.below(len(h.ops))
+		case opPause, opUnordered, opMode:
+			o.target = r.below(len(h.subs))
+		default:
+			o.target = r.below(h.relays)
+		}
+		h.add(o)
+	}
+}
+
+func (h *history) add(o op) {
+	o.id = len(h.ops)
+	h.ops = append(h.ops, o)
+}
