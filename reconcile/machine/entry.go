@@ -29,8 +29,10 @@ type entry struct {
 	key   *key   // nil: it has none, or it is not known yet
 	xid   uint32 // zero: not reported by the stream
 	state state
-	swept bool // it counts for sweeps and parked deliveries
-	again bool // it was reported again: when it has ended, it is looked at once more
+	// forgotten says that it was removed.
+	forgotten bool
+	swept     bool // it counts for sweeps and parked deliveries
+	again     bool // it was reported again: when it has ended, it is looked at once more
 
 	askedAt time.Duration // when its row was last asked for
 	readAt  time.Duration // when the read was asked for that it stands on
@@ -90,7 +92,11 @@ func (m *Machine) register(e *entry) {
 
 // remove forgets an entry, in its key and its queues, too.
 func (e *entry) remove() {
+	if e.forgotten {
+		return
+	}
 	m := e.m
+	e.forgotten = true
 	m.leases.displace(e)
 	m.budget.entries--
 	if e.swept {
@@ -157,6 +163,7 @@ func (e *entry) abandon() {
 	}
 	for _, d := range e.deliveries {
 		if d.step == sent {
+			e.letGo()
 			return
 		}
 	}
@@ -164,9 +171,18 @@ func (e *entry) abandon() {
 	e.remove()
 }
 
+// letGo has those deliveries of a message taken up, as due at once, that have not begun.
+func (e *entry) letGo() {
+	for _, d := range e.deliveries {
+		if d.step == idle {
+			d.giveBack()
+		}
+	}
+}
+
 // read asks for the entry's row.
 func (e *entry) read() {
-	if e.state != wanted || e.m.open[e.id] != e && e.m.pending[e.id.Message] != e {
+	if e.state != wanted || e.forgotten {
 		return
 	}
 	if !e.m.leases.takes(e.shard) {
@@ -194,7 +210,7 @@ func (e *entry) later(first, most time.Duration) {
 // wake acts on a time that has come.
 func (e *entry) wake(at time.Duration) {
 	switch {
-	case e.m.pending[e.id.Message] != e && e.m.open[e.id] != e:
+	case e.forgotten:
 	case at == e.retryAt && e.state == wanted:
 		e.want()
 	case at == e.retryAt && e.state == writing:

@@ -22,6 +22,7 @@ type key struct {
 	wanted bool // it is to be read
 	queued bool // it stands in the machine's list
 	more   bool // the table has more than is in memory
+	waits  bool // so it has of what waits for a subscription that has no order any more
 	asked  asked
 	ahead  int // how many pending messages are read at once
 	paced  time.Duration
@@ -158,7 +159,10 @@ func (k *key) read() {
 // removed notes that an entry has left memory.
 func (k *key) removed(e *entry) {
 	if !e.id.pending() {
-		k.opens--
+		if k.opens--; k.opens == 0 && k.waits {
+			k.waits = false
+			k.want()
+		}
 	} else if i := slices.Index(k.entries, e); i >= 0 {
 		k.entries = slices.Delete(k.entries, i, i+1)
 		if e.state == unseen {

@@ -145,25 +145,36 @@ func (k *key) takeRow(e *entry, row *Row) bool {
 // yield puts back what is in memory behind a message and could not start before it, and reports
 // whether there is room for it now.
 func (k *key) yield(row *Row) bool {
-	for i := len(k.entries) - 1; i >= 0 && k.entries[i].seq > row.Message.Seq; i-- {
-		k.entries[i].yield()
+	for i := len(k.entries) - 1; i >= 0; i-- {
+		if i >= len(k.entries) {
+			continue
+		}
+		if k.entries[i].seq <= row.Message.Seq {
+			break
+		}
+		if !k.entries[i].yield() {
+			break // nor what is before it: it would be passed
+		}
 	}
 	return (&entry{m: k.m}).admit(row)
 }
 
-// yield puts a pending message back of which nothing has begun.
-func (e *entry) yield() {
-	if e.state != ready {
-		return
+// yield puts a pending message back, and reports false if something of it has begun.
+func (e *entry) yield() bool {
+	if e.state != ready && e.state != unseen {
+		return false
 	}
 	for _, d := range e.deliveries {
 		if d.step != idle {
-			return
+			return false
 		}
 	}
-	e.key.after = min(e.key.after, e.seq-1)
-	e.key.more = true
-	e.remove()
+	if e.state == ready {
+		e.key.after = min(e.key.after, e.seq-1)
+		e.key.more = true
+		e.remove()
+	}
+	return true
 }
 
 // takeAbsent judges the messages that were reported and that the read does not show: one whose
@@ -202,7 +213,7 @@ func (k *key) takeWaiting(r *KeyRead, last int64, whole bool) {
 		switch {
 		case w.State != WaitsMore && (pending || open):
 		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
-			if k.mayLoad(w) {
+			if k.waits = k.waits || w.State == WaitsMore; k.mayLoad(w) {
 				k.load(w, nil)
 			}
 		case !whole && w.Seq > last, !q.loadable, !k.mayLoad(w):

@@ -122,7 +122,7 @@ func (q *queue) settle() (waits bool) {
 func (d *delivery) wait() bool {
 	e := d.entry
 	switch {
-	case d.step != idle || e.parent != nil:
+	case d.step != idle || e.parent != nil || e.forgotten:
 		return false
 	case e.id.pending():
 		if e.state != ready {
@@ -156,15 +156,12 @@ func (q *queue) expire() {
 	}
 }
 
-// yield puts back what waits for a message that SQL does not show yet.
+// yield puts back what waits for a message that SQL does not show yet, the last first.
 func (q *queue) yield() {
-	for _, d := range slices.Clone(q.list) {
-		switch e := d.entry; {
-		case d.step != idle || e.parent != nil || e.state != ready:
-		case e.id.pending():
-			e.yield()
-		default:
-			d.wait()
+	for len(q.list) > 0 {
+		d := q.list[len(q.list)-1]
+		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.pending() && !e.yield() || !e.id.pending() && !d.wait() {
+			return
 		}
 	}
 }

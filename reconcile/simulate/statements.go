@@ -46,6 +46,8 @@ func (d *database) waiting(out *machine.KeyRead, r *row, counts *[len(subNames)]
 		}
 		w := machine.Waiting{ID: machine.DeliveryID{Message: r.id, Subscription: subNames[i]}, Seq: r.seq, Destination: subNames[i]}
 		switch {
+		case s.status == relay.DeliveryDead && r.deleted <= d.w.now:
+			continue
 		case s.status == relay.DeliveryDead:
 			w.State = machine.WaitsDead
 		case s.status.Ended() || r.status != relay.MessageOpen || counts[i] > waitingMost:

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -75,7 +76,12 @@ const (
 )
 
 // run runs a history and returns what was broken.
-func run(h *history, tell *[]string) error {
+func run(h *history, tell *[]string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the machine panics: %v\n%s", p, debug.Stack())
+		}
+	}()
 	w := &world{h: h, tell: tell, subs: slices.Clone(h.subs)}
 	for i := range w.rngs {
 		w.rngs[i] = random(h.seed + uint64(i)*0x9e3779b97f4a7c15)
