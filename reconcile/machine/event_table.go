@@ -9,6 +9,8 @@ import (
 // Row is a pending message, or a delivery of an open one, as a read found it.
 type Row struct {
 	Message *relay.Message
+	// XID is the transaction that wrote the row as it stands there: its xmin. Zero: not known.
+	XID uint32
 	// Size is what the row holds in memory, in bytes: body, headers, source and destination.
 	Size int64
 	// Deliveries are the message's subscribers as the reading snapshot routes it, each at its

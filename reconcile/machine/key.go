@@ -18,6 +18,7 @@ type key struct {
 	// machine's: as long as all that committed since was reported.
 	after int64
 	gap   int
+	base  Snapshot // of the last read from the beginning
 
 	wanted bool // it is to be read
 	queued bool // it stands in the machine's list

@@ -40,6 +40,9 @@ func (k *key) know(s *Snapshot) {
 	if k.asked.gap == m.gap && m.horizon == 0 {
 		m.horizon = s.Xmax
 	}
+	if k.asked.after == 0 {
+		k.base = *s
+	}
 	if k.asked.after == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
 		k.gap = -1
 	}
@@ -84,7 +87,7 @@ func (k *key) takeRows(r *KeyRead) (last int64, whole bool) {
 			continue
 		}
 		switch {
-		case e == nil && k.asked.after > 0:
+		case e == nil && k.asked.after > 0 && (row.XID == 0 || !k.base.Shows(row.XID)):
 			// It was not reported yet. One before it that committed late, with a lower
 			// sequence than those that are known, is reported first.
 			return seq - 1, false

@@ -140,6 +140,15 @@ func idOf(i int) (id relay.ID) {
 
 func rowOf(id relay.ID) int { return int(binary.BigEndian.Uint32(id[:])) - 1 }
 
+// xidOf is the id of a transaction: they pass the end of 32 bits, and leave out the first three
+// of the next ones as PostgreSQL does.
+func xidOf(tx int) uint64 {
+	if xid := 1<<32 - 8 + uint64(tx); xid < 1<<32 {
+		return xid
+	}
+	return 1<<32 - 8 + uint64(tx) + 3
+}
+
 func subOf(name string) int { return int(name[1] - '0') }
 
 func shardOf(key, index int) int16 {
@@ -155,7 +164,7 @@ func (d *database) now() time.Duration { return d.w.now + d.clock }
 // insert has a transaction insert its rows; it commits later, or not.
 func (w *world) insert(o *op) {
 	d := &w.db
-	t := tx{xid: 1<<32 - 8 + uint64(len(d.txs)), op: o.id, committed: never, visible: never}
+	t := tx{xid: xidOf(len(d.txs)), op: o.id, committed: never, visible: never}
 	for _, in := range o.inserts {
 		i := len(d.rows)
 		r := row{
@@ -232,7 +241,7 @@ func (r *row) sees(now time.Duration) bool { return r.visible <= now && r.delete
 
 // snapshot is pg_current_snapshot().
 func (d *database) snapshot() machine.Snapshot {
-	s := machine.Snapshot{Xmax: 1<<32 - 8 + uint64(len(d.txs)), Durable: true}
+	s := machine.Snapshot{Xmax: xidOf(len(d.txs)), Durable: true}
 	s.Xmin = s.Xmax
 	for i := range d.txs {
 		if !d.txs[i].ended {
@@ -273,7 +282,10 @@ func (d *database) read(r *row) machine.Row {
 	if r.dueAt > 0 {
 		waited = d.now() - r.dueAt
 	}
-	row := machine.Row{Message: r.copy(), Size: r.size, Deliveries: d.routed(r), Waited: max(0, waited), Unordered: r.outside, Again: r.again}
+	row := machine.Row{Message: r.copy(), XID: uint32(d.txs[r.tx].xid), Size: r.size, Deliveries: d.routed(r), Waited: max(0, waited), Unordered: r.outside, Again: r.again}
+	if r.again || r.dueAt > 0 {
+		row.XID = 0 // another transaction has updated it
+	}
 	if len(row.Deliveries) == 0 {
 		row.Rejected = "no route"
 	}
