@@ -97,6 +97,11 @@ func (e *entry) remove() {
 	}
 	m := e.m
 	e.forgotten = true
+	if e.state == writing {
+		if m.writes--; m.writes == 0 {
+			m.failing = false // there is nothing left that could show that it works again
+		}
+	}
 	m.leases.displace(e)
 	m.budget.entries--
 	if e.swept {

@@ -69,6 +69,7 @@ type Machine struct {
 	horizon uint64
 	// failing says that outcomes cannot be written: nothing is sent whose outcome would be lost.
 	failing  bool
+	writes   int // entries that are being written
 	stopping bool
 	random   *rand.Rand
 }

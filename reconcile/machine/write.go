@@ -14,6 +14,7 @@ func (e *entry) put(changes []Change, status relay.MessageStatus) {
 		e.write.conclude()
 	}
 	e.state = writing
+	e.m.writes++
 	e.rewrite()
 }
 
