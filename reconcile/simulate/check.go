@@ -18,7 +18,7 @@ const (
 )
 
 // checkStart checks that an attempt may begin now.
-func (w *world) checkStart(p *process, r *row, i int) {
+func (w *world) checkStart(p *process, r *row, i, attempt int) {
 	s := &r.subs[i]
 	epoch := p.epochs[r.shard]
 	switch {
@@ -32,6 +32,8 @@ func (w *world) checkStart(p *process, r *row, i int) {
 		w.fail("message %d is sent to %s before it is due", r.seq, subNames[i])
 	case r.mask&(1<<i) == 0:
 		w.fail("message %d is sent to %s, which did not subscribe to it", r.seq, subNames[i])
+	case attempt > w.h.attempts:
+		w.fail("attempt %d of message %d is made at %s, of at most %d", attempt, r.seq, subNames[i], w.h.attempts)
 	case w.subs[i].Paused && w.dests[i].pausedAt <= w.now-pausedLate:
 		w.fail("message %d is sent to %s although that has been paused for %s", r.seq, subNames[i], w.now-w.dests[i].pausedAt)
 	}

@@ -69,7 +69,7 @@ func (w *world) send(p *process, c machine.Send) {
 		dest.probeAt = w.now + time.Second
 	}
 	r := &w.db.rows[rowOf(c.Delivery.Message.ID)]
-	w.checkStart(p, r, i)
+	w.checkStart(p, r, i, c.Delivery.Attempt)
 	s := &r.subs[i]
 	s.flying = append(s.flying, flight{relay: p.id, life: p.life, epoch: p.epochs[r.shard]})
 	s.started++

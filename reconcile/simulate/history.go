@@ -72,10 +72,13 @@ type history struct {
 }
 
 const (
-	shards     = 4
-	active     = 3 * time.Second // while things go wrong
-	healed     = 8 * time.Second // when all is well again at the latest
-	restWithin = 90 * time.Second
+	shards = 4
+	active = 3 * time.Second // while things go wrong
+	healed = 8 * time.Second // when all is well again at the latest
+	// restWithin is how soon everything is at rest when all is well. What a session has changed
+	// by hand is found by a sweep that comes once in a minute.
+	restWithin       = 30 * time.Second
+	restWithinByHand = 90 * time.Second
 )
 
 var (
@@ -164,4 +167,15 @@ func (h *history) addFaults(r *random) {
 func (h *history) add(o op) {
 	o.id = len(h.ops)
 	h.ops = append(h.ops, o)
+}
+
+// restWithin is how soon everything has to be at rest.
+func (h *history) restWithin() time.Duration {
+	for i := range h.ops {
+		switch h.ops[i].kind {
+		case opDelete, opCancel, opUnordered:
+			return restWithinByHand
+		}
+	}
+	return restWithin
 }

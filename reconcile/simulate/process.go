@@ -315,6 +315,15 @@ func (w *world) learnLeases(p *process, excess int) {
 }
 
 func (w *world) release(p *process, shard int16) {
+	for i := range w.db.rows {
+		for j := range w.db.rows[i].subs {
+			for _, f := range w.db.rows[i].subs[j].flying {
+				if w.db.rows[i].shard == shard && f.relay == p.id && f.life == p.life {
+					w.fail("relay %d releases shard %d while message %d is under way to %s", p.id, shard, i+1, subNames[j])
+				}
+			}
+		}
+	}
 	p.owns[shard] = false
 	if p.holds(&w.db, shard) {
 		w.db.leases[shard].owner = -1

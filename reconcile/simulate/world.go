@@ -198,7 +198,7 @@ func (w *world) rest() {
 	case why == "":
 		w.ended = true
 		w.checkRest()
-	case w.now > healed+restWithin:
+	case w.now > healed+w.h.restWithin():
 		w.fail("%s, %s after all was well again", why, w.now-healed)
 	default:
 		w.in(500*time.Millisecond, happening{kind: doRest})

@@ -1,0 +1,130 @@
+package simulate
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// mutation is a fault that is put into the machine: in the text of a file, so that the product
+// holds nothing for it.
+type mutation struct {
+	name, file, find, replace string
+}
+
+// mutations are faults of which the simulation has to find each one.
+var mutations = []mutation{
+	{"forget a reported row that SQL does not show yet", "key_read.go",
+		"if covered && r.Snapshot.Shows(e.xid) {", "if covered {"},
+	{"let a message pass one that SQL does not show yet", "key.go",
+		"if k.unseen == 0 {\n\t\treturn false\n\t}\n\tfor", "if true {\n\t\treturn false\n\t}\n\tfor"},
+	{"send although the lease has ended", "take.go",
+		"min(e.m.leases.until, e.readAt+2*staleAfter)", "e.readAt+2*staleAfter"},
+	{"send a head twice", "take.go",
+		"d.step, d.since = sent, d.destination.ended", "d.step, d.since = idle, d.destination.ended"},
+	{"never give back what an entry held", "entry.go",
+		"m.leases.displace(e)\n\tm.budget.entries--", "m.leases.displace(e)"},
+	{"never give back what a destination held", "entry.go",
+		"e.m.budget.bytes -= e.bytes\n\te.bytes = 0", "e.bytes = 0"},
+	{"let the next message of a key pass one that failed", "outcome.go",
+		"\tcase relay.DeliveryDead:\n\t\treturn !", "\tcase relay.DeliveryPushFailed:\n\t\treturn true\n\tcase relay.DeliveryDead:\n\t\treturn !"},
+	{"let the next message of a key pass a dead one before that is written", "outcome.go",
+		"\t\td.step = passing\n", "\t\tq.pass(d)\n"},
+	{"forget what waits in the table", "queue.go",
+		"if q.first == 0 || seq < q.first {", "if false {"},
+	{"read on behind a sequence although reports of open transactions were lost", "key_read.go",
+		"(m.horizon == 0 || s.Xmin < m.horizon)", "m.horizon == 0"},
+	{"take no notice of lost reports", "sweep.go",
+		"func (m *Machine) lostReports() { m.gap, m.horizon = m.gap+1, 0 }", "func (m *Machine) lostReports() {}"},
+	{"trust a row that was not reported yet", "key_read.go",
+		"case e == nil && k.asked.after > 0 && (row.XID == 0 || !k.base.Shows(row.XID)):", "case false:"},
+	{"take an old read's word for a message that was written since", "key_read.go",
+		"if slices.Contains(k.asked.gone, seq) || ", "if "},
+	{"take a message although one before it found no room", "key_read.go",
+		"\t\tif !k.takeRow(e, row) {\n\t\t\tm.leave()\n\t\t\tk.more = true\n\t\t\treturn seq - 1, false\n", "\t\tif !k.takeRow(e, row) {\n\t\t\tm.leave()\n\t\t\tk.more = true\n\t\t\tcontinue\n"},
+	{"send what was read too long ago", "take.go",
+		"e.readAt+2*staleAfter)", "e.m.now+2*staleAfter)"},
+	{"write a delivery before its message is taken up", "outcome.go",
+		"\tcase e.parent != nil:\n\tcase e.state == wanted:", "\tcase e.state == wanted:"},
+	{"never wake what waits in the table", "queue.go",
+		"if q.look && q.first != 0 {", "if false {"},
+	{"take a write for done whose answer was lost", "write.go",
+		"\tdefault:\n\t\te.later(50*time.Millisecond, 2*time.Second)", "\tdefault:\n\t\te.remove()"},
+	{"send again what is accepted and locked", "write.go",
+		"\tcase WhyLocked:\n\t\te.later(100*time.Millisecond, 10*time.Second)", "\tcase WhyLocked:\n\t\te.forgetWrite()"},
+	{"apply an acknowledgement while an attempt is under way", "write.go",
+		"|| m.open[a.ID] != nil || m.pending[a.ID.Message] != nil {", "{"},
+	{"make more attempts than are allowed", "policy.go",
+		"case d.to.Attempt >= p.most(s), ", "case "},
+	{"give a shard up while something of it is under way", "lease.go",
+		"at.owned && at.draining && len(at.entries) == 0", "at.owned && at.draining"},
+	{"let one destination hold all there is", "budget.go",
+		"return d.entries == 0 ||\n", "return true ||\n"},
+	{"take up again what a person has set back meanwhile", "take.go",
+		"e.write.Again = row.Again\n", "\n"},
+	{"start what waits in the table although messages before it were not read", "key_read.go",
+		"case !whole && w.Seq > last, !q.loadable, ", "case !q.loadable, "},
+	{"go on sending although nothing can be written, and never again afterwards", "write.go",
+		"m.failing = w.Why == WhyUnknown", "m.failing = true"},
+}
+
+var onlyMutation = flag.String("simulate.mutation", "", "a regular expression of the mutations that are tried")
+
+// TestMutations puts one fault after the other into the machine, and checks that the simulation
+// finds it within a minute.
+func TestMutations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a program for each fault")
+	}
+	wanted := regexp.MustCompile(*onlyMutation)
+	for _, m := range mutations {
+		t.Run(m.name, func(t *testing.T) {
+			if !wanted.MatchString(m.name) {
+				t.Skip("not asked for")
+			}
+			out := m.find_(t)
+			t.Log(out)
+		})
+	}
+}
+
+// find_ builds the simulation with the fault and returns what it finds.
+func (m *mutation) find_(t *testing.T) string {
+	dir := t.TempDir()
+	original, err := filepath.Abs(filepath.Join("..", "machine", m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), m.find); n != 1 {
+		t.Fatalf("%s holds the text %q %d times, not once", m.file, m.find, n)
+	}
+	changed := filepath.Join(dir, m.file)
+	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), m.find, m.replace, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {original: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, program := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "simulate")
+	if err := os.WriteFile(plan, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", plan, "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	out, err := exec.Command(program, "-test.run=^TestFind$", "-simulate.for=60s").CombinedOutput()
+	if err == nil {
+		t.Fatalf("the simulation did not find it:\n%s", out)
+	}
+	return string(out)
+}
