@@ -53,7 +53,8 @@ type row struct {
 	seq       int64
 	key       int
 	shard     int16
-	tx        int
+	tx        int // that inserted it
+	version   int // that wrote it last, of those that leave it pending
 	mask      uint8
 	size      int64
 	inserted  time.Duration
@@ -168,7 +169,7 @@ func (w *world) insert(o *op) {
 	for _, in := range o.inserts {
 		i := len(d.rows)
 		r := row{
-			id: idOf(i), seq: int64(i + 1), key: in.key, shard: shardOf(in.key, i), tx: len(d.txs), mask: in.mask, size: in.size,
+			id: idOf(i), seq: int64(i + 1), key: in.key, shard: shardOf(in.key, i), tx: len(d.txs), version: len(d.txs), mask: in.mask, size: in.size,
 			inserted: w.now, visible: never, deleted: never, cancelled: never, placed: never, status: relay.MessagePending,
 		}
 		if in.delay > 0 {
@@ -236,6 +237,12 @@ func (d *database) show(i int) {
 	}
 }
 
+// update notes that a transaction of its own, which ends at once, writes a pending row.
+func (d *database) update(r *row) {
+	r.version = len(d.txs)
+	d.txs = append(d.txs, tx{xid: xidOf(len(d.txs)), op: -1, committed: d.w.now, visible: d.w.now, ended: true})
+}
+
 // sees reports whether SQL shows a row now.
 func (r *row) sees(now time.Duration) bool { return r.visible <= now && r.deleted > now }
 
@@ -282,10 +289,7 @@ func (d *database) read(r *row) machine.Row {
 	if r.dueAt > 0 {
 		waited = d.now() - r.dueAt
 	}
-	row := machine.Row{Message: r.copy(), XID: uint32(d.txs[r.tx].xid), Size: r.size, Deliveries: d.routed(r), Waited: max(0, waited), Unordered: r.outside, Again: r.again}
-	if r.again || r.dueAt > 0 {
-		row.XID = 0 // another transaction has updated it
-	}
+	row := machine.Row{Message: r.copy(), XID: uint32(d.txs[r.version].xid), Size: r.size, Deliveries: d.routed(r), Waited: max(0, waited), Unordered: r.outside, Again: r.again}
 	if len(row.Deliveries) == 0 {
 		row.Rejected = "no route"
 	}

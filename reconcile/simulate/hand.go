@@ -97,6 +97,7 @@ func (w *world) retry(r *row) {
 		return
 	}
 	r.status, r.outside, r.again, r.cancelled = relay.MessagePending, true, true, never
+	w.db.update(r)
 	for i := range r.subs {
 		s := &r.subs[i]
 		s.accepted, s.closed, s.told, s.ack = false, true, proof{}, nil

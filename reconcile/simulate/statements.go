@@ -219,6 +219,7 @@ func (d *database) findDue(p *process, limit int) machine.Due {
 		if r.status == relay.MessagePending && r.delayed && r.deleted > d.w.now {
 			if note(r.dueAt); r.dueAt <= d.now() && len(out.Messages) < limit {
 				r.delayed, r.placed = false, d.w.now
+				d.update(r)
 				out.Messages = append(out.Messages, d.report(r, false))
 			}
 		}
