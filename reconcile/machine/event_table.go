@@ -153,7 +153,11 @@ type Acknowledged struct {
 }
 
 // Written is the answer to a Write that is in the table.
-type Written struct{ Entry DeliveryID }
+type Written struct {
+	Entry DeliveryID
+	// Replaced says that an outcome gave way to the consumer's word that the work succeeded.
+	Replaced bool
+}
 
 // NotWritten is the answer to a Write that is not in the table, or perhaps not.
 type NotWritten struct {

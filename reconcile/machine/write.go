@@ -98,7 +98,15 @@ func (w Written) apply(m *Machine) {
 	for i := range e.write.Spread {
 		e.announce(&e.write.Spread[i])
 	}
+	for _, d := range e.deliveries {
+		if d.queue != nil && d.change.passes(d) {
+			d.queue.look = true // a read made before this may have shown it in the place of the next
+		}
+	}
 	k := e.key
+	if k != nil && w.Replaced {
+		k.want()
+	}
 	e.remove()
 	if e.ackKey != "" {
 		m.lookAtKey(e.ackKey, e.shard, false)
@@ -195,6 +203,9 @@ func (e *entry) forgetWrite() {
 		k.want()
 	}
 	e.again = e.again || k == nil && e.id.pending()
+	for i := range e.write.Changes {
+		e.announce(&e.write.Changes[i]) // it may be in the table, if the answer to an earlier write was lost
+	}
 	e.remove()
 	m.look(m.now)
 }

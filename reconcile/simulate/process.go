@@ -243,7 +243,7 @@ func (w *world) executeWrite(p *process, x *happening, c *machine.Write) {
 	case f == losesAnswers:
 		w.answer(p, x, machine.NotWritten{Entry: c.Entry, Why: machine.WhyUnknown})
 	case why == 0:
-		w.answer(p, x, machine.Written{Entry: c.Entry})
+		w.answer(p, x, machine.Written{Entry: c.Entry, Replaced: w.db.replaced})
 	default:
 		w.answer(p, x, machine.NotWritten{Entry: c.Entry, Why: why, Text: "refused"})
 	}
