@@ -42,6 +42,7 @@ type asked struct {
 	epoch   int64
 	gap     int
 	looks   int     // how often due times had been looked at
+	back    int64   // the lowest sequence of those that were put back since; zero: none was
 	gone    []int64 // sequences of messages that were written since
 }
 

@@ -82,6 +82,9 @@ func (k *key) takeRows(r *KeyRead) (last int64, whole bool) {
 		if hidden > 0 && seq > hidden {
 			return last, false // it could not start
 		}
+		if back := k.asked.back; back > 0 && seq > back {
+			return min(last, back-1), false
+		}
 		if slices.Contains(k.asked.gone, seq) || e != nil && e.state != unseen {
 			last = seq // it is in memory, or was
 			continue
@@ -105,6 +108,9 @@ func (k *key) takeRows(r *KeyRead) (last int64, whole bool) {
 			return seq - 1, false
 		}
 		last = seq
+	}
+	if back := k.asked.back; back > 0 {
+		return min(last, back-1), false
 	}
 	if r.More {
 		k.more = true
@@ -173,8 +179,11 @@ func (e *entry) yield() bool {
 		}
 	}
 	if e.state == ready {
-		e.key.after = min(e.key.after, e.seq-1)
-		e.key.more = true
+		k := e.key
+		k.after, k.more = min(k.after, e.seq-1), true
+		if k.asked.back == 0 || e.seq < k.asked.back {
+			k.asked.back = e.seq
+		}
 		e.remove()
 	}
 	return true
