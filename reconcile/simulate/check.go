@@ -78,6 +78,19 @@ func (w *world) checkOrder(b *row, i int) {
 	}
 }
 
+// checkPrefix checks that a message passes none of its key with a lower sequence that the stream
+// has shown to this relay, and that SQL does not show yet.
+func (w *world) checkPrefix(p *process, b *row, i int, asked time.Duration) {
+	if b.key < 0 || b.outside || w.subs[i].Unordered || w.dests[i].reordered >= 0 || b.subs[i].delivered {
+		return
+	}
+	for _, s := range p.shown {
+		if a := &w.db.rows[s.row]; a.key == b.key && a.seq < b.seq && a.visible > w.now && s.at < asked {
+			w.fail("message %d is sent to %s before message %d of its key, which the stream has shown and SQL does not show yet", b.seq, subNames[i], a.seq)
+		}
+	}
+}
+
 // checkTaken checks what a message is taken up with.
 func (w *world) checkTaken(r *row, c *machine.Write) {
 	if c.MessageStatus == relay.MessageRejected {

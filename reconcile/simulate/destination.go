@@ -40,8 +40,8 @@ func (d *destination) begin() { d.reordered, d.pausedAt = -1, -1 }
 
 var started = time.Unix(1, 0)
 
-// send begins an attempt, if it may begin.
-func (w *world) send(p *process, c machine.Send) {
+// send begins an attempt that the machine asked for at a time, if it may begin.
+func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 	i := subOf(c.Delivery.Subscriber.Name)
 	dest := &w.dests[i]
 	parked := relay.Outcome{Class: relay.ClassParked}
@@ -62,7 +62,7 @@ func (w *world) send(p *process, c machine.Send) {
 		w.ends(p, c, 0, parked)
 		return
 	case dest.active >= concurrency:
-		w.in(20*time.Millisecond, happening{kind: doSend, relay: p.id, life: p.life, command: c})
+		w.in(20*time.Millisecond, happening{kind: doSend, relay: p.id, life: p.life, b: int(asked), command: c})
 		return
 	}
 	if dest.open {
@@ -70,6 +70,7 @@ func (w *world) send(p *process, c machine.Send) {
 	}
 	r := &w.db.rows[rowOf(c.Delivery.Message.ID)]
 	w.checkStart(p, r, i, c.Delivery.Attempt)
+	w.checkPrefix(p, r, i, asked)
 	s := &r.subs[i]
 	s.flying = append(s.flying, flight{relay: p.id, life: p.life, epoch: p.epochs[r.shard]})
 	s.started++

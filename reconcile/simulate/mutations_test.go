@@ -87,14 +87,14 @@ func TestMutations(t *testing.T) {
 			if !wanted.MatchString(m.name) {
 				t.Skip("not asked for")
 			}
-			out := m.find_(t)
+			out := m.hunt(t)
 			t.Log(out)
 		})
 	}
 }
 
-// find_ builds the simulation with the fault and returns what it finds.
-func (m *mutation) find_(t *testing.T) string {
+// hunt builds the simulation with the fault and returns what it finds.
+func (m *mutation) hunt(t *testing.T) string {
 	dir := t.TempDir()
 	original, err := filepath.Abs(filepath.Join("..", "machine", m.file))
 	if err != nil {

@@ -29,6 +29,13 @@ type process struct {
 	swept   int // how far its sweep has come
 	version int // of the subscriptions
 	heard   time.Duration
+	shown   []shown // rows that the stream has shown it before SQL did
+}
+
+// shown is a row that a relay knows from the stream, since when.
+type shown struct {
+	row int
+	at  time.Duration
 }
 
 func (w *world) addRelay(at time.Duration) {
@@ -114,7 +121,7 @@ func (w *world) onRelay(x *happening) {
 			w.step(p, machine.Tick{})
 		}
 	case doSend:
-		w.send(p, x.command.(machine.Send))
+		w.send(p, x.command.(machine.Send), time.Duration(x.b))
 	case doRenew:
 		w.renew(p)
 	case doSweep:
@@ -130,10 +137,28 @@ func (w *world) step(p *process, e machine.Event) {
 	if ended, ok := e.(machine.Ended); ok {
 		w.told(p, &ended)
 	}
+	w.notes(p, e)
 	for _, c := range p.m.Step(p.clock(w), e) {
 		w.carryOut(p, c)
 	}
 	w.checkBudget(p)
+}
+
+// notes remembers what the stream has shown to a relay, as long as it has to remember it, too.
+func (w *world) notes(p *process, e machine.Event) {
+	switch e := e.(type) {
+	case machine.Gap, machine.Leased, machine.Lost, machine.Drain, machine.Stop:
+		p.shown = p.shown[:0]
+	case machine.Reported:
+		if p.m.Held().Entries+len(e.Rows) >= w.h.entries/2 {
+			return // there may be no room for it
+		}
+		for i := range e.Rows {
+			if r := &w.db.rows[rowOf(e.Rows[i].ID)]; r.key >= 0 && p.owns[r.shard] && !r.delayed && r.visible > w.now {
+				p.shown = append(p.shown, shown{row: int(r.seq - 1), at: w.now})
+			}
+		}
+	}
 }
 
 // carryOut plans what a command asks for.
@@ -141,7 +166,7 @@ func (w *world) carryOut(p *process, c machine.Command) {
 	x := happening{kind: doCommand, relay: p.id, life: p.life, command: c}
 	switch c := c.(type) {
 	case machine.Send:
-		x.kind = doSend
+		x.kind, x.b = doSend, int(w.now)
 		w.in(w.rngs[rngSends].upTo(3*time.Millisecond), x)
 	case machine.WakeAt:
 		p.tickAt = c.At
