@@ -45,13 +45,14 @@ func (k *key) queueOf(d *relay.Delivery) *queue {
 	return k.queue(d.Subscriber.Name, d.Instance)
 }
 
-// insert puts a delivery into its place, unless it stands there already.
+// insert puts a delivery into its place, unless it stands there already. It passes none that is
+// under way, but what waits for its outcome to be written.
 func (q *queue) insert(d *delivery) {
 	if slices.Contains(q.list, d) {
 		return
 	}
 	i := len(q.list)
-	for i > 0 && q.list[i-1].step == idle && q.list[i-1].entry.seq > d.entry.seq {
+	for i > 0 && q.list[i-1].step != sent && q.list[i-1].step != passing && q.list[i-1].entry.seq > d.entry.seq {
 		i--
 	}
 	q.list = slices.Insert(q.list, i, d)
