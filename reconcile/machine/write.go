@@ -245,6 +245,9 @@ func (a Acknowledged) apply(m *Machine) {
 	if !at.owned || m.stopping || m.open[a.ID] != nil || m.pending[a.ID.Message] != nil {
 		return // its outcome comes first; the loop tells it again
 	}
+	if !m.budget.fits(true) {
+		return
+	}
 	e := &entry{id: a.ID, shard: a.Shard, epoch: at.epoch, swept: true, state: ready, open: a.Open, due: m.now - a.Waited, ackKey: a.Key}
 	m.register(e)
 	e.open.Accepted = true
