@@ -1,8 +1,11 @@
 package machine
 
 import (
+	"slices"
 	"strings"
 	"time"
+
+	"relay"
 )
 
 // share is how many times the free room one destination may hold: three quarters of the budget
@@ -43,6 +46,13 @@ type destination struct {
 	renewed bool // something was parked since the pass began
 }
 
+// destinations are those of which something is in memory or waits.
+type destinations struct {
+	m        *Machine
+	byName   map[string]*destination
+	backlogs []*destination // with parked deliveries
+}
+
 // fits reports whether one more row may be registered.
 func (b *budget) fits(swept bool) bool {
 	if swept {
@@ -70,19 +80,19 @@ func (b *budget) admits(d *destination, bytes int64) bool {
 }
 
 // destination returns what is known of a circuit.
-func (m *Machine) destination(name string) *destination {
-	d := m.destinations[name]
+func (ds *destinations) of(name string) *destination {
+	d := ds.byName[name]
 	if d == nil {
 		d = &destination{name: name}
-		m.destinations[name] = d
+		ds.byName[name] = d
 	}
 	return d
 }
 
 // forget drops a destination of which nothing is in memory and nothing is known to wait.
-func (m *Machine) forget(d *destination) {
+func (ds *destinations) forget(d *destination) {
 	if d.entries == 0 && !d.parked && !d.asked && !d.reading {
-		delete(m.destinations, d.name)
+		delete(ds.byName, d.name)
 	}
 }
 
@@ -91,38 +101,35 @@ func (m *Machine) forget(d *destination) {
 func (d *destination) moves(since int) bool { return (d.ended-since)*slowAfter >= d.entries }
 
 // park notes that a delivery waits for the destination in the table.
-func (m *Machine) park(d *destination) {
+func (ds *destinations) park(d *destination) {
 	d.renewed = true
 	if !d.parked {
 		d.parked, d.after = true, 0
-		m.backlogs = append(m.backlogs, d)
+		ds.backlogs = append(ds.backlogs, d)
 	}
 }
 
 // readBacklogs asks for room at the destinations for which something is parked.
-func (m *Machine) readBacklogs() {
-	for _, d := range m.backlogs {
-		if d.asked || d.reading || m.paused(d.name) {
-			continue
-		}
-		if m.now < d.askAt {
+func (ds *destinations) askRoom() {
+	for _, d := range ds.backlogs {
+		if d.asked || d.reading || ds.m.now < d.askAt || ds.paused(d.name) {
 			continue
 		}
 		d.asked = true
-		m.do(AskRoom{Destination: d.name})
+		ds.m.do(AskRoom{Destination: d.name})
 	}
 }
 
 // paused reports whether a destination is that of a paused subscription, or of one of its
 // instances.
-func (m *Machine) paused(destination string) bool {
+func (ds *destinations) paused(destination string) bool {
 	name, _, _ := strings.Cut(destination, "/")
-	s := m.subscribers[name]
+	s := ds.m.subscribers[name]
 	return s != nil && s.Paused
 }
 
 func (e Room) apply(m *Machine) {
-	d := m.destinations[e.Destination]
+	d := m.destinations.byName[e.Destination]
 	if d == nil || !d.asked {
 		return
 	}
@@ -141,7 +148,7 @@ func (e Room) apply(m *Machine) {
 }
 
 func (e Parked) apply(m *Machine) {
-	d := m.destination(e.Destination)
+	d := m.destinations.of(e.Destination)
 	d.reading = false
 	d.askAt = m.now + roomEvery
 	m.timers.wakeUp(d.askAt)
@@ -164,20 +171,31 @@ func (e Parked) apply(m *Machine) {
 		return
 	}
 	d.parked = false
-	for i, b := range m.backlogs {
+	for i, b := range m.destinations.backlogs {
 		if b == d {
-			m.backlogs = append(m.backlogs[:i], m.backlogs[i+1:]...)
+			m.destinations.backlogs = slices.Delete(m.destinations.backlogs, i, i+1)
 			break
 		}
 	}
-	m.forget(d)
+	m.destinations.forget(d)
 }
 
 func (e Backlog) apply(m *Machine) {
 	for _, name := range e.Destinations {
-		m.park(m.destination(name))
+		m.destinations.park(m.destinations.of(name))
 	}
 	if e.Failed {
 		m.do(FindBacklog{})
+	}
+}
+
+// learn notes what an outcome says about the destination.
+func (ds *destinations) learn(d *destination, o relay.Outcome) {
+	if !o.Class.Attempted() {
+		return
+	}
+	d.ended++
+	if o.Class.Accepted() || o.Class == relay.ClassHandleFailed {
+		d.slow = false
 	}
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"slices"
 	"time"
 
 	"relay"
@@ -48,8 +49,7 @@ type entry struct {
 	left       int      // deliveries without an outcome
 	parent     *entry   // the pending message that is being taken up
 	children   []*entry // deliveries that go on while their message is taken up
-	write      Write
-	reduced    int // how often something was taken from a write that the database refuses
+	write      pendingWrite
 	ackKey     string
 }
 
@@ -77,7 +77,7 @@ const (
 
 // register adds an entry.
 func (m *Machine) register(e *entry) {
-	e.m = m
+	e.m, e.write.entry = m, e
 	m.leases.place(e)
 	m.budget.entries++
 	if e.swept {
@@ -125,16 +125,13 @@ func (e *entry) remove() {
 	if e.key != nil {
 		e.key.removed(e)
 	}
-	if m.drained(e.shard); e.again && m.leases.takes(e.shard) {
-		m.found(Report{ID: e.id.Message, Shard: e.shard, Key: e.keyName()})
+	if m.leases.drained(e.shard); e.again && m.leases.takes(e.shard) {
+		r := Report{ID: e.id.Message, Shard: e.shard}
+		if e.key != nil {
+			r.Key = e.key.name
+		}
+		m.found(r)
 	}
-}
-
-func (e *entry) keyName() string {
-	if e.key != nil {
-		return e.key.name
-	}
-	return ""
 }
 
 // charge counts what an entry that was read holds, and discharge gives it back.
@@ -152,7 +149,7 @@ func (e *entry) discharge() {
 		if d.destination != nil {
 			d.destination.entries--
 			d.destination.bytes -= e.bytes
-			e.m.forget(d.destination)
+			e.m.destinations.forget(d.destination)
 		}
 	}
 	e.m.budget.entries -= max(0, len(e.deliveries)-1)
@@ -161,23 +158,17 @@ func (e *entry) discharge() {
 }
 
 // abandon forgets the entry unless an attempt or a statement is under way for it; then it is
-// forgotten, or written, when that has ended.
+// forgotten, or written, when that has ended. Those of its deliveries that have not begun are
+// taken up with it, as due at once.
 func (e *entry) abandon() {
 	if e.state == reading || e.state == writing || e.parent != nil {
 		return
 	}
-	for _, d := range e.deliveries {
-		if d.step == sent {
-			e.letGo()
-			return
-		}
+	if !slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step == sent }) {
+		e.again = false
+		e.remove()
+		return
 	}
-	e.again = false
-	e.remove()
-}
-
-// letGo has those deliveries of a message taken up, as due at once, that have not begun.
-func (e *entry) letGo() {
 	for _, d := range e.deliveries {
 		if d.step == idle {
 			d.giveBack()
@@ -219,84 +210,9 @@ func (e *entry) wake(at time.Duration) {
 	case at == e.retryAt && e.state == wanted:
 		e.want()
 	case at == e.retryAt && e.state == writing:
-		e.rewrite()
+		e.write.rewrite()
 	case at == e.splitAt && e.state == ready && e.left > 0:
 		e.split()
-	}
-}
-
-func (e RowRead) apply(m *Machine) {
-	at := m.open[e.Entry]
-	if e.Entry.pending() {
-		at = m.pending[e.Entry.Message]
-	}
-	if at == nil || at.state != reading {
-		return
-	}
-	at.state = wanted
-	switch owned := m.leases.of(at.shard); {
-	case !m.leases.takes(at.shard):
-		at.remove()
-	case at.shard >= 0 && owned.epoch != at.epoch:
-		at.want() // another relay may have changed the row meanwhile
-	case e.Failed:
-		at.later(50*time.Millisecond, 10*time.Second)
-	default:
-		at.judge(&e)
-	}
-}
-
-// judge decides what becomes of an entry whose row was read.
-func (e *entry) judge(r *RowRead) {
-	switch r.Verdict {
-	case Readable:
-		e.readable(r)
-	case NoRoom:
-		e.later(50*time.Millisecond, time.Second)
-	case Later:
-		e.m.look(e.m.now + dueEvery/10)
-		e.putBack()
-	case Absent:
-		if e.xid != 0 && !r.Snapshot.Shows(e.xid) {
-			e.later(2*time.Millisecond, 100*time.Millisecond) // it is not visible yet
-			return
-		}
-		fallthrough
-	default:
-		if !e.id.pending() {
-			e.m.do(EndOrphan{ID: e.id})
-		}
-		k := e.key
-		e.remove()
-		k.want()
-	}
-}
-
-// readable takes what was read, unless it may not be durable yet.
-func (e *entry) readable(r *RowRead) {
-	m := e.m
-	if e.xid == 0 && !r.Snapshot.Durable {
-		e.later(2*time.Millisecond, 100*time.Millisecond)
-		return
-	}
-	message := r.Row.Message
-	if e.shard < 0 || e.key == nil && e.id.pending() && message.Key != "" {
-		xid := e.xid
-		e.again = false
-		e.remove()
-		m.found(Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid})
-		return
-	}
-	e.tries = 0
-	if e.message == nil && !e.admit(&r.Row) {
-		e.putBack()
-		m.leave()
-		return
-	}
-	k := e.key
-	e.take(&r.Row, e.askedAt)
-	if k != nil {
-		k.settle()
 	}
 }
 

@@ -41,9 +41,8 @@ type asked struct {
 	after   int64
 	epoch   int64
 	gap     int
-	looks   int     // how often due times had been looked at
-	back    int64   // the lowest sequence of those that were put back since; zero: none was
-	gone    []int64 // sequences of messages that were written since
+	looks   int   // how often due times had been looked at
+	back    int64 // the lowest sequence of those that were put back since; zero: none was
 }
 
 // key returns what is known of a key.
@@ -79,7 +78,7 @@ func (k *key) report(r *Report) {
 	}
 	if !m.budget.fits(false) {
 		m.lostReports()
-		m.leave()
+		m.sweeps.leave()
 		k.drop()
 		return
 	}
@@ -170,9 +169,6 @@ func (k *key) removed(e *entry) {
 		if e.state == unseen {
 			k.unseen--
 		}
-		if k.asked.reading && e.state == writing {
-			k.asked.gone = append(k.asked.gone, e.seq)
-		}
 	}
 	if k.more && len(k.entries)-k.unseen <= k.ahead/2 {
 		k.pace()
@@ -180,9 +176,6 @@ func (k *key) removed(e *entry) {
 	}
 	k.settle()
 }
-
-// crowded reports whether as much of the key is in memory as may be, and there is more.
-func (k *key) crowded() bool { return k.more && len(k.entries)-k.unseen >= k.ahead }
 
 // pace decides how far ahead the next read goes, by how soon half of the last was over.
 func (k *key) pace() {

@@ -20,11 +20,11 @@ func (r KeyRead) apply(m *Machine) {
 		k.later(50*time.Millisecond, 10*time.Second)
 		k.opens++ // it is not forgotten before that
 		defer func() { k.opens-- }()
-	case k.asked.epoch != m.leases.of(k.shard).epoch, k.outdated():
+	case k.asked.epoch != m.leases.of(k.shard).epoch, outdated(k):
 		k.want()
 	default:
-		k.know(&r.Snapshot)
-		k.take(&r)
+		r.know(k)
+		r.take(k)
 	}
 	if k.wanted {
 		k.want()
@@ -35,8 +35,8 @@ func (r KeyRead) apply(m *Machine) {
 // know decides whether the next read may go on where this one ends. It may if each transaction
 // whose report may have been lost had ended when this read, from the beginning, was made: what
 // comes into the table below the end of it is reported then.
-func (k *key) know(s *Snapshot) {
-	m := k.m
+func (r *KeyRead) know(k *key) {
+	m, s := k.m, &r.Snapshot
 	if k.asked.gap == m.gap && m.horizon == 0 {
 		m.horizon = s.Xmax
 	}
@@ -50,31 +50,31 @@ func (k *key) know(s *Snapshot) {
 
 // outdated reports whether a read that began behind a sequence may have passed over a message:
 // reports were lost, or one has become due meanwhile.
-func (k *key) outdated() bool {
+func outdated(k *key) bool {
 	return k.asked.after > 0 && (k.gap != k.m.gap || k.asked.looks != k.m.due.looks)
 }
 
 // take takes what was read of the key, as far as it may be had.
-func (k *key) take(r *KeyRead) {
+func (r *KeyRead) take(k *key) {
 	k.settling = true // until all is in its place
-	last, whole := k.takeRows(r)
-	k.takeAbsent(r, last, whole)
+	last, whole := r.rows(k)
+	r.absent(k, last, whole)
 	switch {
 	case !whole:
 		k.after = last
 	default:
 		k.after = max(k.after, last)
 	}
-	k.takeWaiting(r, last, whole)
+	r.waiting(k, last, whole)
 	k.settling = false
 }
 
-// takeRows takes pending messages in their order and returns the sequence up to which all are
+// rows takes pending messages in their order and returns the sequence up to which all are
 // known now. whole says that this is all there is.
-func (k *key) takeRows(r *KeyRead) (last int64, whole bool) {
+func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 	m := k.m
 	last = k.asked.after
-	hidden := k.hidden(r)
+	hidden := r.hidden(k)
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		seq := row.Message.Seq
@@ -85,8 +85,8 @@ func (k *key) takeRows(r *KeyRead) (last int64, whole bool) {
 		if back := k.asked.back; back > 0 && seq > back {
 			return min(last, back-1), false
 		}
-		if slices.Contains(k.asked.gone, seq) || e != nil && e.state != unseen {
-			last = seq // it is in memory, or was
+		if e != nil && e.state != unseen {
+			last = seq // it is in memory
 			continue
 		}
 		switch {
@@ -98,12 +98,12 @@ func (k *key) takeRows(r *KeyRead) (last int64, whole bool) {
 			k.later(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
 		case e == nil && !m.budget.fits(true):
-			m.leave()
+			m.sweeps.leave()
 			k.more = true
 			return seq - 1, false
 		}
-		if !k.takeRow(e, row) {
-			m.leave()
+		if !r.row(k, e, row) {
+			m.sweeps.leave()
 			k.more = true
 			return seq - 1, false
 		}
@@ -121,7 +121,7 @@ func (k *key) takeRows(r *KeyRead) (last int64, whole bool) {
 
 // hidden is the lowest sequence of a message that was reported and whose transaction the
 // snapshot does not show yet. Zero: there is none.
-func (k *key) hidden(r *KeyRead) int64 {
+func (r *KeyRead) hidden(k *key) int64 {
 	for _, e := range k.entries {
 		if e.state == unseen && !r.Snapshot.Shows(e.xid) {
 			return e.seq
@@ -130,24 +130,24 @@ func (k *key) hidden(r *KeyRead) int64 {
 	return 0
 }
 
-// takeRow takes one pending message; e is its entry if it was reported.
-func (k *key) takeRow(e *entry, row *Row) bool {
+// row takes one pending message; e is its entry if it was reported.
+func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 	if e == nil {
 		e = &entry{id: DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
-		if !(&entry{m: k.m}).admit(row) && !k.yield(row) {
+		if !row.fits(k.m) && !k.yield(row) {
 			return false
 		}
 		k.m.register(e)
 		k.insert(e)
 	} else {
-		if !e.admit(row) && !k.yield(row) {
+		if !row.fits(k.m) && !k.yield(row) {
 			return false
 		}
 		e.seq = row.Message.Seq
 		k.unseen--
 	}
 	k.tries = 0
-	e.take(row, k.asked.at)
+	row.take(e, k.asked.at)
 	return true
 }
 
@@ -161,15 +161,15 @@ func (k *key) yield(row *Row) bool {
 		if k.entries[i].seq <= row.Message.Seq {
 			break
 		}
-		if !k.entries[i].yield() {
+		if !putBack(k.entries[i]) {
 			break // nor what is before it: it would be passed
 		}
 	}
-	return (&entry{m: k.m}).admit(row)
+	return row.fits(k.m)
 }
 
-// yield puts a pending message back, and reports false if something of it has begun.
-func (e *entry) yield() bool {
+// putBack puts a pending message back, and reports false if something of it has begun.
+func putBack(e *entry) bool {
 	if e.state != ready && e.state != unseen {
 		return false
 	}
@@ -189,9 +189,9 @@ func (e *entry) yield() bool {
 	return true
 }
 
-// takeAbsent judges the messages that were reported and that the read does not show: one whose
+// absent judges the messages that were reported and that the read does not show: one whose
 // transaction the snapshot shows is gone, or was taken up before; any other is looked for again.
-func (k *key) takeAbsent(r *KeyRead, last int64, whole bool) {
+func (r *KeyRead) absent(k *key, last int64, whole bool) {
 	if k.unseen == 0 {
 		return
 	}
@@ -212,8 +212,8 @@ func (k *key) takeAbsent(r *KeyRead, last int64, whole bool) {
 	}
 }
 
-// takeWaiting learns what waits in the table, and loads what may go.
-func (k *key) takeWaiting(r *KeyRead, last int64, whole bool) {
+// waiting learns what waits in the table, and loads what may go.
+func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 	for _, q := range k.queues {
 		q.first, q.loadable = q.wrote, q.wrote == 0
 	}
@@ -225,33 +225,32 @@ func (k *key) takeWaiting(r *KeyRead, last int64, whole bool) {
 		switch {
 		case w.State != WaitsMore && (pending || open):
 		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
-			if k.waits = k.waits || w.State == WaitsMore; k.mayLoad(w) {
-				k.load(w, nil)
+			if k.waits = k.waits || w.State == WaitsMore; w.mayLoad(k.m) {
+				w.load(k, nil)
 			}
-		case !whole && w.Seq > last, !q.loadable, !k.mayLoad(w):
+		case !whole && w.Seq > last, !q.loadable, !w.mayLoad(k.m):
 			if w.State != WaitsDead || k.m.subscriber(w.ID.Subscription, nil).BlockOnDead {
 				q.hold(w.Seq)
 			}
 		default:
-			k.load(w, q)
+			w.load(k, q)
 		}
 	}
 }
 
 // mayLoad reports whether a delivery that waits may go as far as it itself is concerned.
-func (k *key) mayLoad(w *Waiting) bool {
-	m := k.m
+func (w *Waiting) mayLoad(m *Machine) bool {
 	if !m.budget.fits(true) {
-		m.leave()
+		m.sweeps.leave()
 		return false
 	}
 	switch w.State {
 	case WaitsForKey, WaitsDue:
 		return true
 	case WaitsForRoom:
-		d := m.destination(w.Destination)
-		m.park(d)
-		if d.room <= 0 || m.paused(d.name) {
+		d := m.destinations.of(w.Destination)
+		m.destinations.park(d)
+		if d.room <= 0 || m.destinations.paused(d.name) {
 			return false
 		}
 		d.room--
@@ -261,7 +260,7 @@ func (k *key) mayLoad(w *Waiting) bool {
 }
 
 // load has a delivery of an open message read, and puts it into its queue.
-func (k *key) load(w *Waiting, q *queue) {
+func (w *Waiting) load(k *key, q *queue) {
 	e := &entry{id: w.ID, seq: w.Seq, shard: k.shard, key: k, swept: true}
 	d := &delivery{entry: e, queue: q}
 	e.deliveries = []*delivery{d}

@@ -11,6 +11,7 @@ const unplaced = relay.Shards
 
 // leases is what this relay owns, and what is in memory of each shard.
 type leases struct {
+	m      *Machine
 	until  time.Duration
 	shards [relay.Shards + 1]shard
 }
@@ -38,8 +39,8 @@ func (l *leases) takes(s int16) bool {
 }
 
 // sends reports whether attempts for the shard may start now.
-func (m *Machine) sends(s int16) bool {
-	return m.leases.takes(s) && m.now < m.leases.until && !m.failing && !m.stopping
+func (l *leases) sends(s int16) bool {
+	return l.takes(s) && l.m.now < l.until && !l.m.failing && !l.m.stopping
 }
 
 // place notes that an entry belongs to a shard.
@@ -76,12 +77,12 @@ func (e Leased) apply(m *Machine) {
 		return
 	}
 	if at.epoch != e.Epoch {
-		m.lose(e.Shard)
+		m.leases.lose(e.Shard)
 	}
 	at.owned, at.draining, at.epoch = true, false, e.Epoch
 	m.lostReports()
 	m.sweeps.begin(true)
-	m.look(m.now)
+	m.due.look(m.now)
 	m.do(FindBacklog{})
 }
 
@@ -95,24 +96,24 @@ func (e Drain) apply(m *Machine) {
 	}
 	at.draining = true
 	m.leases.abandon(e.Shard)
-	m.drained(e.Shard)
+	m.leases.drained(e.Shard)
 }
 
 // drained releases a shard that is given up when nothing of it is in memory.
-func (m *Machine) drained(s int16) {
+func (l *leases) drained(s int16) {
 	if s < 0 {
 		return
 	}
-	if at := m.leases.of(s); at.owned && at.draining && len(at.entries) == 0 {
+	if at := l.of(s); at.owned && at.draining && len(at.entries) == 0 {
 		at.owned, at.draining = false, false
-		m.do(Release{Shard: s})
+		l.m.do(Release{Shard: s})
 	}
 }
 
-func (e Lost) apply(m *Machine) { m.lose(e.Shard) }
+func (e Lost) apply(m *Machine) { m.leases.lose(e.Shard) }
 
-func (m *Machine) lose(s int16) {
-	at := m.leases.of(s)
+func (l *leases) lose(s int16) {
+	at := l.of(s)
 	at.owned, at.draining = false, false
-	m.leases.abandon(s)
+	l.abandon(s)
 }

@@ -56,8 +56,7 @@ type Machine struct {
 	keysReading  int
 	leases       leases
 	budget       budget
-	destinations map[string]*destination
-	backlogs     []*destination // with parked deliveries
+	destinations destinations
 	subscribers  map[string]*relay.Subscriber
 	sweeps       sweeps
 	due          dues
@@ -76,13 +75,15 @@ type Machine struct {
 
 // New returns a machine that owns no shard yet.
 func New(config Config) *Machine {
-	return &Machine{
+	m := &Machine{
 		config: config, wakeAt: -1,
 		pending: make(map[relay.ID]*entry), open: make(map[DeliveryID]*entry), keys: make(map[string]*key),
-		destinations: make(map[string]*destination),
-		budget:       budget{maxEntries: config.Entries, maxBytes: config.Bytes},
-		random:       rand.New(rand.NewPCG(config.Seed, 0)),
+		budget: budget{maxEntries: config.Entries, maxBytes: config.Bytes},
+		random: rand.New(rand.NewPCG(config.Seed, 0)),
 	}
+	m.leases.m, m.sweeps.m, m.due.m = m, m, m
+	m.destinations = destinations{m: m, byName: make(map[string]*destination)}
+	return m
 }
 
 // Step takes one event and returns what is to be done. now is the relay's monotonic clock,
@@ -142,10 +143,10 @@ func (m *Machine) pump() {
 		for _, k := range keys {
 			k.read()
 		}
-		m.readBacklogs()
+		m.destinations.askRoom()
 	}
-	m.sweep()
-	m.findDue()
+	m.sweeps.next()
+	m.due.find()
 }
 
 func (Tick) apply(*Machine) {}

@@ -38,7 +38,7 @@ func (m *Machine) sent(e Ended) *delivery {
 // outcome takes the outcome of a delivery.
 func (d *delivery) outcome(o relay.Outcome) {
 	e := d.entry
-	e.m.learn(d.destination, o)
+	e.m.destinations.learn(d.destination, o)
 	switch {
 	case o.Class == relay.ClassResolved:
 		d.spreadOver(o.Instances)
@@ -63,17 +63,6 @@ func (d *delivery) outcome(o relay.Outcome) {
 	e.finish()
 }
 
-// learn notes what an outcome says about the destination.
-func (m *Machine) learn(d *destination, o relay.Outcome) {
-	if !o.Class.Attempted() {
-		return
-	}
-	d.ended++
-	if o.Class.Accepted() || o.Class == relay.ClassHandleFailed {
-		d.slow = false
-	}
-}
-
 // passes reports whether the change lets the next message of the key go.
 func (c *Change) passes(d *delivery) bool {
 	switch c.Status {
@@ -94,7 +83,7 @@ func (d *delivery) park(reason relay.Reason) {
 			d.queue.hold(e.seq)
 		}
 		if reason != relay.ReasonKeyBlocked {
-			e.m.park(d.destination)
+			e.m.destinations.park(d.destination)
 		}
 		k := e.key
 		e.remove()
@@ -144,8 +133,8 @@ func (e *entry) conclude() {
 	for i, d := range e.deliveries {
 		changes[i] = d.change
 	}
-	e.write.Spread = e.deliveries[0].spread
-	e.put(changes, "")
+	e.write.command.Spread = e.deliveries[0].spread
+	e.write.put(changes, "")
 }
 
 // split takes a message up whose deliveries have not all ended: those that have are written
@@ -168,7 +157,7 @@ func (e *entry) split() {
 	}
 	e.deliveries, e.left = rest, 0
 	e.m.budget.entries -= len(e.children) - 1 + min(1, len(rest))
-	e.put(changes, "")
+	e.write.put(changes, "")
 }
 
 // adopt makes a delivery an entry of its own, which goes on while its message is taken up.
@@ -203,7 +192,7 @@ func (d *delivery) spreadOver(instances []string) {
 	for i, instance := range instances {
 		to := *d.to
 		to.Instance, to.Attempt = instance, 1
-		fresh[i] = &delivery{entry: e, to: &to, destination: e.m.destination(to.Circuit())}
+		fresh[i] = &delivery{entry: e, to: &to, destination: e.m.destinations.of(to.Circuit())}
 		if d.queue != nil {
 			fresh[i].queue = e.key.queue(to.Subscriber.Name, instance)
 		}
@@ -216,7 +205,7 @@ func (d *delivery) spreadOver(instances []string) {
 	e.bytes = size
 	e.charge()
 	if e.splitAt == 0 && len(e.deliveries) > 1 {
-		e.splitLater()
+		splitLater(e)
 	}
 	for _, f := range fresh {
 		f.launch()

@@ -38,7 +38,7 @@ func (k *key) queue(subscription, instance string) *queue {
 }
 
 // queueOf returns the queue of a delivery; nil: it waits for no other.
-func (k *key) queueOf(d *relay.Delivery) *queue {
+func queueOf(k *key, d *relay.Delivery) *queue {
 	if k.m.subscriber(d.Subscriber.Name, d).Unordered {
 		return nil
 	}
@@ -147,7 +147,7 @@ func (q *queue) expire() {
 	case len(q.list) > 0 && q.list[0].step == idle && q.key.blocks(q.list[0].entry.seq):
 		q.yield()
 		return
-	case len(q.list) < 2 || q.list[0].step != sent || now-q.moved < staleAfter && !q.key.crowded():
+	case len(q.list) < 2 || q.list[0].step != sent || now-q.moved < staleAfter && !crowded(q.key):
 		return
 	}
 	for _, d := range slices.Clone(q.list[1:]) {
@@ -161,8 +161,11 @@ func (q *queue) expire() {
 func (q *queue) yield() {
 	for len(q.list) > 0 {
 		d := q.list[len(q.list)-1]
-		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.pending() && !e.yield() || !e.id.pending() && !d.wait() {
+		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.pending() && !putBack(e) || !e.id.pending() && !d.wait() {
 			return
 		}
 	}
 }
+
+// crowded reports whether as much of a key is in memory as may be, and there is more.
+func crowded(k *key) bool { return k.more && len(k.entries)-k.unseen >= k.ahead }

@@ -4,6 +4,7 @@ import "time"
 
 // sweeps is the pass over the table that finds what was left there.
 type sweeps struct {
+	m       *Machine
 	wanted  bool
 	waiting bool // keys of which only deliveries wait are wanted, too
 	at      time.Duration
@@ -21,12 +22,12 @@ func (s *sweeps) begin(waiting bool) {
 }
 
 // leave notes that rows were left to the table: a sweep looks for them soon.
-func (m *Machine) leave() {
-	if m.sweeps.soon {
+func (s *sweeps) leave() {
+	if s.soon {
 		return
 	}
-	m.sweeps.soon, m.sweeps.at = true, m.now+sweepAfter
-	m.timers.wakeUp(m.sweeps.at)
+	s.soon, s.at = true, s.m.now+sweepAfter
+	s.m.timers.wakeUp(s.at)
 }
 
 func (SweepNow) apply(m *Machine) {
@@ -54,8 +55,8 @@ func (Gap) apply(m *Machine) {
 func (m *Machine) lostReports() { m.gap, m.horizon = m.gap+1, 0 }
 
 // sweep makes the next statement of a pass, if one is wanted and there is room.
-func (m *Machine) sweep() {
-	s := &m.sweeps
+func (s *sweeps) next() {
+	m := s.m
 	if s.soon && s.at <= m.now {
 		s.soon = false
 		s.begin(true)
@@ -82,7 +83,7 @@ func (e Swept) apply(m *Machine) {
 	s.asked = false
 	if e.Failed {
 		s.running = false
-		m.leave()
+		m.sweeps.leave()
 		return
 	}
 	for i := range e.Rows {
@@ -99,7 +100,7 @@ func (e Reported) apply(m *Machine) {
 		r := &e.Rows[i]
 		switch {
 		case r.DueIn > 0:
-			m.look(m.now + r.DueIn)
+			m.due.look(m.now + r.DueIn)
 		case !m.leases.takes(r.Shard):
 		case r.Key != "":
 			m.key(r.Key, r.Shard).report(r)
@@ -113,14 +114,14 @@ func (e Found) apply(m *Machine) {
 	for i := range e.Rows {
 		m.found(e.Rows[i])
 	}
-	m.look(m.now)
+	m.due.look(m.now)
 }
 
 // found takes a row that SQL shows.
 func (m *Machine) found(r Report) {
 	switch {
 	case r.DueIn > 0:
-		m.look(m.now + r.DueIn)
+		m.due.look(m.now + r.DueIn)
 	case !m.leases.takes(r.Shard):
 	case r.Key != "":
 		m.lookAtKey(r.Key, r.Shard, true)
@@ -139,7 +140,7 @@ func (m *Machine) add(r *Report, swept bool) {
 	case !m.leases.takes(r.Shard):
 		return
 	case !m.budget.fits(swept):
-		m.leave()
+		m.sweeps.leave()
 		return
 	}
 	e := &entry{id: DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}
@@ -149,6 +150,7 @@ func (m *Machine) add(r *Report, swept bool) {
 
 // dues is what is known of due times.
 type dues struct {
+	m       *Machine
 	at      time.Duration // the earliest that is known
 	some    bool
 	finding bool
@@ -156,35 +158,35 @@ type dues struct {
 }
 
 // look has due times looked at at a time.
-func (m *Machine) look(at time.Duration) {
-	if !m.due.some || at < m.due.at {
-		m.due.at, m.due.some = at, true
-		m.timers.wakeUp(at)
+func (d *dues) look(at time.Duration) {
+	if !d.some || at < d.at {
+		d.at, d.some = at, true
+		d.m.timers.wakeUp(at)
 	}
 }
 
 // findDue makes what is due ordinary work, when a time has come.
-func (m *Machine) findDue() {
-	d := &m.due
+func (d *dues) find() {
+	m := d.m
 	if d.finding || !d.some || m.now < d.at {
 		return
 	}
 	limit := min(m.budget.room(), m.config.Batch)
 	if limit == 0 {
 		d.some = false
-		m.look(m.now + dueEvery/2)
+		m.due.look(m.now + dueEvery/2)
 		return
 	}
 	d.finding, d.some = true, false
 	d.looks++
 	m.do(FindDue{Limit: limit})
-	m.look(m.now + dueEvery)
+	m.due.look(m.now + dueEvery)
 }
 
 func (e Due) apply(m *Machine) {
 	m.due.finding = false
 	if e.Failed {
-		m.look(m.now + dueEvery/2)
+		m.due.look(m.now + dueEvery/2)
 		return
 	}
 	for i := range e.Messages {
@@ -198,6 +200,6 @@ func (e Due) apply(m *Machine) {
 		}
 	}
 	if e.Next >= 0 {
-		m.look(m.now + e.Next)
+		m.due.look(m.now + e.Next)
 	}
 }

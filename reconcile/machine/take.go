@@ -6,16 +6,16 @@ import (
 	"relay"
 )
 
-// admit reports whether what a row holds may be taken into memory. What goes to a destination
+// fits reports whether what a row holds may be taken into memory. What goes to a destination
 // that is slow, and holds its share, is taken in order to be parked.
-func (e *entry) admit(row *Row) bool {
-	b := &e.m.budget
+func (row *Row) fits(m *Machine) bool {
+	b := &m.budget
 	more := len(row.Deliveries) - 1
 	if more > 0 && b.entries+more > b.maxEntries && b.entries > 1 {
 		return false
 	}
 	for _, to := range row.Deliveries {
-		d := e.m.destinations[to.Circuit()]
+		d := m.destinations.byName[to.Circuit()]
 		if d != nil && !d.slow && !b.admits(d, row.Size) {
 			return false
 		}
@@ -24,10 +24,10 @@ func (e *entry) admit(row *Row) bool {
 }
 
 // take takes a row that was read. Its deliveries begin as soon as their queues let them.
-func (e *entry) take(row *Row, readAt time.Duration) {
+func (row *Row) take(e *entry, readAt time.Duration) {
 	fresh := e.message == nil
 	e.state, e.readAt, e.due = ready, readAt, e.m.now-row.Waited
-	e.write.Again = row.Again
+	e.write.command.Again = row.Again
 	e.message, e.epoch = row.Message, e.m.leases.of(e.shard).epoch
 	if row.Open != nil {
 		e.open = *row.Open
@@ -36,30 +36,30 @@ func (e *entry) take(row *Row, readAt time.Duration) {
 	case row.Rejected != "":
 		e.reject(row.Rejected)
 	case !fresh:
-		e.refresh(row)
+		row.refresh(e)
 	case e.id.pending():
-		e.route(row)
+		row.route(e)
 	default:
-		e.resume(row)
+		row.resume(e)
 	}
 }
 
 // route begins the deliveries of a pending message.
-func (e *entry) route(row *Row) {
+func (row *Row) route(e *entry) {
 	full := make([]bool, len(row.Deliveries))
 	e.deliveries = make([]*delivery, 0, len(row.Deliveries))
 	for i, to := range row.Deliveries {
-		d := &delivery{entry: e, to: to, destination: e.m.destination(to.Circuit())}
+		d := &delivery{entry: e, to: to, destination: e.m.destinations.of(to.Circuit())}
 		full[i] = d.destination.slow && !e.m.budget.admits(d.destination, row.Size)
 		if e.key != nil && !row.Unordered {
-			d.queue = e.key.queueOf(to)
+			d.queue = queueOf(e.key, to)
 		}
 		e.deliveries = append(e.deliveries, d)
 	}
 	e.bytes, e.left = row.Size, len(e.deliveries)
 	e.charge()
 	if e.left > 1 {
-		e.splitLater()
+		splitLater(e)
 	}
 	for i, d := range e.deliveries {
 		if full[i] {
@@ -70,19 +70,19 @@ func (e *entry) route(row *Row) {
 	}
 }
 
-func (e *entry) splitLater() {
+func splitLater(e *entry) {
 	e.splitAt = e.m.now + splitAfter
 	e.m.timers.add(timer{at: e.splitAt, entry: e})
 }
 
 // resume begins the next attempt of an open message's delivery, or ends it without one.
-func (e *entry) resume(row *Row) {
+func (row *Row) resume(e *entry) {
 	to := row.Deliveries[0]
 	if len(e.deliveries) == 0 {
 		e.deliveries = []*delivery{{entry: e}}
 	}
 	d := e.deliveries[0]
-	d.to, d.destination = to, e.m.destination(to.Circuit())
+	d.to, d.destination = to, e.m.destinations.of(to.Circuit())
 	e.bytes, e.left = row.Size, 1
 	e.charge()
 	d.resume()
@@ -109,7 +109,7 @@ func (d *delivery) resume() {
 }
 
 // refresh goes on with an entry that was read again, since it had waited.
-func (e *entry) refresh(row *Row) {
+func (row *Row) refresh(e *entry) {
 	for i, d := range e.deliveries {
 		if i < len(row.Deliveries) && d.step == idle && d.to.Instance == row.Deliveries[i].Instance {
 			d.to = row.Deliveries[i]
@@ -148,7 +148,7 @@ func (e *entry) reject(why string) {
 		}
 		e.discharge()
 		e.deliveries, e.left = nil, 0
-		e.put([]Change{{ID: e.id, Next: -1, Error: why}}, relay.MessageRejected)
+		e.write.put([]Change{{ID: e.id, Next: -1, Error: why}}, relay.MessageRejected)
 		return
 	}
 	if len(e.deliveries) == 0 {
@@ -167,11 +167,11 @@ func (e *entry) reject(why string) {
 func (d *delivery) start() bool {
 	e := d.entry
 	m := e.m
-	if d.to != nil && m.paused(d.destination.name) && !d.to.Unresolved() {
+	if d.to != nil && m.destinations.paused(d.destination.name) && !d.to.Unresolved() {
 		d.park(relay.ReasonPaused)
 		return true
 	}
-	if !m.sends(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
+	if !m.leases.sends(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
 		d.giveBack()
 		return false
 	}

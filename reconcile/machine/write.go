@@ -7,15 +7,23 @@ import (
 	"relay"
 )
 
+// pendingWrite is what is being written of an entry.
+type pendingWrite struct {
+	entry   *entry
+	command Write
+	reduced int // how often something was taken from it that the database refuses
+}
+
 // put has changes written. status is the message's, unless it follows from the changes.
-func (e *entry) put(changes []Change, status relay.MessageStatus) {
-	e.write.Entry, e.write.Shard, e.write.Taking, e.write.Changes = e.id, e.shard, e.id.pending(), changes
-	if e.write.MessageStatus = status; e.write.Taking && status == "" {
-		e.write.conclude()
+func (w *pendingWrite) put(changes []Change, status relay.MessageStatus) {
+	e := w.entry
+	w.command.Entry, w.command.Shard, w.command.Taking, w.command.Changes = e.id, e.shard, e.id.pending(), changes
+	if w.command.MessageStatus = status; w.command.Taking && status == "" {
+		w.command.conclude()
 	}
 	e.state = writing
 	e.m.writes++
-	e.rewrite()
+	w.rewrite()
 }
 
 // conclude sets the state of a message that is taken up, from its changes. sql.Conclude does the
@@ -48,18 +56,19 @@ func (w *Write) conclude() {
 // rewrite sends the write, if its shard is this relay's. An outcome from before the shard was
 // another's is written only if it is as true as ever: that the destination took the message,
 // and what takes up a message that is still pending.
-func (e *entry) rewrite() {
+func (w *pendingWrite) rewrite() {
+	e := w.entry
 	at := e.m.leases.of(e.shard)
 	switch {
 	case !at.owned:
 		e.remove()
 		return
-	case at.epoch != e.epoch && !e.write.Taking && !e.write.accepted():
-		e.forgetWrite()
+	case at.epoch != e.epoch && !w.command.Taking && !w.command.accepted():
+		w.forget()
 		return
 	}
-	e.write.Epoch = at.epoch
-	e.m.do(e.write)
+	w.command.Epoch = at.epoch
+	e.m.do(w.command)
 }
 
 // accepted reports whether all changes say that the destination took the message.
@@ -92,11 +101,11 @@ func (w Written) apply(m *Machine) {
 	if e == nil {
 		return
 	}
-	for i := range e.write.Changes {
-		e.announce(&e.write.Changes[i])
+	for i := range e.write.command.Changes {
+		e.write.announce(&e.write.command.Changes[i])
 	}
-	for i := range e.write.Spread {
-		e.announce(&e.write.Spread[i])
+	for i := range e.write.command.Spread {
+		e.write.announce(&e.write.command.Spread[i])
 	}
 	for _, d := range e.deliveries {
 		if d.queue != nil && d.change.passes(d) {
@@ -117,25 +126,26 @@ func (w Written) apply(m *Machine) {
 }
 
 // announce notes what a change that is in the table waits for there.
-func (e *entry) announce(c *Change) {
+func (w *pendingWrite) announce(c *Change) {
+	e := w.entry
 	m := e.m
 	switch {
 	case c.ID.pending():
 		return // it was rejected
 	case c.Next >= 0:
-		m.look(m.now + c.Next)
+		m.due.look(m.now + c.Next)
 	case c.Status.Ended() || c.Status == relay.DeliveryAwaitingAck, c.Reason == relay.ReasonKeyBlocked:
-	case e.adopted(c.ID):
+	case w.adopted(c.ID):
 		return // it goes on in memory
 	default:
-		m.park(m.destination(c.Destination))
+		m.destinations.park(m.destinations.of(c.Destination))
 	}
-	e.held(c)
+	w.held(c)
 }
 
 // adopted reports whether a delivery goes on as an entry of its own.
-func (e *entry) adopted(id DeliveryID) bool {
-	for _, child := range e.children {
+func (w *pendingWrite) adopted(id DeliveryID) bool {
+	for _, child := range w.entry.children {
 		if child.id == id {
 			return true
 		}
@@ -144,11 +154,12 @@ func (e *entry) adopted(id DeliveryID) bool {
 }
 
 // held notes that a delivery waits in the table in the order of its key.
-func (e *entry) held(c *Change) {
-	if e.key == nil || e.open.Accepted || e.adopted(c.ID) {
+func (w *pendingWrite) held(c *Change) {
+	e := w.entry
+	if e.key == nil || e.open.Accepted || w.adopted(c.ID) {
 		return
 	}
-	s := e.m.subscriber(c.ID.Subscription, e.routed(c.ID))
+	s := e.m.subscriber(c.ID.Subscription, w.routed(c.ID))
 	if s.Unordered || c.Status.Ended() && !(c.Status == relay.DeliveryDead && s.BlockOnDead) || c.Status == relay.DeliveryAwaitingAck {
 		return
 	}
@@ -158,8 +169,8 @@ func (e *entry) held(c *Change) {
 }
 
 // routed returns the delivery that a change is of.
-func (e *entry) routed(id DeliveryID) *relay.Delivery {
-	for _, d := range e.deliveries {
+func (w *pendingWrite) routed(id DeliveryID) *relay.Delivery {
+	for _, d := range w.entry.deliveries {
 		if d.to != nil && d.to.Subscriber.Name == id.Subscription && d.to.Instance == id.Instance {
 			return d.to
 		}
@@ -178,14 +189,14 @@ func (w NotWritten) apply(m *Machine) {
 	case WhyLocked:
 		e.later(100*time.Millisecond, 10*time.Second)
 	case WhyRefused:
-		e.reduce(w.Text)
+		e.write.reduce(w.Text)
 	case WhyGone:
-		e.forgetWrite()
+		e.write.forget()
 	case WhyFenced:
-		if at := m.leases.of(e.shard); at.owned && at.epoch == e.write.Epoch {
-			m.lose(e.shard)
+		if at := m.leases.of(e.shard); at.owned && at.epoch == e.write.command.Epoch {
+			m.leases.lose(e.shard)
 		}
-		e.rewrite()
+		e.write.rewrite()
 	default:
 		e.later(50*time.Millisecond, 2*time.Second)
 	}
@@ -196,48 +207,50 @@ func (w NotWritten) apply(m *Machine) {
 
 // forgetWrite forgets outcomes that are not to be written. What the table holds is looked at
 // anew.
-func (e *entry) forgetWrite() {
+func (w *pendingWrite) forget() {
+	e := w.entry
 	m, k := e.m, e.key
 	if k != nil {
 		k.gap = -1
 		k.want()
 	}
 	e.again = e.again || k == nil && e.id.pending()
-	for i := range e.write.Changes {
-		e.announce(&e.write.Changes[i]) // it may be in the table, if the answer to an earlier write was lost
+	for i := range w.command.Changes {
+		w.announce(&w.command.Changes[i]) // it may be in the table, if the answer to an earlier write was lost
 	}
 	e.remove()
-	m.look(m.now)
+	m.due.look(m.now)
 }
 
 // reduce takes from an outcome that the database refuses what it may be refused for: first the
 // record of the attempt and its words, then, of a message that was pending, its deliveries. If
 // nothing is left to be taken, it is written later, as it was.
-func (e *entry) reduce(text string) {
+func (w *pendingWrite) reduce(text string) {
+	e := w.entry
 	switch {
-	case e.reduced == 0:
-		for i := range e.write.Changes {
-			c := &e.write.Changes[i]
+	case w.reduced == 0:
+		for i := range w.command.Changes {
+			c := &w.command.Changes[i]
 			if c.Attempt != nil || c.Error != "" {
 				c.Error = fmt.Sprintf("the outcome %q could not be stored in full: %s", c.Status, text)
 				c.Attempt = nil
 			}
 		}
-	case e.reduced == 1 && e.write.Taking && e.write.MessageStatus != relay.MessageRejected:
-		whole := e.write
-		e.write.Changes = []Change{{ID: e.id, Next: -1, Error: "the outcome could not be stored: " + text}}
-		e.write.MessageStatus, e.write.Outstanding = relay.MessageRejected, 0
-		e.reduced = 2
-		e.rewrite()
-		e.write = whole
+	case w.reduced == 1 && w.command.Taking && w.command.MessageStatus != relay.MessageRejected:
+		whole := w.command
+		w.command.Changes = []Change{{ID: e.id, Next: -1, Error: "the outcome could not be stored: " + text}}
+		w.command.MessageStatus, w.command.Outstanding = relay.MessageRejected, 0
+		w.reduced = 2
+		w.rewrite()
+		w.command = whole
 		return
 	default:
-		e.reduced = 1
+		w.reduced = 1
 		e.later(10*time.Second, 10*time.Minute)
 		return
 	}
-	e.reduced++
-	e.rewrite()
+	w.reduced++
+	w.rewrite()
 }
 
 func (a Acknowledged) apply(m *Machine) {
@@ -251,7 +264,7 @@ func (a Acknowledged) apply(m *Machine) {
 	e := &entry{id: a.ID, shard: a.Shard, epoch: at.epoch, swept: true, state: ready, open: a.Open, due: m.now - a.Waited, ackKey: a.Key}
 	m.register(e)
 	e.open.Accepted = true
-	d := &delivery{entry: e, to: a.Delivery, destination: m.destination(a.Delivery.Circuit())}
+	d := &delivery{entry: e, to: a.Delivery, destination: m.destinations.of(a.Delivery.Circuit())}
 	e.deliveries, e.left = []*delivery{d}, 1
 	e.charge()
 	d.end(m.config.Policy.acknowledged(d, &a), false)

@@ -68,6 +68,7 @@ type history struct {
 	giveUp    time.Duration
 	adversary int // a destination that never accepts anything, while all else is well; -1: none
 	acks      bool
+	hot       bool // everything goes to one key
 	ops       []op
 }
 
@@ -114,11 +115,34 @@ func newHistory(seed uint64) *history {
 		h.relays, h.giveUp, h.bytes, h.attempts = 1, 0, 200_000, 50
 		h.subs[h.adversary].AckByConsumer = false
 	}
+	if seed%7 == 6 {
+		h.hotKey(&r)
+	}
 	h.addInserts(&r)
 	if h.adversary < 0 {
 		h.addFaults(&r)
 	}
 	return h
+}
+
+// leastKey is the least key of a row; -1: none.
+func leastKey(hot bool) int {
+	if hot {
+		return 0
+	}
+	return -1
+}
+
+// hotKey has everything go to one key of one subscription, whose transactions commit late while the
+// stream shows them later still.
+func (h *history) hotKey(r *random) {
+	h.keys, h.readAhead, h.hot = 1, 1+r.below(2), true
+	h.subs = h.subs[:1]
+	h.subs[0].Unordered, h.adversary = false, -1
+	h.add(op{kind: opSlowStream, lasts: active})
+	for range r.below(3) {
+		h.add(op{kind: opDisconnect, at: r.upTo(active)})
+	}
 }
 
 func (h *history) addInserts(r *random) {
@@ -132,11 +156,14 @@ func (h *history) addInserts(r *random) {
 		if r.one(4) {
 			o.commit += r.upTo(400 * time.Millisecond)
 		}
+		if h.hot {
+			o.at, o.commit = r.upTo(active)/8, o.commit+r.upTo(500*time.Millisecond)
+		}
 		if r.one(5) {
 			o.visible = r.upTo(600 * time.Millisecond)
 		}
 		for range 1 + r.below(3)/2 {
-			row := insert{key: r.below(h.keys+1) - 1, mask: uint8(1 + r.below(1<<len(h.subs)-1)), size: int64(10 + r.below(400))}
+			row := insert{key: max(r.below(h.keys+1)-1, leastKey(h.hot)), mask: uint8(1 + r.below(1<<len(h.subs)-1)), size: int64(10 + r.below(400))}
 			if r.one(30) && h.adversary < 0 {
 				row.mask = 0
 			}
