@@ -97,7 +97,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
 			k.later(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
-		case e == nil && !m.budget.fits(true):
+		case e == nil && !k.yield(seq, func() bool { return m.budget.fits(true) }):
 			m.sweeps.leave()
 			k.more = true
 			return seq - 1, false
@@ -132,17 +132,14 @@ func (r *KeyRead) hidden(k *key) int64 {
 
 // row takes one pending message; e is its entry if it was reported.
 func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
+	if !k.yield(row.Message.Seq, func() bool { return row.fits(k.m) }) {
+		return false
+	}
 	if e == nil {
 		e = &entry{id: DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
-		if !row.fits(k.m) && !k.yield(row) {
-			return false
-		}
 		k.m.register(e)
 		k.insert(e)
 	} else {
-		if !row.fits(k.m) && !k.yield(row) {
-			return false
-		}
 		e.seq = row.Message.Seq
 		k.unseen--
 	}
@@ -151,41 +148,33 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 	return true
 }
 
-// yield puts back what is in memory behind a message and could not start before it, and reports
-// whether there is room for it now.
-func (k *key) yield(row *Row) bool {
-	for i := len(k.entries) - 1; i >= 0; i-- {
-		if i >= len(k.entries) {
-			continue
-		}
-		if k.entries[i].seq <= row.Message.Seq {
-			break
-		}
-		if !putBack(k.entries[i]) {
-			break // nor what is before it: it would be passed
-		}
-	}
-	return row.fits(k.m)
-}
-
-// putBack puts a pending message back, and reports false if something of it has begun.
-func putBack(e *entry) bool {
-	if e.state != ready && e.state != unseen {
-		return false
-	}
-	for _, d := range e.deliveries {
-		if d.step != idle {
+// yield puts back what is in memory behind a message and could not start before it, the last
+// first, until there is room. It reports whether there is.
+func (k *key) yield(seq int64, room func() bool) bool {
+	for !room() {
+		last := len(k.entries) - 1
+		if last < 0 || k.entries[last].seq <= seq || !putBack(k.entries[last]) {
 			return false
 		}
 	}
-	if e.state == ready {
-		k := e.key
-		k.after, k.more = min(k.after, e.seq-1), true
-		if k.asked.back == 0 || e.seq < k.asked.back {
-			k.asked.back = e.seq
-		}
-		e.remove()
+	return true
+}
+
+// putBack puts a pending message back, and reports false if something of it has begun. A read
+// that is under way takes nothing behind it.
+func putBack(e *entry) bool {
+	if e.state != ready && e.state != unseen || slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
+		return false
 	}
+	k := e.key
+	k.after, k.more = min(k.after, e.seq-1), true
+	if k.asked.back == 0 || e.seq < k.asked.back {
+		k.asked.back = e.seq
+	}
+	if e.state == unseen {
+		k.m.lostReports()
+	}
+	e.remove()
 	return true
 }
 
