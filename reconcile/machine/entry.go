@@ -157,14 +157,14 @@ func (e *entry) discharge() {
 	e.bytes = 0
 }
 
-// abandon forgets the entry unless an attempt or a statement is under way for it; then it is
-// forgotten, or written, when that has ended. Those of its deliveries that have not begun are
+// abandon forgets the entry unless an attempt or a statement is under way for it, or an outcome is
+// known; then it is forgotten, or written, when that has ended. Those of its deliveries that have not begun are
 // taken up with it, as due at once.
 func (e *entry) abandon() {
 	if e.state == reading || e.state == writing || e.parent != nil {
 		return
 	}
-	if !slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step == sent }) {
+	if !slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
 		e.again = false
 		e.remove()
 		return

@@ -63,6 +63,9 @@ func (row *Row) route(e *entry) {
 	}
 	for i, d := range e.deliveries {
 		if full[i] {
+			if d.queue != nil {
+				d.queue.insert(d) // nothing behind it may go before that is written
+			}
 			d.park(relay.ReasonFull)
 		} else {
 			d.launch()
