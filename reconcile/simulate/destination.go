@@ -94,6 +94,9 @@ func (w *world) ends(p *process, c machine.Send, after time.Duration, o relay.Ou
 func (w *world) answers(dest *destination, r *row, i, attempt int) (o relay.Outcome, after time.Duration) {
 	rng := &w.rngs[rngAnswers]
 	after = time.Millisecond + rng.upTo(4*time.Millisecond)
+	if w.h.hot {
+		after += 10*time.Millisecond + rng.upTo(150*time.Millisecond)
+	}
 	took := relay.Outcome{Class: relay.ClassDelivered}
 	if w.subs[i].AckByConsumer {
 		took.Class = relay.ClassAwaitingAck

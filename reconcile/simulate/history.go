@@ -134,14 +134,18 @@ func leastKey(hot bool) int {
 }
 
 // hotKey has everything go to one key of one subscription, whose transactions commit late while the
-// stream shows them later still.
+// stream shows them later still, or while reads are slow.
 func (h *history) hotKey(r *random) {
 	h.keys, h.readAhead, h.hot = 1, 1+r.below(2), true
 	h.subs = h.subs[:1]
 	h.subs[0].Unordered, h.adversary = false, -1
+	if r.one(3) {
+		h.add(op{kind: opReads, at: r.upTo(active / 8), lasts: active}) // slow
+		return
+	}
 	h.add(op{kind: opSlowStream, lasts: active})
 	for range r.below(3) {
-		h.add(op{kind: opDisconnect, at: r.upTo(active)})
+		h.add(op{kind: opDisconnect, at: r.upTo(active / 2)})
 	}
 }
 
@@ -169,6 +173,9 @@ func (h *history) addInserts(r *random) {
 			}
 			if r.one(8) {
 				row.delay = r.upTo(3 * time.Second)
+			}
+			if h.hot && r.one(4) {
+				row.delay = r.upTo(time.Second)
 			}
 			o.inserts = append(o.inserts, row)
 		}

@@ -197,8 +197,12 @@ func (w *world) latency(rng int, f fault) time.Duration {
 
 // answer tells a relay what came of a statement.
 func (w *world) answer(p *process, x *happening, e machine.Event) {
+	late := 2 * time.Millisecond
+	if _, write := x.command.(machine.Write); !write && w.db.reads == slow {
+		late = 300 * time.Millisecond
+	}
 	if p.life == x.life {
-		w.in(200*time.Microsecond+w.rngs[rngReads].upTo(2*time.Millisecond), happening{kind: doEvent, relay: p.id, life: x.life, event: e})
+		w.in(200*time.Microsecond+w.rngs[rngReads].upTo(late), happening{kind: doEvent, relay: p.id, life: x.life, event: e})
 	}
 }
 
