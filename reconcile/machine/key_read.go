@@ -119,11 +119,12 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 	return last, true
 }
 
-// hidden is the lowest sequence of a message that was reported and whose transaction the
-// snapshot does not show yet. Zero: there is none.
+// hidden is the lowest sequence of a message that was reported and that this read cannot show:
+// its transaction is not visible yet, or it was reported after the read had begun behind it.
+// Zero: there is none.
 func (r *KeyRead) hidden(k *key) int64 {
 	for _, e := range k.entries {
-		if e.state == unseen && !r.Snapshot.Shows(e.xid) {
+		if e.state == unseen && (e.seq <= k.asked.after || !r.Snapshot.Shows(e.xid)) {
 			return e.seq
 		}
 	}
