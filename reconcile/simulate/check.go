@@ -49,7 +49,7 @@ func (w *world) checkStart(p *process, r *row, i, attempt int) {
 // checkRepeat checks that what was accepted is sent again only if that may be unknown.
 func (w *world) checkRepeat(p *process, r *row, i int) {
 	s := &r.subs[i]
-	if !s.accepted || w.subs[i].AckByConsumer {
+	if !s.accepted || w.subs[i].AckByConsumer || s.before {
 		return
 	}
 	t := &s.told

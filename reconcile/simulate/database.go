@@ -94,6 +94,7 @@ type sub struct {
 	closed     bool // it ended otherwise, so that its key may go on
 	told       proof
 	flying     []flight
+	before     bool // an attempt was made by a read from before a person set the message back
 	started    int
 }
 
@@ -271,11 +272,11 @@ func (d *database) inOrder(r *row, i int) bool {
 }
 
 // routed returns the deliveries of a pending message.
-func (d *database) routed(r *row) []*relay.Delivery {
+func (d *database) routed(r *row, m *relay.Message) []*relay.Delivery {
 	out := make([]*relay.Delivery, 0, len(d.w.subs))
 	for i, s := range d.w.subs {
 		if r.mask&(1<<i) != 0 {
-			out = append(out, &relay.Delivery{Message: &r.message, Subscriber: s, Attempt: 1})
+			out = append(out, &relay.Delivery{Message: m, Subscriber: s, Attempt: 1})
 		}
 	}
 	return out
@@ -290,15 +291,18 @@ func (d *database) read(r *row) machine.Row {
 	if r.dueAt > 0 {
 		waited = d.now() - r.dueAt
 	}
-	row := machine.Row{Message: r.copy(), XID: uint32(d.txs[r.version].xid), Size: r.size, Deliveries: d.routed(r), Waited: max(0, waited), Unordered: r.outside, Again: r.again}
+	m := r.copy()
+	row := machine.Row{Message: m, XID: uint32(d.txs[r.version].xid), Size: r.size, Deliveries: d.routed(r, m), Waited: max(0, waited), Unordered: r.outside, Again: r.again}
 	if len(row.Deliveries) == 0 {
 		row.Rejected = "no route"
 	}
 	return row
 }
 
-// copy is what a read returns: the rows may move in memory.
+// copy is what a read returns: the rows may move in memory. It was created when the row was
+// written last, which tells the copies of one row apart.
 func (r *row) copy() *relay.Message {
 	m := r.message
+	m.CreatedAt = time.Unix(int64(r.version), 0)
 	return &m
 }

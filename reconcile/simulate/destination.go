@@ -74,6 +74,7 @@ func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 	s := &r.subs[i]
 	s.flying = append(s.flying, flight{relay: p.id, life: p.life, epoch: p.epochs[r.shard]})
 	s.started++
+	s.before = s.before || r.again && c.Delivery.Message.CreatedAt.Unix() != int64(r.version)
 	if w.tell != nil {
 		w.say("Relay %d sends message %d to %s, attempt %d.", p.id, r.seq, subNames[i], c.Delivery.Attempt)
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -75,6 +76,8 @@ var mutations = []mutation{
 
 var onlyMutation = flag.String("simulate.mutation", "", "a regular expression of the mutations that are tried")
 
+var foundSeed = regexp.MustCompile(`of seed ([0-9]+), breaks a rule`)
+
 // TestMutations puts one fault after the other into the machine, and checks that the simulation
 // finds it within a minute.
 func TestMutations(t *testing.T) {
@@ -88,7 +91,18 @@ func TestMutations(t *testing.T) {
 				t.Skip("not asked for")
 			}
 			out := m.hunt(t)
-			t.Log(out)
+			found := foundSeed.FindStringSubmatch(out)
+			if found == nil {
+				t.Fatalf("the simulation did not run to its end:\n%s", out)
+			}
+			seed, err := strconv.ParseUint(found[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := run(newHistory(seed), nil); err != nil {
+				t.Fatalf("seed %d is broken without this fault, too: %v", seed, err)
+			}
+			t.Logf("found by history %s", found[1])
 		})
 	}
 }

@@ -101,9 +101,10 @@ func (d *database) readDelivery(out *machine.RowRead, r *row, i int) {
 		out.Verdict = machine.Later
 	default:
 		out.Verdict = machine.Readable
+		m := r.copy()
 		out.Row = machine.Row{
-			Message: r.copy(), Size: r.size, Waited: max(0, d.now()-s.due), Unordered: r.outside,
-			Deliveries: []*relay.Delivery{{Message: &r.message, Subscriber: d.w.subs[i], Attempt: s.attempts + 1}},
+			Message: m, Size: r.size, Waited: max(0, d.now()-s.due), Unordered: r.outside,
+			Deliveries: []*relay.Delivery{{Message: m, Subscriber: d.w.subs[i], Attempt: s.attempts + 1}},
 			Open:       &machine.Open{Status: s.status, Reason: s.reason, Attempts: s.attempts, HandleAttempts: s.handles, Accepted: s.delivered},
 		}
 	}
