@@ -14,6 +14,7 @@ type key struct {
 	opens   int      // deliveries of open messages
 	queues  []*queue
 	unseen  int // entries that SQL has not shown yet
+	written int // entries whose outcomes are being written
 	// after is the sequence up to which every pending message is known, as long as gap is the
 	// machine's: as long as all that committed since was reported.
 	after int64
@@ -128,7 +129,7 @@ func (k *key) position() int64 {
 func (k *key) read() {
 	k.queued = false
 	m := k.m
-	most := max(k.ahead-len(k.entries)+k.unseen, k.unseen)
+	most := max(k.ahead-k.loaded(), k.unseen)
 	switch {
 	case m.keys[k.name] != k || !k.wanted || k.asked.reading:
 		return
@@ -166,15 +167,26 @@ func (k *key) removed(e *entry) {
 		}
 	} else if i := slices.Index(k.entries, e); i >= 0 {
 		k.entries = slices.Delete(k.entries, i, i+1)
-		if e.state == unseen {
+		switch e.state {
+		case unseen:
 			k.unseen--
+		case writing:
+			k.written--
 		}
 	}
-	if k.more && len(k.entries)-k.unseen <= k.ahead/2 {
+	readOn(k)
+	k.settle()
+}
+
+// loaded is how many pending messages are in memory whose outcomes are not known yet.
+func (k *key) loaded() int { return len(k.entries) - k.unseen - k.written }
+
+// readOn has more of a key read when half of what was read ahead is over.
+func readOn(k *key) {
+	if k.more && k.loaded() <= k.ahead/2 {
 		k.pace()
 		k.want()
 	}
-	k.settle()
 }
 
 // pace decides how far ahead the next read goes, by how soon half of the last was over.

@@ -168,4 +168,4 @@ func (q *queue) yield() {
 }
 
 // crowded reports whether as much of a key is in memory as may be, and there is more.
-func crowded(k *key) bool { return k.more && len(k.entries)-k.unseen >= k.ahead }
+func crowded(k *key) bool { return k.more && k.loaded() >= k.ahead }

@@ -23,6 +23,10 @@ func (w *pendingWrite) put(changes []Change, status relay.MessageStatus) {
 	}
 	e.state = writing
 	e.m.writes++
+	if e.key != nil && e.id.pending() {
+		e.key.written++
+		readOn(e.key)
+	}
 	w.rewrite()
 }
 

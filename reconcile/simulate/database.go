@@ -46,6 +46,7 @@ type tx struct {
 	committed time.Duration
 	visible   time.Duration
 	ended     bool // it is not in progress any more
+	unflushed bool // a crash of the server would undo it
 }
 
 // row is a message with its deliveries.
@@ -209,7 +210,12 @@ func (w *world) commit(i int) {
 	}
 	t.committed = w.now
 	w.say("Transaction %d commits.", i+1)
-	w.stream.committed(w, i)
+	if w.h.async {
+		t.unflushed = true
+		w.in(w.rngs[rngStream].upTo(200*time.Millisecond), happening{kind: doFlush, a: i})
+	} else {
+		w.stream.committed(w, i)
+	}
 	if o.visible == 0 {
 		w.db.show(i)
 		return
@@ -227,6 +233,38 @@ func (w *world) op(id int) *op {
 	return nil
 }
 
+// flush makes durable whatever has committed up to a transaction; the stream shows it then.
+func (w *world) flush(upTo time.Duration) {
+	for i := range w.db.txs {
+		if t := &w.db.txs[i]; t.unflushed && t.committed <= upTo {
+			t.unflushed = false
+			w.stream.committed(w, i)
+		}
+	}
+}
+
+// crashServer undoes what was not flushed.
+func (w *world) crashServer() {
+	w.say("The server crashes.")
+	for i := range w.db.txs {
+		t := &w.db.txs[i]
+		if !t.unflushed {
+			continue
+		}
+		t.unflushed = false
+		for _, j := range t.rows {
+			r := &w.db.rows[j]
+			for k := range r.subs {
+				if r.subs[k].started > 0 {
+					w.fail("message %d was sent to %s, and then lost in a crash of the server", r.seq, subNames[k])
+				}
+			}
+			r.visible, r.placed = never, never
+		}
+		w.say("Transaction %d is lost.", i+1)
+	}
+}
+
 // show makes visible what a transaction wrote.
 func (d *database) show(i int) {
 	t := &d.txs[i]
@@ -241,6 +279,7 @@ func (d *database) show(i int) {
 
 // update notes that a transaction of its own, which ends at once, writes a pending row.
 func (d *database) update(r *row) {
+	d.w.flush(d.w.now)
 	r.version = len(d.txs)
 	d.txs = append(d.txs, tx{xid: xidOf(len(d.txs)), op: -1, committed: d.w.now, visible: d.w.now, ended: true})
 }
@@ -253,6 +292,7 @@ func (d *database) snapshot() machine.Snapshot {
 	s := machine.Snapshot{Xmax: xidOf(len(d.txs)), Durable: true}
 	s.Xmin = s.Xmax
 	for i := range d.txs {
+		s.Durable = s.Durable && !d.txs[i].unflushed
 		if !d.txs[i].ended {
 			if s.Xmin == s.Xmax {
 				s.Xmin = d.txs[i].xid

@@ -31,6 +31,7 @@ const (
 	opJoin                     // one more relay starts
 	opClock                    // the database's clock jumps
 	opKinds
+	opServerCrash // the server crashes, and what was not flushed is gone; in asynchronous histories alone
 )
 
 // op is one step of a history: what happens, without what it leads to.
@@ -69,6 +70,8 @@ type history struct {
 	adversary int // a destination that never accepts anything, while all else is well; -1: none
 	acks      bool
 	hot       bool // everything goes to one key
+	async     bool // applications commit asynchronously
+	row       bool // nothing goes wrong but that some rows cannot be written
 	ops       []op
 }
 
@@ -119,8 +122,19 @@ func newHistory(seed uint64) *history {
 		h.hotKey(&r)
 	}
 	h.addInserts(&r)
+	if h.row = seed%13 == 7 && h.adversary < 0 && !h.hot; h.row {
+		h.relays, h.giveUp, h.bytes = 1, 0, 200_000
+		h.blockRow()
+		return h
+	}
 	if h.adversary < 0 {
 		h.addFaults(&r)
+	}
+	if seed%11 == 5 && h.adversary < 0 {
+		h.async = true
+		for range 1 + r.below(3) {
+			h.add(op{kind: opServerCrash, at: r.upTo(active)})
+		}
 	}
 	return h
 }
@@ -196,6 +210,22 @@ func (h *history) addFaults(r *random) {
 		}
 		h.add(o)
 	}
+}
+
+// blockRow has a session lock the rows of the first transaction, or a trigger refuse what is
+// written of them, from when SQL shows them until all is well.
+func (h *history) blockRow() {
+	first := &h.ops[0]
+	for i := range h.ops {
+		if h.ops[i].at < first.at {
+			first = &h.ops[i]
+		}
+	}
+	kind := opLock
+	if h.seed%2 == 0 {
+		kind = opRefuse
+	}
+	h.add(op{kind: kind, target: first.id, at: first.at + first.commit + first.visible + 100*time.Microsecond, lasts: healed})
 }
 
 func (h *history) add(o op) {

@@ -103,6 +103,7 @@ func withSimplerSteps(h *history, breaks func(*history) bool) (smaller *history)
 func withSimplerSettings(h *history, breaks func(*history) bool) (smaller *history) {
 	simpler := []func(*history) bool{
 		func(h *history) bool { was := h.relays; h.relays = 1; return was != 1 },
+		func(h *history) bool { was := h.async; h.async = false; return was },
 		func(h *history) bool { was := h.giveUp; h.giveUp = 0; return was != 0 },
 		func(h *history) bool { was := h.entries; h.entries = 100; return was != 100 },
 		func(h *history) bool { was := h.bytes; h.bytes = 200_000; return was != 200_000 },

@@ -127,6 +127,7 @@ func (d *database) write(p *process, c *machine.Write) machine.Why {
 	case r.refused && c.Changes[0].Attempt != nil:
 		return machine.WhyRefused
 	}
+	d.w.flush(d.w.now) // a commit of the relay's flushes those before it
 	if c.Taking {
 		d.takeUp(r, c)
 	} else {

@@ -33,6 +33,8 @@ func (w *world) begin(o *op) {
 	case opBlind:
 		w.stream.blind = true
 		w.say("The stream shows nothing from now on.")
+	case opServerCrash:
+		w.crashServer()
 	case opSlowStream:
 		w.stream.slow = true
 		w.say("The stream is late from now on.")

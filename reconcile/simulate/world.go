@@ -29,6 +29,7 @@ const (
 	doRest                 // it is looked whether everything is at rest
 	doAck                  // a consumer acknowledges
 	doFindAcks             // a relay looks for acknowledgements
+	doFlush                // the WAL is flushed as far as a transaction
 )
 
 // happening is something that will happen. Those of one moment come in the order in which they
@@ -180,6 +181,8 @@ func (w *world) happen(x *happening) {
 		w.commit(x.a)
 	case doVisible:
 		w.db.show(x.a)
+	case doFlush:
+		w.flush(w.db.txs[x.a].committed)
 	case doRest:
 		w.rest()
 	case doAck:
