@@ -16,10 +16,10 @@ func (r KeyRead) apply(m *Machine) {
 	case !m.leases.takes(k.shard):
 		k.wanted = false
 	case r.Failed:
-		k.gap = -1
+		k.gap, k.wanted = -1, true
 		k.later(50*time.Millisecond, 10*time.Second)
-		k.opens++ // it is not forgotten before that
-		defer func() { k.opens-- }()
+		k.settle()
+		return
 	case k.asked.epoch != m.leases.of(k.shard).epoch, outdated(k):
 		k.want()
 	default:

@@ -6,7 +6,7 @@ import (
 	"relay"
 )
 
-// fits reports whether what a row holds may be taken into memory. What goes to a destination
+// fits reports whether a pending row may be taken into memory. What goes to a destination
 // that is slow, and holds its share, is taken in order to be parked.
 func (row *Row) fits(m *Machine) bool {
 	b := &m.budget
@@ -15,6 +15,9 @@ func (row *Row) fits(m *Machine) bool {
 		return false
 	}
 	for _, to := range row.Deliveries {
+		if row.Open == nil && m.open[DeliveryID{row.Message.ID, to.Subscriber.Name, to.Instance}] != nil {
+			return false // an attempt from an earlier life of the message is still under way
+		}
 		d := m.destinations.byName[to.Circuit()]
 		if d != nil && !d.slow && !b.admits(d, row.Size) {
 			return false
