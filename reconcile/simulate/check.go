@@ -37,7 +37,7 @@ func (w *world) checkStart(p *process, r *row, i, attempt int) {
 	case w.subs[i].Paused && w.dests[i].pausedAt <= w.now-pausedLate:
 		w.fail("message %d is sent to %s although that has been paused for %s", r.seq, subNames[i], w.now-w.dests[i].pausedAt)
 	}
-	for _, f := range s.flying {
+	for _, f := range s.underWay {
 		if f.epoch == epoch && (f.relay != p.id || f.life == p.life) {
 			w.fail("message %d is under way to %s twice under epoch %d", r.seq, subNames[i], epoch)
 		}

@@ -94,7 +94,7 @@ type sub struct {
 	acceptedAt time.Duration
 	closed     bool // it ended otherwise, so that its key may go on
 	told       proof
-	flying     []flight
+	underWay   []underWay
 	before     bool // an attempt was made by a read from before a person set the message back
 	started    int
 }
@@ -108,8 +108,8 @@ type proof struct {
 	written bool
 }
 
-// flight is an attempt under way.
-type flight struct {
+// underWay is an attempt under way.
+type underWay struct {
 	relay, life int
 	epoch       int64
 }

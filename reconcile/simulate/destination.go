@@ -72,7 +72,7 @@ func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 	w.checkStart(p, r, i, c.Delivery.Attempt)
 	w.checkPrefix(p, r, i, asked)
 	s := &r.subs[i]
-	s.flying = append(s.flying, flight{relay: p.id, life: p.life, epoch: p.epochs[r.shard]})
+	s.underWay = append(s.underWay, underWay{relay: p.id, life: p.life, epoch: p.epochs[r.shard]})
 	s.started++
 	s.before = s.before || r.again && c.Delivery.Message.CreatedAt.Unix() != int64(r.version)
 	if w.tell != nil {
@@ -158,9 +158,9 @@ func (w *world) told(p *process, e *machine.Ended) {
 	}
 	r := &w.db.rows[rowOf(e.Entry.Message)]
 	s := &r.subs[i]
-	for j, f := range s.flying {
+	for j, f := range s.underWay {
 		if f.relay == p.id && f.life == p.life {
-			s.flying = append(s.flying[:j], s.flying[j+1:]...)
+			s.underWay = append(s.underWay[:j], s.underWay[j+1:]...)
 			if o.Class.Accepted() && !s.told.written {
 				s.told = proof{known: true, relay: p.id, life: p.life, epoch: f.epoch}
 			}

@@ -66,9 +66,9 @@ func (w *world) die(p *process) {
 	for i := range w.db.rows {
 		for j := range w.db.rows[i].subs {
 			s := &w.db.rows[i].subs[j]
-			for k := len(s.flying) - 1; k >= 0; k-- {
-				if f := s.flying[k]; f.relay == p.id && f.life == p.life {
-					s.flying = append(s.flying[:k], s.flying[k+1:]...)
+			for k := len(s.underWay) - 1; k >= 0; k-- {
+				if f := s.underWay[k]; f.relay == p.id && f.life == p.life {
+					s.underWay = append(s.underWay[:k], s.underWay[k+1:]...)
 					w.dests[j].active--
 				}
 			}
@@ -346,7 +346,7 @@ func (w *world) learnLeases(p *process, excess int) {
 func (w *world) release(p *process, shard int16) {
 	for i := range w.db.rows {
 		for j := range w.db.rows[i].subs {
-			for _, f := range w.db.rows[i].subs[j].flying {
+			for _, f := range w.db.rows[i].subs[j].underWay {
 				if w.db.rows[i].shard == shard && f.relay == p.id && f.life == p.life {
 					w.fail("relay %d releases shard %d while message %d is under way to %s", p.id, shard, i+1, subNames[j])
 				}
