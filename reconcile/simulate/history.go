@@ -124,8 +124,11 @@ func newHistory(seed uint64) *history {
 	h.addInserts(&r)
 	if h.row = seed%13 == 7 && h.adversary < 0 && !h.hot; h.row {
 		h.relays, h.giveUp, h.bytes = 1, 0, 200_000
-		h.blockRow()
+		h.blockRow([]opKind{opRefuse, opLock}[seed%2], healed)
 		return h
+	}
+	if h.hot && r.one(2) {
+		h.blockRow(opLock, active) // the key stays in memory, and nothing of it is under way
 	}
 	if h.adversary < 0 {
 		h.addFaults(&r)
@@ -212,20 +215,16 @@ func (h *history) addFaults(r *random) {
 	}
 }
 
-// blockRow has a session lock the rows of the first transaction, or a trigger refuse what is
-// written of them, from when SQL shows them until all is well.
-func (h *history) blockRow() {
-	first := &h.ops[0]
+// blockRow has a session lock the rows of the first transaction for a while, or a trigger refuse
+// what is written of them, from when SQL shows them.
+func (h *history) blockRow(kind opKind, lasts time.Duration) {
+	var first *op
 	for i := range h.ops {
-		if h.ops[i].at < first.at {
-			first = &h.ops[i]
+		if o := &h.ops[i]; o.kind == opInsert && (first == nil || o.at < first.at) {
+			first = o
 		}
 	}
-	kind := opLock
-	if h.seed%2 == 0 {
-		kind = opRefuse
-	}
-	h.add(op{kind: kind, target: first.id, at: first.at + first.commit + first.visible + 100*time.Microsecond, lasts: healed})
+	h.add(op{kind: kind, target: first.id, at: first.at + first.commit + first.visible + 100*time.Microsecond, lasts: lasts})
 }
 
 func (h *history) add(o op) {
