@@ -69,9 +69,10 @@ type history struct {
 	giveUp    time.Duration
 	adversary int // a destination that never accepts anything, while all else is well; -1: none
 	acks      bool
-	hot       bool // everything goes to one key
-	async     bool // applications commit asynchronously
-	row       bool // nothing goes wrong but that some rows cannot be written
+	hot       bool          // everything goes to one key
+	spread    time.Duration // by how much the inserts of a hot key are closer together
+	async     bool          // applications commit asynchronously
+	row       bool          // nothing goes wrong but that some rows cannot be written
 	ops       []op
 }
 
@@ -153,7 +154,7 @@ func leastKey(hot bool) int {
 // hotKey has everything go to one key of one subscription, whose transactions commit late while the
 // stream shows them later still, or while reads are slow.
 func (h *history) hotKey(r *random) {
-	h.keys, h.readAhead, h.hot = 1, 1+r.below(2), true
+	h.keys, h.readAhead, h.hot, h.spread = 1, 1+r.below(2), true, time.Duration(1+7*r.below(2))
 	h.subs = h.subs[:1]
 	h.subs[0].Unordered, h.adversary = false, -1
 	if r.one(3) {
@@ -178,7 +179,7 @@ func (h *history) addInserts(r *random) {
 			o.commit += r.upTo(400 * time.Millisecond)
 		}
 		if h.hot {
-			o.at, o.commit = r.upTo(active)/8, o.commit+r.upTo(500*time.Millisecond)
+			o.at, o.commit = time.Duration(r.next()%uint64(active))/h.spread, o.commit+r.upTo(500*time.Millisecond)
 		}
 		if r.one(5) {
 			o.visible = r.upTo(600 * time.Millisecond)

@@ -12,6 +12,7 @@ import (
 
 var (
 	firstSeed = flag.Uint64("simulate.seed", 1, "the first seed")
+	stride    = flag.Uint64("simulate.stride", 1, "by how much seeds differ: 7, from 6 on, has histories of a hot key alone")
 	runFor    = flag.Duration("simulate.for", time.Second, "how much processor time histories are run for")
 )
 
@@ -20,7 +21,7 @@ var (
 func TestFind(t *testing.T) {
 	begun, used := time.Now(), cpuTime(t)
 	n := 0
-	for seed := *firstSeed; n == 0 || n%64 != 0 || cpuTime(t)-used < *runFor; seed++ {
+	for seed := *firstSeed; n == 0 || n%64 != 0 || cpuTime(t)-used < *runFor; seed += *stride {
 		h := newHistory(seed)
 		if err := run(h, nil); err != nil {
 			t.Fatalf("history %d, of seed %d, breaks a rule:\n%v\n\nThe shortest that breaks it, too:\n\n%s", n+1, seed, err, tell(shrink(h)))
