@@ -61,9 +61,6 @@ func (b *budget) fits(swept bool) bool {
 	return b.entries < b.maxEntries-b.maxEntries/8
 }
 
-// full reports whether nothing more may be read for the time being.
-func (b *budget) full() bool { return b.bytes > b.maxBytes }
-
 // room is how many more rows a sweep may register.
 func (b *budget) room() int {
 	if b.bytes > b.maxBytes/2 {

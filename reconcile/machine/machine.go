@@ -134,17 +134,15 @@ func (m *Machine) pump() {
 	if m.stopping || m.failing || m.now >= m.leases.until {
 		return
 	}
-	if !m.budget.full() {
-		entries, keys := m.unread, m.unreadKeys
-		m.unread, m.unreadKeys = m.unread[len(m.unread):], m.unreadKeys[len(m.unreadKeys):]
-		for _, e := range entries {
-			e.read()
-		}
-		for _, k := range keys {
-			k.read()
-		}
-		m.destinations.askRoom()
+	entries, keys := m.unread, m.unreadKeys
+	m.unread, m.unreadKeys = nil, nil
+	for _, e := range entries {
+		e.read()
 	}
+	for _, k := range keys {
+		k.read()
+	}
+	m.destinations.askRoom()
 	m.sweeps.next()
 	m.due.find()
 }
