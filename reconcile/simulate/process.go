@@ -38,6 +38,14 @@ type shown struct {
 	at  time.Duration
 }
 
+// sweepEvery is shorter where what sweeps find may not be durable.
+func (h *history) sweepEvery() time.Duration {
+	if h.async {
+		return 100 * time.Millisecond
+	}
+	return sweepEvery
+}
+
 func (w *world) addRelay(at time.Duration) {
 	p := &process{id: len(w.relays)}
 	w.relays = append(w.relays, p)
@@ -55,7 +63,7 @@ func (w *world) start(p *process) {
 	})
 	w.say("Relay %d starts.", p.id)
 	w.renew(p)
-	w.in(sweepEvery, happening{kind: doSweep, relay: p.id, life: p.life})
+	w.in(h.sweepEvery(), happening{kind: doSweep, relay: p.id, life: p.life})
 	if h.acks {
 		w.in(acksEvery, happening{kind: doFindAcks, relay: p.id, life: p.life})
 	}
@@ -126,7 +134,7 @@ func (w *world) onRelay(x *happening) {
 		w.renew(p)
 	case doSweep:
 		w.step(p, machine.SweepNow{})
-		w.in(sweepEvery, happening{kind: doSweep, relay: p.id, life: p.life})
+		w.in(w.h.sweepEvery(), happening{kind: doSweep, relay: p.id, life: p.life})
 	case doFindAcks:
 		w.findAcks(p)
 	}
