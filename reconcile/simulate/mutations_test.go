@@ -50,8 +50,6 @@ var mutations = []mutation{
 		"case e == nil && k.asked.after > 0 && (row.XID == 0 || !k.base.Shows(row.XID)):", "case false:", 12193},
 	{"take a message although one before it found no room", "key_read.go",
 		"\t\tif !r.row(k, e, row) {\n\t\t\tm.sweeps.leave()\n\t\t\tk.more = true\n\t\t\treturn seq - 1, false\n", "\t\tif !r.row(k, e, row) {\n\t\t\tm.sweeps.leave()\n\t\t\tk.more = true\n\t\t\tcontinue\n", 13200},
-	{"take what was read seconds ago for fresh", "machine.go",
-		"staleAfter = time.Second", "staleAfter = 10 * time.Second", 0},
 	{"write a delivery before its message is taken up", "outcome.go",
 		"\tcase e.parent != nil:\n\tcase e.state == wanted:", "\tcase e.state == wanted:", 0},
 	{"never wake what waits in the table", "queue.go",
@@ -72,14 +70,8 @@ var mutations = []mutation{
 		"case d.to.Attempt >= p.most(s), ", "case ", 0},
 	{"give a shard up while something of it is under way", "lease.go",
 		"at.owned && at.draining && len(at.entries) == 0", "at.owned && at.draining", 0},
-	{"let one destination hold all there is", "budget.go",
-		"return d.entries == 0 ||\n", "return true ||\n", 0},
 	{"take up again what a person has set back meanwhile", "take.go",
 		"e.write.command.Again = row.Again\n", "\n", 0},
-	{"start what waits in the table although messages before it were not read", "key_read.go",
-		"case !whole && w.Seq > last, !q.loadable, ", "case !q.loadable, ", 0},
-	{"go on sending although nothing can be written, and never again afterwards", "write.go",
-		"m.failing = w.Why == WhyUnknown", "m.failing = true", 0},
 }
 
 var (
