@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo test chaos model bench soak lint build fuzz help
+.PHONY: demo test chaos model simulate bench soak lint build fuzz help
 
 # Arguments of the demo, as in: make demo ARGS='--for 10s'
 ARGS ?=
@@ -32,6 +32,10 @@ model: ## run a random program, then state what every subscriber was owed (SEED=
 	@scripts/install-test
 	go test -race -count=1 -timeout 0 -v -run '^TestModel$$' ./test -model.seed=$(SEED) -model.for=$(FOR)
 
+simulate: FOR = 1m
+simulate: ## the engine's machine against a model of the world, history after history (SEED=1 FOR=1m)
+	go test -count=1 -timeout 0 -v -run '^TestFind$$' ./reconcile/simulate -simulate.seed=$(SEED) -simulate.for=$(FOR)
+
 bench: ## measure the relay against what this machine allows (ARGS='-only rate,latency -full -update')
 	@scripts/install-test
 	go run ./test/bench $(ARGS)
@@ -54,4 +58,4 @@ fuzz: ## run every fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
 help: ## list the targets
-	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

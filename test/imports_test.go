@@ -31,6 +31,10 @@ var arrows = map[string][]string{
 	"relay/test/checker":   nil,
 	"relay/examples":       nil,
 	"relay/examples/go/..": nil, // they are copied, so they stand alone
+
+	// What the engine decides, apart from what it does; the simulation is for tests alone.
+	"relay/reconcile/machine":  {"relay"},
+	"relay/reconcile/simulate": {"relay", "relay/reconcile/machine"},
 }
 
 // goPackage is what go list tells of a package.

@@ -1,0 +1,227 @@
+package machine
+
+import (
+	"slices"
+	"time"
+
+	"relay"
+)
+
+// state is how far an entry has come.
+type state int
+
+const (
+	unseen  state = iota // the stream has shown it, and SQL perhaps not yet
+	wanted               // it is to be read by its id
+	reading              // it is being read
+	ready                // it was read: its deliveries are on their way
+	writing              // its outcomes are being written
+)
+
+// entry is what is read and written as one: a pending message with all of its deliveries, or
+// one delivery of an open message.
+type entry struct {
+	m     *Machine
+	id    DeliveryID
+	seq   int64
+	shard int16
+	place int    // in its shard's list
+	epoch int64  // of the lease when it was read
+	key   *key   // nil: it has none, or it is not known yet
+	xid   uint32 // zero: not reported by the stream
+	state state
+	// forgotten says that it was removed.
+	forgotten bool
+	swept     bool // it counts for sweeps and parked deliveries
+	again     bool // it was reported again: when it has ended, it is looked at once more
+
+	askedAt time.Duration // when its row was last asked for
+	readAt  time.Duration // when the read was asked for that it stands on
+	due     time.Duration // when it was due, by the relay's clock
+	tries   int           // reads or writes in vain
+	retryAt time.Duration // when it is read or written again
+	splitAt time.Duration // when it is taken up with what is known
+
+	message    *relay.Message
+	bytes      int64
+	open       Open
+	deliveries []*delivery
+	left       int      // deliveries without an outcome
+	parent     *entry   // the pending message that is being taken up
+	children   []*entry // deliveries that go on while their message is taken up
+	write      pendingWrite
+	ackKey     string
+}
+
+// delivery is one delivery of an entry.
+type delivery struct {
+	entry       *entry
+	to          *relay.Delivery // nil: not read yet
+	queue       *queue          // nil: it waits for no other
+	destination *destination
+	step        step
+	since       int // the destination's ended attempts when it was sent
+	change      Change
+	spread      []Change
+}
+
+// step is how far a delivery has come.
+type step int
+
+const (
+	idle    step = iota // it waits for its turn
+	sent                // its attempt is under way
+	ended               // what is to be written of it is known
+	passing             // the same, and the next one of its queue goes when it is written
+)
+
+// register adds an entry.
+func (m *Machine) register(e *entry) {
+	e.m, e.write.entry = m, e
+	m.leases.place(e)
+	m.budget.entries++
+	if e.swept {
+		m.budget.swept++
+	}
+	if e.id.pending() {
+		m.pending[e.id.Message] = e
+	} else {
+		m.open[e.id] = e
+	}
+}
+
+// remove forgets an entry, in its key and its queues, too.
+func (e *entry) remove() {
+	if e.forgotten {
+		return
+	}
+	m := e.m
+	e.forgotten = true
+	if e.state == writing {
+		if m.writes--; m.writes == 0 {
+			m.failing = false // there is nothing left that could show that it works again
+		}
+	}
+	m.leases.displace(e)
+	m.budget.entries--
+	if e.swept {
+		m.budget.swept--
+	}
+	if e.id.pending() {
+		delete(m.pending, e.id.Message)
+	} else {
+		delete(m.open, e.id)
+	}
+	for _, d := range e.deliveries {
+		if d.queue != nil {
+			d.queue.leave(d)
+		}
+	}
+	e.discharge()
+	for _, c := range e.children {
+		c.parent = nil
+		c.finish()
+	}
+	if e.key != nil {
+		e.key.removed(e)
+	}
+	if m.leases.drained(e.shard); e.again && m.leases.takes(e.shard) {
+		r := Report{ID: e.id.Message, Shard: e.shard}
+		if e.key != nil {
+			r.Key = e.key.name
+		}
+		m.found(r)
+	}
+}
+
+// charge counts what an entry that was read holds, and discharge gives it back.
+func (e *entry) charge() {
+	e.m.budget.bytes += e.bytes
+	for _, d := range e.deliveries {
+		d.destination.entries++
+		d.destination.bytes += e.bytes
+	}
+	e.m.budget.entries += max(0, len(e.deliveries)-1)
+}
+
+func (e *entry) discharge() {
+	for _, d := range e.deliveries {
+		if d.destination != nil {
+			d.destination.entries--
+			d.destination.bytes -= e.bytes
+			e.m.destinations.forget(d.destination)
+		}
+	}
+	e.m.budget.entries -= max(0, len(e.deliveries)-1)
+	e.m.budget.bytes -= e.bytes
+	e.bytes = 0
+}
+
+// abandon forgets the entry unless an attempt or a statement is under way for it, or an outcome is
+// known; then it is forgotten, or written, when that has ended. Those of its deliveries that have not begun are
+// taken up with it, as due at once.
+func (e *entry) abandon() {
+	if e.state == reading || e.state == writing || e.parent != nil {
+		return
+	}
+	if !slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
+		e.again = false
+		e.remove()
+		return
+	}
+	for _, d := range e.deliveries {
+		if d.step == idle {
+			d.giveBack()
+		}
+	}
+}
+
+// read asks for the entry's row.
+func (e *entry) read() {
+	if e.state != wanted || e.forgotten {
+		return
+	}
+	if !e.m.leases.takes(e.shard) {
+		e.remove()
+		return
+	}
+	e.state, e.askedAt = reading, e.m.now
+	e.epoch = e.m.leases.of(e.shard).epoch
+	e.m.do(ReadRow{Entry: e.id, Shard: e.shard})
+}
+
+// want has the row read as soon as that is allowed.
+func (e *entry) want() {
+	e.state = wanted
+	e.m.unread = append(e.m.unread, e)
+}
+
+// later has the row read, or written, again after a while that grows with each try.
+func (e *entry) later(first, most time.Duration) {
+	e.retryAt = e.m.now + min(first<<min(e.tries, 20), most)
+	e.tries++
+	e.m.timers.add(timer{at: e.retryAt, entry: e})
+}
+
+// wake acts on a time that has come.
+func (e *entry) wake(at time.Duration) {
+	switch {
+	case e.forgotten:
+	case at == e.retryAt && e.state == wanted:
+		e.want()
+	case at == e.retryAt && e.state == writing:
+		e.write.rewrite()
+	case at == e.splitAt && e.state == ready && e.left > 0:
+		e.split()
+	}
+}
+
+// putBack forgets an entry whose row stays as it is in the table.
+func (e *entry) putBack() {
+	for _, d := range e.deliveries {
+		if d.queue != nil {
+			d.queue.hold(e.seq)
+		}
+	}
+	e.remove()
+}

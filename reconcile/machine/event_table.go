@@ -1,0 +1,184 @@
+package machine
+
+import (
+	"time"
+
+	"relay"
+)
+
+// Row is a pending message, or a delivery of an open one, as a read found it.
+type Row struct {
+	Message *relay.Message
+	// XID is the transaction that wrote the row as it stands there: its xmin. Zero: not known.
+	XID uint32
+	// Size is what the row holds in memory, in bytes: body, headers, source and destination.
+	Size int64
+	// Deliveries are the message's subscribers as the reading snapshot routes it, each at its
+	// first attempt; of an open message the one that was asked for, at its next.
+	Deliveries []*relay.Delivery
+	// Rejected says why the message cannot be sent. Empty: it can.
+	Rejected string
+	// Waited is how long the row has been due, by the database's clock.
+	Waited time.Duration
+	// Again says that the message had ended before, and that a person wants it sent again.
+	Again bool
+	// Unordered says that it stands outside the order of its key, because a person had it
+	// sent again.
+	Unordered bool
+	// Open is what the table says of a delivery of an open message; nil: the row is pending.
+	Open *Open
+}
+
+// Open is the state of a delivery whose message is open.
+type Open struct {
+	Status         relay.DeliveryStatus
+	Reason         relay.Reason
+	Attempts       int
+	HandleAttempts int
+	Accepted       bool // the destination took it once: it holds its key no more
+}
+
+// Verdict says what became of a row that was asked for.
+type Verdict int
+
+// The verdicts. The zero value is a row that the snapshot does not show.
+const (
+	Absent   Verdict = iota
+	Finished         // it is not pending, or not unfinished, any more
+	Later            // it is not due yet
+	NoRoom           // its body did not fit into the statement's limit
+	Readable         // it is here
+)
+
+// RowRead is the answer to a ReadRow.
+type RowRead struct {
+	Entry    DeliveryID
+	Snapshot Snapshot
+	Verdict  Verdict
+	Row      Row // if Readable
+	// Failed says that the statement failed for this row alone, or altogether.
+	Failed bool
+}
+
+// KeyRead is the answer to a ReadKey: in one snapshot the key's pending messages and its
+// unfinished deliveries.
+type KeyRead struct {
+	Key      string
+	Snapshot Snapshot
+	Rows     []Row // in the order of their sequences
+	// More says that the table has more pending messages behind these.
+	More bool
+	// Waiting are the first unfinished deliveries of each subscription and instance, in the
+	// order of their sequences; those that were accepted once are not among them.
+	Waiting []Waiting
+	// Failed says that the key could not be read.
+	Failed bool
+}
+
+// Waiting is a delivery of an open message that has its place in the order of its key.
+type Waiting struct {
+	ID          DeliveryID
+	Seq         int64
+	Destination string // its circuit
+	State       WaitingState
+}
+
+// WaitingState says what a delivery waits for.
+type WaitingState int
+
+// The states. The zero value is none.
+const (
+	WaitsForKey  WaitingState = 1 + iota // for those of its key before it
+	WaitsForTime                         // for the time of its next attempt
+	WaitsForRoom                         // for its destination
+	WaitsDue                             // for nothing: its time has come
+	WaitsDead                            // it died, which holds the key where the subscription says so
+	WaitsMore                            // there are more behind it that were not read
+)
+
+// Swept is the answer to a Sweep: pending messages without a key, and keys of which something
+// is pending or waits.
+type Swept struct {
+	Rows   []Report
+	Keys   []Report // of which Key and Shard are set
+	End    bool     // the pass has come to its end
+	Failed bool
+}
+
+// Due is the answer to FindDue.
+type Due struct {
+	// Messages were delayed, and have been made ordinary pending messages.
+	Messages []Report
+	// Deliveries are those whose next attempt is due. One that has its place in the order of a
+	// key says which.
+	Deliveries []DueDelivery
+	// Next is how long it is until the next one is due. Negative: none is known.
+	Next   time.Duration
+	Failed bool
+}
+
+// DueDelivery is a delivery of an open message that may be tried again.
+type DueDelivery struct {
+	ID    DeliveryID
+	Key   string // empty: it waits for no other
+	Shard int16
+}
+
+// Parked is the answer to ReadParked.
+type Parked struct {
+	Destination string
+	Deliveries  []DueDelivery
+	Last        int64 // the sequence of the last of them
+	End         bool  // there are no more behind them
+	Failed      bool
+}
+
+// Backlog is the answer to FindBacklog: the destinations for which deliveries are parked.
+type Backlog struct {
+	Destinations []string
+	Failed       bool
+}
+
+// Acknowledged is what a consumer said about a delivery, as it stands in the table.
+type Acknowledged struct {
+	ID       DeliveryID
+	Key      string
+	Shard    int16
+	Delivery *relay.Delivery // at the attempt that is in the table
+	Open     Open
+	Waited   time.Duration
+	Ack      relay.Ack
+	Attempt  int  // of which the consumer spoke
+	Counted  bool // the answer to that attempt told the failure already
+}
+
+// Written is the answer to a Write that is in the table.
+type Written struct {
+	Entry DeliveryID
+	// Replaced says that an outcome gave way to the consumer's word that the work succeeded.
+	Replaced bool
+}
+
+// NotWritten is the answer to a Write that is not in the table, or perhaps not.
+type NotWritten struct {
+	Entry DeliveryID
+	Why   Why
+	// Text is what is shown in the place of an error that the database refuses.
+	Text string
+}
+
+// Why says why an outcome was not written.
+type Why int
+
+// The reasons. The zero value is none.
+const (
+	WhyLocked  Why = 1 + iota // another session holds the row
+	WhyRefused                // the database refuses these values
+	WhyUnknown                // no statement can be run, or its answer was lost
+	WhyGone                   // the row has ended, was taken up before, or is not there any more
+	WhyFenced                 // the lease is another relay's
+)
+
+// Sweep asks for a pass over the table, by the schedule or because a person or the loop wants
+// one.
+type SweepNow struct{}

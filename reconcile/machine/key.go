@@ -1,0 +1,267 @@
+package machine
+
+import (
+	"slices"
+	"time"
+)
+
+// key is everything that the relay knows of one ordering key.
+type key struct {
+	m       *Machine
+	name    string
+	shard   int16
+	entries []*entry // pending messages, in the order of their sequences
+	opens   int      // deliveries of open messages
+	queues  []*queue
+	unseen  int // entries that SQL has not shown yet
+	written int // entries whose outcomes are being written
+	// after is the sequence up to which every pending message is known, as long as gap is the
+	// machine's: as long as all that committed since was reported.
+	after int64
+	gap   int
+	base  Snapshot // of the last read from the beginning
+
+	wanted bool // it is to be read
+	queued bool // it stands in the machine's list
+	more   bool // the table has more than is in memory
+	waits  bool // so it has of what waits for a subscription that has no order any more
+	asked  asked
+	ahead  int // how many pending messages are read at once
+	paced  time.Duration
+
+	settling bool
+	tries    int // reads in vain
+	retryAt  time.Duration
+	checkAt  time.Duration // when it is looked whether something waits for too long
+}
+
+// asked is a read that is under way.
+type asked struct {
+	reading bool
+	at      time.Duration
+	after   int64
+	epoch   int64
+	gap     int
+	looks   int   // how often due times had been looked at
+	back    int64 // the lowest sequence of those that were put back since; zero: none was
+}
+
+// key returns what is known of a key.
+func (m *Machine) key(name string, shard int16) *key {
+	k := m.keys[name]
+	if k == nil {
+		k = &key{m: m, name: name, shard: shard, gap: -1, ahead: m.config.ReadAhead, paced: m.now}
+		m.keys[name] = k
+	}
+	return k
+}
+
+// lookAtKey has a key read; from its beginning if something is known to be there of which the
+// stream has not told.
+func (m *Machine) lookAtKey(name string, shard int16, begin bool) {
+	if !m.leases.takes(shard) {
+		return
+	}
+	k := m.key(name, shard)
+	if begin {
+		k.gap = -1
+	}
+	k.want()
+}
+
+// report notes a message that the stream has shown. Until SQL shows it too, nothing of the key
+// with a higher sequence starts.
+func (k *key) report(r *Report) {
+	m := k.m
+	if e := m.pending[r.ID]; e != nil {
+		e.again = e.again || e.state != unseen
+		return
+	}
+	if !m.budget.fits(false) {
+		m.lostReports()
+		m.sweeps.leave()
+		k.drop()
+		return
+	}
+	e := &entry{id: DeliveryID{Message: r.ID}, seq: r.Seq, shard: k.shard, key: k, xid: r.XID, state: unseen}
+	m.register(e)
+	k.insert(e)
+	k.unseen++
+	k.want()
+}
+
+// insert puts a pending message into its place.
+func (k *key) insert(e *entry) {
+	i := len(k.entries)
+	for i > 0 && k.entries[i-1].seq > e.seq {
+		i--
+	}
+	k.entries = slices.Insert(k.entries, i, e)
+}
+
+// want has the key read as soon as that is allowed. Whatever a read that is under way brings,
+// it is read once more.
+func (k *key) want() {
+	if k == nil {
+		return
+	}
+	k.wanted = true
+	if !k.queued && !k.asked.reading {
+		k.queued = true
+		k.m.unreadKeys = append(k.m.unreadKeys, k)
+	}
+}
+
+// position is the sequence behind which the key is read.
+func (k *key) position() int64 {
+	if k.gap != k.m.gap || k.m.due.finding {
+		return 0
+	}
+	for _, e := range k.entries {
+		if e.state == unseen {
+			return min(k.after, e.seq-1)
+		}
+	}
+	return k.after
+}
+
+// read asks for the key's messages, unless enough of them are in memory.
+func (k *key) read() {
+	k.queued = false
+	m := k.m
+	most := max(k.ahead-k.loaded(), k.unseen)
+	switch {
+	case m.keys[k.name] != k || !k.wanted || k.asked.reading:
+		return
+	case !m.leases.takes(k.shard):
+		k.wanted = false
+		k.drop()
+		return
+	case most == 0:
+		k.wanted, k.more = false, true
+		return
+	}
+	k.asked = asked{reading: true, at: m.now, after: k.position(), epoch: m.leases.of(k.shard).epoch, gap: m.gap, looks: m.due.looks}
+	if k.wanted, k.more = false, false; k.asked.after == 0 {
+		k.gap = m.gap
+	}
+	var known []int64
+	for _, e := range k.entries {
+		if e.state != unseen && e.seq > k.asked.after {
+			known = append(known, e.seq)
+		}
+	}
+	for _, q := range k.queues {
+		q.wrote = 0
+	}
+	m.keysReading++
+	m.do(ReadKey{Key: k.name, Shard: k.shard, After: k.asked.after, Most: most, Known: known})
+}
+
+// removed notes that an entry has left memory.
+func (k *key) removed(e *entry) {
+	if !e.id.pending() {
+		if k.opens--; k.opens == 0 && k.waits {
+			k.waits = false
+			k.want()
+		}
+	} else if i := slices.Index(k.entries, e); i >= 0 {
+		k.entries = slices.Delete(k.entries, i, i+1)
+		switch e.state {
+		case unseen:
+			k.unseen--
+		case writing:
+			k.written--
+		}
+	}
+	readOn(k)
+	k.settle()
+}
+
+// loaded is how many pending messages are in memory whose outcomes are not known yet.
+func (k *key) loaded() int { return len(k.entries) - k.unseen - k.written }
+
+// readOn has more of a key read when half of what was read ahead is over.
+func readOn(k *key) {
+	if k.more && k.loaded() <= k.ahead/2 {
+		k.pace()
+		k.want()
+	}
+}
+
+// pace decides how far ahead the next read goes, by how soon half of the last was over.
+func (k *key) pace() {
+	const fast = staleAfter / 12
+	took := k.m.now - k.paced
+	k.paced = k.m.now
+	switch {
+	case took < fast:
+		k.ahead = min(2*k.ahead, k.m.config.MostAhead)
+	case took > 2*fast:
+		k.ahead = max(k.ahead/2, k.m.config.ReadAhead)
+	}
+}
+
+// blocks reports whether a message with a lower sequence is known that SQL does not show yet.
+func (k *key) blocks(seq int64) bool {
+	if k.unseen == 0 {
+		return false
+	}
+	for _, e := range k.entries {
+		if e.seq >= seq {
+			return false
+		}
+		if e.state == unseen {
+			return true
+		}
+	}
+	return false
+}
+
+// settle starts whatever may start, and forgets what nothing is known of any more.
+func (k *key) settle() {
+	if k.settling {
+		return
+	}
+	k.settling = true
+	waits := false
+	for i := 0; i < len(k.queues); i++ {
+		waits = k.queues[i].settle() || waits
+	}
+	k.settling = false
+	if waits && k.checkAt <= k.m.now {
+		k.checkAt = k.m.now + staleAfter
+		k.m.timers.add(timer{at: k.checkAt, key: k})
+	}
+	k.drop()
+}
+
+// drop forgets the key, and what is known of its queues, if nothing of it is in memory.
+func (k *key) drop() {
+	if len(k.entries) == 0 && k.opens == 0 && !k.wanted && !k.asked.reading && !k.settling {
+		delete(k.m.keys, k.name)
+	}
+}
+
+// wake acts on a time that has come.
+func (k *key) wake(at time.Duration) {
+	if k.m.keys[k.name] != k {
+		return
+	}
+	if at == k.retryAt {
+		k.want()
+	}
+	if at == k.checkAt {
+		for _, q := range k.queues {
+			q.expire()
+		}
+		k.settle()
+	}
+}
+
+// later has the key read again after a while that grows with each try.
+func (k *key) later(first, most time.Duration) {
+	k.retryAt = k.m.now + min(first<<min(k.tries, 20), most)
+	k.tries++
+	k.m.timers.add(timer{at: k.retryAt, key: k})
+}

@@ -1,0 +1,278 @@
+package machine
+
+import (
+	"slices"
+	"time"
+)
+
+func (r KeyRead) apply(m *Machine) {
+	k := m.keys[r.Key]
+	if k == nil || !k.asked.reading {
+		return
+	}
+	m.keysReading--
+	k.asked.reading = false
+	switch {
+	case !m.leases.takes(k.shard):
+		k.wanted = false
+	case r.Failed:
+		k.gap, k.wanted = -1, true
+		k.later(50*time.Millisecond, 10*time.Second)
+		k.settle()
+		return
+	case k.asked.epoch != m.leases.of(k.shard).epoch, outdated(k):
+		k.want()
+	default:
+		r.know(k)
+		r.take(k)
+	}
+	if k.wanted {
+		k.want()
+	}
+	k.settle()
+}
+
+// know decides whether the next read may go on where this one ends. It may if each transaction
+// whose report may have been lost had ended when this read, from the beginning, was made: what
+// comes into the table below the end of it is reported then.
+func (r *KeyRead) know(k *key) {
+	m, s := k.m, &r.Snapshot
+	if k.asked.gap == m.gap && m.horizon == 0 {
+		m.horizon = s.Xmax
+	}
+	if k.asked.after == 0 {
+		k.base = *s
+	}
+	if k.asked.after == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
+		k.gap = -1
+	}
+}
+
+// outdated reports whether a read that began behind a sequence may have passed over a message:
+// reports were lost, or one has become due meanwhile.
+func outdated(k *key) bool {
+	return k.asked.after > 0 && (k.gap != k.m.gap || k.asked.looks != k.m.due.looks)
+}
+
+// take takes what was read of the key, as far as it may be had.
+func (r *KeyRead) take(k *key) {
+	k.settling = true // until all is in its place
+	last, whole := r.rows(k)
+	r.absent(k, last, whole)
+	switch {
+	case !whole:
+		k.after = last
+	default:
+		k.after = max(k.after, last)
+	}
+	r.waiting(k, last, whole)
+	k.settling = false
+}
+
+// rows takes pending messages in their order and returns the sequence up to which all are
+// known now. whole says that this is all there is.
+func (r *KeyRead) rows(k *key) (last int64, whole bool) {
+	m := k.m
+	last = k.asked.after
+	hidden := r.hidden(k)
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		seq := row.Message.Seq
+		e := m.pending[row.Message.ID]
+		if hidden > 0 && seq > hidden {
+			return last, false // it could not start
+		}
+		if back := k.asked.back; back > 0 && seq > back {
+			return min(last, back-1), false
+		}
+		if e != nil && e.state != unseen {
+			last = seq // it is in memory
+			continue
+		}
+		switch {
+		case e == nil && k.asked.after > 0 && (row.XID == 0 || !k.base.Shows(row.XID)):
+			// It was not reported yet. One before it that committed late, with a lower
+			// sequence than those that are known, is reported first.
+			return seq - 1, false
+		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
+			k.later(2*time.Millisecond, 100*time.Millisecond)
+			return seq - 1, false
+		case e == nil && !k.yield(seq, func() bool { return m.budget.fits(true) }):
+			m.sweeps.leave()
+			k.more = true
+			return seq - 1, false
+		}
+		if !r.row(k, e, row) {
+			m.sweeps.leave()
+			k.more = true
+			return seq - 1, false
+		}
+		last = seq
+	}
+	if back := k.asked.back; back > 0 {
+		return min(last, back-1), false
+	}
+	if r.More {
+		k.more = true
+		return last, false
+	}
+	return last, true
+}
+
+// hidden is the lowest sequence of a message that was reported and that this read cannot show:
+// its transaction is not visible yet, or it was reported after the read had begun behind it.
+// Zero: there is none.
+func (r *KeyRead) hidden(k *key) int64 {
+	for _, e := range k.entries {
+		if e.state == unseen && (e.seq <= k.asked.after || !r.Snapshot.Shows(e.xid)) {
+			return e.seq
+		}
+	}
+	return 0
+}
+
+// row takes one pending message; e is its entry if it was reported.
+func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
+	if !k.yield(row.Message.Seq, func() bool { return row.fits(k.m) }) {
+		return false
+	}
+	if e == nil {
+		e = &entry{id: DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
+		k.m.register(e)
+		k.insert(e)
+	} else {
+		e.seq = row.Message.Seq
+		k.unseen--
+	}
+	k.tries = 0
+	row.take(e, k.asked.at)
+	return true
+}
+
+// yield puts back what is in memory behind a message and could not start before it, the last
+// first, until there is room. It reports whether there is.
+func (k *key) yield(seq int64, room func() bool) bool {
+	for !room() {
+		last := len(k.entries) - 1
+		if last < 0 || k.entries[last].seq <= seq || !putBack(k.entries[last]) {
+			return false
+		}
+	}
+	return true
+}
+
+// putBack puts a pending message back, and reports false if something of it has begun. A read
+// that is under way takes nothing behind it.
+func putBack(e *entry) bool {
+	if e.state != ready && e.state != unseen || slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
+		return false
+	}
+	k := e.key
+	k.after, k.more = min(k.after, e.seq-1), true
+	if k.asked.back == 0 || e.seq < k.asked.back {
+		k.asked.back = e.seq
+	}
+	if e.state == unseen {
+		k.m.lostReports()
+	}
+	e.remove()
+	return true
+}
+
+// absent judges the messages that were reported and that the read does not show: one whose
+// transaction the snapshot shows is gone, or was taken up before; any other is looked for again.
+func (r *KeyRead) absent(k *key, last int64, whole bool) {
+	if k.unseen == 0 {
+		return
+	}
+	again := false
+	for _, e := range slices.Clone(k.entries) {
+		if e.state != unseen {
+			continue
+		}
+		covered := e.seq > k.asked.after && (whole || e.seq <= last)
+		if covered && r.Snapshot.Shows(e.xid) {
+			e.remove()
+		} else {
+			again = true
+		}
+	}
+	if again {
+		k.later(2*time.Millisecond, 100*time.Millisecond)
+	}
+}
+
+// waiting learns what waits in the table, and loads what may go.
+func (r *KeyRead) waiting(k *key, last int64, whole bool) {
+	for _, q := range k.queues {
+		q.first, q.loadable = q.wrote, q.wrote == 0
+	}
+	for i := range r.Waiting {
+		w := &r.Waiting[i]
+		q := k.queue(w.ID.Subscription, w.ID.Instance)
+		_, pending := k.m.pending[w.ID.Message]
+		_, open := k.m.open[w.ID]
+		switch {
+		case w.State != WaitsMore && (pending || open):
+		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
+			if k.waits = k.waits || w.State == WaitsMore; w.mayLoad(k.m) {
+				w.load(k, nil)
+			}
+		case !whole && w.Seq > last, !q.loadable, !w.mayLoad(k.m):
+			if w.State != WaitsDead || k.m.subscriber(w.ID.Subscription, nil).BlockOnDead {
+				q.hold(w.Seq)
+			}
+		default:
+			w.load(k, q)
+		}
+	}
+}
+
+// mayLoad reports whether a delivery that waits may go as far as it itself is concerned.
+func (w *Waiting) mayLoad(m *Machine) bool {
+	if !m.budget.fits(true) {
+		m.sweeps.leave()
+		return false
+	}
+	switch w.State {
+	case WaitsForKey, WaitsDue:
+		return true
+	case WaitsForRoom:
+		d := m.destinations.of(w.Destination)
+		m.destinations.park(d)
+		if d.room <= 0 || m.destinations.paused(d.name) {
+			return false
+		}
+		d.room--
+		return true
+	}
+	return false
+}
+
+// load has a delivery of an open message read, and puts it into its queue.
+func (w *Waiting) load(k *key, q *queue) {
+	e := &entry{id: w.ID, seq: w.Seq, shard: k.shard, key: k, swept: true}
+	d := &delivery{entry: e, queue: q}
+	e.deliveries = []*delivery{d}
+	k.m.register(e)
+	k.opens++
+	if q != nil {
+		q.insert(d)
+	}
+	e.want()
+}
+
+// loadDelivery has a delivery of an open message read that waits for no other, and reports
+// whether there was room for it.
+func (m *Machine) loadDelivery(id DeliveryID, shard int16) bool {
+	switch {
+	case !m.leases.takes(shard) || m.open[id] != nil || m.pending[id.Message] != nil:
+		return false
+	case !m.budget.fits(true):
+		return false
+	}
+	e := &entry{id: id, shard: shard, swept: true}
+	m.register(e)
+	e.want()
+	return true
+}

@@ -1,0 +1,119 @@
+package machine
+
+import (
+	"time"
+
+	"relay"
+)
+
+// unplaced is the place of entries whose shard is not known before they are read.
+const unplaced = relay.Shards
+
+// leases is what this relay owns, and what is in memory of each shard.
+type leases struct {
+	m      *Machine
+	until  time.Duration
+	shards [relay.Shards + 1]shard
+}
+
+// shard is one shard's lease.
+type shard struct {
+	owned    bool
+	draining bool // it is given up as soon as nothing of it is under way
+	epoch    int64
+	entries  []*entry
+}
+
+func (l *leases) of(s int16) *shard {
+	if s < 0 {
+		return &l.shards[unplaced]
+	}
+	return &l.shards[s]
+}
+
+// takes reports whether messages of the shard may be read. Of a row whose shard is not known
+// the read tells.
+func (l *leases) takes(s int16) bool {
+	at := l.of(s)
+	return s < 0 || at.owned && !at.draining
+}
+
+// sends reports whether attempts for the shard may start now.
+func (l *leases) sends(s int16) bool {
+	return l.takes(s) && l.m.now < l.until && !l.m.failing && !l.m.stopping
+}
+
+// place notes that an entry belongs to a shard.
+func (l *leases) place(e *entry) {
+	at := l.of(e.shard)
+	e.place = len(at.entries)
+	at.entries = append(at.entries, e)
+}
+
+// displace forgets the entry.
+func (l *leases) displace(e *entry) {
+	at := l.of(e.shard)
+	last := at.entries[len(at.entries)-1]
+	at.entries[e.place] = last
+	last.place = e.place
+	at.entries[len(at.entries)-1] = nil
+	at.entries = at.entries[:len(at.entries)-1]
+}
+
+// abandon forgets everything of a shard that no attempt and no statement is under way for.
+func (l *leases) abandon(s int16) {
+	at := &l.shards[s]
+	for i := len(at.entries) - 1; i >= 0; i-- {
+		if i < len(at.entries) {
+			at.entries[i].abandon()
+		}
+	}
+}
+
+// apply begins with the shard: whatever the table holds of it may be waiting.
+func (e Leased) apply(m *Machine) {
+	at := m.leases.of(e.Shard)
+	if at.owned && at.epoch == e.Epoch && !at.draining {
+		return
+	}
+	if at.epoch != e.Epoch {
+		m.leases.lose(e.Shard)
+	}
+	at.owned, at.draining, at.epoch = true, false, e.Epoch
+	m.lostReports()
+	m.sweeps.begin(true)
+	m.due.look(m.now)
+	m.do(FindBacklog{})
+}
+
+// apply extends the leases. What was given back when they had ended is read now.
+func (e Renewed) apply(m *Machine) { m.leases.until = e.Until }
+
+func (e Drain) apply(m *Machine) {
+	at := m.leases.of(e.Shard)
+	if !at.owned || at.draining {
+		return
+	}
+	at.draining = true
+	m.leases.abandon(e.Shard)
+	m.leases.drained(e.Shard)
+}
+
+// drained releases a shard that is given up when nothing of it is in memory.
+func (l *leases) drained(s int16) {
+	if s < 0 {
+		return
+	}
+	if at := l.of(s); at.owned && at.draining && len(at.entries) == 0 {
+		at.owned, at.draining = false, false
+		l.m.do(Release{Shard: s})
+	}
+}
+
+func (e Lost) apply(m *Machine) { m.leases.lose(e.Shard) }
+
+func (l *leases) lose(s int16) {
+	at := l.of(s)
+	at.owned, at.draining = false, false
+	l.abandon(s)
+}

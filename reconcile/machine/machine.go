@@ -1,0 +1,176 @@
+package machine
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"relay"
+)
+
+const (
+	// staleAfter is how old what was read may be when it is handed on; older rows are read
+	// again, since they may have been cancelled meanwhile. What was handed on has as long again.
+	staleAfter = time.Second
+	// splitAfter is how long a message with several deliveries waits for all of them before it
+	// is taken up with what is known.
+	splitAfter = 250 * time.Millisecond
+	// sweepAfter is how long after rows were left to the table a sweep looks for them.
+	sweepAfter = 500 * time.Millisecond
+	// dueEvery is how often due times are looked at when none is known.
+	dueEvery = time.Second
+	// wholeEvery is how often the sweeps of the schedule look at keys of which only deliveries
+	// wait. Each of them is woken otherwise, unless a session changes the table by hand.
+	wholeEvery = time.Minute
+	// roomEvery keeps two questions for room apart that found nothing to start.
+	roomEvery = 100 * time.Millisecond
+)
+
+// Config is what a machine decides by.
+type Config struct {
+	Policy Policy
+	// Entries and Bytes bound what is in memory: deliveries and rows not yet routed, and the
+	// bytes of rows. Both must be positive.
+	Entries int
+	Bytes   int64
+	// ReadAhead is how many pending messages of one key are read at once at first, MostAhead
+	// how many of a key that moves fast.
+	ReadAhead, MostAhead int
+	// Batch is the most rows that one statement of a sweep finds.
+	Batch int
+	// Seed determines by how much the intervals between attempts are spread.
+	Seed uint64
+}
+
+// Machine decides everything about the messages of a group of shards. It is not safe for
+// concurrent use: one goroutine owns it.
+type Machine struct {
+	config  Config
+	now     time.Duration
+	out     []Command
+	pending map[relay.ID]*entry
+	open    map[DeliveryID]*entry
+	keys    map[string]*key
+	// unread are entries and keys that are to be read as soon as that is allowed.
+	unread       []*entry
+	unreadKeys   []*key
+	keysReading  int
+	leases       leases
+	budget       budget
+	destinations destinations
+	subscribers  map[string]*relay.Subscriber
+	sweeps       sweeps
+	due          dues
+	timers       timers
+	wakeAt       time.Duration // as last asked for
+	// gap counts how often reports may have been lost. Their transactions are among those below
+	// horizon, the Xmax of the first snapshot since; zero: there was none yet.
+	gap     int
+	horizon uint64
+	// failing says that outcomes cannot be written: nothing is sent whose outcome would be lost.
+	failing  bool
+	writes   int // entries that are being written
+	stopping bool
+	random   *rand.Rand
+}
+
+// New returns a machine that owns no shard yet.
+func New(config Config) *Machine {
+	m := &Machine{
+		config: config, wakeAt: -1,
+		pending: make(map[relay.ID]*entry), open: make(map[DeliveryID]*entry), keys: make(map[string]*key),
+		budget: budget{maxEntries: config.Entries, maxBytes: config.Bytes},
+		random: rand.New(rand.NewPCG(config.Seed, 0)),
+	}
+	m.leases.m, m.sweeps.m, m.due.m = m, m, m
+	m.destinations = destinations{m: m, byName: make(map[string]*destination)}
+	return m
+}
+
+// Step takes one event and returns what is to be done. now is the relay's monotonic clock,
+// counted from any moment. The commands are valid until the next Step; the machine keeps the
+// event's slices and pointers.
+func (m *Machine) Step(now time.Duration, e Event) []Command {
+	m.now = max(m.now, now)
+	clear(m.out)
+	m.out = m.out[:0]
+	e.apply(m)
+	m.fire()
+	m.pump()
+	if at, some := m.timers.next(); some && at != m.wakeAt {
+		m.wakeAt = at
+		m.do(WakeAt{At: at})
+	}
+	return m.out
+}
+
+// Held is how much a machine holds.
+type Held struct {
+	Entries int
+	Bytes   int64
+}
+
+// Held returns what is in memory at present.
+func (m *Machine) Held() Held { return Held{Entries: m.budget.entries, Bytes: m.budget.bytes} }
+
+func (m *Machine) do(c Command) { m.out = append(m.out, c) }
+
+// fire acts on the times that have come.
+func (m *Machine) fire() {
+	for {
+		t, due := m.timers.pop(m.now)
+		switch {
+		case !due:
+			return
+		case t.entry != nil:
+			t.entry.wake(t.at)
+		case t.key != nil:
+			t.key.wake(t.at)
+		}
+	}
+}
+
+// pump asks for everything that is to be read, as far as that is allowed.
+func (m *Machine) pump() {
+	if m.stopping || m.failing || m.now >= m.leases.until {
+		return
+	}
+	entries, keys := m.unread, m.unreadKeys
+	m.unread, m.unreadKeys = nil, nil
+	for _, e := range entries {
+		e.read()
+	}
+	for _, k := range keys {
+		k.read()
+	}
+	m.destinations.askRoom()
+	m.sweeps.next()
+	m.due.find()
+}
+
+func (Tick) apply(*Machine) {}
+
+func (Stop) apply(m *Machine) {
+	m.stopping = true
+	for shard := range m.leases.shards {
+		m.leases.abandon(int16(shard))
+	}
+}
+
+// apply notes the settings, under which what waits may go now.
+func (s Subscribed) apply(m *Machine) {
+	m.subscribers = s.Subscribers
+	m.sweeps.begin(true)
+	m.do(FindBacklog{})
+}
+
+// subscriber returns the present settings of a subscription, or those that a delivery was
+// routed with.
+func (m *Machine) subscriber(name string, routed *relay.Delivery) *relay.Subscriber {
+	if s := m.subscribers[name]; s != nil {
+		return s
+	}
+	if routed != nil {
+		return routed.Subscriber
+	}
+	return &relay.Subscriber{Name: name}
+}

@@ -1,0 +1,235 @@
+package machine
+
+import (
+	"slices"
+
+	"relay"
+)
+
+func (e Ended) apply(m *Machine) {
+	d := m.sent(e)
+	if d == nil {
+		return
+	}
+	k := d.entry.key
+	d.outcome(e.Outcome)
+	if k != nil {
+		k.settle()
+	}
+}
+
+// sent finds the delivery whose attempt has ended. The one of a message that was taken up
+// meanwhile is an entry of its own.
+func (m *Machine) sent(e Ended) *delivery {
+	own := DeliveryID{Message: e.Entry.Message, Subscription: e.Subscription, Instance: e.Instance}
+	for _, at := range [2]*entry{m.open[own], m.pending[e.Entry.Message]} {
+		if at == nil {
+			continue
+		}
+		for _, d := range at.deliveries {
+			if d.step == sent && d.to.Subscriber.Name == e.Subscription && d.to.Instance == e.Instance {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// outcome takes the outcome of a delivery.
+func (d *delivery) outcome(o relay.Outcome) {
+	e := d.entry
+	e.m.destinations.learn(d.destination, o)
+	switch {
+	case o.Class == relay.ClassResolved:
+		d.spreadOver(o.Instances)
+		return
+	case o.Class == relay.ClassParked && o.Reason == relay.ReasonNone,
+		o.Class == relay.ClassParked && o.Reason == relay.ReasonFull && d.destination.moves(d.since):
+		d.giveBack()
+		if !e.m.leases.takes(e.shard) {
+			e.abandon()
+		}
+		return
+	case o.Class == relay.ClassParked:
+		d.destination.slow = true
+		d.park(o.Reason)
+		return
+	case o.Class == relay.ClassRejected && e.id.pending() && len(e.deliveries) == 1:
+		e.reject(o.Error)
+		return
+	}
+	change := e.m.config.Policy.change(d, o, e.m)
+	d.end(change, change.passes(d))
+	e.finish()
+}
+
+// passes reports whether the change lets the next message of the key go.
+func (c *Change) passes(d *delivery) bool {
+	switch c.Status {
+	case relay.DeliveryDead:
+		return !d.entry.m.subscriber(c.ID.Subscription, d.to).BlockOnDead
+	case relay.DeliveryCancelled, relay.DeliveryHandled, relay.DeliveryDelivered, relay.DeliveryAwaitingAck:
+		return true
+	}
+	return false
+}
+
+// park has a delivery wait in the table for a reason. What the table says already is not
+// written again.
+func (d *delivery) park(reason relay.Reason) {
+	e := d.entry
+	if !e.id.pending() && e.parent == nil && e.open.Reason == reason {
+		if d.queue != nil {
+			d.queue.hold(e.seq)
+		}
+		if reason != relay.ReasonKeyBlocked {
+			e.m.destinations.park(d.destination)
+		}
+		k := e.key
+		e.remove()
+		if k != nil {
+			k.settle()
+		}
+		return
+	}
+	change := e.unchanged(d)
+	change.Reason = reason
+	if change.Status = e.open.Status; change.Status == "" || change.Status == relay.DeliveryAwaitingAck {
+		change.Status = relay.DeliveryWaiting
+	}
+	d.end(change, false)
+	e.finish()
+}
+
+// end notes what is to be written of a delivery. The next one of its queue may go at once if it
+// was accepted. If it has ended otherwise, it has to be written first: after a crash it would be
+// tried again, and the next one would have passed it.
+func (d *delivery) end(change Change, passes bool) {
+	d.step, d.change = ended, change
+	d.entry.left--
+	switch q := d.queue; {
+	case q == nil || !passes:
+	case change.Status == relay.DeliveryDead || change.Status == relay.DeliveryCancelled:
+		d.step = passing
+	default:
+		q.pass(d)
+	}
+}
+
+// finish has an entry written, read again or started that was waited for.
+func (e *entry) finish() {
+	switch {
+	case e.parent != nil:
+	case e.state == wanted:
+		e.want()
+	case e.state == ready && e.left == 0 && len(e.deliveries) > 0:
+		e.conclude()
+	}
+}
+
+// conclude collects the changes of all deliveries.
+func (e *entry) conclude() {
+	changes := make([]Change, len(e.deliveries))
+	for i, d := range e.deliveries {
+		changes[i] = d.change
+	}
+	e.write.command.Spread = e.deliveries[0].spread
+	e.write.put(changes, "")
+}
+
+// split takes a message up whose deliveries have not all ended: those that have are written
+// with it, the others go on as entries of their own.
+func (e *entry) split() {
+	var rest []*delivery
+	changes := make([]Change, len(e.deliveries))
+	for i, d := range e.deliveries {
+		if d.step >= ended {
+			changes[i] = d.change
+			rest = append(rest, d)
+			continue
+		}
+		changes[i] = e.unchanged(d)
+		changes[i].Status = relay.DeliveryWaiting
+		if d.queue != nil && d.step == idle {
+			changes[i].Reason = relay.ReasonKeyBlocked
+		}
+		e.adopt(d, changes[i])
+	}
+	e.deliveries, e.left = rest, 0
+	e.m.budget.entries -= len(e.children) - 1 + min(1, len(rest))
+	e.write.put(changes, "")
+}
+
+// adopt makes a delivery an entry of its own, which goes on while its message is taken up.
+func (e *entry) adopt(d *delivery, change Change) {
+	child := &entry{
+		id: change.ID, seq: e.seq, shard: e.shard, epoch: e.epoch, key: e.key, state: ready, readAt: e.readAt, due: e.due,
+		message: e.message, bytes: e.bytes, left: 1, parent: e, deliveries: []*delivery{d},
+		open: Open{Status: change.Status, Reason: change.Reason},
+	}
+	d.entry = child
+	if other := e.m.open[child.id]; other != nil { // from an earlier life of the message
+		other.again = false
+		other.remove()
+	}
+	e.m.register(child)
+	e.m.budget.bytes += child.bytes
+	if child.key != nil {
+		child.key.opens++
+	}
+	e.children = append(e.children, child)
+}
+
+// spreadOver replaces a delivery of a broadcast by one for each instance: in memory while the
+// message is pending, else in the table.
+func (d *delivery) spreadOver(instances []string) {
+	e := d.entry
+	if !e.id.pending() {
+		d.spreadOpen(instances)
+		return
+	}
+	fresh := make([]*delivery, len(instances))
+	for i, instance := range instances {
+		to := *d.to
+		to.Instance, to.Attempt = instance, 1
+		fresh[i] = &delivery{entry: e, to: &to, destination: e.m.destinations.of(to.Circuit())}
+		if d.queue != nil {
+			fresh[i].queue = e.key.queue(to.Subscriber.Name, instance)
+		}
+	}
+	size := e.bytes
+	e.discharge()
+	at := slices.Index(e.deliveries, d)
+	e.deliveries = slices.Concat(e.deliveries[:at], fresh, e.deliveries[at+1:])
+	e.left += len(fresh) - 1
+	e.bytes = size
+	e.charge()
+	if e.splitAt == 0 && len(e.deliveries) > 1 {
+		splitLater(e)
+	}
+	for _, f := range fresh {
+		f.launch()
+	}
+	if d.queue != nil {
+		d.queue.pass(d)
+	}
+}
+
+// spreadOpen writes the instances' deliveries in the place of the one that stands in the table.
+func (d *delivery) spreadOpen(instances []string) {
+	e := d.entry
+	for _, instance := range instances {
+		to := *d.to
+		to.Instance = instance
+		c := (&entry{id: e.id}).unchanged(&delivery{to: &to})
+		c.Status, c.Reason = relay.DeliveryWaiting, relay.ReasonKeyBlocked
+		if d.queue == nil {
+			c.Reason, c.Next = relay.ReasonNone, 0
+		}
+		d.spread = append(d.spread, c)
+	}
+	change := e.unchanged(d)
+	change.Status = relay.DeliveryWaiting
+	d.end(change, false)
+	e.finish()
+}

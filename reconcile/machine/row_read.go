@@ -1,0 +1,78 @@
+package machine
+
+import "time"
+
+func (r RowRead) apply(m *Machine) {
+	at := m.open[r.Entry]
+	if r.Entry.pending() {
+		at = m.pending[r.Entry.Message]
+	}
+	if at == nil || at.state != reading {
+		return
+	}
+	at.state = wanted
+	switch owned := m.leases.of(at.shard); {
+	case !m.leases.takes(at.shard):
+		at.remove()
+	case at.shard >= 0 && owned.epoch != at.epoch:
+		at.want() // another relay may have changed the row meanwhile
+	case r.Failed:
+		at.later(50*time.Millisecond, 10*time.Second)
+	default:
+		r.judge(at)
+	}
+}
+
+// judge decides what becomes of an entry whose row was read.
+func (r *RowRead) judge(e *entry) {
+	switch r.Verdict {
+	case Readable:
+		r.readable(e)
+	case NoRoom:
+		e.later(50*time.Millisecond, time.Second)
+	case Later:
+		e.m.due.look(e.m.now + dueEvery/10)
+		e.putBack()
+	case Absent:
+		if e.xid != 0 && !r.Snapshot.Shows(e.xid) {
+			e.later(2*time.Millisecond, 100*time.Millisecond) // it is not visible yet
+			return
+		}
+		fallthrough
+	default:
+		if !e.id.pending() {
+			e.m.do(EndOrphan{ID: e.id})
+		}
+		k := e.key
+		e.remove()
+		k.want()
+	}
+}
+
+// readable takes what was read, unless it may not be durable yet.
+func (r *RowRead) readable(e *entry) {
+	m := e.m
+	if e.xid == 0 && !r.Snapshot.Durable {
+		e.later(2*time.Millisecond, 100*time.Millisecond)
+		return
+	}
+	message := r.Row.Message
+	if e.shard < 0 || e.key == nil && e.id.pending() && message.Key != "" {
+		xid := e.xid
+		e.again = false
+		e.remove()
+		m.found(Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid})
+		return
+	}
+	e.tries = 0
+	if e.message == nil && !r.Row.fits(m) {
+		e.putBack()
+		m.sweeps.leave()
+		return
+	}
+	k := e.key
+	r.Row.take(e, e.askedAt)
+	if k != nil {
+		k.settle()
+	}
+}

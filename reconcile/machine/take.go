@@ -1,0 +1,226 @@
+package machine
+
+import (
+	"time"
+
+	"relay"
+)
+
+// fits reports whether a pending row may be taken into memory. What goes to a destination
+// that is slow, and holds its share, is taken in order to be parked.
+func (row *Row) fits(m *Machine) bool {
+	b := &m.budget
+	more := len(row.Deliveries) - 1
+	if more > 0 && b.entries+more > b.maxEntries && b.entries > 1 {
+		return false
+	}
+	for _, to := range row.Deliveries {
+		if row.Open == nil && m.open[DeliveryID{row.Message.ID, to.Subscriber.Name, to.Instance}] != nil {
+			return false // an attempt from an earlier life of the message is still under way
+		}
+		d := m.destinations.byName[to.Circuit()]
+		if d != nil && !d.slow && !b.admits(d, row.Size) {
+			return false
+		}
+	}
+	return true
+}
+
+// take takes a row that was read. Its deliveries begin as soon as their queues let them.
+func (row *Row) take(e *entry, readAt time.Duration) {
+	fresh := e.message == nil
+	e.state, e.readAt, e.due = ready, readAt, e.m.now-row.Waited
+	e.write.command.Again = row.Again
+	e.message, e.epoch = row.Message, e.m.leases.of(e.shard).epoch
+	if row.Open != nil {
+		e.open = *row.Open
+	}
+	switch {
+	case row.Rejected != "":
+		e.reject(row.Rejected)
+	case !fresh:
+		row.refresh(e)
+	case e.id.pending():
+		row.route(e)
+	default:
+		row.resume(e)
+	}
+}
+
+// route begins the deliveries of a pending message.
+func (row *Row) route(e *entry) {
+	full := make([]bool, len(row.Deliveries))
+	e.deliveries = make([]*delivery, 0, len(row.Deliveries))
+	for i, to := range row.Deliveries {
+		d := &delivery{entry: e, to: to, destination: e.m.destinations.of(to.Circuit())}
+		full[i] = d.destination.slow && !e.m.budget.admits(d.destination, row.Size)
+		if e.key != nil && !row.Unordered {
+			d.queue = queueOf(e.key, to)
+		}
+		e.deliveries = append(e.deliveries, d)
+	}
+	e.bytes, e.left = row.Size, len(e.deliveries)
+	e.charge()
+	if e.left > 1 {
+		splitLater(e)
+	}
+	for i, d := range e.deliveries {
+		if full[i] {
+			if d.queue != nil {
+				d.queue.insert(d) // nothing behind it may go before that is written
+			}
+			d.park(relay.ReasonFull)
+		} else {
+			d.launch()
+		}
+	}
+}
+
+func splitLater(e *entry) {
+	e.splitAt = e.m.now + splitAfter
+	e.m.timers.add(timer{at: e.splitAt, entry: e})
+}
+
+// resume begins the next attempt of an open message's delivery, or ends it without one.
+func (row *Row) resume(e *entry) {
+	to := row.Deliveries[0]
+	if len(e.deliveries) == 0 {
+		e.deliveries = []*delivery{{entry: e}}
+	}
+	d := e.deliveries[0]
+	d.to, d.destination = to, e.m.destinations.of(to.Circuit())
+	e.bytes, e.left = row.Size, 1
+	e.charge()
+	d.resume()
+}
+
+// resume launches a delivery of an open message unless its time is over.
+func (d *delivery) resume() {
+	e := d.entry
+	if (e.open.Accepted || e.m.subscriber(d.to.Subscriber.Name, d.to).Unordered) && d.queue != nil {
+		q := d.queue
+		d.queue = nil
+		q.remove(d)
+	}
+	change, over := e.m.config.Policy.over(d, e.m.now)
+	switch {
+	case !over:
+		d.launch()
+	case d.to.Pinned():
+		d.send(true)
+	default:
+		d.end(change, change.passes(d))
+		e.finish()
+	}
+}
+
+// refresh goes on with an entry that was read again, since it had waited.
+func (row *Row) refresh(e *entry) {
+	for i, d := range e.deliveries {
+		if i < len(row.Deliveries) && d.step == idle && d.to.Instance == row.Deliveries[i].Instance {
+			d.to = row.Deliveries[i]
+		}
+		switch {
+		case d.step != idle:
+		case e.id.pending():
+			d.launch()
+		default:
+			d.resume()
+		}
+	}
+}
+
+// launch begins a delivery, or puts it into its queue.
+func (d *delivery) launch() {
+	switch {
+	case d.queue == nil:
+		d.start()
+	case d.entry.key.settling:
+		d.queue.insert(d)
+	default:
+		d.queue.insert(d)
+		d.entry.key.settle()
+	}
+}
+
+// reject ends a message that cannot be sent; a delivery of an open one, which could be sent
+// once, is dead instead.
+func (e *entry) reject(why string) {
+	if e.id.pending() {
+		for _, d := range e.deliveries {
+			if d.queue != nil {
+				d.queue.remove(d)
+			}
+		}
+		e.discharge()
+		e.deliveries, e.left = nil, 0
+		e.write.put([]Change{{ID: e.id, Next: -1, Error: why}}, relay.MessageRejected)
+		return
+	}
+	if len(e.deliveries) == 0 {
+		e.deliveries = []*delivery{{entry: e}}
+	}
+	d := e.deliveries[0]
+	change := e.unchanged(d)
+	change.Status, change.Error = relay.DeliveryDead, why
+	e.left = 1
+	d.end(change, change.passes(d))
+	e.finish()
+}
+
+// start makes the attempt, if it may be made now. It reports whether the delivery is under way
+// or has ended; otherwise it is read again first.
+func (d *delivery) start() bool {
+	e := d.entry
+	m := e.m
+	if d.to != nil && m.destinations.paused(d.destination.name) && !d.to.Unresolved() {
+		d.park(relay.ReasonPaused)
+		return true
+	}
+	if !m.leases.sends(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
+		d.giveBack()
+		return false
+	}
+	d.send(false)
+	return true
+}
+
+func (d *delivery) send(check bool) {
+	e := d.entry
+	d.step, d.since = sent, d.destination.ended
+	e.m.do(Send{
+		Entry: e.id, Shard: e.shard, Delivery: d.to, Due: !e.id.pending(), Check: check,
+		Before: min(e.m.leases.until, e.readAt+2*staleAfter),
+	})
+}
+
+// giveBack has a delivery that was not attempted read again. One of several of a pending
+// message is taken up with the others instead, and is due at once.
+func (d *delivery) giveBack() {
+	e := d.entry
+	switch {
+	case e.parent != nil: // its row is not in the table yet
+		d.step = idle
+		e.state = wanted
+	case !e.id.pending() || len(e.deliveries) == 1:
+		d.step = idle
+		e.want()
+	default:
+		change := e.unchanged(d)
+		change.Status, change.Next = relay.DeliveryWaiting, 0
+		d.end(change, false)
+		e.finish()
+	}
+}
+
+// unchanged is what the table says of a delivery before an attempt.
+func (e *entry) unchanged(d *delivery) Change {
+	c := Change{ID: e.id, Attempts: e.open.Attempts, HandleAttempts: e.open.HandleAttempts, Next: -1, Acknowledges: e.open.Accepted}
+	if d.to != nil {
+		s := d.to.Subscriber
+		c.ID.Subscription, c.ID.Instance = s.Name, d.to.Instance
+		c.Target, c.Destination = s.Target.Raw, d.to.Circuit()
+		c.Acknowledges = c.Acknowledges || s.AckByConsumer
+	}
+	return c
+}

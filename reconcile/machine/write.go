@@ -1,0 +1,276 @@
+package machine
+
+import (
+	"fmt"
+	"time"
+
+	"relay"
+)
+
+// pendingWrite is what is being written of an entry.
+type pendingWrite struct {
+	entry   *entry
+	command Write
+	reduced int // how often something was taken from it that the database refuses
+}
+
+// put has changes written. status is the message's, unless it follows from the changes.
+func (w *pendingWrite) put(changes []Change, status relay.MessageStatus) {
+	e := w.entry
+	w.command.Entry, w.command.Shard, w.command.Taking, w.command.Changes = e.id, e.shard, e.id.pending(), changes
+	if w.command.MessageStatus = status; w.command.Taking && status == "" {
+		w.command.conclude()
+	}
+	e.state = writing
+	e.m.writes++
+	if e.key != nil && e.id.pending() {
+		e.key.written++
+		readOn(e.key)
+	}
+	w.rewrite()
+}
+
+// conclude sets the state of a message that is taken up, from its changes. sql.Conclude does the
+// same for what a consumer acknowledged meanwhile.
+func (w *Write) conclude() {
+	w.Outstanding = 0
+	dead, good := false, false
+	for i := range w.Changes {
+		switch status := w.Changes[i].Status; {
+		case !status.Ended():
+			w.Outstanding++
+		case status == relay.DeliveryDead:
+			dead = true
+		case status != relay.DeliveryCancelled:
+			good = true
+		}
+	}
+	switch {
+	case w.Outstanding > 0:
+		w.MessageStatus = relay.MessageOpen
+	case dead:
+		w.MessageStatus = relay.MessageDead
+	case good:
+		w.MessageStatus = relay.MessageDone
+	default:
+		w.MessageStatus = relay.MessageCancelled
+	}
+}
+
+// rewrite sends the write, if its shard is this relay's. An outcome from before the shard was
+// another's is written only if it is as true as ever: that the destination took the message,
+// and what takes up a message that is still pending.
+func (w *pendingWrite) rewrite() {
+	e := w.entry
+	at := e.m.leases.of(e.shard)
+	switch {
+	case !at.owned:
+		e.remove()
+		return
+	case at.epoch != e.epoch && !w.command.Taking && !w.command.accepted():
+		w.forget()
+		return
+	}
+	w.command.Epoch = at.epoch
+	e.m.do(w.command)
+}
+
+// accepted reports whether all changes say that the destination took the message.
+func (w *Write) accepted() bool {
+	for i := range w.Changes {
+		switch w.Changes[i].Status {
+		case relay.DeliveryDelivered, relay.DeliveryHandled, relay.DeliveryAwaitingAck:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// find returns the entry that is being written.
+func (m *Machine) written(id DeliveryID) *entry {
+	e := m.open[id]
+	if id.pending() {
+		e = m.pending[id.Message]
+	}
+	if e == nil || e.state != writing {
+		return nil
+	}
+	return e
+}
+
+func (w Written) apply(m *Machine) {
+	m.failing = false
+	e := m.written(w.Entry)
+	if e == nil {
+		return
+	}
+	for i := range e.write.command.Changes {
+		e.write.announce(&e.write.command.Changes[i])
+	}
+	for i := range e.write.command.Spread {
+		e.write.announce(&e.write.command.Spread[i])
+	}
+	for _, d := range e.deliveries {
+		if d.queue != nil && d.change.passes(d) {
+			d.queue.look = true // a read made before this may have shown it in the place of the next
+		}
+	}
+	k := e.key
+	if k != nil && w.Replaced {
+		k.want()
+	}
+	e.remove()
+	if e.ackKey != "" {
+		m.lookAtKey(e.ackKey, e.shard, false)
+	}
+	if k != nil {
+		k.settle()
+	}
+}
+
+// announce notes what a change that is in the table waits for there.
+func (w *pendingWrite) announce(c *Change) {
+	e := w.entry
+	m := e.m
+	switch {
+	case c.ID.pending():
+		return // it was rejected
+	case c.Next >= 0:
+		m.due.look(m.now + c.Next)
+	case c.Status.Ended() || c.Status == relay.DeliveryAwaitingAck, c.Reason == relay.ReasonKeyBlocked:
+	case w.adopted(c.ID):
+		return // it goes on in memory
+	default:
+		m.destinations.park(m.destinations.of(c.Destination))
+	}
+	w.held(c)
+}
+
+// adopted reports whether a delivery goes on as an entry of its own.
+func (w *pendingWrite) adopted(id DeliveryID) bool {
+	for _, child := range w.entry.children {
+		if child.id == id {
+			return true
+		}
+	}
+	return false
+}
+
+// held notes that a delivery waits in the table in the order of its key.
+func (w *pendingWrite) held(c *Change) {
+	e := w.entry
+	if e.key == nil || e.open.Accepted || w.adopted(c.ID) {
+		return
+	}
+	s := e.m.subscriber(c.ID.Subscription, w.routed(c.ID))
+	if s.Unordered || c.Status.Ended() && !(c.Status == relay.DeliveryDead && s.BlockOnDead) || c.Status == relay.DeliveryAwaitingAck {
+		return
+	}
+	q := e.key.queue(c.ID.Subscription, c.ID.Instance)
+	q.hold(e.seq)
+	q.look = q.look || c.Reason == relay.ReasonKeyBlocked
+}
+
+// routed returns the delivery that a change is of.
+func (w *pendingWrite) routed(id DeliveryID) *relay.Delivery {
+	for _, d := range w.entry.deliveries {
+		if d.to != nil && d.to.Subscriber.Name == id.Subscription && d.to.Instance == id.Instance {
+			return d.to
+		}
+	}
+	return nil
+}
+
+func (w NotWritten) apply(m *Machine) {
+	m.failing = w.Why == WhyUnknown
+	e := m.written(w.Entry)
+	if e == nil {
+		return
+	}
+	k := e.key
+	switch w.Why {
+	case WhyLocked:
+		e.later(100*time.Millisecond, 10*time.Second)
+	case WhyRefused:
+		e.write.reduce(w.Text)
+	case WhyGone:
+		e.write.forget()
+	case WhyFenced:
+		if at := m.leases.of(e.shard); at.owned && at.epoch == e.write.command.Epoch {
+			m.leases.lose(e.shard)
+		}
+		e.write.rewrite()
+	default:
+		e.later(50*time.Millisecond, 2*time.Second)
+	}
+	if k != nil {
+		k.settle()
+	}
+}
+
+// forgetWrite forgets outcomes that are not to be written. What the table holds is looked at
+// anew.
+func (w *pendingWrite) forget() {
+	e := w.entry
+	m, k := e.m, e.key
+	if k != nil {
+		k.gap = -1
+		k.want()
+	}
+	e.again = e.again || k == nil && e.id.pending()
+	for i := range w.command.Changes {
+		w.announce(&w.command.Changes[i]) // it may be in the table, if the answer to an earlier write was lost
+	}
+	e.remove()
+	m.due.look(m.now)
+}
+
+// reduce takes from an outcome that the database refuses what it may be refused for: first the
+// record of the attempt and its words, then, of a message that was pending, its deliveries. If
+// nothing is left to be taken, it is written later, as it was.
+func (w *pendingWrite) reduce(text string) {
+	e := w.entry
+	switch {
+	case w.reduced == 0:
+		for i := range w.command.Changes {
+			c := &w.command.Changes[i]
+			if c.Attempt != nil || c.Error != "" {
+				c.Error = fmt.Sprintf("the outcome %q could not be stored in full: %s", c.Status, text)
+				c.Attempt = nil
+			}
+		}
+	case w.reduced == 1 && w.command.Taking && w.command.MessageStatus != relay.MessageRejected:
+		whole := w.command
+		w.command.Changes = []Change{{ID: e.id, Next: -1, Error: "the outcome could not be stored: " + text}}
+		w.command.MessageStatus, w.command.Outstanding = relay.MessageRejected, 0
+		w.reduced = 2
+		w.rewrite()
+		w.command = whole
+		return
+	default:
+		w.reduced = 1
+		e.later(10*time.Second, 10*time.Minute)
+		return
+	}
+	w.reduced++
+	w.rewrite()
+}
+
+func (a Acknowledged) apply(m *Machine) {
+	at := m.leases.of(a.Shard)
+	if !at.owned || m.stopping || m.open[a.ID] != nil || m.pending[a.ID.Message] != nil {
+		return // its outcome comes first; the loop tells it again
+	}
+	if !m.budget.fits(true) {
+		return
+	}
+	e := &entry{id: a.ID, shard: a.Shard, epoch: at.epoch, swept: true, state: ready, open: a.Open, due: m.now - a.Waited, ackKey: a.Key}
+	m.register(e)
+	e.open.Accepted = true
+	d := &delivery{entry: e, to: a.Delivery, destination: m.destinations.of(a.Delivery.Circuit())}
+	e.deliveries, e.left = []*delivery{d}, 1
+	e.charge()
+	d.end(m.config.Policy.acknowledged(d, &a), false)
+	e.finish()
+}
