@@ -35,6 +35,7 @@ model: ## run a random program, then state what every subscriber was owed (SEED=
 simulate: FOR = 1m
 simulate: ## the engine's machine against a model of the world, history after history (SEED=1 FOR=1m)
 	go test -count=1 -timeout 0 -v -run '^TestFind$$' ./reconcile/simulate -simulate.seed=$(SEED) -simulate.for=$(FOR)
+	go test -count=1 -timeout 0 -v -run '^TestMutations$$' ./reconcile/simulate -simulate.mutation=.
 
 bench: ## measure the relay against what this machine allows (ARGS='-only rate,latency -full -update')
 	@scripts/install-test

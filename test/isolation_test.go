@@ -92,11 +92,11 @@ func (n *neighbour) unharmed(t testing.TB, what string, quiet figures) {
 func (s *system) isolated(t testing.TB, operation string, rows int, why ...string) {
 	t.Helper()
 	metric := fmt.Sprintf("relay_reconcile_quarantined_rows{operation=%q}", operation)
-	harness.Eventually(t, 20*time.Second, fmt.Sprintf("%d rows are in quarantine (%s)", rows, operation), func() bool {
+	harness.Eventually(t, time.Minute, fmt.Sprintf("%d rows are in quarantine (%s)", rows, operation), func() bool {
 		return s.relay.metric(metric) >= float64(rows)
 	})
 	for _, text := range why {
-		harness.Eventually(t, 20*time.Second, "the table says "+text, func() bool {
+		harness.Eventually(t, time.Minute, "the table says "+text, func() bool {
 			return s.text(t, "select count(*)::text from relay.quarantine where operation = $1 and error like '%' || $2 || '%'", operation, text) != "0"
 		})
 	}
