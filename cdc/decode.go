@@ -33,13 +33,14 @@ const (
 	eventBegin
 	eventRing
 	eventUnreadable // a row of the outbox was inserted, and the stream does not say which
+	eventCanary     // the relay's own row was inserted, which is no message
 	eventCommit
 )
 
 // event is one decoded message. It aliases nothing of the bytes it was decoded from.
 type event struct {
 	kind eventKind
-	ring relay.Ring    // for eventRing
+	ring relay.Ring    // for eventRing and eventCanary
 	end  pglogrepl.LSN // for eventCommit: the end of the transaction, the position to confirm
 	at   time.Time     // for eventCommit: when it committed, by the server's clock
 }
@@ -141,6 +142,9 @@ func (d *decoder) insert(r *reader) event {
 		if present {
 			rel.take(&e, i, value)
 		}
+	}
+	if e.kind == eventRing && isCanary(e.ring) {
+		e.kind = eventCanary
 	}
 	return e
 }

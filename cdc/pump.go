@@ -34,6 +34,7 @@ type pump struct {
 	pos     position
 	batch   []relay.Ring
 	missed  bool // the transaction under way has rows that the stream does not identify
+	canary  bool // it holds a canary, and is not counted
 	stream  *Stream
 	watcher *watcher
 	bell    *bell
@@ -165,6 +166,9 @@ func (p *pump) take(ctx context.Context, e event) error {
 	case eventUnreadable:
 		p.missed = true
 		p.stream.metrics.unreadable.Inc()
+	case eventCanary:
+		p.canary = true
+		p.watcher.sang(e.ring.ID)
 	case eventRing:
 		p.batch = append(p.batch, e.ring)
 		if len(p.batch) == ringChunk {
@@ -180,6 +184,10 @@ func (p *pump) take(ctx context.Context, e event) error {
 			p.stream.sink.Missed()
 		}
 		p.pos.commit(e.end)
+		if p.canary {
+			p.canary = false
+			return nil
+		}
 		p.stream.metrics.transactions.Inc()
 		p.stream.metrics.delay.Observe(max(0, time.Since(e.at).Seconds()))
 	}

@@ -61,8 +61,8 @@ type Config struct {
 	Gone func(context.Context, *relay.Delivery) bool
 	// Groups divides the shards among sweeps (RELAY_RECONCILE).
 	Groups []Group
-	// Stream is the stream that this relay may hear itself, if it holds the slot.
-	Stream stream
+	// Streaming reports whether this relay hears the stream itself, since it holds the slot.
+	Streaming func() bool
 	// Ringing reports whether a doorbell works; without one sweeps run every 500 ms.
 	Ringing func() bool
 	// InFlight bounds the registry in messages, InFlightBytes in bytes of what these hold,
@@ -113,8 +113,6 @@ type Engine struct {
 	// sweepSoon says that a sweep of all groups is due shortly.
 	sweepSoon atomic.Bool
 	unseen    unseen
-	// One for each group: it judges the stream by what the sweeps find.
-	witnesses []*witness
 	trouble   troubles
 	// What cannot be read, changed or removed, each row alone.
 	quarantine quarantine
@@ -153,7 +151,6 @@ func New(config Config) *Engine {
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
 	e.registry.onLeft = e.left
 	for range config.Groups {
-		e.witnesses = append(e.witnesses, &witness{})
 		e.sweepNow = append(e.sweepNow, make(chan struct{}, 1))
 	}
 	return e
@@ -178,23 +175,16 @@ func (e *Engine) Ring(rings []relay.Ring) {
 		}
 	}
 	e.registry.add(entries)
-	for _, w := range e.witnesses {
-		w.rang(rings)
-	}
 	if len(foreign) > 0 && own.fleet.Relays > 1 {
 		e.others.add(foreign)
 	}
 	e.config.Metrics.rung.Add(float64(len(rings)))
 }
 
-// left tells the witnesses that rows were left to the table, and has all groups sweep soon:
-// nobody knows of which one they are, and its own time may be hours away.
+// left has all groups sweep soon, since rows were left to the table: nobody knows of which
+// group they are, and its own time may be hours away.
 func (e *Engine) left() {
 	e.keyring.doubt()
-	now := time.Now()
-	for _, w := range e.witnesses {
-		w.leave(now)
-	}
 	e.sweepShortly()
 }
 

@@ -280,11 +280,6 @@ func (e *Engine) noteRead(ctx context.Context, err error) {
 // judge decides what becomes of a row that was read: a flight, or nothing. What was read and
 // has no room, since others took more than their text, is left to the table.
 func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flight {
-	if en.isMessage() && !en.rung {
-		for _, w := range e.witnesses {
-			w.read(en.id.Message, row.Verdict == sql.Readable || row.Verdict == sql.TooLarge)
-		}
-	}
 	if row.Verdict != sql.Unseen {
 		e.unseen.seen(en.id.Message)
 	}

@@ -98,10 +98,7 @@ func newRegistry(maxEntries int, maxBytes int64) *registry {
 
 // add registers things to be read, and returns how many were new. A second ring for the
 // same thing is dropped; what exceeds the bound is left to the table.
-func (r *registry) add(things []entry) (added int) { return r.addEach(things, nil) }
-
-// addEach is add that tells of each entry that was new.
-func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) {
+func (r *registry) add(things []entry) (added int) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,9 +116,6 @@ func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) 
 		r.entries[e.id] = &e
 		r.push(&e)
 		added++
-		if fresh != nil {
-			fresh(e.id.Message)
-		}
 	}
 	if left {
 		r.noteLeft()
