@@ -41,6 +41,7 @@ const (
 type event struct {
 	kind eventKind
 	ring relay.Ring    // for eventRing and eventCanary
+	xid  uint32        // for eventBegin: the transaction
 	end  pglogrepl.LSN // for eventCommit: the end of the transaction, the position to confirm
 	at   time.Time     // for eventCommit: when it committed, by the server's clock
 }
@@ -72,7 +73,7 @@ func (d *decoder) decode(b []byte) (event, error) {
 	var e event
 	switch pglogrepl.MessageType(b[0]) {
 	case pglogrepl.MessageTypeBegin:
-		e.kind = eventBegin
+		e = decodeBegin(r)
 	case pglogrepl.MessageTypeCommit:
 		e = decodeCommit(r)
 	case pglogrepl.MessageTypeRelation:
@@ -84,6 +85,11 @@ func (d *decoder) decode(b []byte) (event, error) {
 		return event{}, errMalformed
 	}
 	return e, nil
+}
+
+func decodeBegin(r *reader) event {
+	r.next(16) // LSN of the commit, its time
+	return event{kind: eventBegin, xid: r.uint32()}
 }
 
 func decodeCommit(r *reader) event {

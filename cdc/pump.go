@@ -33,6 +33,7 @@ type pump struct {
 	decoder *decoder
 	pos     position
 	batch   []relay.Ring
+	xid     uint32
 	missed  bool // the transaction under way has rows that the stream does not identify
 	canary  bool // it holds a canary, and is not counted
 	stream  *Stream
@@ -162,6 +163,7 @@ func (p *pump) copyData(ctx context.Context, data []byte) error {
 func (p *pump) take(ctx context.Context, e event) error {
 	switch e.kind {
 	case eventBegin:
+		p.xid = e.xid
 		p.pos.begin()
 	case eventUnreadable:
 		p.missed = true
@@ -170,6 +172,7 @@ func (p *pump) take(ctx context.Context, e event) error {
 		p.canary = true
 		p.watcher.sang(e.ring.ID)
 	case eventRing:
+		e.ring.Xid = p.xid
 		p.batch = append(p.batch, e.ring)
 		if len(p.batch) == ringChunk {
 			return p.ring(ctx)

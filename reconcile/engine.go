@@ -112,7 +112,7 @@ type Engine struct {
 	gathering chan struct{}
 	// sweepSoon says that a sweep of all groups is due shortly.
 	sweepSoon atomic.Bool
-	unseen    unseen
+	hidden    *hidden
 	trouble   troubles
 	// What cannot be read, changed or removed, each row alone.
 	quarantine quarantine
@@ -139,6 +139,7 @@ func New(config Config) *Engine {
 		orphans:   newOrphans(),
 		tellings:  make(chan sql.Telling, tellMost),
 	}
+	e.hidden = newHidden(e.keyring)
 	e.writer = newWriter(e)
 	e.order = newOrder(func(l sql.Line, soon bool) {
 		if soon {
@@ -163,11 +164,11 @@ func (e *Engine) Ring(rings []relay.Ring) {
 	own := e.lease.Load()
 	now := time.Now()
 	entries := make([]entry, 0, len(rings))
-	var foreign []relay.ID
+	var others []foreign
 	for _, ring := range rings {
 		switch {
 		case !own.holds(relay.ShardOf(ring.ID, ring.Key)):
-			foreign = append(foreign, ring.ID)
+			others = append(others, foreign{id: ring.ID, xid: ring.Xid})
 		case ring.DeliverAt.After(now):
 			e.due.hint(ring.DeliverAt)
 		default:
@@ -175,8 +176,8 @@ func (e *Engine) Ring(rings []relay.Ring) {
 		}
 	}
 	e.registry.add(entries)
-	if len(foreign) > 0 && own.fleet.Relays > 1 {
-		e.others.add(foreign)
+	if len(others) > 0 && own.fleet.Relays > 1 {
+		e.others.add(others)
 	}
 	e.config.Metrics.rung.Add(float64(len(rings)))
 }
@@ -188,8 +189,7 @@ func (e *Engine) left() {
 	e.sweepShortly()
 }
 
-// sweepShortly has all groups sweep, and again as long as rows are waited for that SQL does
-// not show yet.
+// sweepShortly has all groups sweep after a short while.
 func (e *Engine) sweepShortly() {
 	if !e.sweepSoon.CompareAndSwap(false, true) {
 		return
@@ -197,9 +197,6 @@ func (e *Engine) sweepShortly() {
 	time.AfterFunc(pollEvery, func() {
 		e.sweepSoon.Store(false)
 		e.sweepAll()
-		if e.unseen.wanted(time.Now()) && !e.stopping.Load() {
-			e.sweepShortly()
-		}
 	})
 }
 
@@ -262,6 +259,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.keepLeases(ctx) })
 	intake.Go(func() error { return e.watchDue(ctx) })
 	intake.Go(func() error { return e.forward(ctx) })
+	intake.Go(func() error { return e.awaitHidden(ctx) })
 	intake.Go(func() error { return e.followHints(ctx) })
 	intake.Go(func() error { return e.refill(ctx) })
 	intake.Go(func() error { return e.drainCrowd(ctx) })

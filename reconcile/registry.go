@@ -17,6 +17,7 @@ type entry struct {
 	key string
 	// rung says that the stream itself showed the row, which is therefore durable.
 	rung bool
+	xid  uint32 // of the transaction that inserted it; zero: the row was visible when it was registered
 	// unflushed says that the row may not be durable yet: it is sent only after its WAL is.
 	unflushed bool
 	looks     int  // how often it was looked for in vain
@@ -411,7 +412,7 @@ func (r *registry) size() (entries int, bytes int64) {
 
 // messageEntry is the entry of a pending message.
 func messageEntry(ring relay.Ring, rung bool) entry {
-	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, rung: rung}
+	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, rung: rung, xid: ring.Xid}
 }
 
 // keyEntry is the entry of a key whose pending messages are to be read.
