@@ -104,4 +104,7 @@ type Ring struct {
 	Key string // empty: no order
 	// DeliverAt is set for a delayed message, which is left to the due timer.
 	DeliverAt time.Time
+	// Xid is the transaction that inserted the row: the lower 32 bits of its id, as the stream
+	// tells them. Zero: something else than the stream found the row, which was visible then.
+	Xid uint32
 }

@@ -33,13 +33,15 @@ const (
 	eventBegin
 	eventRing
 	eventUnreadable // a row of the outbox was inserted, and the stream does not say which
+	eventCanary     // the relay's own row was inserted, which is no message
 	eventCommit
 )
 
 // event is one decoded message. It aliases nothing of the bytes it was decoded from.
 type event struct {
 	kind eventKind
-	ring relay.Ring    // for eventRing
+	ring relay.Ring    // for eventRing and eventCanary
+	xid  uint32        // for eventBegin: the transaction
 	end  pglogrepl.LSN // for eventCommit: the end of the transaction, the position to confirm
 	at   time.Time     // for eventCommit: when it committed, by the server's clock
 }
@@ -71,7 +73,7 @@ func (d *decoder) decode(b []byte) (event, error) {
 	var e event
 	switch pglogrepl.MessageType(b[0]) {
 	case pglogrepl.MessageTypeBegin:
-		e.kind = eventBegin
+		e = decodeBegin(r)
 	case pglogrepl.MessageTypeCommit:
 		e = decodeCommit(r)
 	case pglogrepl.MessageTypeRelation:
@@ -83,6 +85,11 @@ func (d *decoder) decode(b []byte) (event, error) {
 		return event{}, errMalformed
 	}
 	return e, nil
+}
+
+func decodeBegin(r *reader) event {
+	r.next(16) // LSN of the commit, its time
+	return event{kind: eventBegin, xid: r.uint32()}
 }
 
 func decodeCommit(r *reader) event {
@@ -141,6 +148,9 @@ func (d *decoder) insert(r *reader) event {
 		if present {
 			rel.take(&e, i, value)
 		}
+	}
+	if e.kind == eventRing && isCanary(e.ring) {
+		e.kind = eventCanary
 	}
 	return e
 }

@@ -53,17 +53,23 @@
 // A heartbeat is a small logical message that belongs to no transaction. It lets an idle
 // database's slot advance. It also proves hearing: a row visible before the heartbeat was
 // sent was committed before it in the WAL, so when the stream has passed the heartbeat
-// (State.HeardAt) it has passed the row, and rung it or is blind. The stream passes a
-// heartbeat by position; it carries no messages, which could be anybody's and of any size.
+// (State.HeardAt) it has passed the row. The stream passes a heartbeat by position; it
+// carries no messages, which could be anybody's and of any size.
+//
+// Just before each heartbeat the relay commits a canary: a row that is inserted into relay.outbox
+// and deleted in one transaction. No snapshot ever holds it, so no statement has to leave it
+// out, and nothing has to be removed; the stream shows its insert all the same. If the stream
+// passes the heartbeat and has not shown the canary, it is blind, whatever the reason and
+// whatever else is inserted meanwhile. What keeps a canary from being inserted is said, and
+// proves nothing about the stream.
 //
 // # When the slot is replaced
 //
 // A slot costs nothing but a sweep, so whatever is wrong with it is mended by a new one: its
 // WAL is gone; it is older than the publication, in which case servers before 18 can never
 // decode what lies between (SQLSTATE 42704 in mid-stream; 18 passes over it in silence);
-// sessions end with an error at the same position three times; or the owner of the slot finds
-// the stream blind and says so with Rebuild. The last two are suspicions and cost a slot once
-// in 5 minutes at most. Making a slot waits for every transaction that is writing; meanwhile
+// sessions end with an error at the same position three times; or the stream does not show a
+// canary. The last two are suspicions and cost a slot once in 5 minutes at most. Making a slot waits for every transaction that is writing; meanwhile
 // State names it.
 //
 // # Crash here → what happens

@@ -27,6 +27,8 @@ create table relay.outbox (
   topic text not null default 'test',
   key text,
   payload text,
+  status text not null default 'pending',
+  internal boolean not null default false,
   deliver_at timestamptz,
   shard smallint not null generated always as ((coalesce(hashtext(key), uuid_hash(id)) & 63)::smallint) stored
 );

@@ -33,7 +33,9 @@ type pump struct {
 	decoder *decoder
 	pos     position
 	batch   []relay.Ring
+	xid     uint32
 	missed  bool // the transaction under way has rows that the stream does not identify
+	canary  bool // it holds a canary, and is not counted
 	stream  *Stream
 	watcher *watcher
 	bell    *bell
@@ -161,11 +163,16 @@ func (p *pump) copyData(ctx context.Context, data []byte) error {
 func (p *pump) take(ctx context.Context, e event) error {
 	switch e.kind {
 	case eventBegin:
+		p.xid = e.xid
 		p.pos.begin()
 	case eventUnreadable:
 		p.missed = true
 		p.stream.metrics.unreadable.Inc()
+	case eventCanary:
+		p.canary = true
+		p.watcher.sang(e.ring.ID)
 	case eventRing:
+		e.ring.Xid = p.xid
 		p.batch = append(p.batch, e.ring)
 		if len(p.batch) == ringChunk {
 			return p.ring(ctx)
@@ -180,6 +187,10 @@ func (p *pump) take(ctx context.Context, e event) error {
 			p.stream.sink.Missed()
 		}
 		p.pos.commit(e.end)
+		if p.canary {
+			p.canary = false
+			return nil
+		}
 		p.stream.metrics.transactions.Inc()
 		p.stream.metrics.delay.Observe(max(0, time.Since(e.at).Seconds()))
 	}

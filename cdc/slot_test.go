@@ -165,25 +165,6 @@ func TestSlotIsLost(t *testing.T) {
 	b.heard("a,b")
 }
 
-func TestRebuildReplacesTheSlot(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	r := b.streaming()
-	again := b.missedAgain(1)
-	if !r.Rebuild("three sweeps found rows") {
-		t.Fatal("refused")
-	}
-	harness.Eventually(t, 20*time.Second, "the stream is back", again)
-	if !strings.Contains(b.log.String(), "three sweeps found rows") {
-		t.Error("nobody was told")
-	}
-	if r.Rebuild("again") {
-		t.Error("rebuilt twice within minutes")
-	}
-	b.insert("a")
-	b.heard("a")
-}
-
 func TestSlotThatNeverGetsOnIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := New(newBench(t).cfg, &recorder{})

@@ -36,8 +36,8 @@ type State struct {
 	// Holders are who keeps the server from removing WAL: looked for while RestartLag is
 	// more than 64 MB. Empty: it is not, or nobody was found.
 	Holders []Holder
-	// HeardAt is when the youngest heartbeat was sent that came back in this session. A
-	// row visible before has been rung, unless the stream is blind. Zero: none came back.
+	// HeardAt is when the youngest heartbeat was sent that came back in this session, behind its
+	// canary where one could be inserted. A row visible before has been rung. Zero: none came back.
 	HeardAt time.Time
 }
 

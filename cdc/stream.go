@@ -24,7 +24,7 @@ type sink interface {
 	Missed()
 	// Changed passes on a hint that arrived by NOTIFY, which every role that can connect may
 	// send: these messages, of any shard, may be pending, and something may be due. No ids
-	// ask for a sweep. Sender is the server's process that sent it, which cannot be forged; false says
+	// ask for a sweep, and a look at what is due. Sender is the server's process that sent it, which cannot be forged; false says
 	// that its ids are not looked at for the moment. It returns at once, keeps a bounded part
 	// of what it is told, and may be called while Ring is under way.
 	Changed(sender uint32, ids []relay.ID) (heeded bool)
@@ -136,18 +136,18 @@ type suspicion struct{ why string }
 // Error says what was observed.
 func (e *suspicion) Error() string { return "the stream is rebuilt: " + e.why }
 
-// Rebuild replaces the slot, because the stream is suspected to be blind: rows were
-// committed that it did not show, for the reason given. It reports false, and does
-// nothing, when there is no stream or the last such suspicion is younger than 5 minutes.
-func (s *Stream) Rebuild(why string) bool {
+// blind ends the session and has the slot replaced, since the stream has not shown a canary that it had to show. It
+// does nothing when the last suspicion is younger than 5 minutes: sweeps find meanwhile what the stream does not show.
+func (s *Stream) blind() {
+	const why = "it has passed a heartbeat, and has not shown the canary that was committed before it"
 	s.mu.Lock()
 	cancel := s.cancel
 	s.mu.Unlock()
 	if cancel == nil || !s.mayDoubt() {
-		return false
+		return
 	}
+	s.cfg.Log.Warn("the stream seems to be blind and is rebuilt", "why", why)
 	cancel(&suspicion{why: why})
-	return true
 }
 
 // mayDoubt reports whether a suspicion may cost the slot now, and notes that it does.

@@ -3,6 +3,7 @@ package cdc
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,5 +123,38 @@ func TestStopConfirmsTheLastPosition(t *testing.T) {
 			t.Errorf("state after the stop: %s", st)
 		}
 		b.forget()
+	}
+}
+
+// A row that a savepoint inserted belongs to the transaction of the top level, which is the one that snapshots know.
+func TestRingsTellTheTransaction(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.streaming()
+	for _, end := range []string{"commit", "prepare transaction '" + b.db.Name + "'; commit prepared '" + b.db.Name + "'"} {
+		b.forget()
+		app := b.connect(b.db.AppURL)
+		var xid uint32
+		if _, err := app.Exec(t.Context(), "begin"); err != nil {
+			t.Fatal(err)
+		}
+		if err := app.QueryRow(t.Context(), "select pg_current_xact_id()::text::bigint & 4294967295").Scan(&xid); err != nil {
+			t.Fatal(err)
+		}
+		statements := "insert into relay.outbox (key) values ('a'); savepoint s; insert into relay.outbox (key) values ('b'); " + end
+		for statement := range strings.SplitSeq(statements, "; ") {
+			if _, err := app.Exec(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.heard("a,b")
+		b.rec.mu.Lock()
+		rings := b.rec.rings
+		b.rec.mu.Unlock()
+		for _, ring := range rings {
+			if ring.Xid != xid || xid == 0 {
+				t.Errorf("after %s: ring %s tells transaction %d, want %d", end, ring.Key, ring.Xid, xid)
+			}
+		}
 	}
 }

@@ -9,13 +9,17 @@ import (
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
+
+	"relay"
 )
 
 // marker is the heartbeat that is under way.
 type marker struct {
-	out bool          // sent, and not yet come back
-	at  time.Time     // before it was sent
-	end pglogrepl.LSN // where it ends in the WAL
+	out    bool          // sent, and not yet come back
+	at     time.Time     // before it was sent
+	end    pglogrepl.LSN // where it ends in the WAL
+	canary relay.ID      // committed before it; zero: none was
+	sung   bool          // the stream has shown the canary
 }
 
 // watcher beats and watches over an ordinary connection while a session streams. It
@@ -86,7 +90,7 @@ func (w *watcher) rest(ctx context.Context) {
 	}
 }
 
-// beat is one step: look at the catalogue, measure the lag, send a heartbeat.
+// beat is one step: look at the catalogue, measure the lag, send a canary and a heartbeat.
 func (w *watcher) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -141,14 +145,23 @@ func (w *watcher) checkCatalogue(ctx context.Context) error {
 	return nil
 }
 
-// emit writes a small logical message into the WAL. It lets the slot of an idle database
-// advance, and marks a point: when the stream has passed it, every row that was visible
-// before has been rung. The stream passes it by position, so it need not carry messages.
+// emit commits a canary and then writes a small logical message into the WAL. The message lets the slot of an idle
+// database advance, and marks a point: when the stream has passed it, every row that was visible before has been
+// rung, and the canary has been shown. The stream passes it by position, so it need not carry messages. Where no
+// canary can be inserted, the message alone is sent, and says nothing about blindness.
 func (w *watcher) emit(ctx context.Context) error {
 	if w.marked() {
 		return nil // the last one is still under way
 	}
-	at := time.Now()
+	m := marker{at: time.Now(), canary: newCanary()}
+	w.mark(m) // the stream may show the canary before its commit returns
+	failed := w.sendCanary(ctx, m.canary)
+	if failed != nil && w.db.IsClosed() {
+		return failed
+	}
+	if failed != nil {
+		w.mark(marker{at: m.at})
+	}
 	var text string
 	err := w.db.QueryRow(ctx, "select pg_logical_emit_message(false, 'relay', 'heartbeat')::text").Scan(&text)
 	if err != nil {
@@ -160,10 +173,25 @@ func (w *watcher) emit(ctx context.Context) error {
 	}
 	w.stream.metrics.heartbeats.Inc()
 	w.mu.Lock()
-	w.marker = marker{out: true, at: at, end: end}
+	w.marker.out, w.marker.end = true, end
 	w.mu.Unlock()
 	w.passed(w.stream.State().Confirmed) // the stream may have been faster
-	return nil
+	return failed
+}
+
+func (w *watcher) mark(m marker) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.marker = m
+}
+
+// sang notes that the stream has shown a canary. One of an earlier session may come again.
+func (w *watcher) sang(id relay.ID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if id == w.marker.canary {
+		w.marker.sung = true
+	}
 }
 
 // marked reports whether a heartbeat is under way.
@@ -173,7 +201,8 @@ func (w *watcher) marked() bool {
 	return w.marker.out
 }
 
-// passed notes that the stream has got to position, and thereby perhaps past a heartbeat.
+// passed notes that the stream has got to position, and thereby perhaps past a heartbeat. If it has not shown the
+// canary that was committed before the heartbeat, it is blind.
 func (w *watcher) passed(position pglogrepl.LSN) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -181,6 +210,10 @@ func (w *watcher) passed(position pglogrepl.LSN) {
 		return
 	}
 	w.marker.out = false
+	if w.marker.canary != (relay.ID{}) && !w.marker.sung {
+		w.stream.blind()
+		return
+	}
 	w.stream.board.update(func(st *State) { st.HeardAt = w.marker.at })
 }
 

@@ -19,7 +19,9 @@
 //
 // Read before you send. A row that is not pending any more is forgotten: that filters the
 // WAL which a server sends again after a crash. A row that the stream shows and SQL cannot
-// see yet is looked for again for a second, and then by sweeps for minutes. Nothing is sent
+// see yet is looked for again for a second; then the engine waits for its transaction to become
+// visible, and sweeps. The stream tells the transaction, and a snapshot whether it is visible:
+// if it is, and the row is not there, the row is gone and is forgotten. Nothing is sent
 // that could not be read. What took more than a second from being read to being handed on is
 // read again, and what is not sent within another second goes back to the table: no attempt
 // starts more than two seconds after a cancel or a pause was committed.
@@ -50,7 +52,8 @@
 // messages are read by key, lowest sequence first and some ahead, by one reader alone, and
 // routed in that order. A sequence is taken before the commit: a lower one that shows up late
 // was rung, or is found when the key is read from its lowest message again, as it is after
-// each sweep and wherever a ring may have been lost. Delayed ones are among them from the
+// each sweep, wherever a ring may have been lost, and as long as a transaction has been rung for that SQL
+// does not show. Delayed ones are among them from the
 // moment they are due, whether their own timer has seen them yet or not. A line is in memory
 // as long as something of it is under way or being written. What is behind a head that
 // failed, or has waited for a second, is parked as key_blocked, and only after the head's own

@@ -61,8 +61,8 @@ type Config struct {
 	Gone func(context.Context, *relay.Delivery) bool
 	// Groups divides the shards among sweeps (RELAY_RECONCILE).
 	Groups []Group
-	// Stream is the stream that this relay may hear itself, if it holds the slot.
-	Stream stream
+	// Streaming reports whether this relay hears the stream itself, since it holds the slot.
+	Streaming func() bool
 	// Ringing reports whether a doorbell works; without one sweeps run every 500 ms.
 	Ringing func() bool
 	// InFlight bounds the registry in messages, InFlightBytes in bytes of what these hold,
@@ -112,9 +112,7 @@ type Engine struct {
 	gathering chan struct{}
 	// sweepSoon says that a sweep of all groups is due shortly.
 	sweepSoon atomic.Bool
-	unseen    unseen
-	// One for each group: it judges the stream by what the sweeps find.
-	witnesses []*witness
+	hidden    *hidden
 	trouble   troubles
 	// What cannot be read, changed or removed, each row alone.
 	quarantine quarantine
@@ -141,6 +139,7 @@ func New(config Config) *Engine {
 		orphans:   newOrphans(),
 		tellings:  make(chan sql.Telling, tellMost),
 	}
+	e.hidden = newHidden(e.keyring)
 	e.writer = newWriter(e)
 	e.order = newOrder(func(l sql.Line, soon bool) {
 		if soon {
@@ -153,7 +152,6 @@ func New(config Config) *Engine {
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
 	e.registry.onLeft = e.left
 	for range config.Groups {
-		e.witnesses = append(e.witnesses, &witness{})
 		e.sweepNow = append(e.sweepNow, make(chan struct{}, 1))
 	}
 	return e
@@ -166,11 +164,11 @@ func (e *Engine) Ring(rings []relay.Ring) {
 	own := e.lease.Load()
 	now := time.Now()
 	entries := make([]entry, 0, len(rings))
-	var foreign []relay.ID
+	var others []foreign
 	for _, ring := range rings {
 		switch {
 		case !own.holds(relay.ShardOf(ring.ID, ring.Key)):
-			foreign = append(foreign, ring.ID)
+			others = append(others, foreign{id: ring.ID, xid: ring.Xid})
 		case ring.DeliverAt.After(now):
 			e.due.hint(ring.DeliverAt)
 		default:
@@ -178,28 +176,20 @@ func (e *Engine) Ring(rings []relay.Ring) {
 		}
 	}
 	e.registry.add(entries)
-	for _, w := range e.witnesses {
-		w.rang(rings)
-	}
-	if len(foreign) > 0 && own.fleet.Relays > 1 {
-		e.others.add(foreign)
+	if len(others) > 0 && own.fleet.Relays > 1 {
+		e.others.add(others)
 	}
 	e.config.Metrics.rung.Add(float64(len(rings)))
 }
 
-// left tells the witnesses that rows were left to the table, and has all groups sweep soon:
-// nobody knows of which one they are, and its own time may be hours away.
+// left has all groups sweep soon, since rows were left to the table: nobody knows of which
+// group they are, and its own time may be hours away.
 func (e *Engine) left() {
 	e.keyring.doubt()
-	now := time.Now()
-	for _, w := range e.witnesses {
-		w.leave(now)
-	}
 	e.sweepShortly()
 }
 
-// sweepShortly has all groups sweep, and again as long as rows are waited for that SQL does
-// not show yet.
+// sweepShortly has all groups sweep after a short while.
 func (e *Engine) sweepShortly() {
 	if !e.sweepSoon.CompareAndSwap(false, true) {
 		return
@@ -207,9 +197,6 @@ func (e *Engine) sweepShortly() {
 	time.AfterFunc(pollEvery, func() {
 		e.sweepSoon.Store(false)
 		e.sweepAll()
-		if e.unseen.wanted(time.Now()) && !e.stopping.Load() {
-			e.sweepShortly()
-		}
 	})
 }
 
@@ -272,6 +259,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.keepLeases(ctx) })
 	intake.Go(func() error { return e.watchDue(ctx) })
 	intake.Go(func() error { return e.forward(ctx) })
+	intake.Go(func() error { return e.awaitHidden(ctx) })
 	intake.Go(func() error { return e.followHints(ctx) })
 	intake.Go(func() error { return e.refill(ctx) })
 	intake.Go(func() error { return e.drainCrowd(ctx) })

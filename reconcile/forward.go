@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 )
 
 const (
-	// forwardMost is how many ids wait to be told to other relays; more of them become a
+	// forwardMost is how many rows wait to be told to other relays; more of them become a
 	// request to sweep.
 	forwardMost = 10_000
 	// forwardGather is how long ids wait for company before the others are told.
@@ -28,29 +29,25 @@ type forwarder struct {
 	ready chan struct{}
 
 	mu   sync.Mutex
-	ids  []relay.ID
+	rows []foreign
 	many bool // more than fit, or nobody knows which: the others sweep
-	// hidden are rows that SQL did not show yet, which are among the ids again after a while.
-	hidden map[relay.ID]*hiddenRow
 }
 
-// hiddenRow is one that the stream has shown and SQL has not.
-type hiddenRow struct {
-	since time.Time
-	looks int
+// foreign is a row that another relay owns.
+type foreign struct {
+	id    relay.ID
+	xid   uint32
+	looks int // in vain
 }
 
-func newForwarder() *forwarder {
-	return &forwarder{ready: make(chan struct{}, 1), hidden: make(map[relay.ID]*hiddenRow)}
-}
+func newForwarder() *forwarder { return &forwarder{ready: make(chan struct{}, 1)} }
 
-func (f *forwarder) add(ids []relay.ID) {
+func (f *forwarder) add(rows []foreign) {
 	f.mu.Lock()
-	if len(f.ids)+len(ids) > forwardMost {
-		f.ids, f.many = nil, true
-		clear(f.hidden)
+	if len(f.rows)+len(rows) > forwardMost {
+		f.rows, f.many = nil, true
 	} else {
-		f.ids = append(f.ids, ids...)
+		f.rows = append(f.rows, rows...)
 	}
 	f.mu.Unlock()
 	poke(f.ready)
@@ -64,23 +61,23 @@ func (f *forwarder) missed() {
 	poke(f.ready)
 }
 
-func (f *forwarder) take() (ids []relay.ID, many bool) {
+func (f *forwarder) take() (rows []foreign, many bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	ids, many = f.ids, f.many
-	f.ids, f.many = nil, false
-	return ids, many
+	rows, many = f.rows, f.many
+	f.rows, f.many = nil, false
+	return rows, many
 }
 
-// tell passes on what has been collected: by ring, which takes ids and returns those that it
-// told of, or takes none for a request to sweep. After an error the others are asked to sweep
+// tell passes on what has been collected: by ring, which takes rows and returns those that SQL does
+// not show yet, or takes none for a request to sweep. After an error the others are asked to sweep
 // the next time.
-func (f *forwarder) tell(ring func(ids []relay.ID) (told []relay.ID, err error)) error {
-	ids, many := f.take()
-	var told []relay.ID
+func (f *forwarder) tell(ring func(rows []foreign) (hidden []foreign, err error)) error {
+	rows, many := f.take()
+	var hidden []foreign
 	var err error
-	if len(ids) > 0 {
-		told, err = ring(ids)
+	if len(rows) > 0 {
+		hidden, err = ring(rows)
 	}
 	if many && err == nil {
 		_, err = ring(nil)
@@ -89,58 +86,21 @@ func (f *forwarder) tell(ring func(ids []relay.ID) (told []relay.ID, err error))
 		f.missed()
 		return err
 	}
-	f.hide(ids, told)
+	f.later(hidden)
 	return nil
 }
 
-// hide has those of the ids looked for again that were not told of. The first wait is the
-// shortest that one of them is due.
-func (f *forwarder) hide(ids, told []relay.ID) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(told) == len(ids) && len(f.hidden) == 0 {
+// later has rows looked for again, after the shortest time that one of them is to wait.
+func (f *forwarder) later(hidden []foreign) {
+	if len(hidden) == 0 {
 		return
 	}
-	seen := make(map[relay.ID]bool, len(told))
-	for _, id := range told {
-		seen[id] = true
-		delete(f.hidden, id)
-	}
-	var again []relay.ID
 	wait := hiddenMost
-	for _, id := range ids {
-		if seen[id] {
-			continue
-		}
-		if delay, look := f.lookAgain(id); look {
-			again, wait = append(again, id), min(wait, delay)
-		}
+	for i := range hidden {
+		wait = min(wait, 2*time.Millisecond<<min(hidden[i].looks, 10))
+		hidden[i].looks++
 	}
-	if len(again) > 0 {
-		time.AfterFunc(wait, func() { f.add(again) })
-	}
-}
-
-// lookAgain says after which time an id is to be looked for once more. Rows that were deleted
-// are given up after seekFor; where too many are hidden the others sweep. The caller holds the
-// mutex.
-func (f *forwarder) lookAgain(id relay.ID) (wait time.Duration, look bool) {
-	row := f.hidden[id]
-	switch {
-	case row == nil && len(f.hidden) == forwardMost:
-		f.many = true
-		poke(f.ready)
-		return 0, false
-	case row == nil:
-		row = &hiddenRow{since: time.Now()}
-		f.hidden[id] = row
-	case time.Since(row.since) > seekFor:
-		delete(f.hidden, id)
-		return 0, false
-	}
-	wait = min(2*time.Millisecond<<min(row.looks, 10), hiddenMost)
-	row.looks++
-	return wait, true
+	time.AfterFunc(wait, func() { f.add(hidden) })
 }
 
 // forward rings the other relays for what the stream shows here, until ctx ends.
@@ -154,10 +114,37 @@ func (e *Engine) forward(ctx context.Context) error {
 		if !pause(ctx, forwardGather, nil) {
 			return nil
 		}
-		err := e.others.tell(func(ids []relay.ID) ([]relay.ID, error) { return e.config.Store.RingOthers(ctx, ids) })
+		err := e.others.tell(func(rows []foreign) ([]foreign, error) { return e.ringOthers(ctx, rows) })
 		e.trouble.note("ring the other relays", ignoreEnd(ctx, err))
 		if err != nil && !pause(ctx, forwardAgain, nil) {
 			return nil
 		}
 	}
+}
+
+// ringOthers tells the other relays of rows, and returns those that SQL does not show yet. Rows
+// that are gone are forgotten.
+func (e *Engine) ringOthers(ctx context.Context, rows []foreign) (hidden []foreign, err error) {
+	told, err := e.config.Store.RingOthers(ctx, foreignIDs(rows))
+	if err != nil || len(told) == len(rows) {
+		return nil, err
+	}
+	seen := make(map[relay.ID]bool, len(told))
+	for _, id := range told {
+		seen[id] = true
+	}
+	hidden = slices.DeleteFunc(rows, func(row foreign) bool { return seen[row.id] })
+	snapshot, present, err := e.config.Store.Present(ctx, foreignIDs(hidden))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(hidden, func(row foreign) bool { return snapshot.Shows(row.xid) && !present[row.id] }), nil
+}
+
+func foreignIDs(rows []foreign) []relay.ID {
+	ids := make([]relay.ID, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].id
+	}
+	return ids
 }

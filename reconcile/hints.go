@@ -156,12 +156,19 @@ func (h *hints) sweep(after time.Duration, sweep func()) {
 	})
 }
 
+// lookAtChanged looks at what somebody may have made pending, due or waiting.
+func (e *Engine) lookAtChanged() {
+	e.sweepAll()
+	e.due.now()
+	e.backlog.lookAgain()
+}
+
 // Changed takes a hint that arrived by NOTIFY: these messages, of any shard, may be pending, and
-// something may be due. Without ids it asks for a sweep. It reports whether the sender, a process
+// something may be due. Without ids it asks for a look at what is pending, due or waiting. It reports whether the sender, a process
 // of the server, is heeded, and returns at once.
 func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
 	if len(ids) == 0 {
-		e.hints.sweep(0, e.sweepAll)
+		e.hints.sweep(0, e.lookAtChanged)
 		return true
 	}
 	dropped, heeded := e.hints.add(sender, ids)

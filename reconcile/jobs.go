@@ -142,7 +142,7 @@ func (e *Engine) stepped(job sql.Job, step sql.JobStep) {
 		// Also for what waited behind messages that were cancelled, here and elsewhere.
 		e.due.now()
 		if e.lease.Load().fleet.Relays > 1 {
-			e.others.add([]relay.ID{step.First})
+			e.others.add([]foreign{{id: step.First}})
 		}
 	}
 	if step.Ended {

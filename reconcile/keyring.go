@@ -26,6 +26,9 @@ const (
 type keyring struct {
 	// doubts counts the times at which rings may have been lost; it begins with one.
 	doubts atomic.Int64
+	// hidden says that transactions have been rung for which SQL does not show yet: each reading
+	// begins anew, so that it meets them before what was inserted after they had become visible.
+	hidden atomic.Bool
 
 	mu      sync.Mutex
 	keys    map[string]*keyState
@@ -72,7 +75,7 @@ func (k *keyring) from(key string) (after int64, ahead int, taken []int64) {
 	if st == nil {
 		return 0, readAhead, nil
 	}
-	sure := st.sure == k.reading
+	sure := st.sure == k.reading && !k.hidden.Load()
 	for seq, delayed := range st.taken {
 		if delayed || !sure {
 			taken = append(taken, seq)

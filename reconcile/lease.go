@@ -151,8 +151,7 @@ func (e *Engine) renewalInterval(err error) time.Duration {
 func (e *Engine) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.config.LeaseTTL/2)
 	defer cancel()
-	_, _, streaming := e.config.Stream.Heard()
-	me := sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version, Streaming: streaming}
+	me := sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version, Streaming: e.config.Streaming()}
 	asked, stays := time.Now(), !e.stopping.Load()
 	lease, fleet, err := e.config.Store.Renew(ctx, me, e.config.LeaseTTL, stays, &e.watch)
 	if err != nil {

@@ -280,14 +280,6 @@ func (e *Engine) noteRead(ctx context.Context, err error) {
 // judge decides what becomes of a row that was read: a flight, or nothing. What was read and
 // has no room, since others took more than their text, is left to the table.
 func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flight {
-	if en.isMessage() && !en.rung {
-		for _, w := range e.witnesses {
-			w.read(en.id.Message, row.Verdict == sql.Readable || row.Verdict == sql.TooLarge)
-		}
-	}
-	if row.Verdict != sql.Unseen {
-		e.unseen.seen(en.id.Message)
-	}
 	if row.Verdict == sql.Readable && limits.Budget < 0 {
 		row.Verdict = sql.NoRoom
 	}
@@ -322,14 +314,16 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flig
 
 // lookAgain puts a message that SQL cannot see yet back after a short while. The stream
 // may show a row some milliseconds before SQL can see it; synchronous replication makes
-// that longer, and a standby that is away as long as it is away.
+// that longer, and a standby that is away as long as it is away. After unseenFor the row gives
+// up its place, and a sweep follows when its transaction has become visible.
 func (e *Engine) lookAgain(en *entry) {
-	now := time.Now()
-	// What was notified had been visible: the row was deleted.
-	if late := now.Sub(en.since) > unseenFor; late || !en.rung || en.unflushed {
-		if en.rung && !en.unflushed && en.isMessage() {
-			e.unseen.add(en.id.Message, now)
-		}
+	late := time.Since(en.since) > unseenFor
+	switch {
+	case late && en.xid != 0:
+		e.hidden.add(en.xid, true)
+		e.registry.remove(en)
+		return
+	case late || !en.rung:
 		e.leave(en)
 		return
 	}

@@ -26,15 +26,17 @@ func readAlone[I, R any](ctx context.Context, e *Engine, entries []*entry, id fu
 	return sound, rows, err
 }
 
-// readMessageRows reads the rows of messages as readAlone does.
+// readMessageRows reads the rows of messages as readAlone does, and tells which of them are gone.
 func (e *Engine) readMessageRows(ctx context.Context, entries []*entry, limits sql.Limits) ([]*entry, []sql.MessageRow, error) {
-	return readAlone(ctx, e, entries, func(en *entry) relay.ID { return en.id.Message }, func(ids []relay.ID) ([]sql.MessageRow, error) {
+	sound, rows, err := readAlone(ctx, e, entries, func(en *entry) relay.ID { return en.id.Message }, func(ids []relay.ID) ([]sql.MessageRow, error) {
 		rows, err := e.config.Store.ReadMessages(ctx, ids, limits)
 		for i := range rows {
 			limits.Budget = spent(limits.Budget, &rows[i])
 		}
 		return rows, err
 	})
+	e.tellGone(ctx, sound, rows)
+	return sound, rows, err
 }
 
 // readDeliveryRows reads the rows of deliveries as readAlone does.

@@ -17,6 +17,7 @@ type entry struct {
 	key string
 	// rung says that the stream itself showed the row, which is therefore durable.
 	rung bool
+	xid  uint32 // of the transaction that inserted it; zero: the row was visible when it was registered
 	// unflushed says that the row may not be durable yet: it is sent only after its WAL is.
 	unflushed bool
 	looks     int  // how often it was looked for in vain
@@ -98,10 +99,7 @@ func newRegistry(maxEntries int, maxBytes int64) *registry {
 
 // add registers things to be read, and returns how many were new. A second ring for the
 // same thing is dropped; what exceeds the bound is left to the table.
-func (r *registry) add(things []entry) (added int) { return r.addEach(things, nil) }
-
-// addEach is add that tells of each entry that was new.
-func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) {
+func (r *registry) add(things []entry) (added int) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,9 +117,6 @@ func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) 
 		r.entries[e.id] = &e
 		r.push(&e)
 		added++
-		if fresh != nil {
-			fresh(e.id.Message)
-		}
 	}
 	if left {
 		r.noteLeft()
@@ -417,7 +412,7 @@ func (r *registry) size() (entries int, bytes int64) {
 
 // messageEntry is the entry of a pending message.
 func messageEntry(ring relay.Ring, rung bool) entry {
-	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, rung: rung}
+	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, rung: rung, xid: ring.Xid}
 }
 
 // keyEntry is the entry of a key whose pending messages are to be read.

@@ -56,22 +56,12 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 // one statement; a full batch is followed at once by the next, as far as the registry has
 // room. It returns when the pass is over, with how long its statements took.
 func (e *Engine) SweepGroup(ctx context.Context, group int) (took time.Duration, err error) {
-	w := e.witnesses[group]
-	w.begin(time.Now())
 	plain, err := e.sweepPlain(ctx, group)
 	if err != nil {
 		return plain, err
 	}
 	keys, err := e.sweepKeys(ctx, group)
-	if err != nil {
-		return plain + keys, err
-	}
-	if _, heartbeat, ok := e.config.Stream.Heard(); ok && ctx.Err() == nil {
-		if why := w.end(heartbeat); why != "" && e.config.Stream.Rebuild(why) {
-			e.config.Log.Warn("the stream seems to be blind and is rebuilt", "why", why)
-		}
-	}
-	return plain + keys, nil
+	return plain + keys, err
 }
 
 // sweepPlain sweeps the messages without a key, and returns how long its statements took.
@@ -93,7 +83,7 @@ func (e *Engine) sweepPlain(ctx context.Context, group int) (took time.Duration,
 		if err != nil {
 			return took, err
 		}
-		if err := e.registerFound(ctx, e.witnesses[group], found); err != nil {
+		if err := e.registerFound(ctx, found); err != nil {
 			return took, err
 		}
 		walks = e.goOn(append(walks[len(turn):], walkOn(turn, found, each)...))
@@ -173,28 +163,17 @@ func (e *Engine) sweepLimit(ctx context.Context, g Group) (limit int, ok bool) {
 }
 
 // registerFound registers what a sweep found, once it is durable.
-func (e *Engine) registerFound(ctx context.Context, w *witness, found []sql.Pending) error {
+func (e *Engine) registerFound(ctx context.Context, found []sql.Pending) error {
 	if len(found) == 0 {
 		return nil
 	}
 	if err := e.config.Store.EnsureFlushed(ctx); err != nil {
 		return err
 	}
-	since, _, streams := e.config.Stream.Heard()
-	innocent := make(map[relay.ID]bool) // that it was found says nothing about the stream
 	entries := make([]entry, len(found))
 	for i := range found {
 		entries[i] = messageEntry(found[i].Ring, false)
-		if !found[i].Untouched || e.unseen.has(found[i].ID) {
-			innocent[found[i].ID] = true
-		}
 	}
-	now := time.Now()
-	added := e.registry.addEach(entries, func(id relay.ID) {
-		if streams && !innocent[id] {
-			w.found(id, now, since)
-		}
-	})
-	e.config.Metrics.swept.Add(float64(added))
+	e.config.Metrics.swept.Add(float64(e.registry.add(entries)))
 	return nil
 }

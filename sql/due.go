@@ -30,16 +30,14 @@ type Pending struct {
 	relay.Ring
 	Shard int16
 	Seq   int64
-	// Untouched says that the row was never taken up before, as far as it shows.
-	Untouched bool
 }
 
 // Each shard is one walk along its part of the index, which stops at its limit.
 const sweepPending = `
-select x.id, x.shard, x.seq, x.finished_at is null
+select x.id, x.shard, x.seq
 from unnest($1::smallint[], $2::bigint[]) as s(shard, after)
 cross join lateral (
-	select o.id, o.shard, o.seq, o.finished_at from relay.outbox o
+	select o.id, o.shard, o.seq from relay.outbox o
 	where o.status = 'pending' and o.key is null and o.deliver_at is null and o.shard = s.shard and o.seq > s.after
 	order by o.seq limit $3
 ) x
@@ -57,7 +55,7 @@ func (s *Store) SweepPending(ctx context.Context, walks []Walk, each int) ([]Pen
 		return nil, fmt.Errorf("sweep: %w", err)
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p Pending, err error) {
-		err = row.Scan((*[16]byte)(&p.ID), &p.Shard, &p.Seq, &p.Untouched)
+		err = row.Scan((*[16]byte)(&p.ID), &p.Shard, &p.Seq)
 		return p, err
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ const (
 	TooLarge         // its size is over a limit; it was not read
 	NoRoom           // it did not fit into the budget and was not read
 	Readable         // it is here
+	Gone             // there is none, and will be none; a read alone cannot tell
 )
 
 // Limits bounds one read. Sizes are judged in SQL, before a row is transferred.

@@ -67,6 +67,7 @@ var expectations = map[string][roleKinds]string{
 		everything, "EXECUTE", "EXECUTE", nothing, nothing, "EXECUTE", nothing, nothing},
 	"function relay.receive(text,uuid)": {everything, nothing, nothing, "EXECUTE", "EXECUTE", "EXECUTE", nothing, nothing},
 
+	"function relay.changed_by_hand()":                  ownersOnly,
 	"function relay.delivery_died()":                    ownersOnly,
 	"function relay.message_rejected()":                 ownersOnly,
 	"function relay.outbox_checked()":                   ownersOnly,

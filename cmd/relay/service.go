@@ -128,7 +128,7 @@ func (s *service) wireEngine() {
 	host, _ := os.Hostname()
 	s.engine = reconcile.New(reconcile.Config{
 		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(), Gone: s.http.Gone,
-		Groups: c.Reconcile, Stream: s, Ringing: s.ringing, InFlight: c.InFlight,
+		Groups: c.Reconcile, Streaming: s.streaming, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
 		Name: host, Version: version(), Log: s.log, Metrics: reconcile.NewMetrics(s.registry),
@@ -161,18 +161,10 @@ func (s *service) wireDoorbell() error {
 	return nil
 }
 
-// Heard implements what the engine asks of a stream; without RELAY_CAPTURE=stream there is
-// none to be heard.
-func (s *service) Heard() (since, heartbeat time.Time, ok bool) {
-	if s.shared == nil {
-		return time.Time{}, time.Time{}, false
-	}
-	state := s.shared.stream.State()
-	return state.Since, state.HeardAt, state.Streaming
+// streaming reports whether this relay hears the stream itself.
+func (s *service) streaming() bool {
+	return s.shared != nil && s.shared.stream.Streaming()
 }
-
-// Rebuild implements what the engine asks of a stream.
-func (s *service) Rebuild(why string) bool { return s.shared != nil && s.shared.stream.Rebuild(why) }
 
 // ringing reports whether sweeps may keep to their groups' intervals: a doorbell works, or
 // the operator set the intervals.

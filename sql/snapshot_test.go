@@ -1,0 +1,100 @@
+package sql
+
+import (
+	"testing"
+
+	"relay"
+)
+
+func TestASnapshotKnowsTheRestOfATransactionsID(t *testing.T) {
+	t.Parallel()
+	const epoch = 5 << 32
+	for _, c := range []struct {
+		snapshot string
+		xid      uint32
+		shows    bool
+	}{
+		{"10:20:10,14", 9, true},
+		{"10:20:10,14", 10, false},
+		{"10:20:10,14", 11, true},
+		{"10:20:10,14", 14, false},
+		{"10:20:10,14", 20, false},
+		{"10:20:", 19, true},
+		{"10:20:10,14", 0, true},                          // was visible before
+		{"21474836480:21474836490:21474836485", 5, false}, // 5<<32 + 5
+		{"21474836480:21474836490:21474836485", 4, true},  // of the same epoch
+		{"21474836480:21474836490:", 4294967290, true},    // of the epoch before
+		{"21474836470:21474836490:21474836474", 4294967290, false},
+		{"21474836000:21474836470:", 3, false}, // of the next epoch
+	} {
+		s, err := parseSnapshot(c.snapshot)
+		if err != nil || s.Shows(c.xid) != c.shows {
+			t.Errorf("%s shows %d: %v, error %v", c.snapshot, c.xid, !c.shows, err)
+		}
+	}
+	if s, err := parseSnapshot("21474836480:21474836490:21474836485"); err != nil || s.running[0] != epoch+5 {
+		t.Errorf("%v, error %v", s, err)
+	}
+	for _, wrong := range []string{"", "1:2", "a:2:", "1:b:", "1:2:c", "1:2:3,,x"} {
+		if _, err := parseSnapshot(wrong); err == nil {
+			t.Errorf("%q is accepted", wrong)
+		}
+	}
+}
+
+// The stream names a transaction by the id of its top level, which covers its savepoints. It is in progress in every
+// snapshot until its rows are visible, also while it is prepared.
+func TestASnapshotShowsWhatIsCommitted(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	app := db.Relay(t)
+	conn, err := app.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	run := func(statement string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, dropped, lost := relay.NewID(), relay.NewID(), relay.NewID()
+	ids := []relay.ID{kept, dropped, lost}
+	var xid uint32
+	looks := func(shows bool, present ...relay.ID) {
+		t.Helper()
+		snapshot, here, err := s.Present(t.Context(), ids)
+		if err != nil || snapshot.Shows(xid) != shows || len(here) != len(present) {
+			t.Fatalf("shows %d: %v, present %v, error %v", xid, snapshot.Shows(xid), here, err)
+		}
+		for _, id := range present {
+			if !here[id] {
+				t.Fatalf("%s is absent", id)
+			}
+		}
+	}
+	begin := func() {
+		t.Helper()
+		run("begin")
+		if err := conn.QueryRow(t.Context(), "select (pg_current_xact_id()::text::bigint & 4294967295)").Scan(&xid); err != nil {
+			t.Fatal(err)
+		}
+		run("savepoint one; insert into relay.outbox (id, topic) values ('" + kept.String() + "', 't')")
+		run("savepoint two; insert into relay.outbox (id, topic) values ('" + dropped.String() + "', 't'); rollback to two")
+		looks(false)
+	}
+	begin()
+	run("commit")
+	looks(true, kept)
+	if _, err := db.Admin(t).Exec(t.Context(), "delete from relay.outbox"); err != nil {
+		t.Fatal(err)
+	}
+	looks(true)
+	begin()
+	name := "'" + db.Name + "'"
+	run("prepare transaction " + name)
+	looks(false)
+	run("commit prepared " + name)
+	looks(true, kept)
+}
