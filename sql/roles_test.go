@@ -49,6 +49,7 @@ var expectations = map[string][roleKinds]string{
 	"table relay.ack_key":              ownersOnly,
 	"table relay.attempt":              ownersOnly,
 	"table relay.delivery":             ownersOnly,
+	"table relay.identity":             ownersOnly,
 	"table relay.inbox_version":        ownersOnly,
 	"table relay.instance":             ownersOnly,
 	"table relay.job":                  ownersOnly,

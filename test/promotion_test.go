@@ -67,6 +67,11 @@ func promote(t *testing.T, major int) {
 	if err := v.Err(); err != nil {
 		t.Error(err)
 	}
+	const same = `select (i.system_identifier = c.system_identifier and i.database_oid = d.oid)::text
+		from relay.identity i, pg_control_system() c, pg_database d where d.datname = current_database()`
+	if s.text(t, same) != "true" {
+		t.Error("the promoted standby counts as a copy")
+	}
 	if want := map[bool]float64{true: 1, false: 2}[major >= failoverSlots]; made != want {
 		t.Errorf("%v slots were made, want %v", made, want)
 	}

@@ -34,6 +34,9 @@ func TestReadConfigDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
+		DatabaseConnections: 10,
+
+		Adopt:           AdoptAsk,
 		DatabaseURL:     "postgres://relay:geheim@db:5432/shop",
 		Source:          "shop",
 		Capture:         CaptureStream,
@@ -71,6 +74,8 @@ func TestReadConfigValues(t *testing.T) {
 	}{
 		{"RELAY_DATABASE_URL", "host=db user=relay dbname=shop password=a://b", func(c Config) any { return c.Source }, "shop"},
 		{"RELAY_DATABASE_URL", "postgresql://clerk@db", func(c Config) any { return c.Source }, "clerk"},
+		{"RELAY_DATABASE_CONNECTIONS", "2", func(c Config) any { return c.DatabaseConnections }, 2},
+		{"RELAY_ADOPT", "auto", func(c Config) any { return c.Adopt }, AdoptAuto},
 		{"RELAY_SOURCE", "orders", func(c Config) any { return c.Source }, "orders"},
 		{"RELAY_CAPTURE", "notify", func(c Config) any { return c.Capture }, CaptureNotify},
 		{"RELAY_CAPTURE", "poll", func(c Config) any { return c.Capture }, CapturePoll},
@@ -156,6 +161,9 @@ var badValues = map[string][]struct {
 	"RELAY_ACK_ADDR":            {{value: "8471"}, {value: "off", also: []string{"RELAY_ACK_URL", "https://relay.example"}}},
 	"RELAY_LOG_LEVEL":           {{value: "loud"}, {value: "1"}},
 	"RELAY_LOG_FORMAT":          {{value: "xml"}},
+	"RELAY_ADOPT":               {{value: "always"}, {value: "AUTO"}},
+
+	"RELAY_DATABASE_CONNECTIONS": {{value: "1"}, {value: "0"}, {value: "1001"}, {value: "ten"}},
 }
 
 func TestReadConfigRefusesBadValues(t *testing.T) {
