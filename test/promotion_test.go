@@ -46,6 +46,7 @@ func promote(t *testing.T, major int) {
 	follow(t, s.db, standby, major)
 	s.app, s.admin = pool(t, either(s.db.AppURL, standby.Port())), pool(t, atPort(t, s.db.AdminURL, standby.Port()))
 	harness.Eventually(t, time.Minute, "the standby keeps up", func() bool { return s.keepsUp(t, major) })
+	diagnose(t, atPort(t, s.db.URL, standby.Port())).names(t, "fail", "database", "it is a standby", "to the primary")
 	tr := newTraffic(t, s, 2, 5*time.Millisecond)
 	s.delivers(t, 200)
 
