@@ -75,6 +75,7 @@ var expectations = map[string][roleKinds]string{
 	"function relay.ring()":                             ownersOnly,
 	"function relay.shown_target(text)":                 ownersOnly,
 	"function relay.subscription_changed()":             ownersOnly,
+	"function relay.subscription_checked()":             ownersOnly,
 	"function relay.subscription_deleted()":             ownersOnly,
 	"function relay.wants_dead(text[])":                 ownersOnly,
 	"procedure relay.forget_received(interval,integer)": ownersOnly,
