@@ -73,7 +73,7 @@ func TestATriggerThatDoesNotRingIsNoticed(t *testing.T) {
 	}
 	l := b.listeningTo(true)
 	for statement, why := range map[string]string{
-		"alter table relay.outbox disable trigger outbox_ring": "is disabled; to mend it: alter table relay.outbox enable trigger outbox_ring",
+		"alter table relay.outbox disable trigger outbox_ring": "is disabled; to mend it: alter table relay.outbox enable always trigger outbox_ring",
 		"drop trigger outbox_ring on relay.outbox":             "has no trigger outbox_ring any more; to mend it: start a relay",
 	} {
 		b.relay(statement)
@@ -88,7 +88,7 @@ func TestATriggerThatDoesNotRingIsNoticed(t *testing.T) {
 		if err := EnsureTrigger(t.Context(), b.connect(b.db.URL)); err != nil {
 			t.Fatal(err)
 		}
-		b.relay("alter table relay.outbox enable trigger outbox_ring")
+		b.relay("alter table relay.outbox enable always trigger outbox_ring")
 		harness.Eventually(t, 10*time.Second, "it is heard again, after a sweep", func() bool { _, missed := b.rec.count(); return l.Streaming() && missed == 1 })
 		b.insert("heard")
 		harness.Eventually(t, 10*time.Second, "a ring", func() bool { return b.rec.changes() == 1 })

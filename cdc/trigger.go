@@ -51,10 +51,8 @@ create trigger outbox_ring after insert on relay.outbox
 referencing new table as inserted for each statement execute function relay.ring()
 `
 
-const hasTrigger = `
-select exists (select from pg_trigger
-               where tgrelid = to_regclass('relay.outbox') and tgname = 'outbox_ring')
-`
+// alwaysRing has it fire where session_replication_role is replica, too.
+const alwaysRing = "alter table relay.outbox enable always trigger outbox_ring"
 
 const selectTrigger = `
 select coalesce((select tgenabled::text from pg_trigger
@@ -76,7 +74,7 @@ func ExamineTrigger(ctx context.Context, db *pgx.Conn) (exists bool, flaw Flaw, 
 	}
 	return true, Flaw{
 		Why:  "the trigger outbox_ring on relay.outbox is disabled",
-		Mend: "alter table relay.outbox enable trigger outbox_ring",
+		Mend: alwaysRing,
 	}, nil
 }
 
@@ -106,21 +104,24 @@ const triggerLockTimeout = "set local lock_timeout = '2s'"
 const triggerLock = "select pg_advisory_xact_lock(hashtext('relay trigger'))"
 
 // EnsureTrigger makes the trigger that rings on Channel at each INSERT into relay.outbox,
-// unless it is there. It is for RELAY_CAPTURE=notify only: with it PostgreSQL refuses
+// unless it is there, and has it fire always. It is for RELAY_CAPTURE=notify only: with it PostgreSQL refuses
 // PREPARE TRANSACTION to whoever has inserted. The role must own the table. An error with
 // SQLSTATE 55P03 says that the table was locked, and to try again.
 func EnsureTrigger(ctx context.Context, db *pgx.Conn) error {
-	err := changeTrigger(ctx, db, func(tx pgx.Tx, there bool) error {
-		for _, statement := range []string{makeRing, closeRing} {
+	err := changeTrigger(ctx, db, func(tx pgx.Tx, enabled string) error {
+		statements := []string{makeRing, closeRing}
+		switch enabled {
+		case "":
+			statements = append(statements, makeTrigger, alwaysRing)
+		case "O": // as earlier versions made it; one that a person has disabled stays so
+			statements = append(statements, alwaysRing)
+		}
+		for _, statement := range statements {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
 		}
-		if there {
-			return nil
-		}
-		_, err := tx.Exec(ctx, makeTrigger)
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("make the trigger on relay.outbox: %w", err)
@@ -131,8 +132,8 @@ func EnsureTrigger(ctx context.Context, db *pgx.Conn) error {
 // DropTrigger removes what EnsureTrigger made. Where there is nothing it takes no lock, so
 // that every start without RELAY_CAPTURE=notify may call it.
 func DropTrigger(ctx context.Context, db *pgx.Conn) error {
-	err := changeTrigger(ctx, db, func(tx pgx.Tx, there bool) error {
-		if !there {
+	err := changeTrigger(ctx, db, func(tx pgx.Tx, enabled string) error {
+		if enabled == "" {
 			return nil
 		}
 		if _, err := tx.Exec(ctx, "drop trigger outbox_ring on relay.outbox"); err != nil {
@@ -147,17 +148,17 @@ func DropTrigger(ctx context.Context, db *pgx.Conn) error {
 	return nil
 }
 
-func changeTrigger(ctx context.Context, db *pgx.Conn, change func(tx pgx.Tx, there bool) error) error {
+func changeTrigger(ctx context.Context, db *pgx.Conn, change func(tx pgx.Tx, enabled string) error) error {
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		for _, statement := range []string{triggerLockTimeout, triggerLock} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
 		}
-		var there bool
-		if err := tx.QueryRow(ctx, hasTrigger).Scan(&there); err != nil {
+		var enabled string // as pg_trigger has it; empty: there is none
+		if err := tx.QueryRow(ctx, selectTrigger).Scan(&enabled); err != nil {
 			return err
 		}
-		return change(tx, there)
+		return change(tx, enabled)
 	})
 }

@@ -138,10 +138,15 @@ func parseAMQPPattern(element string) (rowPattern, error) {
 		return nil, err
 	}
 	p := &amqpPattern{text: target.Raw, queue: target.Kind == relay.TargetQueue}
-	p.name.add(target.Exchange+target.Queue, true)
 	if target.RoutingKey == "" {
 		target.RoutingKey = "#"
 	}
+	for _, pattern := range []string{target.Exchange + target.Queue, target.RoutingKey} {
+		if err := relay.CheckPattern(pattern); err != nil {
+			return nil, err
+		}
+	}
+	p.name.add(target.Exchange+target.Queue, true)
 	p.key.add(target.RoutingKey, true)
 	return p, nil
 }

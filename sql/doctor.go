@@ -14,8 +14,8 @@ import (
 const examineTimeout = 5 * time.Second
 
 // Examiner asks a database how it stands and changes nothing. It has one connection, Conn,
-// whose settings are those of the relay but for synchronous_commit, so that the database's
-// own value can be seen.
+// whose settings are those of the relay but for synchronous_commit and default_transaction_read_only,
+// so that the database's own values can be seen.
 type Examiner struct{ Conn *pgx.Conn }
 
 // Examine connects to the database of a libpq URL. The caller closes the connection. The
@@ -28,6 +28,7 @@ func Examine(ctx context.Context, url string) (*Examiner, error) {
 	config.ConnectTimeout = 10 * time.Second
 	maps.Copy(config.RuntimeParams, SessionSettings())
 	delete(config.RuntimeParams, "synchronous_commit")
+	delete(config.RuntimeParams, "default_transaction_read_only")
 	config.RuntimeParams["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {

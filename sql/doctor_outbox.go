@@ -77,9 +77,8 @@ func (e *Examiner) Schema(ctx context.Context) (SchemaFacts, error) {
 
 // TableFacts are what relay doctor judges of the table relay.outbox.
 type TableFacts struct {
-	RowSecurity, ForcedRowSecurity bool
-	Partitioned, Unlogged          bool
-	NoAutovacuum                   bool
+	Partitioned, Unlogged bool
+	NoAutovacuum          bool
 	// Live and Dead are the statistics' guess at the number of rows.
 	Live, Dead int64
 	// Triggers are those that a person has made; at most five.
@@ -89,7 +88,7 @@ type TableFacts struct {
 // Table asks for the facts of the table.
 func (e *Examiner) Table(ctx context.Context) (TableFacts, error) {
 	const statement = `
-	select c.relrowsecurity, c.relforcerowsecurity, c.relkind = 'p', c.relpersistence = 'u',
+	select c.relkind = 'p', c.relpersistence = 'u',
 		coalesce('autovacuum_enabled=false' = any (c.reloptions) or 'autovacuum_enabled=off' = any (c.reloptions), false)
 			or not current_setting('autovacuum')::boolean,
 		coalesce(pg_stat_get_live_tuples(c.oid), 0), coalesce(pg_stat_get_dead_tuples(c.oid), 0),
@@ -97,8 +96,7 @@ func (e *Examiner) Table(ctx context.Context) (TableFacts, error) {
 			where t.tgrelid = c.oid and not t.tgisinternal and p.pronamespace <> 'relay'::regnamespace order by 1 limit 5)
 	from pg_class c where c.oid = 'relay.outbox'::regclass`
 	var f TableFacts
-	err := e.Conn.QueryRow(ctx, statement).Scan(&f.RowSecurity, &f.ForcedRowSecurity, &f.Partitioned, &f.Unlogged,
-		&f.NoAutovacuum, &f.Live, &f.Dead, &f.Triggers)
+	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Partitioned, &f.Unlogged, &f.NoAutovacuum, &f.Live, &f.Dead, &f.Triggers)
 	if err != nil {
 		return f, fmt.Errorf("examine the table: %w", err)
 	}

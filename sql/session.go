@@ -15,6 +15,8 @@ func CommonSettings() map[string]string {
 		"application_name": "relay",
 		"search_path":      "pg_catalog",
 		"TimeZone":         "UTC",
+		// A database may be read-only by default to keep people from changing it.
+		"default_transaction_read_only": "off",
 	}
 }
 

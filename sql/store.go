@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -43,6 +44,9 @@ const (
 	ackConnections      = 3
 )
 
+// FurtherConnections is how many connections a store opens at the most besides those that Open is told of.
+const FurtherConnections = writeConnections + isolatedConnections + changeConnections + leaseConnections + ackConnections
+
 // Store runs the relay's statements over pools of connections. Its methods are safe for
 // concurrent use and return the driver's error wrapped with the operation.
 type Store struct {
@@ -53,7 +57,8 @@ type Store struct {
 	isolated *pgxpool.Pool // outcomes that are written apart from the others: see Apart
 	changes  *pgxpool.Pool // retention, jobs and the like, whose statements a person's trigger may hold up
 	leases   *pgxpool.Pool
-	acks     *pgxpool.Pool // words of consumers
+	acks     *pgxpool.Pool                // words of consumers
+	judged   *atomic.Pointer[func(error)] // set by Guard
 	// apart and limit are set in a store that Apart returns.
 	apart bool
 	limit time.Duration
@@ -84,7 +89,7 @@ func Open(ctx context.Context, url string, connections int) (*Store, error) {
 
 // openPools makes the pools, of which none has connected yet.
 func openPools(ctx context.Context, config *pgxpool.Config, connections int) (*Store, error) {
-	s := &Store{}
+	s := &Store{judged: new(atomic.Pointer[func(error)])}
 	for _, p := range []struct {
 		pool            **pgxpool.Pool
 		connections     int
@@ -99,6 +104,7 @@ func openPools(ctx context.Context, config *pgxpool.Config, connections int) (*S
 	} {
 		own := config.Copy()
 		own.MaxConns = int32(p.connections)
+		own.AfterConnect = s.admit
 		if p.lock > 0 {
 			own.ConnConfig.RuntimeParams["lock_timeout"] = fmt.Sprint(p.lock.Milliseconds())
 			own.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(p.statement.Milliseconds())
@@ -115,7 +121,7 @@ func openPools(ctx context.Context, config *pgxpool.Config, connections int) (*S
 
 // Close closes the pools and waits for the statements under way.
 func (s *Store) Close() {
-	for _, pool := range []*pgxpool.Pool{s.pool, s.writing, s.isolated, s.changes, s.leases, s.acks} {
+	for _, pool := range s.pools() {
 		if pool != nil {
 			pool.Close()
 		}

@@ -91,16 +91,17 @@ func scanSubscriptionFacts(row pgx.CollectableRow) (f SubscriptionFacts, err err
 	return f, err
 }
 
-// SubscriptionTarget is where a subscription leads.
+// SubscriptionTarget is what a subscription receives, and where it leads.
 type SubscriptionTarget struct {
 	Name   string
+	Topics []string
 	Target string // as stored: it may hold a password
 	Paused bool
 }
 
-// Subscriptions lists by name where all subscriptions lead.
+// Subscriptions lists by name what all subscriptions receive, and where they lead.
 func (e *Examiner) Subscriptions(ctx context.Context) ([]SubscriptionTarget, error) {
-	rows, err := e.Conn.Query(ctx, "select name, target, paused from relay.subscription order by name")
+	rows, err := e.Conn.Query(ctx, "select name, topics, target, paused from relay.subscription order by name")
 	if err != nil {
 		return nil, fmt.Errorf("list subscriptions: %w", denial(err))
 	}

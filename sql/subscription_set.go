@@ -85,6 +85,8 @@ func refusedSetting(err error) error {
 		return err
 	case pg.Code == "23502":
 		return RefusedSetting{[]string{pg.ColumnName}, "a value is needed"}
+	case pg.ConstraintName == "subscription_topics_pattern":
+		return RefusedSetting{[]string{"topics"}, pg.Message}
 	case pg.Code == "23514":
 		if r, known := refusals[pg.ConstraintName]; known {
 			return r

@@ -59,9 +59,9 @@ func TestDoctorAndRelayNameWhatWasLeftOver(t *testing.T) {
 	examine(notify).names(t, "ok", "slot", "none is left over", "")
 
 	s.exec(t, "alter table relay.outbox disable trigger outbox_ring")
-	second.says("notify: failed: no stream: ", "is disabled", "enable trigger outbox_ring")
+	second.says("notify: failed: no stream: ", "is disabled", "enable always trigger outbox_ring")
 	s.waitStatus(t, s.send(t, "topic", "'polled'"), "done")
-	examine(notify).names(t, "fail", "trigger", "is disabled", "alter table relay.outbox enable trigger outbox_ring")
+	examine(notify).names(t, "fail", "trigger", "is disabled", "alter table relay.outbox enable always trigger outbox_ring")
 	s.exec(t, "drop trigger outbox_ring on relay.outbox")
 	examine(notify).names(t, "fail", "trigger", "although a relay runs", "start the relay again")
 }

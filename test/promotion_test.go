@@ -46,6 +46,7 @@ func promote(t *testing.T, major int) {
 	follow(t, s.db, standby, major)
 	s.app, s.admin = pool(t, either(s.db.AppURL, standby.Port())), pool(t, atPort(t, s.db.AdminURL, standby.Port()))
 	harness.Eventually(t, time.Minute, "the standby keeps up", func() bool { return s.keepsUp(t, major) })
+	diagnose(t, atPort(t, s.db.URL, standby.Port())).names(t, "fail", "database", "it is a standby", "to the primary")
 	tr := newTraffic(t, s, 2, 5*time.Millisecond)
 	s.delivers(t, 200)
 
@@ -66,6 +67,11 @@ func promote(t *testing.T, major int) {
 	t.Logf("PostgreSQL %d: streams again after %s, %v slots made; %d messages were never replicated; %s", major, back, made, gone, v)
 	if err := v.Err(); err != nil {
 		t.Error(err)
+	}
+	const same = `select (i.system_identifier = c.system_identifier and i.database_oid = d.oid)::text
+		from relay.identity i, pg_control_system() c, pg_database d where d.datname = current_database()`
+	if s.text(t, same) != "true" {
+		t.Error("the promoted standby counts as a copy")
 	}
 	if want := map[bool]float64{true: 1, false: 2}[major >= failoverSlots]; made != want {
 		t.Errorf("%v slots were made, want %v", made, want)

@@ -13,6 +13,7 @@ type CLI struct {
 	Migrate       MigrateCmd       `cmd:"" help:"Create the schema relay, or bring it to this program's version."`
 	Grant         GrantCmd         `cmd:"" help:"Let an application's role insert messages."`
 	Run           RunCmd           `cmd:"" help:"Deliver messages until told to stop."`
+	Adopt         AdoptCmd         `cmd:"" help:"Have relays deliver from a database that is a copy of another one."`
 	Send          SendCmd          `cmd:"" help:"Insert one message through the outbox."`
 	Messages      MessagesCmd      `cmd:"" help:"List, show, retry, copy and cancel messages."`
 	Subscriptions SubscriptionsCmd `cmd:"" help:"List, set, pause, resume, test, replay and delete subscriptions."`

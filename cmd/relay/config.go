@@ -16,6 +16,9 @@ import (
 type Config struct {
 	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set."`
 
+	// DatabaseConnections is at least 2.
+	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 19 more, each for one purpose."`
+
 	Source string `env:"RELAY_SOURCE" unset:"the database's name" allow:"1 to 255 bytes without control characters" desc:"Sending service of the messages that name none (CloudEvents source)."`
 
 	Capture Capture `env:"RELAY_CAPTURE,default=stream" allow:"stream, notify or poll" desc:"How the relay hears of new rows: logical replication, a NOTIFY trigger, or by sweeps alone."`
@@ -23,6 +26,8 @@ type Config struct {
 	Slot string `env:"RELAY_SLOT,default=relay" allow:"1 to 63 lower-case letters, digits and underscores" desc:"Name of the replication slot. Slots are shared by all databases of a server: a second relay there needs another name."`
 
 	Publication string `env:"RELAY_PUBLICATION,default=relay" allow:"1 to 63 lower-case letters, digits and underscores" desc:"Name of the publication."`
+
+	Adopt Adopt `env:"RELAY_ADOPT,default=ask" allow:"ask or auto" desc:"What a relay does on a database that is a copy of another one: it sends nothing until relay adopt is run, or delivers what the copy holds."`
 
 	AMQPURL Secret `env:"RELAY_AMQP_URL" unset:"no broker" allow:"an amqp:// or amqps:// URL, such as amqp://relay:secret@rabbitmq:5672/vhost" desc:"The RabbitMQ broker of amqp: targets."`
 

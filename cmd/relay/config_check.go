@@ -102,6 +102,7 @@ const (
 	maxPeriod      = 100 * 365 * 24 * time.Hour // of what is only compared with a clock
 	maxInterval    = 365 * 24 * time.Hour       // as subscriptions have it
 	maxCount       = 1_000_000
+	maxConnections = 1_000
 	maxBytes       = 1 << 40
 )
 
@@ -113,6 +114,7 @@ func (c *Config) checkBounds() (string, reason) {
 		name string
 		ok   bool
 	}{
+		{"RELAY_DATABASE_CONNECTIONS", c.DatabaseConnections >= 2 && c.DatabaseConnections <= maxConnections},
 		{"RELAY_HTTP_TIMEOUT", between(c.HTTPTimeout, maxAttemptTime)},
 		{"RELAY_HTTP_CONCURRENCY", between(c.HTTPConcurrency, maxCount)},
 		{"RELAY_BACKOFF", slices.Max(c.Backoff) <= maxInterval},

@@ -34,6 +34,9 @@ func TestReadConfigDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
+		DatabaseConnections: 10,
+
+		Adopt:           AdoptAsk,
 		DatabaseURL:     "postgres://relay:geheim@db:5432/shop",
 		Source:          "shop",
 		Capture:         CaptureStream,
@@ -71,6 +74,8 @@ func TestReadConfigValues(t *testing.T) {
 	}{
 		{"RELAY_DATABASE_URL", "host=db user=relay dbname=shop password=a://b", func(c Config) any { return c.Source }, "shop"},
 		{"RELAY_DATABASE_URL", "postgresql://clerk@db", func(c Config) any { return c.Source }, "clerk"},
+		{"RELAY_DATABASE_CONNECTIONS", "2", func(c Config) any { return c.DatabaseConnections }, 2},
+		{"RELAY_ADOPT", "auto", func(c Config) any { return c.Adopt }, AdoptAuto},
 		{"RELAY_SOURCE", "orders", func(c Config) any { return c.Source }, "orders"},
 		{"RELAY_CAPTURE", "notify", func(c Config) any { return c.Capture }, CaptureNotify},
 		{"RELAY_CAPTURE", "poll", func(c Config) any { return c.Capture }, CapturePoll},
@@ -137,7 +142,7 @@ var badValues = map[string][]struct {
 	"RELAY_HTTP_TIMEOUT":        {{value: "10"}, {value: "0s"}, {value: "-1s"}, {value: "soon"}, {value: "25h"}, {value: "2562047h"}},
 	"RELAY_HTTP_CONCURRENCY":    {{value: "0"}, {value: "-1"}, {value: "many"}, {value: "1.5"}, {value: "99999999999999999999"}, {value: "4294967297"}},
 	"RELAY_EGRESS_ALLOW":        {{value: "10.0.0.0/33"}, {value: "http://host"}, {value: "private,10.0.0.256"}},
-	"RELAY_ROW_DESTINATIONS":    {{value: " "}, {value: "none,https://h"}, {value: "hooks.example"}, {value: "https://user:HUSH@h"}, {value: "amqp:user:HUSH@h/x"}, {value: "https://a.*.example"}},
+	"RELAY_ROW_DESTINATIONS":    {{value: " "}, {value: "none,https://h"}, {value: "hooks.example"}, {value: "https://user:HUSH@h"}, {value: "amqp:user:HUSH@h/x"}, {value: "https://a.*.example"}, {value: "amqp:events/order*"}, {value: "amqp:/jobs#"}, {value: "amqp:events/order.>"}},
 	"RELAY_BACKOFF":             {{value: "5"}, {value: "1s,"}, {value: "1s,0s"}, {value: "1s;2s"}, {value: "1s,2000000h"}, {value: "-1s"}},
 	"RELAY_MAX_ATTEMPTS":        {{value: "0"}, {value: "twenty"}, {value: "2147483648"}},
 	"RELAY_GIVE_UP_AFTER":       {{value: "0s"}, {value: "7d"}, {value: "2562047h"}},
@@ -156,6 +161,9 @@ var badValues = map[string][]struct {
 	"RELAY_ACK_ADDR":            {{value: "8471"}, {value: "off", also: []string{"RELAY_ACK_URL", "https://relay.example"}}},
 	"RELAY_LOG_LEVEL":           {{value: "loud"}, {value: "1"}},
 	"RELAY_LOG_FORMAT":          {{value: "xml"}},
+	"RELAY_ADOPT":               {{value: "always"}, {value: "AUTO"}},
+
+	"RELAY_DATABASE_CONNECTIONS": {{value: "1"}, {value: "0"}, {value: "1001"}, {value: "ten"}},
 }
 
 func TestReadConfigRefusesBadValues(t *testing.T) {

@@ -29,6 +29,20 @@ func (c *Capture) EnvDecode(value string) error {
 	return oneOf(c, value, CaptureStream, CaptureNotify, CapturePoll)
 }
 
+// Adopt is what a relay does on a database that is a copy of another one.
+type Adopt string
+
+// What may be done with a copy.
+const (
+	AdoptAsk  Adopt = "ask"  // it waits for relay adopt
+	AdoptAuto Adopt = "auto" // it delivers from the copy
+)
+
+// EnvDecode accepts the two words.
+func (a *Adopt) EnvDecode(value string) error {
+	return oneOf(a, value, AdoptAsk, AdoptAuto)
+}
+
 // LogFormat is the form of the log.
 type LogFormat string
 

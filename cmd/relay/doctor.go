@@ -133,13 +133,18 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 		return
 	}
 	d.checkServer(server)
+	if server.Standby {
+		return // nothing else can be judged, or mended, there
+	}
 	d.checkRole(server)
 	migrated := d.checkSchema(ctx, examiner, server)
 	relays := 0
 	d.checkPath(ctx, examiner, server)
 	if migrated {
+		d.checkIdentity(ctx, examiner, server)
 		d.checkPrivileges(ctx, examiner)
 		d.checkTable(ctx, examiner)
+		d.checkStates(ctx, examiner, server)
 		relays = d.checkRelays(ctx, examiner)
 	}
 	if d.config.Capture == CaptureStream {

@@ -36,6 +36,7 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 	endpoints := make(map[string]*endpoint)
 	var withoutBroker []string
 	for _, s := range all {
+		d.checkPatterns(s)
 		target, err := subscriptionTarget(s.Target)
 		switch {
 		case err != nil:
@@ -56,6 +57,15 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 	d.checkEndpoints(ctx, endpoints)
 	if d.count(resultFail) == before {
 		d.ok("subscriptions", "%d, and nothing is wrong with their targets", len(all))
+	}
+}
+
+// checkPatterns names patterns that match nothing, which earlier versions took.
+func (d *doctor) checkPatterns(s sql.SubscriptionTarget) {
+	for _, pattern := range s.Topics {
+		if err := relay.CheckPattern(pattern); err != nil {
+			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --topics …, with all of its patterns", "%s: %s", s.Name, oneLine(err))
+		}
 	}
 }
 

@@ -21,11 +21,6 @@ func (d *doctor) checkTable(ctx context.Context, examiner *sql.Examiner) {
 		return
 	}
 	before := len(d.findings)
-	if f.ForcedRowSecurity {
-		d.fail("table", "alter table relay.outbox no force row level security", "row level security hides rows of relay.outbox from the relay")
-	} else if f.RowSecurity {
-		d.warn("table", "alter table relay.outbox disable row level security", "relay.outbox has row level security: applications may fail to insert")
-	}
 	if f.Partitioned {
 		d.fail("table", "move it aside (alter table relay.outbox rename to …) and run relay migrate on a fresh schema", "relay.outbox is partitioned, which the relay does not support")
 	}

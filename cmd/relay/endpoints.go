@@ -48,12 +48,13 @@ func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) err
 	return nil
 }
 
-// probes are the lines of /readyz. Database and shards decide; a doorbell or a destination
+// probes are the lines of /readyz. Database, identity and shards decide; a doorbell or a destination
 // that cannot be had costs time and no message, and must not fail a rollout.
 func (s *service) probes() []admin.Probe {
 	probes := []admin.Probe{
 		{Name: "configuration", Decides: true, Check: func(context.Context) (string, error) { return "valid", nil }},
 		{Name: "database", Decides: true, Check: s.probeDatabase},
+		{Name: "identity", Decides: true, Check: s.probeIdentity},
 		{Name: "shards", Decides: true, Check: s.whenWired(s.probeShards)},
 		{Name: "writing", Check: s.whenWired(s.probeEngine)},
 		{Name: "circuits", Check: s.whenWired(s.probeCircuits)},

@@ -24,7 +24,7 @@ type MessagesCmd struct {
 // selection is the filter by which messages are chosen.
 type selection struct {
 	Status       relay.MessageStatus `name:"status" placeholder:"STATUS" enum:",pending,open,done,dead,rejected,cancelled" default:"" help:"pending, open, done, dead, rejected or cancelled."`
-	Topic        string              `name:"topic" help:"Topic, or a pattern: * is one word, # any number of words."`
+	Topic        topicFilter         `name:"topic" help:"Topic, or a pattern: * is one word, # any number of words."`
 	Key          string              `name:"key" help:"Ordering key."`
 	Source       string              `name:"source" help:"Sending service, as the row names it."`
 	Subscription string              `name:"subscription" help:"Subscriber; direct and default are two. With --status dead or open: the one where it is dead or open."`
@@ -38,9 +38,18 @@ func (s selection) empty() bool { return s == selection{} }
 
 func (s selection) filter() sql.MessageFilter {
 	return sql.MessageFilter{
-		Status: s.Status, Topic: s.Topic, Key: s.Key, Source: s.Source, Subscription: s.Subscription, Cause: s.Cause,
+		Status: s.Status, Topic: string(s.Topic), Key: s.Key, Source: s.Source, Subscription: s.Subscription, Cause: s.Cause,
 		Since: s.Since.Time, Until: s.Until.Time,
 	}
+}
+
+// topicFilter is a topic, or a pattern that can match.
+type topicFilter string
+
+// UnmarshalText judges the pattern.
+func (f *topicFilter) UnmarshalText(text []byte) error {
+	*f = topicFilter(text)
+	return relay.CheckTopicFilter(string(text))
 }
 
 // moment is a time that a person writes as one, or as a time span before now.

@@ -16,7 +16,7 @@ import (
 // openStore connects to the database and keeps trying while it cannot be reached.
 func openStore(ctx context.Context, config Config, log *slog.Logger) (store *sql.Store, err error) {
 	err = persist(ctx, log, func() error {
-		store, err = sql.Open(ctx, string(config.DatabaseURL), poolConnections)
+		store, err = sql.Open(ctx, string(config.DatabaseURL), config.DatabaseConnections)
 		return err
 	})
 	return store, err

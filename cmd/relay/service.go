@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,10 +22,6 @@ import (
 	"relay/sql"
 )
 
-// poolConnections is how many database connections a relay uses besides the stream's:
-// readers, writers, sweeps, timers and leases, each of which waits for one at a time.
-const poolConnections = 10
-
 // doorbell says that rows were committed.
 type doorbell interface {
 	Run(ctx context.Context) error
@@ -37,6 +34,8 @@ type service struct {
 	log        *slog.Logger
 	registry   *prometheus.Registry
 	store      *sql.Store
+	identity   sql.Identity                  // of the database
+	copied     atomic.Pointer[sql.CopyError] // set while the relay waits, since the database is a copy
 	ackKey     relay.AckKey
 	ackQueue   string // of RabbitMQ
 	router     *notify.Router
@@ -209,6 +208,9 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 	}
 	defer s.store.Close()
 	if err := persist(ctx, s.log, func() error { return s.prepare(ctx, migrate) }); err != nil {
+		return err
+	}
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	if err := persist(ctx, s.log, func() error { return s.fitTrigger(ctx) }); err != nil {

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"relay"
 	"relay/notify"
 	"relay/sql"
 )
@@ -149,8 +149,10 @@ func (h headers) column() (any, error) {
 
 // Validate judges what the table cannot. It is called by kong.
 func (c SubscriptionsSetCmd) Validate() error {
-	if slices.Contains(c.Topics, "") {
-		return errors.New("--topics: an empty one")
+	for _, pattern := range c.Topics {
+		if err := relay.CheckPattern(pattern); err != nil {
+			return fmt.Errorf("--topics: %w", err)
+		}
 	}
 	if c.Target != "" {
 		if _, err := subscriptionTarget(c.Target); err != nil {
