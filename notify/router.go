@@ -125,10 +125,13 @@ func (r *Router) Unordered(subscription string) bool {
 	return s != nil && s.Unordered
 }
 
-// Routes reports whether a message of the topic without a destination of its own has a
-// route.
-func (r *Router) Routes(topic string) bool {
-	return r.fallback != nil || len(r.routes.Load().topics.match(topic)) > 0
+// Routes returns how many subscribers a message of the topic without a destination of its own has.
+func (r *Router) Routes(topic string) int {
+	n := len(r.routes.Load().topics.match(topic))
+	if n == 0 && r.fallback != nil {
+		return 1
+	}
+	return n
 }
 
 // NoRoute is the reason of a message that has none.

@@ -29,9 +29,9 @@ type router interface {
 	Unordered(subscription string) bool
 	// WantsAcks reports whether consumers of a subscription acknowledge.
 	WantsAcks() bool
-	// Routes reports whether messages of a topic have a route; NoRoute is the reason of
+	// Routes returns how many subscribers messages of a topic have; NoRoute is the reason of
 	// those that have none.
-	Routes(topic string) bool
+	Routes(topic string) int
 	NoRoute() string
 }
 
@@ -266,6 +266,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		intake.Go(func() error { return e.read(ctx) })
 	}
 	intake.Go(func() error { return e.readKeyed(ctx) })
+	intake.Go(func() error { return e.readFanout(ctx) })
 	intake.Go(func() error { return e.wakeLines(ctx) })
 	intake.Go(func() error { return e.expireLines(ctx) })
 	intake.Go(func() error { return e.watchSubscriptions(ctx) })

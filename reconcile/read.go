@@ -291,6 +291,9 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flig
 	if row.Verdict == sql.Readable && limits.Budget < 0 {
 		row.Verdict = sql.NoRoom
 	}
+	if row.Verdict == sql.Readable && e.postponed(en, row) {
+		return nil
+	}
 	switch row.Verdict {
 	case sql.Readable, sql.TooLarge:
 	case sql.NoRoom:

@@ -33,6 +33,8 @@ type entry struct {
 	// held says that its outcome waits for somebody else: a session has locked its row, or
 	// the database refuses it.
 	held bool
+	// deliveries is how many a message has, if they are many; charged how many of them are counted.
+	deliveries, charged int
 }
 
 // body is one that the deliveries of a message share which is written piece by piece.
@@ -83,6 +85,11 @@ type registry struct {
 	onLeft  func() // told, with the mutex held, that something was left to the table
 	plain   todo   // without a key: read by ids, in any order
 	keyed   todo   // with a key: read by keys, in order
+	// Messages with many deliveries have a lane of their own: those without a key that wait for it, the keys that
+	// do, and how many deliveries are in it.
+	fanout     todo
+	fanoutKeys map[string]bool
+	fanned     int
 	// onLanded is called, without the mutex, when a message that the keyring counts has
 	// been unregistered; back says that its row is still to be taken up.
 	onLanded func(key string, seq int64, back bool)
@@ -91,8 +98,9 @@ type registry struct {
 func newRegistry(maxEntries int, maxBytes int64) *registry {
 	return &registry{
 		max: maxEntries, maxBytes: maxBytes,
-		entries: make(map[sql.DeliveryID]*entry), plain: newTodo(), keyed: newTodo(),
-		onLanded: func(string, int64, bool) {},
+		entries: make(map[sql.DeliveryID]*entry), plain: newTodo(), keyed: newTodo(), fanout: newTodo(),
+		fanoutKeys: make(map[string]bool),
+		onLanded:   func(string, int64, bool) {},
 	}
 }
 
@@ -141,10 +149,14 @@ func (r *registry) noteLeft() {
 
 // push puts an entry to what is to be read. The caller holds the mutex.
 func (r *registry) push(e *entry) {
-	if e.key == "" {
-		r.plain.push(e)
-	} else {
+	r.discharge(e)
+	switch {
+	case e.key != "":
 		r.keyed.push(e)
+	case e.deliveries > 0:
+		r.fanout.push(e)
+	default:
+		r.plain.push(e)
 	}
 }
 
@@ -189,6 +201,10 @@ func (r *registry) adopt(id sql.DeliveryID, message *entry) *entry {
 	}
 	message.body.held++
 	e := &entry{id: id, key: message.key, rung: true, read: true, shard: message.shard, epoch: message.epoch, body: message.body, since: time.Now()}
+	if message.charged > 0 {
+		message.charged--
+		e.charged = 1
+	}
 	r.entries[id] = e
 	return e
 }
@@ -346,6 +362,7 @@ func (r *registry) drop(e *entry) bool {
 		return false
 	}
 	delete(r.entries, e.id)
+	r.discharge(e)
 	switch {
 	case e.body == nil:
 		r.bytes -= e.bytes
