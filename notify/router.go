@@ -94,6 +94,13 @@ func (r *Router) Paused(circuit string) bool {
 	return s != nil && s.Paused
 }
 
+// Rests reports whether nothing at all of a subscription goes on until it is changed: it is paused, and no broadcast, of
+// which it is still found out who gets a copy.
+func (r *Router) Rests(subscription string) bool {
+	s := r.routes.Load().byName[subscription]
+	return s != nil && s.Paused && !s.Broadcast
+}
+
 // NewRouter returns a router, or an error if the default destination is no HTTP or AMQP
 // target that this relay can reach.
 func NewRouter(config RouterConfig) (*Router, error) {

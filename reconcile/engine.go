@@ -21,10 +21,11 @@ type router interface {
 	// Replace makes these the subscriptions, of which Version is the version.
 	Replace(version int64, all []*relay.Subscriber)
 	Version() int64
-	// Paused reports whether a circuit is that of a paused subscription, BlocksOnDead
-	// whether a message of the subscription that died holds its key, Unordered whether it
-	// has no order.
+	// Paused reports whether a circuit is that of a paused subscription, Rests whether nothing at
+	// all of a subscription goes on until it is changed, BlocksOnDead whether a message of the
+	// subscription that died holds its key, Unordered whether it has no order.
 	Paused(circuit string) bool
+	Rests(subscription string) bool
 	BlocksOnDead(subscription string) bool
 	Unordered(subscription string) bool
 	// WantsAcks reports whether consumers of a subscription acknowledge.

@@ -13,14 +13,46 @@ import (
 const (
 	// fanoutFrom is how many deliveries a message has at the least that goes through the lane.
 	fanoutFrom = 17
-	// fanoutShare is the part of RELAY_IN_FLIGHT that the deliveries of the lane may fill.
+	// fanoutShare is the part of RELAY_IN_FLIGHT that the deliveries of messages without a key may fill there.
 	fanoutShare = 2
+	// fanoutKeyed is how many deliveries of messages with a key may be in the lane: the reader of keys has to ask the
+	// table about the line of each, and all other keys wait for it.
+	fanoutKeyed = 600
 	// fanoutBatch is how many deliveries of the lane are read, or written, by one statement, if not by a single message.
 	fanoutBatch = 500
 )
 
-// fanoutMost is how many deliveries of fanned-out messages may be in memory, if they are not those of a single message.
-func (r *registry) fanoutMost() int { return max(1, r.max/fanoutShare) }
+// fanned counts the deliveries that are in the lane.
+type fanned struct{ plain, keyed int }
+
+// of is the count for messages with a key, or for those without.
+func (f *fanned) of(keyed bool) *int {
+	if keyed {
+		return &f.keyed
+	}
+	return &f.plain
+}
+
+// fanoutMost is how many deliveries the lane takes, if they are not those of a single message.
+func (r *registry) fanoutMost(keyed bool) int {
+	if keyed {
+		return fanoutKeyed
+	}
+	return max(1, r.max/fanoutShare)
+}
+
+// admits reports whether the lane has room for the deliveries of a message. The caller holds the mutex.
+func (r *registry) admits(e *entry, deliveries int) bool {
+	keyed := e.key != ""
+	n := *r.fanned.of(keyed)
+	return n == 0 || n+deliveries <= r.fanoutMost(keyed)
+}
+
+// admit counts the deliveries of a message. The caller holds the mutex.
+func (r *registry) admit(e *entry, deliveries int) {
+	e.deliveries, e.charged = deliveries, deliveries
+	*r.fanned.of(e.key != "") += deliveries
+}
 
 // postponed reports whether a message that was read, and has many deliveries, is to be read again when the lane for
 // such messages has room. Of one with a key, the key is read again.
@@ -57,11 +89,10 @@ func (r *registry) postpone(e *entry, deliveries int) {
 func (r *registry) charge(e *entry, deliveries int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.fanned > 0 && r.fanned+deliveries > r.fanoutMost() {
+	if !r.admits(e, deliveries) {
 		return false
 	}
-	e.deliveries, e.charged = deliveries, deliveries
-	r.fanned += deliveries
+	r.admit(e, deliveries)
 	return true
 }
 
@@ -70,9 +101,11 @@ func (r *registry) discharge(e *entry) {
 	if e.charged == 0 {
 		return
 	}
-	r.fanned -= e.charged
+	keyed := e.key != ""
+	n := r.fanned.of(keyed)
+	*n -= e.charged
 	e.charged = 0
-	if r.fanned <= r.fanoutMost()/2 {
+	if *n <= r.fanoutMost(keyed)/2 {
 		poke(r.fanout.ready)
 	}
 }
@@ -100,18 +133,17 @@ func (r *registry) takeFanout() (batch []*entry, keys []entry) {
 	defer r.mu.Unlock()
 	n, sum := 0, 0
 	for _, e := range r.fanout.entries {
-		if n > 0 && sum+e.deliveries > fanoutBatch || r.fanned > 0 && r.fanned+e.deliveries > r.fanoutMost() {
+		if n > 0 && sum+e.deliveries > fanoutBatch || !r.admits(e, e.deliveries) {
 			break
 		}
 		n++
 		sum += e.deliveries
-		e.charged = e.deliveries
-		r.fanned += e.deliveries
+		r.admit(e, e.deliveries)
 	}
 	if n > 0 {
 		batch = r.fanout.take(n)
 	}
-	if r.fanned <= r.fanoutMost()/2 {
+	if r.fanned.keyed <= fanoutKeyed/2 {
 		for key := range r.fanoutKeys {
 			keys = append(keys, keyEntry(key))
 		}

@@ -89,7 +89,7 @@ type registry struct {
 	// do, and how many deliveries are in it.
 	fanout     todo
 	fanoutKeys map[string]bool
-	fanned     int
+	fanned     fanned
 	// onLanded is called, without the mutex, when a message that the keyring counts has
 	// been unregistered; back says that its row is still to be taken up.
 	onLanded func(key string, seq int64, back bool)

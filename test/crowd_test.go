@@ -12,7 +12,7 @@ import (
 
 var (
 	crowdSubscriptions = flag.Int("crowd.subscriptions", 300, "paused subscriptions that each message of the crowd matches")
-	crowdMessages      = flag.Int("crowd.messages", 150, "messages of the crowd")
+	crowdMessages      = flag.Int("crowd.messages", 400, "messages of the crowd")
 )
 
 // residentMost is what a relay may keep in memory while it takes a crowd up.
