@@ -151,6 +151,7 @@ func New(config Config) *Engine {
 		}
 	})
 	e.registry.onLanded = e.landed
+	e.registry.full = func(want string, n int) { config.Metrics.left.WithLabelValues(want).Add(float64(n)) }
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
 	e.registry.onLeft = e.left
 	for range config.Groups {
@@ -178,7 +179,7 @@ func (e *Engine) Ring(rings []relay.Ring) {
 			entries = append(entries, messageEntry(ring, true))
 		}
 	}
-	e.registry.add(entries)
+	e.registry.ring(entries)
 	for _, w := range e.witnesses {
 		w.rang(rings)
 	}
@@ -321,6 +322,8 @@ type Status struct {
 	InFlight  int   // messages and deliveries
 	Bytes     int64 // that these hold
 	Trouble   string
+	// FannedOut is how many messages with many deliveries, or keys of such, wait for those before them.
+	FannedOut int
 }
 
 // Status returns the present state.
@@ -330,7 +333,7 @@ func (e *Engine) Status() Status {
 	if !time.Now().Before(own.until) {
 		own = new(ownership)
 	}
-	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last()}
+	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last(), FannedOut: e.registry.fanoutWaiting()}
 }
 
 // pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.

@@ -126,6 +126,13 @@ func (r *registry) awaited(key string) bool {
 	return r.fanoutKeys[key]
 }
 
+// fanoutWaiting is how many messages and keys wait for the lane.
+func (r *registry) fanoutWaiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.fanout.entries) + len(r.fanoutKeys)
+}
+
 // takeFanout returns messages without a key that the lane has room for, with their deliveries charged, and the keys that are
 // to be read again since there is room.
 func (r *registry) takeFanout() (batch []*entry, keys []entry) {

@@ -48,6 +48,7 @@ func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
 	limits := e.reserve()
 	budget := limits.Budget
 	if budget == 0 {
+		e.registry.full(wantBytes, len(batch))
 		e.leave(batch...)
 		return
 	}

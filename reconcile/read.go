@@ -71,6 +71,7 @@ func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
 	limits := e.reserve()
 	budget := limits.Budget
 	if budget == 0 {
+		e.registry.full(wantBytes, len(batch))
 		e.leave(batch...)
 		return
 	}
@@ -297,6 +298,7 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flig
 	switch row.Verdict {
 	case sql.Readable, sql.TooLarge:
 	case sql.NoRoom:
+		e.registry.full(wantBytes, 1)
 		e.leave(en)
 		return nil
 	case sql.Unseen:

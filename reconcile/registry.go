@@ -90,6 +90,8 @@ type registry struct {
 	fanout     todo
 	fanoutKeys map[string]bool
 	fanned     fanned
+	// full is told how many things were left to the table for want of room, and of which.
+	full func(want string, n int)
 	// onLanded is called, without the mutex, when a message that the keyring counts has
 	// been unregistered; back says that its row is still to be taken up.
 	onLanded func(key string, seq int64, back bool)
@@ -100,26 +102,33 @@ func newRegistry(maxEntries int, maxBytes int64) *registry {
 		max: maxEntries, maxBytes: maxBytes,
 		entries: make(map[sql.DeliveryID]*entry), plain: newTodo(), keyed: newTodo(), fanout: newTodo(),
 		fanoutKeys: make(map[string]bool),
-		onLanded:   func(string, int64, bool) {},
+		onLanded:   func(string, int64, bool) {}, full: func(string, int) {},
 	}
 }
 
+// tableShare is the part of the registry that is kept for what comes from the table: what sweeps find, what is parked,
+// due, or next of its key. Rings fill the rest at the most.
+const tableShare = 16
+
 // add registers things to be read, and returns how many were new. A second ring for the
 // same thing is dropped; what exceeds the bound is left to the table.
-func (r *registry) add(things []entry) (added int) { return r.addEach(things, nil) }
+func (r *registry) add(things []entry) (added int) { return r.addEach(things, r.max, nil) }
 
-// addEach is add that tells of each entry that was new.
-func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) {
+// ring is add for what the doorbell shows.
+func (r *registry) ring(things []entry) { r.addEach(things, r.max-r.max/tableShare, nil) }
+
+// addEach is add with a bound of its own that tells of each entry that was new.
+func (r *registry) addEach(things []entry, most int, fresh func(id relay.ID)) (added int) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	left := false
+	left := 0
 	for i := range things {
 		if r.entries[things[i].id] != nil {
 			continue
 		}
-		if len(r.entries) >= r.max {
-			left = true
+		if len(r.entries) >= most {
+			left++
 			continue
 		}
 		e := things[i]
@@ -131,7 +140,8 @@ func (r *registry) addEach(things []entry, fresh func(id relay.ID)) (added int) 
 			fresh(e.id.Message)
 		}
 	}
-	if left {
+	if left > 0 {
+		r.full(wantMessages, left)
 		r.noteLeft()
 	}
 	if added > 0 {
@@ -374,15 +384,17 @@ func (r *registry) drop(e *entry) bool {
 	return true
 }
 
-// sweepRoom is how many rows a sweep may register: half the registry, rounded up, and
-// nothing while messages fill more than half of the bytes. Large ones are fewer.
+// sweepRoom is how many rows a sweep may register, or a look for what is parked: half the registry, rounded up, at least
+// the share that is kept for them, and nothing while messages fill more than seven eighths of the bytes, of which
+// deliveries to destinations fill six. Large ones are fewer.
 func (r *registry) sweepRoom() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.bytes > r.maxBytes/2 {
+	if r.bytes > r.maxBytes-r.maxBytes/8 {
 		return 0
 	}
-	return max(0, min((r.max+1)/2-len(r.entries), r.fitting()))
+	room := max((r.max+1)/2-len(r.entries), min(r.max/tableShare, r.max-len(r.entries)))
+	return max(0, min(room, r.fitting()))
 }
 
 // place notes the shard of an entry whose row was read.

@@ -190,7 +190,7 @@ func (e *Engine) registerFound(ctx context.Context, w *witness, found []sql.Pend
 		}
 	}
 	now := time.Now()
-	added := e.registry.addEach(entries, func(id relay.ID) {
+	added := e.registry.addEach(entries, e.registry.max, func(id relay.ID) {
 		if streams && !innocent[id] {
 			w.found(id, now, since)
 		}

@@ -1,8 +1,10 @@
 package test
 
 import (
+	"context"
 	"flag"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -50,5 +52,58 @@ func TestACrowdOfPausedSubscriptionsHoldsUpNoOther(t *testing.T) {
 	}
 	if gained := strings.Count(n.relay.log.String(), "owns shards"); gained != 1 {
 		t.Errorf("the relay got its shards %d times, want once: it lost leases", gained)
+	}
+}
+
+// One endpoint took 6 seconds for each body of 900 kB. As long as they came, 200 messages that waited in the table for
+// another subscription were not looked at, since the free room in memory was one number for all.
+func TestLargeBodiesForASlowEndpointHoldUpNoOther(t *testing.T) {
+	t.Parallel()
+	n := newNeighbour(t)
+	slow := newReceiver(t, func(http.ResponseWriter, *http.Request) bool {
+		<-time.After(6 * time.Second)
+		return true
+	})
+	slow.discard = true
+	n.subscribe(t, "slow", slow.URL)
+	waiting := newReceiver(t, nil)
+	n.subscribe(t, "waiting", waiting.URL)
+	n.exec(t, "update relay.subscription set paused = true where name = 'waiting'")
+	if _, err := n.app.Exec(t.Context(), "insert into relay.outbox (topic) select 'waiting' from generate_series(1, 200)"); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 30*time.Second, "200 messages wait in the table", func() bool {
+		return n.text(t, "select count(*)::text from relay.delivery where subscription = 'waiting' and status = 'waiting'") == "200"
+	})
+	quiet := n.phase(t)
+
+	traffic, stop := context.WithCancel(t.Context())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		for i := 0; traffic.Err() == nil; i++ {
+			_, err := n.app.Exec(traffic, `insert into relay.outbox (topic, body, content_type)
+				select 'slow', decode(repeat('ab', 900 * 1024), 'hex'), 'application/octet-stream' from generate_series(1, $1::int)`, map[bool]int{true: 100, false: 1}[i == 0])
+			if err != nil && traffic.Err() == nil {
+				t.Error(err)
+				return
+			}
+			<-ticker.C
+		}
+	}()
+	t.Cleanup(func() { stop(); <-stopped })
+	harness.Eventually(t, 20*time.Second, "the slow endpoint has its share", func() bool {
+		_, ready := get(t, "http://"+n.relay.admin+"/readyz")
+		return strings.Contains(ready, "slow has its share of bytes")
+	})
+	n.exec(t, "update relay.subscription set paused = false where name = 'waiting'")
+	begun := time.Now()
+	harness.Eventually(t, 10*time.Second, "what waited is delivered", func() bool { return waiting.distinct() == 200 })
+	t.Logf("200 waiting messages were delivered in %s", time.Since(begun).Round(time.Millisecond))
+	n.unharmed(t, "large bodies for a slow endpoint", quiet)
+	if held := n.relay.metric("relay_notify_withheld_deliveries_total{cause=\"bytes\"}"); held == 0 {
+		t.Error("the metric does not tell that the slow endpoint had its share")
 	}
 }
