@@ -47,6 +47,13 @@ type routes struct {
 	topics  patterns[*relay.Subscriber]
 	acks    bool // the consumers of one acknowledge
 	replies bool // and do so through the broker
+	counted atomic.Pointer[matches]
+}
+
+// matches is how many subscriptions match the topic that was looked up last.
+type matches struct {
+	topic         string
+	subscriptions int
 }
 
 // Replace makes the router use these subscriptions from now on. It keeps them; nobody may
@@ -134,10 +141,21 @@ func (r *Router) Unordered(subscription string) bool {
 
 // Routes returns how many subscribers a message of the topic without a destination of its own has.
 func (r *Router) Routes(topic string) int {
-	n := len(r.routes.Load().topics.match(topic))
+	n := r.routes.Load().count(topic)
 	if n == 0 && r.fallback != nil {
 		return 1
 	}
+	return n
+}
+
+// count returns how many subscriptions match a topic. Messages of one topic often come one after the other, and to match one that
+// hundreds of patterns match costs more than to read the message.
+func (r *routes) count(topic string) int {
+	if last := r.counted.Load(); last != nil && last.topic == topic {
+		return last.subscriptions
+	}
+	n := len(r.topics.match(topic))
+	r.counted.Store(&matches{topic, n})
 	return n
 }
 

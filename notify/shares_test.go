@@ -83,3 +83,29 @@ func TestALaneForgetsTheBytesOfWhatWaitedTooLong(t *testing.T) {
 		t.Errorf("%d items have expired, and %d bytes are left in the queue", len(out), l.bytes)
 	}
 }
+
+func TestRoutesCountsSubscribers(t *testing.T) {
+	t.Parallel()
+	r, err := NewRouter(RouterConfig{Default: "http://default/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscriber := func(name string, topics ...string) *relay.Subscriber {
+		s := deliveryTo(t, "http://"+name+"/").Subscriber
+		s.Name, s.Topics = name, topics
+		return s
+	}
+	r.Replace(1, []*relay.Subscriber{subscriber("a", "order.*"), subscriber("b", "order.paid", "#")})
+	for _, tt := range []struct {
+		topic string
+		want  int
+	}{{"order.paid", 2}, {"order.paid", 2}, {"stock", 1}, {"order.new", 2}} {
+		if got := r.Routes(tt.topic); got != tt.want {
+			t.Errorf("topic %s has %d subscribers, want %d", tt.topic, got, tt.want)
+		}
+	}
+	r.Replace(2, []*relay.Subscriber{subscriber("a", "stock")})
+	if got := r.Routes("order.new"); got != 1 {
+		t.Errorf("a topic without subscriptions has %d subscribers, want the default destination", got)
+	}
+}
