@@ -18,6 +18,8 @@ const (
 	// fanoutKeyed is how many deliveries of messages with a key may be in the lane: the reader of keys has to ask the
 	// table about the line of each, and all other keys wait for it.
 	fanoutKeyed = 600
+	// fanoutWaits is the part of RELAY_IN_FLIGHT that may wait for the lane, in messages and in keys.
+	fanoutWaits = 4
 	// fanoutBatch is how many deliveries of the lane are read, or written, by one statement, if not by a single message.
 	fanoutBatch = 500
 )
@@ -77,13 +79,22 @@ func (e *Engine) postponed(en *entry, row *sql.MessageRow) bool {
 	return true
 }
 
-// postpone has a message without a key read again by the lane's reader.
+// postpone has a message without a key read again by the lane's reader. If too many wait for it already, the message is
+// left to the table until some of them are gone.
 func (r *registry) postpone(e *entry, deliveries int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.fanout.entries) >= r.mostWaiting() {
+		r.fanoutLeft = true
+		r.drop(e)
+		return
+	}
 	e.deliveries = deliveries
 	r.push(e)
 }
+
+// mostWaiting is how many messages, or keys, wait for the lane in memory.
+func (r *registry) mostWaiting() int { return max(1, r.max/fanoutWaits) }
 
 // charge counts the deliveries of a message, and returns false if the lane has no room for them.
 func (r *registry) charge(e *entry, deliveries int) bool {
@@ -111,12 +122,19 @@ func (r *registry) discharge(e *entry) {
 }
 
 // postponeKey unregisters a message with a key for which the lane has no room. The key stands for it, and is read again
-// from its lowest message when there is room.
+// from its lowest message when there is room. If too many keys wait already, a sweep finds it.
 func (r *registry) postponeKey(e *entry) {
 	r.mu.Lock()
-	r.fanoutKeys[e.key] = true
+	known := len(r.fanoutKeys) < r.mostWaiting()
+	if known {
+		r.fanoutKeys[e.key] = true
+	}
 	r.mu.Unlock()
-	r.remove(e)
+	if known {
+		r.remove(e)
+	} else {
+		r.leave(e)
+	}
 }
 
 // awaited reports whether a key is read again when the lane has room.
@@ -155,6 +173,10 @@ func (r *registry) takeFanout() (batch []*entry, keys []entry) {
 			keys = append(keys, keyEntry(key))
 		}
 		clear(r.fanoutKeys)
+	}
+	if r.fanoutLeft && len(r.fanout.entries) <= r.mostWaiting()/2 {
+		r.fanoutLeft = false
+		r.noteLeft()
 	}
 	return batch, keys
 }

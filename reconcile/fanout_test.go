@@ -112,3 +112,25 @@ func TestAPartOfTheRegistryIsKeptForTheTable(t *testing.T) {
 		t.Errorf("room for %d in a full registry", room)
 	}
 }
+
+// What waits for the lane must not fill the registry, or nothing else would be read.
+func TestWhatWaitsForTheFanoutLaneIsBounded(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(40, 1<<20)
+	left := 0
+	r.onLeft = func() { left++ }
+	r.add(ringEntries(40))
+	for _, e := range r.take(40) {
+		r.postpone(e, 300)
+	}
+	if n, _ := r.size(); n != 10 || left != 0 {
+		t.Fatalf("%d of 40 messages wait for the lane in memory, want 10", n)
+	}
+	for range 5 {
+		batch, _ := r.takeFanout()
+		r.remove(batch...)
+	}
+	if left != 1 {
+		t.Errorf("the table was swept %d times when half of them were gone, want once", left)
+	}
+}

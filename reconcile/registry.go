@@ -89,6 +89,7 @@ type registry struct {
 	// do, and how many deliveries are in it.
 	fanout     todo
 	fanoutKeys map[string]bool
+	fanoutLeft bool // something that would wait for it was left to the table
 	fanned     fanned
 	// full is told how many things were left to the table for want of room, and of which.
 	full func(want string, n int)
