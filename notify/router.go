@@ -101,8 +101,8 @@ func (r *Router) Paused(circuit string) bool {
 	return s != nil && s.Paused
 }
 
-// Rests reports whether nothing at all of a subscription goes on until it is changed: it is paused, and no broadcast, of
-// which it is still found out who gets a copy.
+// Rests reports whether nothing at all of a subscription goes on until it is changed: it is paused, and no broadcast,
+// of which it is still found out who gets a copy.
 func (r *Router) Rests(subscription string) bool {
 	s := r.routes.Load().byName[subscription]
 	return s != nil && s.Paused && !s.Broadcast
@@ -148,8 +148,8 @@ func (r *Router) Routes(topic string) int {
 	return n
 }
 
-// count returns how many subscriptions match a topic. Messages of one topic often come one after the other, and to match one that
-// hundreds of patterns match costs more than to read the message.
+// count returns how many subscriptions match a topic. Messages of one topic often come one after the other, and to
+// match one that hundreds of patterns match costs more than to read the message.
 func (r *routes) count(topic string) int {
 	if last := r.counted.Load(); last != nil && last.topic == topic {
 		return last.subscriptions

@@ -10,11 +10,11 @@ import (
 	"relay"
 )
 
-// Deliveries that wait or are under way fill memory. All destinations together may fill sharedQuarters quarters of what the
-// relay may hold; the rest is for what is being read and written. A destination that is alone may fill two thirds of that.
-// While others hold something, it may fill half of what the others leave, but a leastShare in any case: n destinations
-// that take what they get fill n/(n+1), and there is always something left for the next one. What exceeds the share of
-// its destination waits in the table.
+// Deliveries that wait or are under way fill memory. All destinations together may fill sharedQuarters quarters of what
+// the relay may hold; the rest is for what is being read and written. A destination that is alone may fill two thirds
+// of that. While others hold something, it may fill half of what the others leave, but a leastShare in any case: n
+// destinations that take what they get fill n/(n+1), and there is always something left for the next one. What exceeds
+// the share of its destination waits in the table.
 const (
 	sharedQuarters = 3
 	leastShare     = 1024
@@ -46,7 +46,8 @@ func share(most, others int64) int64 {
 	return max((most-others)/2, most/leastShare, 1)
 }
 
-// left is how much more a destination may hold of what it has own of, and all together total. Negative: it has too much.
+// left is how much more a destination may hold of what it has own of, and all together total. Negative: it has too
+// much.
 func left(most, own, total int64) int64 { return share(most, total-own) - own }
 
 // shared is the part of a bound that deliveries may fill.

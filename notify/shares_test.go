@@ -30,7 +30,8 @@ func TestADestinationTakesNoMoreThanItsShare(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(6 * time.Second)
-		// The first is alone, and has two thirds of the 750 KiB that destinations may have; each of the others has half of the rest.
+		// The first is alone, and has two thirds of the 750 KiB that destinations may have; each of the others has half
+		// of the rest.
 		for i, want := range []int{50, 12, 6} {
 			if handled := all[i].count("handled "); handled != want || all[i].count("parked full") != 100-want {
 				t.Errorf("destination %d: %v, want %d handled and the others parked", i, all[i].all, want)

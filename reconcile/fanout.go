@@ -20,7 +20,8 @@ const (
 	fanoutKeyed = 600
 	// fanoutWaits is the part of RELAY_IN_FLIGHT that may wait for the lane, in messages and in keys.
 	fanoutWaits = 4
-	// fanoutBatch is how many deliveries of the lane are read, or written, by one statement, if not by a single message.
+	// fanoutBatch is how many deliveries of the lane are read, or written, by one statement, if not by a single
+	// message.
 	fanoutBatch = 500
 )
 
@@ -151,8 +152,8 @@ func (r *registry) fanoutWaiting() int {
 	return len(r.fanout.entries) + len(r.fanoutKeys)
 }
 
-// takeFanout returns messages without a key that the lane has room for, with their deliveries charged, and the keys that are
-// to be read again since there is room.
+// takeFanout returns messages without a key that the lane has room for, with their deliveries charged, and the keys
+// that are to be read again since there is room.
 func (r *registry) takeFanout() (batch []*entry, keys []entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,8 +201,8 @@ func (e *Engine) readFanout(ctx context.Context) error {
 	}
 }
 
-// fanoutApart divides the flights of several keys: those of keys with a message that has many deliveries come last, since
-// the table has to be asked about as many lines.
+// fanoutApart divides the flights of several keys: those of keys with a message that has many deliveries come last,
+// since the table has to be asked about as many lines.
 func fanoutApart(flights []*flight) (few, many []*flight) {
 	keys := make(map[string]bool)
 	for _, f := range flights {

@@ -385,8 +385,8 @@ func (r *registry) drop(e *entry) bool {
 	return true
 }
 
-// sweepRoom is how many rows a sweep may register, or a look for what is parked: half the registry, rounded up, at least
-// the share that is kept for them, and nothing while messages fill more than seven eighths of the bytes, of which
+// sweepRoom is how many rows a sweep may register, or a look for what is parked: half the registry, rounded up, at
+// least the share that is kept for them, and nothing while messages fill more than seven eighths of the bytes, of which
 // deliveries to destinations fill six. Large ones are fewer.
 func (r *registry) sweepRoom() int {
 	r.mu.Lock()

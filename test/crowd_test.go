@@ -33,6 +33,10 @@ func TestACrowdOfPausedSubscriptionsHoldsUpNoOther(t *testing.T) {
 		select 'crowd', case when i % 10 = 0 then 'c' || i % 30 end, '{"a": "b"}', to_json(repeat('x', 200))::text from generate_series(1, $1::int) i`, *crowdMessages); err != nil {
 		t.Fatal(err)
 	}
+	harness.Eventually(t, 20*time.Second, "the relay says what waits", func() bool {
+		_, ready := get(t, "http://"+n.relay.admin+"/readyz")
+		return strings.Contains(ready, "messages with many deliveries wait")
+	})
 	n.unharmed(t, "a crowd of paused subscriptions", quiet)
 	if *crowdMessages > 1000 {
 		n.unharmed(t, "a crowd of paused subscriptions, later", quiet)

@@ -118,8 +118,8 @@ func (s *service) probeCircuits() (string, error) {
 	return "", fmt.Errorf("%d destinations are down: %s", len(open), text)
 }
 
-// probeMemory tells what waits in the table because its destination has its share of memory, and what waits for messages with many
-// deliveries.
+// probeMemory tells what waits in the table because its destination has its share of memory, and what waits for
+// messages with many deliveries.
 func (s *service) probeMemory() (string, error) {
 	const shown = 5
 	withheld := s.dispatcher.Withheld()
