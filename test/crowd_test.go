@@ -111,3 +111,21 @@ func TestLargeBodiesForASlowEndpointHoldUpNoOther(t *testing.T) {
 		t.Error("the metric does not tell that the slow endpoint had its share")
 	}
 }
+
+// Messages with a key and many subscribers wait for their lane by their keys: none may overtake another at any of them.
+func TestManySubscribersGetTheMessagesOfAKeyInOrder(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=200ms")
+	const subscribers, keys, each = 40, 6, 20
+	checks := make([]sequences, subscribers)
+	for i := range checks {
+		s.exec(t, "insert into relay.subscription (name, topics, target) values ($1, array['t.#'], $2)", fmt.Sprint("s", i), newReceiver(t, checks[i].check(0.02)).URL)
+	}
+	ordered(t, s, keys, each)
+	harness.Eventually(t, 90*time.Second, "all messages have ended", func() bool {
+		return s.text(t, "select count(*)::text from relay.outbox where status = 'done'") == fmt.Sprint(keys*each)
+	})
+	for i := range checks {
+		checks[i].verify(t, keys, each)
+	}
+}
