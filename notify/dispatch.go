@@ -42,6 +42,8 @@ type DispatcherConfig struct {
 	// QueueBytes bounds the bodies that wait for one destination; what is above waits in the
 	// table, so that one slow destination does not hold the memory of all. Zero: no bound.
 	QueueBytes int64
+	// Messages and Bytes bound what the relay may hold in memory; destinations share a part of them. Zero: no bound.
+	Messages, Bytes int64
 	// Timeout is how long one attempt may take (RELAY_HTTP_TIMEOUT). The destinations keep
 	// to it themselves; one that does not is cut off a little later.
 	Timeout time.Duration
@@ -68,6 +70,7 @@ type Dispatcher struct {
 	broker    *circuit // to reach it, for rows with an AMQP target of their own
 	shortages *shortages
 	reported  *reporter
+	held      holding
 
 	mu        sync.Mutex
 	operators *recent[*lane] // of subscriptions, their instances, the default destination
@@ -108,13 +111,26 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 	passes := d.gates(l, it.target)
 	l.mu.Lock()
 	closed, probed := passes.closed(due, now), passes.closed(false, now)
+	size := delivery.Message.Size()
+	l.measure(size)
+	cause := d.exceeds(l, size)
 	switch {
 	case closed != nil:
 		l.mu.Unlock()
 		it.park(closed)
+	case cause == causeMessages:
+		d.withhold(l, cause, now)
+		full := l.full()
+		l.mu.Unlock()
+		done(full)
+	case cause != "":
+		d.withhold(l, cause, now)
+		l.mu.Unlock()
+		done(parked(relay.ReasonFull))
 	case probed == nil && l.queued() < l.ending:
 		// A worker takes it at once; the next message of a key comes while it reports the
 		// one before.
+		d.hold(l, &it)
 		l.push(it)
 		l.mu.Unlock()
 	case l.active < l.limit:
@@ -124,19 +140,23 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 			return
 		}
 		l.active++
+		d.hold(l, &it)
 		l.mu.Unlock()
 		d.workers.Go(func() { d.work(l, it) })
 	case probed != nil:
 		l.mu.Unlock()
 		it.park(probed)
 	case d.config.QueueBytes > 0 && l.bytes >= d.config.QueueBytes:
+		d.withhold(l, causeQueue, now)
 		l.mu.Unlock()
 		done(parked(relay.ReasonFull))
 	case l.overdue():
+		d.withhold(l, causePace, now)
 		full := l.full()
 		l.mu.Unlock()
 		done(full)
 	default:
+		d.hold(l, &it)
 		l.push(it)
 		l.mu.Unlock()
 	}

@@ -101,7 +101,7 @@ func (d *Dispatcher) Room(name string, direct bool) int {
 	}
 	l.mu.Lock()
 	l.starved = true
-	room := l.room(now)
+	room := d.roomLeft(l, l.room(now))
 	l.mu.Unlock()
 	return passes.room(room, now)
 }

@@ -51,6 +51,7 @@ type lane struct {
 	queue  []item
 	head   int   // index of the first item of queue still waiting
 	bytes  int64 // of the messages in queue
+	size   int64 // moving average of the messages' sizes
 	active int
 	// ending is how many workers report an outcome and take an item afterwards.
 	ending  int
@@ -58,6 +59,10 @@ type lane struct {
 	took    time.Duration // moving average of an attempt's duration
 	starved bool          // somebody asked for room and should be told when there is some
 	used    time.Time
+	held    holding // by what waits or is under way
+	// withheld is when a delivery was last not taken into memory, and cause why.
+	withheld time.Time
+	cause    string
 }
 
 // queued is the number of items that wait. The caller holds the mutex.
@@ -67,6 +72,15 @@ func (l *lane) queued() int { return len(l.queue) - l.head }
 func (l *lane) push(it item) {
 	l.queue = append(l.queue, it)
 	l.bytes += it.delivery.Message.Size()
+}
+
+// measure updates the moving average with a message's size. The caller holds the mutex.
+func (l *lane) measure(size int64) {
+	if l.size == 0 {
+		l.size = size
+		return
+	}
+	l.size += (size - l.size) / 16
 }
 
 // pop takes the first item. The caller holds the mutex and knows that there is one.
@@ -179,7 +193,7 @@ func (l *lane) expired(now time.Time, closed func(item) *circuit) (out []refusal
 			kept = append(kept, it)
 			continue
 		}
-		l.bytes -= int64(len(it.delivery.Message.Body))
+		l.bytes -= it.delivery.Message.Size()
 		out = append(out, refusal{it, c})
 	}
 	clear(waiting[len(kept):])

@@ -12,6 +12,7 @@ type Metrics struct {
 	seconds  *prometheus.HistogramVec
 	open     *prometheus.GaugeVec
 	lacks    *prometheus.CounterVec
+	withheld *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics of the package; a nil registerer keeps them unseen.
@@ -30,6 +31,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		lacks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "relay_notify_shortages_total", Help: "Attempts that were not made because the relay itself lacked a resource; they do not count.",
 		}, []string{"resource"}),
+		withheld: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "relay_notify_withheld_deliveries_total", Help: "Deliveries that were not taken into memory for their destination and wait elsewhere, by cause: the destination has its share of messages or of bytes, too many bytes wait for it (queue), or its pace is too slow.",
+		}, []string{"cause"}),
+	}
+	for _, cause := range []string{causeMessages, causeBytes, causeQueue, causePace} {
+		m.withheld.WithLabelValues(cause)
 	}
 	for _, direct := range []bool{false, true} {
 		m.open.WithLabelValues(namedBy(direct))
@@ -40,7 +47,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.lacks.WithLabelValues(string(lack))
 	}
 	if r != nil {
-		r.MustRegister(m.attempts, m.seconds, m.open, m.lacks)
+		r.MustRegister(m.attempts, m.seconds, m.open, m.lacks, m.withheld)
 	}
 	return m
 }

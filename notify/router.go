@@ -47,6 +47,13 @@ type routes struct {
 	topics  patterns[*relay.Subscriber]
 	acks    bool // the consumers of one acknowledge
 	replies bool // and do so through the broker
+	counted atomic.Pointer[matches]
+}
+
+// matches is how many subscriptions match the topic that was looked up last.
+type matches struct {
+	topic         string
+	subscriptions int
 }
 
 // Replace makes the router use these subscriptions from now on. It keeps them; nobody may
@@ -94,6 +101,13 @@ func (r *Router) Paused(circuit string) bool {
 	return s != nil && s.Paused
 }
 
+// Rests reports whether nothing at all of a subscription goes on until it is changed: it is paused, and no broadcast,
+// of which it is still found out who gets a copy.
+func (r *Router) Rests(subscription string) bool {
+	s := r.routes.Load().byName[subscription]
+	return s != nil && s.Paused && !s.Broadcast
+}
+
 // NewRouter returns a router, or an error if the default destination is no HTTP or AMQP
 // target that this relay can reach.
 func NewRouter(config RouterConfig) (*Router, error) {
@@ -125,10 +139,24 @@ func (r *Router) Unordered(subscription string) bool {
 	return s != nil && s.Unordered
 }
 
-// Routes reports whether a message of the topic without a destination of its own has a
-// route.
-func (r *Router) Routes(topic string) bool {
-	return r.fallback != nil || len(r.routes.Load().topics.match(topic)) > 0
+// Routes returns how many subscribers a message of the topic without a destination of its own has.
+func (r *Router) Routes(topic string) int {
+	n := r.routes.Load().count(topic)
+	if n == 0 && r.fallback != nil {
+		return 1
+	}
+	return n
+}
+
+// count returns how many subscriptions match a topic. Messages of one topic often come one after the other, and to
+// match one that hundreds of patterns match costs more than to read the message.
+func (r *routes) count(topic string) int {
+	if last := r.counted.Load(); last != nil && last.topic == topic {
+		return last.subscriptions
+	}
+	n := len(r.topics.match(topic))
+	r.counted.Store(&matches{topic, n})
+	return n
 }
 
 // NoRoute is the reason of a message that has none.

@@ -182,7 +182,7 @@ func (a *apart) take(sound bool) (circuit string, g group, some bool) {
 	a.turns = append(slices.Delete(a.turns, at, at+1), circuit)
 	of := a.work[circuit]
 	if len(of.groups) == 0 {
-		n := min(writeBatch, len(of.queue))
+		n := batchOf(of.queue, writeRows)
 		of.groups = groupsOf(of.queue[:n])
 		of.queue = of.queue[n:]
 	}

@@ -72,6 +72,15 @@
 // are written one by one as they end. Reading returns the version of the subscriptions, so
 // that no message is routed by ones that are older than itself.
 //
+// # Many subscribers
+//
+// A message with many deliveries costs as much as many messages, and is counted so. It goes
+// through a lane of its own (fanout.go): when it has been read for the first time, and has
+// more deliveries than fit, it is put back, and read again by the lane's reader. If it has a
+// key, the key is read again in its place, by the reader of keys. Its outcomes have a writer
+// of their own. The order of a key does not depend on it: what is put back is read before
+// anything behind it.
+//
 // # Jobs
 //
 // What a person asks for by filter is done by the owner of shard 0, in batches whose results

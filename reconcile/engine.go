@@ -21,17 +21,18 @@ type router interface {
 	// Replace makes these the subscriptions, of which Version is the version.
 	Replace(version int64, all []*relay.Subscriber)
 	Version() int64
-	// Paused reports whether a circuit is that of a paused subscription, BlocksOnDead
-	// whether a message of the subscription that died holds its key, Unordered whether it
-	// has no order.
+	// Paused reports whether a circuit is that of a paused subscription, Rests whether nothing at
+	// all of a subscription goes on until it is changed, BlocksOnDead whether a message of the
+	// subscription that died holds its key, Unordered whether it has no order.
 	Paused(circuit string) bool
+	Rests(subscription string) bool
 	BlocksOnDead(subscription string) bool
 	Unordered(subscription string) bool
 	// WantsAcks reports whether consumers of a subscription acknowledge.
 	WantsAcks() bool
-	// Routes reports whether messages of a topic have a route; NoRoute is the reason of
+	// Routes returns how many subscribers messages of a topic have; NoRoute is the reason of
 	// those that have none.
-	Routes(topic string) bool
+	Routes(topic string) int
 	NoRoute() string
 }
 
@@ -149,6 +150,7 @@ func New(config Config) *Engine {
 		}
 	})
 	e.registry.onLanded = e.landed
+	e.registry.full = func(want string, n int) { config.Metrics.left.WithLabelValues(want).Add(float64(n)) }
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
 	e.registry.onLeft = e.left
 	for range config.Groups {
@@ -175,7 +177,7 @@ func (e *Engine) Ring(rings []relay.Ring) {
 			entries = append(entries, messageEntry(ring, true))
 		}
 	}
-	e.registry.add(entries)
+	e.registry.ring(entries)
 	if len(others) > 0 && own.fleet.Relays > 1 {
 		e.others.add(others)
 	}
@@ -253,6 +255,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		intake.Go(func() error { return e.read(ctx) })
 	}
 	intake.Go(func() error { return e.readKeyed(ctx) })
+	intake.Go(func() error { return e.readFanout(ctx) })
 	intake.Go(func() error { return e.wakeLines(ctx) })
 	intake.Go(func() error { return e.expireLines(ctx) })
 	intake.Go(func() error { return e.watchSubscriptions(ctx) })
@@ -307,6 +310,8 @@ type Status struct {
 	InFlight  int   // messages and deliveries
 	Bytes     int64 // that these hold
 	Trouble   string
+	// FannedOut is how many messages with many deliveries, or keys of such, wait for those before them.
+	FannedOut int
 }
 
 // Status returns the present state.
@@ -316,7 +321,7 @@ func (e *Engine) Status() Status {
 	if !time.Now().Before(own.until) {
 		own = new(ownership)
 	}
-	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last()}
+	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last(), FannedOut: e.registry.fanoutWaiting()}
 }
 
 // pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.

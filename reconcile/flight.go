@@ -158,7 +158,7 @@ func (f *flight) needsNone() (sql.Change, bool) {
 // perhaps got one in the meantime: whoever took up what was rejected then found it pending.
 func (f *flight) wake() {
 	r := f.engine.config.Router
-	if f.state.taking && f.reject != nil && f.reject.Error() == r.NoRoute() && r.Routes(f.message.Topic) {
+	if f.state.taking && f.reject != nil && f.reject.Error() == r.NoRoute() && r.Routes(f.message.Topic) > 0 {
 		f.engine.unrouted.Store(true)
 	}
 	if f.row != nil && f.message.Key != "" {

@@ -48,6 +48,7 @@ func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
 	limits := e.reserve()
 	budget := limits.Budget
 	if budget == 0 {
+		e.registry.full(wantBytes, len(batch))
 		e.leave(batch...)
 		return
 	}
@@ -55,7 +56,11 @@ func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
 	messages, deliveries := divide(batch)
 	flights := e.readDeliveries(ctx, deliveries, &limits)
 	flights = append(flights, e.readByKey(ctx, messages, &limits)...)
-	e.take(ctx, budget, flights, begun)
+	few, many := fanoutApart(flights)
+	e.take(ctx, budget, few, begun)
+	if len(many) > 0 {
+		e.take(ctx, 0, many, begun)
+	}
 }
 
 // readByKey reads the lowest pending messages of the keys of the entries. An entry that
@@ -167,7 +172,7 @@ func (e *Engine) fly(f *flight, row *sql.MessageRow) {
 // readLater sees to it that the rest of a key is read when what is in memory has ended, or
 // else by a sweep.
 func (e *Engine) readLater(key string) {
-	if !e.keyring.more(key) {
+	if !e.keyring.more(key) && !e.registry.awaited(key) {
 		e.registry.leave()
 	}
 }

@@ -22,7 +22,16 @@ type Metrics struct {
 	isolated    *prometheus.CounterVec
 	quarantined *prometheus.GaugeVec
 	hints       *prometheus.CounterVec
+	// What waits, or was left to the table, for want of room in memory.
+	fannedOut prometheus.Gauge
+	left      *prometheus.CounterVec // by what there was too little of
 }
+
+// What a relay may hold too much of in memory.
+const (
+	wantMessages = "messages" // RELAY_IN_FLIGHT
+	wantBytes    = "bytes"    // RELAY_IN_FLIGHT_BYTES
+)
 
 // What became of an id that arrived by NOTIFY.
 const (
@@ -67,6 +76,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	m.quarantined = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "relay_reconcile_quarantined_rows", Help: "Rows that cannot be read, changed or removed at present, by operation; nothing else waits for them.",
 	}, []string{"operation"})
+	m.fannedOut = gauge("relay_reconcile_fanned_out_waiting_messages", "Messages with many deliveries, or keys of such messages, that wait until those before them are written.")
+	m.left = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "relay_reconcile_left_to_table_total", Help: "Messages and deliveries that were left to the table, to be read later, by the bound that had no room: RELAY_IN_FLIGHT (messages) or RELAY_IN_FLIGHT_BYTES (bytes).",
+	}, []string{"bound"})
+	m.left.WithLabelValues(wantMessages)
+	m.left.WithLabelValues(wantBytes)
 	for _, op := range operations {
 		m.isolated.WithLabelValues(string(op))
 		m.quarantined.WithLabelValues(string(op))
@@ -82,7 +97,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.acks.WithLabelValues(string(result))
 	}
 	if r != nil {
-		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined, m.hints)
+		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined, m.hints, m.fannedOut, m.left)
 	}
 	return m
 }

@@ -71,6 +71,7 @@ func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
 	limits := e.reserve()
 	budget := limits.Budget
 	if budget == 0 {
+		e.registry.full(wantBytes, len(batch))
 		e.leave(batch...)
 		return
 	}
@@ -283,9 +284,13 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flig
 	if row.Verdict == sql.Readable && limits.Budget < 0 {
 		row.Verdict = sql.NoRoom
 	}
+	if row.Verdict == sql.Readable && e.postponed(en, row) {
+		return nil
+	}
 	switch row.Verdict {
 	case sql.Readable, sql.TooLarge:
 	case sql.NoRoom:
+		e.registry.full(wantBytes, 1)
 		e.leave(en)
 		return nil
 	case sql.Unseen:

@@ -34,6 +34,8 @@ type entry struct {
 	// held says that its outcome waits for somebody else: a session has locked its row, or
 	// the database refuses it.
 	held bool
+	// deliveries is how many a message has, if they are many; charged how many of them are counted.
+	deliveries, charged int
 }
 
 // body is one that the deliveries of a message share which is written piece by piece.
@@ -84,6 +86,14 @@ type registry struct {
 	onLeft  func() // told, with the mutex held, that something was left to the table
 	plain   todo   // without a key: read by ids, in any order
 	keyed   todo   // with a key: read by keys, in order
+	// Messages with many deliveries have a lane of their own: those without a key that wait for it, the keys that
+	// do, and how many deliveries are in it.
+	fanout     todo
+	fanoutKeys map[string]bool
+	fanoutLeft bool // something that would wait for it was left to the table
+	fanned     fanned
+	// full is told how many things were left to the table for want of room, and of which.
+	full func(want string, n int)
 	// onLanded is called, without the mutex, when a message that the keyring counts has
 	// been unregistered; back says that its row is still to be taken up.
 	onLanded func(key string, seq int64, back bool)
@@ -92,24 +102,35 @@ type registry struct {
 func newRegistry(maxEntries int, maxBytes int64) *registry {
 	return &registry{
 		max: maxEntries, maxBytes: maxBytes,
-		entries: make(map[sql.DeliveryID]*entry), plain: newTodo(), keyed: newTodo(),
-		onLanded: func(string, int64, bool) {},
+		entries: make(map[sql.DeliveryID]*entry), plain: newTodo(), keyed: newTodo(), fanout: newTodo(),
+		fanoutKeys: make(map[string]bool),
+		onLanded:   func(string, int64, bool) {}, full: func(string, int) {},
 	}
 }
 
+// tableShare is the part of the registry that is kept for what comes from the table: what sweeps find, what is parked,
+// due, or next of its key. Rings fill the rest at the most.
+const tableShare = 16
+
 // add registers things to be read, and returns how many were new. A second ring for the
 // same thing is dropped; what exceeds the bound is left to the table.
-func (r *registry) add(things []entry) (added int) {
+func (r *registry) add(things []entry) (added int) { return r.addUpTo(things, r.max) }
+
+// ring is add for what the doorbell shows.
+func (r *registry) ring(things []entry) { r.addUpTo(things, r.max-r.max/tableShare) }
+
+// addUpTo is add with a bound of its own.
+func (r *registry) addUpTo(things []entry, most int) (added int) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	left := false
+	left := 0
 	for i := range things {
 		if r.entries[things[i].id] != nil {
 			continue
 		}
-		if len(r.entries) >= r.max {
-			left = true
+		if len(r.entries) >= most {
+			left++
 			continue
 		}
 		e := things[i]
@@ -118,7 +139,8 @@ func (r *registry) add(things []entry) (added int) {
 		r.push(&e)
 		added++
 	}
-	if left {
+	if left > 0 {
+		r.full(wantMessages, left)
 		r.noteLeft()
 	}
 	if added > 0 {
@@ -136,10 +158,14 @@ func (r *registry) noteLeft() {
 
 // push puts an entry to what is to be read. The caller holds the mutex.
 func (r *registry) push(e *entry) {
-	if e.key == "" {
-		r.plain.push(e)
-	} else {
+	r.discharge(e)
+	switch {
+	case e.key != "":
 		r.keyed.push(e)
+	case e.deliveries > 0:
+		r.fanout.push(e)
+	default:
+		r.plain.push(e)
 	}
 }
 
@@ -184,6 +210,10 @@ func (r *registry) adopt(id sql.DeliveryID, message *entry) *entry {
 	}
 	message.body.held++
 	e := &entry{id: id, key: message.key, rung: true, read: true, shard: message.shard, epoch: message.epoch, body: message.body, since: time.Now()}
+	if message.charged > 0 {
+		message.charged--
+		e.charged = 1
+	}
 	r.entries[id] = e
 	return e
 }
@@ -341,6 +371,7 @@ func (r *registry) drop(e *entry) bool {
 		return false
 	}
 	delete(r.entries, e.id)
+	r.discharge(e)
 	switch {
 	case e.body == nil:
 		r.bytes -= e.bytes
@@ -352,15 +383,17 @@ func (r *registry) drop(e *entry) bool {
 	return true
 }
 
-// sweepRoom is how many rows a sweep may register: half the registry, rounded up, and
-// nothing while messages fill more than half of the bytes. Large ones are fewer.
+// sweepRoom is how many rows a sweep may register, or a look for what is parked: half the registry, rounded up, at
+// least the share that is kept for them, and nothing while messages fill more than seven eighths of the bytes, of which
+// deliveries to destinations fill six. Large ones are fewer.
 func (r *registry) sweepRoom() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.bytes > r.maxBytes/2 {
+	if r.bytes > r.maxBytes-r.maxBytes/8 {
 		return 0
 	}
-	return max(0, min((r.max+1)/2-len(r.entries), r.fitting()))
+	room := max((r.max+1)/2-len(r.entries), min(r.max/tableShare, r.max-len(r.entries)))
+	return max(0, min(room, r.fitting()))
 }
 
 // place notes the shard of an entry whose row was read.

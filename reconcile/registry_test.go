@@ -53,7 +53,7 @@ func TestRegistryAccountsForBytes(t *testing.T) {
 		t.Fatalf("%d bytes, want 1000 KiB", bytes)
 	}
 	if r.sweepRoom() != 0 {
-		t.Error("a sweep has room while more than half of the bytes are used")
+		t.Error("a sweep has room while more than seven eighths of the bytes are used")
 	}
 	if granted := r.reserve(1 << 20); granted != smallReads {
 		t.Errorf("granted %d while the bytes are used up, want what small messages get", granted)

@@ -85,7 +85,7 @@ func (e *Engine) reroute(ctx context.Context) error {
 	}
 	routed := topics[:0]
 	for _, topic := range topics {
-		if e.config.Router.Routes(topic) {
+		if e.config.Router.Routes(topic) > 0 {
 			routed = append(routed, topic)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 func TestWhatIsLeftHasAllGroupsSweepSoon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := New(Config{Groups: make([]Group, 3), InFlight: 1, InFlightBytes: 1, Log: slog.New(slog.DiscardHandler)})
+		e := New(Config{Groups: make([]Group, 3), InFlight: 1, InFlightBytes: 1, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(nil)})
 		for range 2 {
 			for range 3 {
 				e.registry.add(ringEntries(2))

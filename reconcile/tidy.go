@@ -37,6 +37,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 		n, bytes := e.registry.size()
 		e.config.Metrics.inFlight.Set(float64(n))
 		e.config.Metrics.bytes.Set(float64(bytes))
+		e.config.Metrics.fannedOut.Set(float64(e.registry.fanoutWaiting()))
 	}
 	return nil
 }

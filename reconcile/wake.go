@@ -183,7 +183,7 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql
 	var idle, free []sql.Line
 	for _, l := range lines {
 		switch {
-		case !own.holds(relay.ShardOf(relay.ID{}, l.Key)):
+		case !own.holds(relay.ShardOf(relay.ID{}, l.Key)), e.config.Router.Rests(l.Subscription):
 		case e.config.Router.Unordered(l.Subscription):
 			free = append(free, l)
 		case e.order.idle(l):

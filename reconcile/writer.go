@@ -17,6 +17,8 @@ import (
 const (
 	// writeBatch is the most flights that one statement writes.
 	writeBatch = 500
+	// writeRows is the most deliveries that one statement writes, unless a single message has more.
+	writeRows = 2000
 	// writeGather is how long outcomes wait for company, so that those of one moment share
 	// a statement and a commit. Nobody waits for a single one.
 	writeGather = 2 * time.Millisecond
@@ -60,10 +62,13 @@ type writer struct {
 	failing atomic.Bool   // the last write failed; changed with mu held
 	// gathering is held by the writer that waits for a batch.
 	gathering chan struct{}
+	// fannedReady receives when outcomes of a message with many deliveries are queued.
+	fannedReady chan struct{}
 
 	mu      sync.Mutex
 	queue   []*written
-	pending int // put and not settled yet, whether queued, being written, or waiting for a lock
+	fanned  []*written // those with many deliveries, which a writer of their own writes
+	pending int        // put and not settled yet, whether queued, being written, or waiting for a lock
 	healthy chan struct{}
 	// apart writes what must not be written together with the rest.
 	apart *apart
@@ -73,6 +78,7 @@ func newWriter(e *Engine) *writer {
 	healthy := make(chan struct{})
 	close(healthy)
 	w := &writer{engine: e, ready: make(chan struct{}, 1), idle: make(chan struct{}, 1), gathering: make(chan struct{}, 1), healthy: healthy}
+	w.fannedReady = make(chan struct{}, 1)
 	w.apart = newApart(w)
 	return w
 }
@@ -83,29 +89,58 @@ func (w *writer) put(en *entry, changes []sql.Change, after func()) {
 	suspect := w.apart.suspects(changes)
 	w.mu.Lock()
 	w.pending++
-	if !suspect {
+	fanned := len(changes) >= fanoutFrom
+	switch {
+	case suspect:
+	case fanned:
+		w.fanned = append(w.fanned, item)
+	default:
 		w.queue = append(w.queue, item)
 	}
 	w.mu.Unlock()
-	if suspect {
+	switch {
+	case suspect:
 		w.apart.put(item)
-		return
+	case fanned:
+		poke(w.fannedReady)
+	default:
+		poke(w.ready)
 	}
-	poke(w.ready)
 }
 
 func (w *writer) take() []*written {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := min(writeBatch, len(w.queue))
-	batch := slices.Clone(w.queue[:n])
-	w.queue = w.queue[n:]
-	if len(w.queue) == 0 {
-		w.queue = nil
+	return takeBatch(&w.queue, writeRows, w.ready)
+}
+
+// takeFanned is take for outcomes of messages with many deliveries.
+func (w *writer) takeFanned() []*written {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return takeBatch(&w.fanned, fanoutBatch, w.fannedReady)
+}
+
+// takeBatch takes from a queue what one statement writes, and pokes ready if it leaves something.
+func takeBatch(queue *[]*written, rows int, ready chan struct{}) []*written {
+	n := batchOf(*queue, rows)
+	batch := slices.Clone((*queue)[:n])
+	if *queue = (*queue)[n:]; len(*queue) == 0 {
+		*queue = nil
 	} else {
-		poke(w.ready)
+		poke(ready)
 	}
 	return batch
+}
+
+// batchOf is how many of the first outcomes one statement writes: at most so many rows, unless the first has more.
+func batchOf(queue []*written, rows int) int {
+	for i, item := range queue {
+		if rows -= len(item.changes); i == writeBatch || i > 0 && rows < 0 {
+			return i
+		}
+	}
+	return len(queue)
 }
 
 // settled notes that so many flights need no writing any more.
@@ -124,7 +159,22 @@ func (w *writer) start(ctx context.Context, group *sync.WaitGroup) {
 	for range writers {
 		group.Go(func() { w.run(ctx) })
 	}
+	group.Go(func() { w.runFanned(ctx) })
 	w.apart.start(ctx, group)
+}
+
+// runFanned writes the outcomes of messages with many deliveries.
+func (w *writer) runFanned(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.fannedReady:
+		}
+		if batch := w.takeFanned(); len(batch) > 0 {
+			w.write(ctx, batch)
+		}
+	}
 }
 
 func (w *writer) run(ctx context.Context) {

@@ -190,8 +190,12 @@ func (p *process) metric(name string) float64 {
 	return sum
 }
 
-// residentKB is the process's resident memory in kB.
-func (p *process) residentKB() int {
+// residentKB is the process's resident memory in kB, peakKB the most that it was.
+func (p *process) residentKB() int { return p.memoryKB("VmRSS:") }
+
+func (p *process) peakKB() int { return p.memoryKB("VmHWM:") }
+
+func (p *process) memoryKB(field string) int {
 	p.t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
@@ -199,7 +203,7 @@ func (p *process) residentKB() int {
 	}
 	var kb int
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			fmt.Sscan(rest, &kb)
 		}
 	}

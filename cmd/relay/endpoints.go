@@ -58,6 +58,7 @@ func (s *service) probes() []admin.Probe {
 		{Name: "shards", Decides: true, Check: s.whenWired(s.probeShards)},
 		{Name: "writing", Check: s.whenWired(s.probeEngine)},
 		{Name: "circuits", Check: s.whenWired(s.probeCircuits)},
+		{Name: "memory", Check: s.whenWired(s.probeMemory)},
 	}
 	if s.config.Capture != CapturePoll {
 		probes = append(probes, admin.Probe{Name: string(s.config.Capture), Check: s.whenWired(s.probeDoorbell)})
@@ -116,6 +117,20 @@ func (s *service) probeCircuits() (string, error) {
 	const shown = 5
 	text := strings.Join(open[:min(len(open), shown)], ", ")
 	return "", fmt.Errorf("%d destinations are down: %s", len(open), text)
+}
+
+// probeMemory tells what waits in the table because its destination has its share of memory, and what waits for
+// messages with many deliveries.
+func (s *service) probeMemory() (string, error) {
+	const shown = 5
+	withheld := s.dispatcher.Withheld()
+	if n := s.engine.Status().FannedOut; n > 0 {
+		withheld = append(withheld, fmt.Sprintf("%d messages with many deliveries wait until those before them are written", n))
+	}
+	if len(withheld) == 0 {
+		return "no destination has more than its share", nil
+	}
+	return "", fmt.Errorf("%d held back: %s", len(withheld), strings.Join(withheld[:min(len(withheld), shown)], "; "))
 }
 
 func (s *service) probeDoorbell() (string, error) {

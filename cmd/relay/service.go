@@ -82,6 +82,7 @@ func (s *service) wireDestinations() (err error) {
 	}
 	dispatch := notify.DispatcherConfig{
 		HTTP: uncrowded{s.http, s}, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
+		Messages: int64(c.InFlight), Bytes: int64(c.InFlightBytes),
 		Retry: s.policy().Interval, Allowed: s.mayAttempt,
 		Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	}
