@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,10 +25,11 @@ func Examine(ctx context.Context, url string) (*Examiner, error) {
 		return nil, errors.New("database URL: it is not one that libpq understands (postgres://user:password@host:port/database)")
 	}
 	config.ConnectTimeout = 10 * time.Second
-	maps.Copy(config.RuntimeParams, SessionSettings())
-	delete(config.RuntimeParams, "synchronous_commit")
-	config.RuntimeParams["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
-	conn, err := pgx.ConnectConfig(ctx, config)
+	settings := SessionSettings()
+	delete(settings, "synchronous_commit")
+	settings["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
+	Settle(&config.Config, settings)
+	conn, err := Connect(ctx, config)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -97,15 +96,12 @@ func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) er
 // connectToMigrate opens a connection outside of the pool. Its statements take as long as
 // they take, except where a step says otherwise.
 func (s *Store) connectToMigrate(ctx context.Context) (*pgx.Conn, error) {
-	config := s.pool.Config().ConnConfig
-	config.DialFunc = (&net.Dialer{}).DialContext
-	for _, plans := range []string{"enable_seqscan", "enable_bitmapscan", "plan_cache_mode"} {
-		delete(config.RuntimeParams, plans)
-	}
-	for _, timeout := range []string{"statement_timeout", "lock_timeout"} {
-		config.RuntimeParams[timeout] = "0"
-	}
-	return pgx.ConnectConfig(ctx, config)
+	settings := CommonSettings()
+	settings["row_security"] = "off"
+	settings["idle_in_transaction_session_timeout"] = fmt.Sprint(idleTimeout.Milliseconds())
+	config := s.own.Copy()
+	Settle(&config.Config, settings)
+	return Connect(ctx, config)
 }
 
 // migrate runs the steps that have not run yet.
