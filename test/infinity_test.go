@@ -22,7 +22,6 @@ func TestInfiniteTimesBreakNoCommand(t *testing.T) {
 		far := s.send(t, "topic, deliver_at", "'t', '294276-12-31 23:59:59+00'")
 		begun := s.send(t, "topic, deliver_at", "'t', '-infinity'")
 		old := s.send(t, "topic, key, deliver_at", "'t', 'k', '4000-01-01 BC'")
-		// These look at all four while nothing is delivered, and again below.
 		look := func() {
 			for _, args := range [][]string{{"status"}, {"status", "--json"}, {"doctor"}, {"doctor", "--json"}, {"messages", "list"},
 				{"messages", "list", "--json"}, {"messages", "list", "--status", "pending"}, {"messages", "list", "--key", "k", "--json"},
@@ -37,6 +36,7 @@ func TestInfiniteTimesBreakNoCommand(t *testing.T) {
 		if out := runs(t, env, "messages", "show", never); !strings.Contains(out, "9999-12-31 23:59:59") {
 			t.Errorf("a message that is never due is shown as %s", out)
 		}
+		look()
 		p := start(t, db, env...)
 		s.waitStatus(t, begun, "done")
 		s.waitStatus(t, old, "done")
