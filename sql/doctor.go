@@ -42,6 +42,7 @@ type ServerFacts struct {
 	VersionNumber int    // 150018 is 15.18
 	Standby       bool
 	Database      string
+	Encoding      string // of the database
 	Role          string
 	Superuser     bool
 	Replication   bool // the role may replicate
@@ -68,7 +69,7 @@ type ServerFacts struct {
 func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
 	const statement = `
 	select split_part(current_setting('server_version'), ' ', 1), current_setting('server_version_num')::int,
-		pg_is_in_recovery(), current_database()::text, current_user::text, r.rolsuper, r.rolreplication,
+		pg_is_in_recovery(), current_database()::text, getdatabaseencoding()::text, current_user::text, r.rolsuper, r.rolreplication,
 		has_database_privilege(current_database(), 'create'),
 		r.rolsuper or pg_has_role('pg_read_all_stats', 'usage'),
 		current_setting('wal_level'),
@@ -87,7 +88,7 @@ func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
 		)
 	from pg_roles r where r.rolname = current_user`
 	var f ServerFacts
-	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Version, &f.VersionNumber, &f.Standby, &f.Database, &f.Role,
+	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Version, &f.VersionNumber, &f.Standby, &f.Database, &f.Encoding, &f.Role,
 		&f.Superuser, &f.Replication, &f.MayCreate, &f.SeesOthers, &f.WALLevel, &f.Slots, &f.MaxSlots,
 		&f.Senders, &f.MaxSenders, &f.MaxPrepared, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &f.Async)
 	if err != nil {

@@ -44,6 +44,9 @@ func (s *Store) Migrate(ctx context.Context) (from, to int32, err error) {
 // MigrateReporting is Migrate that reports each step when it begins and whenever it has to
 // be tried again.
 func (s *Store) MigrateReporting(ctx context.Context, report func(StepReport)) (from, to int32, err error) {
+	if err := refuseEncoding(ctx, s.pool); err != nil {
+		return 0, 0, fmt.Errorf("migrate: %w", err)
+	}
 	err = s.migrating(ctx, func(conn *pgx.Conn) error {
 		if from, to, err = outboxSequence.migrate(ctx, conn, report); err != nil {
 			return err
@@ -188,6 +191,9 @@ func inboxKeptByOthers(ctx context.Context, conn *pgx.Conn) (kept bool, err erro
 func (s *Store) SchemaVersion(ctx context.Context) (have, need int32, err error) {
 	if need, err = outboxSequence.newest(); err != nil {
 		return 0, 0, err
+	}
+	if err := refuseEncoding(ctx, s.pool); err != nil {
+		return 0, need, err
 	}
 	err = s.pool.QueryRow(ctx, "select version from relay.schema_version").Scan(&have)
 	if NotMigrated(err) {
