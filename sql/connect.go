@@ -16,9 +16,13 @@ import (
 // transactionTimeoutSince is the first major version that knows transaction_timeout.
 const transactionTimeoutSince = 17
 
+// errPooled says that the settings of a start-up packet have reached a pooler, which may have
+// kept them to itself.
+var errPooled = errors.New("the address leads to a connection pooler")
+
 // Settle makes connections of cfg independent of what the role or the database has set. The
 // settings are part of the start-up packet, so that not even the first statement runs without
-// them. Behind a pooler, which may ignore them there, they are set once more after connecting.
+// them. Connect and ConnectReplication deal with poolers.
 func Settle(cfg *pgconn.Config, settings map[string]string) {
 	params := maps.Clone(cfg.RuntimeParams)
 	if params == nil {
@@ -26,17 +30,11 @@ func Settle(cfg *pgconn.Config, settings map[string]string) {
 	}
 	maps.Copy(params, settings)
 	cfg.RuntimeParams = params
-	cfg.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
-		pooled, err := complete(ctx, conn)
-		if err != nil || !pooled {
-			return err
-		}
-		return applySettings(ctx, conn, params)
-	}
+	cfg.AfterConnect = complete
 }
 
-// settleAfterwards is for poolers that refuse settings in the start-up packet: what Settle
-// has put there is set after connecting alone.
+// settleAfterwards moves what Settle has put into the start-up packet to statements after
+// connecting, for poolers in session mode.
 func settleAfterwards(cfg *pgconn.Config) {
 	params := cfg.RuntimeParams
 	cfg.RuntimeParams = make(map[string]string)
@@ -46,9 +44,6 @@ func settleAfterwards(cfg *pgconn.Config) {
 		}
 	}
 	cfg.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
-		if _, err := complete(ctx, conn); err != nil {
-			return err
-		}
 		return applySettings(ctx, conn, params)
 	}
 }
@@ -56,11 +51,12 @@ func settleAfterwards(cfg *pgconn.Config) {
 // startupOnly are the parameters of a start-up packet that are no settings.
 var startupOnly = []string{"options", "replication"}
 
-// Connect opens a connection of a configuration that Settle made, also through a pooler that
-// refuses settings in the start-up packet. The caller closes it.
+// Connect opens a connection of a configuration that Settle made, also through a pooler in
+// session mode. A pooler in transaction mode is an Unfit. The caller closes the connection.
 func Connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if resettle := remedy(err); resettle != nil {
+	resettle, err := readjust(ctx, &cfg.Config, err)
+	if resettle != nil {
 		cfg = cfg.Copy()
 		resettle(&cfg.Config)
 		conn, err = pgx.ConnectConfig(ctx, cfg)
@@ -75,7 +71,8 @@ func Connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
 // ConnectReplication is Connect for a configuration that asks for replication.
 func ConnectReplication(ctx context.Context, cfg *pgconn.Config) (*pgconn.PgConn, error) {
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
-	if resettle := remedy(err); resettle != nil {
+	resettle, err := readjust(ctx, cfg, err)
+	if resettle != nil {
 		cfg = cfg.Copy()
 		resettle(cfg)
 		conn, err = pgconn.ConnectConfig(ctx, cfg)
@@ -83,19 +80,21 @@ func ConnectReplication(ctx context.Context, cfg *pgconn.Config) (*pgconn.PgConn
 	return conn, err
 }
 
-// remedy returns what makes another attempt succeed where a connection failed over its
-// settings. Nil: nothing does.
-func remedy(err error) func(*pgconn.Config) {
+// readjust looks at how an attempt to connect ended. Where it failed over its settings, it
+// returns what makes another attempt succeed; else the error.
+func readjust(ctx context.Context, cfg *pgconn.Config, err error) (func(*pgconn.Config), error) {
 	var pg *pgconn.PgError
-	switch {
-	case !errors.As(err, &pg):
-		return nil
-	case pg.Code == "08P01" && strings.Contains(pg.Message, "startup parameter"):
-		return settleAfterwards
-	case pg.Code == "25P04": // the database's transaction_timeout came before ours
-		return endlessTransactions
+	switch isServers := errors.As(err, &pg); {
+	case errors.Is(err, errPooled),
+		isServers && pg.Code == "08P01" && strings.Contains(pg.Message, "startup parameter"):
+		if unfit := refuseTransactionPooling(ctx, cfg); unfit != nil {
+			return nil, unfit
+		}
+		return settleAfterwards, nil
+	case isServers && pg.Code == "25P04": // the database's transaction_timeout came before ours
+		return endlessTransactions, nil
 	}
-	return nil
+	return nil, err
 }
 
 // endlessTransactions sets transaction_timeout in the start-up packet, for servers that are
@@ -103,19 +102,22 @@ func remedy(err error) func(*pgconn.Config) {
 func endlessTransactions(cfg *pgconn.Config) { cfg.RuntimeParams["transaction_timeout"] = "0" }
 
 // complete sets what a start-up packet cannot hold, since a server that does not know the
-// parameter would refuse the connection. It reports whether a pooler stands between: then the
-// server process is another one than the peer has announced.
-func complete(ctx context.Context, conn *pgconn.PgConn) (bool, error) {
+// parameter would refuse the connection. Nothing is set where the server process is another
+// one than the peer has announced: a pooler stands between.
+func complete(ctx context.Context, conn *pgconn.PgConn) error {
+	announced := strconv.FormatUint(uint64(conn.PID()), 10)
 	statements := "select pg_catalog.pg_backend_pid()"
 	if majorVersion(conn) >= transactionTimeoutSince {
-		statements = "set transaction_timeout = 0; " + statements
+		statements += "; select pg_catalog.set_config('transaction_timeout', '0', false) where pg_catalog.pg_backend_pid() operator(pg_catalog.=) " + announced
 	}
 	results, err := conn.Exec(ctx, statements).ReadAll()
 	if err != nil {
-		return false, fmt.Errorf("set up the session: %w", err)
+		return fmt.Errorf("set up the session: %w", err)
 	}
-	pid := string(results[len(results)-1].Rows[0][0])
-	return pid != strconv.FormatUint(uint64(conn.PID()), 10), nil
+	if pid := string(results[0].Rows[0][0]); pid != announced {
+		return errPooled
+	}
+	return nil
 }
 
 // majorVersion returns what the server has announced, such as 17 of 17.6 and of 17rc1; 0 if
@@ -135,11 +137,13 @@ func majorVersion(conn *pgconn.PgConn) int {
 // applySettings changes the settings of a session.
 func applySettings(ctx context.Context, conn *pgconn.PgConn, settings map[string]string) error {
 	var b strings.Builder
+	if majorVersion(conn) >= transactionTimeoutSince {
+		b.WriteString("set transaction_timeout = 0;\n")
+	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if slices.Contains(startupOnly, name) {
-			continue
+		if !slices.Contains(startupOnly, name) {
+			fmt.Fprintf(&b, "select pg_catalog.set_config(%s, %s, false);\n", literal(name), literal(settings[name]))
 		}
-		fmt.Fprintf(&b, "select pg_catalog.set_config(%s, %s, false);\n", literal(name), literal(settings[name]))
 	}
 	if err := conn.Exec(ctx, b.String()).Close(); err != nil {
 		return fmt.Errorf("set up the session: %w", err)

@@ -15,7 +15,10 @@ const examineTimeout = 5 * time.Second
 // Examiner asks a database how it stands and changes nothing. It has one connection, Conn,
 // whose settings are those of the relay but for synchronous_commit, so that the database's
 // own value can be seen.
-type Examiner struct{ Conn *pgx.Conn }
+type Examiner struct {
+	Conn *pgx.Conn
+	Own  *pgx.ConnConfig // what the URL says, without the settings of Conn
+}
 
 // Examine connects to the database of a libpq URL. The caller closes the connection. The
 // error names no password.
@@ -25,15 +28,16 @@ func Examine(ctx context.Context, url string) (*Examiner, error) {
 		return nil, errors.New("database URL: it is not one that libpq understands (postgres://user:password@host:port/database)")
 	}
 	config.ConnectTimeout = 10 * time.Second
+	own := config.Copy()
 	settings := SessionSettings()
 	delete(settings, "synchronous_commit")
 	settings["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
 	Settle(&config.Config, settings)
 	conn, err := Connect(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, ExplainPooler(err)
 	}
-	return &Examiner{Conn: conn}, nil
+	return &Examiner{Conn: conn, Own: own}, nil
 }
 
 // ServerFacts are what relay doctor judges of the server and the role.

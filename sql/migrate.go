@@ -91,7 +91,7 @@ func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) er
 		return fmt.Errorf("migrate: %w", err)
 	}
 	if err := migrate(conn); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("migrate: %w", ExplainPooler(err))
 	}
 	return secure(ctx, conn)
 }

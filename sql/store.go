@@ -78,7 +78,7 @@ func Open(ctx context.Context, url string, connections int) (*Store, error) {
 	config.ConnConfig.DialFunc = patiently(config.ConnConfig.DialFunc, patience)
 	settle, err := try(ctx, own)
 	if err != nil {
-		return nil, fmt.Errorf("reach the database: %w", err)
+		return nil, fmt.Errorf("reach the database: %w", ExplainPooler(err))
 	}
 	s, err := openPools(ctx, config, connections, settle)
 	if err != nil {
@@ -156,7 +156,7 @@ func (s *Store) Close() {
 // Ping checks that the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.pool.Ping(ctx); err != nil {
-		return fmt.Errorf("reach the database: %w", err)
+		return fmt.Errorf("reach the database: %w", ExplainPooler(err))
 	}
 	return nil
 }

@@ -144,6 +144,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	}
 	if d.config.Capture == CaptureStream {
 		d.checkCapacity(server)
+		d.checkReplication(ctx, examiner, server)
 		d.checkSlot(ctx, examiner, server, relays > 0)
 		d.checkOtherSlots(ctx, examiner, d.config.Slot)
 	} else {

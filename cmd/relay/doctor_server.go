@@ -29,6 +29,10 @@ const (
 // mendConnect says what helps against a connection that was refused.
 func mendConnect(err error) string {
 	var pg *pgconn.PgError
+	var unfit *sql.Unfit
+	if errors.As(err, &unfit) {
+		return unfit.Mend
+	}
 	if !errors.As(err, &pg) {
 		return "start the server, or set RELAY_DATABASE_URL to where it is"
 	}
