@@ -91,6 +91,8 @@ func readjust(ctx context.Context, cfg *pgconn.Config, err error) (func(*pgconn.
 			return nil, unfit
 		}
 		return settleAfterwards, nil
+	case isServers && pg.Code == "42704" && !strings.Contains(pg.Message, "transaction_timeout"):
+		return nil, &Unfit{Why: "the database URL holds a parameter that neither the relay nor PostgreSQL knows: " + pg.Message, Mend: "remove it from RELAY_DATABASE_URL"}
 	case isServers && pg.Code == "25P04": // the database's transaction_timeout came before ours
 		return endlessTransactions, nil
 	}

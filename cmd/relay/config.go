@@ -16,6 +16,10 @@ import (
 type Config struct {
 	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set."`
 
+	// DroppedParameters are the names of what DatabaseURL held that means something to other
+	// drivers alone. DatabaseURL no longer holds them.
+	DroppedParameters []string
+
 	Source string `env:"RELAY_SOURCE" unset:"the database's name" allow:"1 to 255 bytes without control characters" desc:"Sending service of the messages that name none (CloudEvents source)."`
 
 	Capture Capture `env:"RELAY_CAPTURE,default=stream" allow:"stream, notify or poll" desc:"How the relay hears of new rows: logical replication, a NOTIFY trigger, or by sweeps alone."`
