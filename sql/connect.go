@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,6 +16,10 @@ import (
 
 // transactionTimeoutSince is the first major version that knows transaction_timeout.
 const transactionTimeoutSince = 17
+
+// settleTimeout bounds what is asked and set right after connecting: the driver's own bound
+// ends before that.
+const settleTimeout = 10 * time.Second
 
 // errPooled says that the settings of a start-up packet have reached a pooler, which may have
 // kept them to itself.
@@ -107,6 +112,8 @@ func endlessTransactions(cfg *pgconn.Config) { cfg.RuntimeParams["transaction_ti
 // parameter would refuse the connection. Nothing is set where the server process is another
 // one than the peer has announced: a pooler stands between.
 func complete(ctx context.Context, conn *pgconn.PgConn) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
 	announced := strconv.FormatUint(uint64(conn.PID()), 10)
 	statements := "select pg_catalog.pg_backend_pid()"
 	if majorVersion(conn) >= transactionTimeoutSince {
@@ -138,6 +145,8 @@ func majorVersion(conn *pgconn.PgConn) int {
 
 // applySettings changes the settings of a session.
 func applySettings(ctx context.Context, conn *pgconn.PgConn, settings map[string]string) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
 	var b strings.Builder
 	if majorVersion(conn) >= transactionTimeoutSince {
 		b.WriteString("set transaction_timeout = 0;\n")

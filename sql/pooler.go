@@ -55,7 +55,10 @@ func refuseTransactionPooling(ctx context.Context, cfg *pgconn.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, poolerLimit)
 	defer cancel()
 	plain := cfg.Copy()
-	plain.RuntimeParams, plain.AfterConnect = nil, nil
+	plain.RuntimeParams, plain.AfterConnect = make(map[string]string), nil
+	if options, ok := cfg.RuntimeParams["options"]; ok { // by which some poolers find the server
+		plain.RuntimeParams["options"] = options
+	}
 	var pair [2]*pgconn.PgConn
 	for i := range pair {
 		conn, err := pgconn.ConnectConfig(ctx, plain)

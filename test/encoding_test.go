@@ -65,7 +65,7 @@ func TestSQLASCIIHoldsUTF8(t *testing.T) {
 			t.Errorf("message %s came as %q", id, got)
 		}
 	}
-	if code, out, _ := run(t, "", []string{"doctor"}, "RELAY_DATABASE_URL="+db.URL, "RELAY_SLOT="+db.Name, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL, "RELAY_EGRESS_ALLOW=loopback"); code != 0 || !strings.Contains(out, "it is SQL_ASCII") {
+	if code, out, _ := run(t, "", []string{"doctor"}, "RELAY_DATABASE_URL="+db.URL, "RELAY_SLOT="+db.Name, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL, "RELAY_EGRESS_ALLOW=loopback"); code != 0 || !strings.Contains(out, "it is SQL_ASCII") || !strings.Contains(out, "invalid byte sequence") {
 		t.Errorf("doctor ends with %d:\n%s", code, out)
 	}
 	p.kill()
