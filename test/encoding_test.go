@@ -20,6 +20,7 @@ func TestAnotherEncodingIsRefusedBeforeAnythingIsMade(t *testing.T) {
 			db := harness.DatabaseIn(t, encoding)
 			env := []string{"RELAY_DATABASE_URL=" + db.URL, "RELAY_METRICS_ADDR=off", "RELAY_ADMIN_ADDR=off"}
 			for _, args := range [][]string{{"migrate"}, {"run"}, {"run", "--no-migrate"}, {"doctor"}} {
+				harness.Build(t, "relay/cmd/relay")
 				begun := time.Now()
 				code, stdout, stderr := run(t, "", args, env...)
 				if text := stdout + stderr; code == 0 || !strings.Contains(text, "encoding of database \""+db.Name+"\" is "+encoding) || !strings.Contains(text, "encoding 'UTF8'") {
@@ -65,7 +66,11 @@ func TestSQLASCIIHoldsUTF8(t *testing.T) {
 			t.Errorf("message %s came as %q", id, got)
 		}
 	}
-	if code, out, _ := run(t, "", []string{"doctor"}, "RELAY_DATABASE_URL="+db.URL, "RELAY_SLOT="+db.Name, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL, "RELAY_EGRESS_ALLOW=loopback"); code != 0 || !strings.Contains(out, "it is SQL_ASCII") || !strings.Contains(out, "invalid byte sequence") {
+	harness.Eventually(t, 30*time.Second, "the row is in quarantine", func() bool {
+		return s.text(t, "select count(*)::text from relay.quarantine") == "1"
+	})
+	env := []string{"RELAY_DATABASE_URL=" + db.URL, "RELAY_SLOT=" + db.Name, "RELAY_DEFAULT_DESTINATION=" + s.receiver.URL, "RELAY_EGRESS_ALLOW=loopback"}
+	if code, out, _ := run(t, "", []string{"doctor"}, env...); code != 0 || !strings.Contains(out, "it is SQL_ASCII") || !strings.Contains(out, "SQLSTATE 22021") {
 		t.Errorf("doctor ends with %d:\n%s", code, out)
 	}
 	p.kill()

@@ -19,10 +19,12 @@ import (
 )
 
 // opens are the places that open a connection to a database, by file, and how. All of them
-// take sql.CommonSettings, but for the demo's, which are those of a shop and its superuser.
+// take sql.CommonSettings, but for the demo's, which are those of a shop and its superuser, and
+// two that call a function of pg_catalog by its full name, to learn the mode of a pooler.
 var opens = map[string][]string{
 	"sql/store.go":    {"pgxpool.NewWithConfig"},
 	"sql/connect.go":  {"pgx.ConnectConfig", "pgx.ConnectConfig", "pgconn.ConnectConfig", "pgconn.ConnectConfig"},
+	"sql/pooler.go":   {"pgconn.ConnectConfig"},
 	"demo/servers.go": {"pgx.Connect", "pgxpool.New", "pgxpool.New"},
 }
 

@@ -33,6 +33,7 @@ func TestAPoolerInTransactionModeIsRefusedAtOnce(t *testing.T) {
 				url := harness.Bouncer(t, db, map[string]string{"pool_mode": mode, "ignore_startup_parameters": settings["ignore_startup_parameters"]})
 				env := []string{"RELAY_DATABASE_URL=" + url, "RELAY_METRICS_ADDR=off", "RELAY_ADMIN_ADDR=off"}
 				for _, args := range [][]string{{"migrate"}, {"run"}, {"doctor"}, {"status"}} {
+					harness.Build(t, "relay/cmd/relay")
 					begun := time.Now()
 					code, stdout, stderr := run(t, "", args, env...)
 					text := stdout + stderr
