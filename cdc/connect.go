@@ -3,7 +3,6 @@ package cdc
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net"
 	"time"
 
@@ -19,21 +18,9 @@ const (
 	closeTimeout   = 2 * time.Second
 )
 
-// adopt makes a connection independent of what the role or the database has set: one that
-// waits for news must not be ended for idling, nor slot creation for waiting, and the
-// decoder reads one form of time stamps.
+// adopt makes a connection independent of what the role or the database has set.
 func adopt(cfg *pgconn.Config) {
-	params := maps.Clone(cfg.RuntimeParams)
-	if params == nil {
-		params = make(map[string]string)
-	}
-	maps.Copy(params, sql.CommonSettings())
-	params["DateStyle"] = "ISO, MDY"
-	params["statement_timeout"] = "0"
-	params["lock_timeout"] = "0"
-	params["idle_session_timeout"] = "0"
-	params["idle_in_transaction_session_timeout"] = "0"
-	cfg.RuntimeParams = params
+	sql.Settle(cfg, sql.CommonSettings())
 	cfg.BuildContextWatcherHandler = watchReads
 }
 
@@ -44,7 +31,7 @@ func connectSQL(ctx context.Context, base *pgx.ConnConfig) (*pgx.Conn, error) {
 	defer cancel()
 	cfg := base.Copy()
 	adopt(&cfg.Config)
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := sql.Connect(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -60,13 +47,24 @@ func connectReplication(ctx context.Context, base *pgx.ConnConfig) (*pgconn.PgCo
 	cfg := base.Config.Copy()
 	adopt(cfg)
 	cfg.RuntimeParams["replication"] = "database"
-	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	conn, err := sql.ConnectReplication(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect for replication: %w", err)
 	}
 	keepAlive(conn.Conn())
+	if err := conn.Exec(ctx, outlastPause).Close(); err != nil {
+		closeReplication(conn)
+		return nil, fmt.Errorf("set up the session for replication: %w", err)
+	}
 	return conn, nil
 }
+
+// outlastPause raises a wal_sender_timeout of the role or the database that is too short for
+// an answer over a network. What an operator has chosen with sense stays.
+const outlastPause = `
+select set_config(name, '2000', false) from pg_settings
+where name = 'wal_sender_timeout' and setting::int between 1 and 1999
+`
 
 func closeSQL(conn *pgx.Conn) {
 	closeReplication(conn.PgConn())

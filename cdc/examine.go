@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -56,6 +57,21 @@ func (sl slot) flawOf(name string) Flaw {
 		return Flaw{Why: "it is lost: " + sl.broken, Mend: "relay run (it replaces the slot, and sweeps for what was missed)"}
 	}
 	return Flaw{}
+}
+
+// ExamineReplication opens a connection for replication as a stream would, and closes it. The
+// flaw is one that a person can do something about; any other failure is the error.
+func ExamineReplication(ctx context.Context, base *pgx.ConnConfig) (Flaw, error) {
+	conn, err := connectReplication(ctx, base)
+	if err == nil {
+		closeReplication(conn)
+		return Flaw{}, nil
+	}
+	var known *trouble
+	if errors.As(explainConnect(err, base.User, "too small"), &known) {
+		return Flaw{Why: known.why, Mend: known.mend}, nil
+	}
+	return Flaw{}, err
 }
 
 // ExaminePublication looks at the publication of that name as a stream would, and changes

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"relay/sql"
 )
 
 // SQLSTATEs that mean something of their own here (PostgreSQL manual, appendix A).
@@ -57,6 +59,7 @@ func explain(err error) string {
 	if errors.As(err, &known) {
 		return known.Error()
 	}
+	err = sql.ExplainPooler(err)
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the server closed the replication connection"
@@ -87,7 +90,7 @@ func explainConnect(err error, role string, senders string) error {
 	case codeUnsupported:
 		return &trouble{
 			why:  "the address leads to a connection pooler, which cannot carry replication",
-			mend: "set RELAY_DATABASE_URL to the server itself",
+			mend: "set RELAY_DATABASE_URL to the server's own address and port, or RELAY_CAPTURE=notify",
 		}
 	}
 	return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,9 +13,12 @@ import (
 const examineTimeout = 5 * time.Second
 
 // Examiner asks a database how it stands and changes nothing. It has one connection, Conn,
-// whose settings are those of the relay but for synchronous_commit and default_transaction_read_only,
-// so that the database's own values can be seen.
-type Examiner struct{ Conn *pgx.Conn }
+// whose settings are those of the relay but for synchronous_commit and
+// default_transaction_read_only, so that the database's own values can be seen.
+type Examiner struct {
+	Conn *pgx.Conn
+	Own  *pgx.ConnConfig // what the URL says, without the settings of Conn
+}
 
 // Examine connects to the database of a libpq URL. The caller closes the connection. The
 // error names no password.
@@ -26,15 +28,17 @@ func Examine(ctx context.Context, url string) (*Examiner, error) {
 		return nil, errors.New("database URL: it is not one that libpq understands (postgres://user:password@host:port/database)")
 	}
 	config.ConnectTimeout = 10 * time.Second
-	maps.Copy(config.RuntimeParams, SessionSettings())
-	delete(config.RuntimeParams, "synchronous_commit")
-	delete(config.RuntimeParams, "default_transaction_read_only")
-	config.RuntimeParams["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
-	conn, err := pgx.ConnectConfig(ctx, config)
+	own := config.Copy()
+	settings := SessionSettings()
+	delete(settings, "synchronous_commit")
+	delete(settings, "default_transaction_read_only")
+	settings["statement_timeout"] = fmt.Sprint(examineTimeout.Milliseconds())
+	Settle(&config.Config, settings)
+	conn, err := Connect(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, ExplainPooler(err)
 	}
-	return &Examiner{Conn: conn}, nil
+	return &Examiner{Conn: conn, Own: own}, nil
 }
 
 // ServerFacts are what relay doctor judges of the server and the role.
@@ -43,6 +47,7 @@ type ServerFacts struct {
 	VersionNumber int    // 150018 is 15.18
 	Standby       bool
 	Database      string
+	Encoding      string // of the database
 	Role          string
 	Superuser     bool
 	Replication   bool // the role may replicate
@@ -69,7 +74,7 @@ type ServerFacts struct {
 func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
 	const statement = `
 	select split_part(current_setting('server_version'), ' ', 1), current_setting('server_version_num')::int,
-		pg_is_in_recovery(), current_database()::text, current_user::text, r.rolsuper, r.rolreplication,
+		pg_is_in_recovery(), current_database()::text, getdatabaseencoding()::text, current_user::text, r.rolsuper, r.rolreplication,
 		has_database_privilege(current_database(), 'create'),
 		r.rolsuper or pg_has_role('pg_read_all_stats', 'usage'),
 		current_setting('wal_level'),
@@ -88,7 +93,7 @@ func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
 		)
 	from pg_roles r where r.rolname = current_user`
 	var f ServerFacts
-	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Version, &f.VersionNumber, &f.Standby, &f.Database, &f.Role,
+	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Version, &f.VersionNumber, &f.Standby, &f.Database, &f.Encoding, &f.Role,
 		&f.Superuser, &f.Replication, &f.MayCreate, &f.SeesOthers, &f.WALLevel, &f.Slots, &f.MaxSlots,
 		&f.Senders, &f.MaxSenders, &f.MaxPrepared, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &f.Async)
 	if err != nil {

@@ -153,7 +153,7 @@ func (e *Examiner) Messages(ctx context.Context) (MessageFacts, error) {
 		(select count(*) from (select from relay.outbox where status = 'open' limit $1) x),
 		(select count(*) from (select from relay.outbox where status = 'dead' limit $1) x),
 		(select count(*) from (select from relay.outbox where status = 'rejected' limit $1) x),
-		coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from pending), 0)::float8,
+		coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from pending where isfinite(created_at)), 0)::float8,
 		coalesce((
 			select coalesce(d.last_error, o.last_error) from relay.outbox o
 			left join relay.delivery d on d.message_id = o.id and d.status = 'dead'

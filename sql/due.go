@@ -151,10 +151,10 @@ func collectDue(operation string, rows pgx.Rows, err error) ([]Due, error) {
 		return nil, fmt.Errorf("%s: %w", operation, err)
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Due, err error) {
-		var at *time.Time
+		var at pgtype.Timestamptz // the very value: the next walk begins there
 		err = row.Scan((*[16]byte)(&d.ID.Message), &d.ID.Subscription, &d.ID.Instance, &d.Key, &at, &d.Seq)
-		if at != nil {
-			d.At = *at
+		if at.InfinityModifier == pgtype.Finite {
+			d.At = at.Time
 		}
 		return d, err
 	})

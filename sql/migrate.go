@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -45,6 +44,9 @@ func (s *Store) Migrate(ctx context.Context) (from, to int32, err error) {
 // MigrateReporting is Migrate that reports each step when it begins and whenever it has to
 // be tried again.
 func (s *Store) MigrateReporting(ctx context.Context, report func(StepReport)) (from, to int32, err error) {
+	if err := refuseEncoding(ctx, s.pool); err != nil {
+		return 0, 0, fmt.Errorf("migrate: %w", err)
+	}
 	err = s.migrating(ctx, func(conn *pgx.Conn) error {
 		if from, to, err = outboxSequence.migrate(ctx, conn, report); err != nil {
 			return err
@@ -89,7 +91,7 @@ func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) er
 		return fmt.Errorf("migrate: %w", err)
 	}
 	if err := migrate(conn); err != nil {
-		return fmt.Errorf("migrate: %w", err)
+		return fmt.Errorf("migrate: %w", ExplainPooler(err))
 	}
 	return secure(ctx, conn)
 }
@@ -97,15 +99,12 @@ func (s *Store) migrating(ctx context.Context, migrate func(*pgx.Conn) error) er
 // connectToMigrate opens a connection outside of the pool. Its statements take as long as
 // they take, except where a step says otherwise.
 func (s *Store) connectToMigrate(ctx context.Context) (*pgx.Conn, error) {
-	config := s.pool.Config().ConnConfig
-	config.DialFunc = (&net.Dialer{}).DialContext
-	for _, plans := range []string{"enable_seqscan", "enable_bitmapscan", "plan_cache_mode"} {
-		delete(config.RuntimeParams, plans)
-	}
-	for _, timeout := range []string{"statement_timeout", "lock_timeout"} {
-		config.RuntimeParams[timeout] = "0"
-	}
-	return pgx.ConnectConfig(ctx, config)
+	settings := CommonSettings()
+	settings["row_security"] = "off"
+	settings["idle_in_transaction_session_timeout"] = fmt.Sprint(idleTimeout.Milliseconds())
+	config := s.own.Copy()
+	Settle(&config.Config, settings)
+	return Connect(ctx, config)
 }
 
 // migrate runs the steps that have not run yet.
@@ -192,6 +191,9 @@ func inboxKeptByOthers(ctx context.Context, conn *pgx.Conn) (kept bool, err erro
 func (s *Store) SchemaVersion(ctx context.Context) (have, need int32, err error) {
 	if need, err = outboxSequence.newest(); err != nil {
 		return 0, 0, err
+	}
+	if err := refuseEncoding(ctx, s.pool); err != nil {
+		return 0, need, err
 	}
 	err = s.pool.QueryRow(ctx, "select version from relay.schema_version").Scan(&have)
 	if NotMigrated(err) {

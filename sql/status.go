@@ -89,9 +89,10 @@ func (e *Examiner) DeadBySubscription(ctx context.Context) ([]DeadCount, error) 
 	return list, nil
 }
 
+// A century is as good as for ever, and can be subtracted.
 const earliestDue = `
-select (extract(epoch from x.at - clock_timestamp()) * 1000000)::bigint
-from generate_series(0, 63) as s(shard)
+select (extract(epoch from least(greatest(x.at, n.now - interval '100 years'), n.now + interval '100 years') - n.now) * 1000000)::bigint
+from (select clock_timestamp()) as n(now), generate_series(0, 63) as s(shard)
 cross join lateral (
 	(select o.deliver_at as at from relay.outbox o
 	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard::smallint order by o.deliver_at limit 1)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +61,8 @@ type Store struct {
 	// apart and limit are set in a store that Apart returns.
 	apart bool
 	limit time.Duration
+
+	own *pgx.ConnConfig // what the URL says, for connections outside of the pools
 }
 
 // Open connects to the database of a libpq URL or keyword string with at most
@@ -74,21 +75,49 @@ func Open(ctx context.Context, url string, connections int) (*Store, error) {
 	}
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.ConnConfig.ConnectTimeout = 10 * time.Second
+	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		readInfinity(conn)
+		return nil
+	}
+	own := config.ConnConfig.Copy()
 	config.ConnConfig.DialFunc = patiently(config.ConnConfig.DialFunc, patience)
-	maps.Copy(config.ConnConfig.RuntimeParams, SessionSettings())
-	s, err := openPools(ctx, config, connections)
+	settle, err := try(ctx, own)
+	if err != nil {
+		return nil, fmt.Errorf("reach the database: %w", ExplainPooler(err))
+	}
+	s, err := openPools(ctx, config, connections, settle)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Ping(ctx); err != nil {
-		s.Close()
-		return nil, err
-	}
+	s.own = own
 	return s, nil
 }
 
-// openPools makes the pools, of which none has connected yet.
-func openPools(ctx context.Context, config *pgxpool.Config, connections int) (*Store, error) {
+// try connects once, and returns how connections to what it found get their settings.
+func try(ctx context.Context, own *pgx.ConnConfig) (settle func(*pgconn.Config, map[string]string), err error) {
+	config := own.Copy()
+	Settle(&config.Config, SessionSettings())
+	conn, err := Connect(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, atStart := conn.Config().RuntimeParams["search_path"]
+	later := majorVersion(conn.PgConn()) >= transactionTimeoutSince
+	return func(cfg *pgconn.Config, settings map[string]string) {
+		Settle(cfg, settings)
+		switch {
+		case !atStart:
+			settleAfterwards(cfg)
+		case later:
+			endlessTransactions(cfg)
+		}
+	}, nil
+}
+
+// openPools makes the pools, of which none has connected yet. settle gives connections their
+// settings.
+func openPools(ctx context.Context, config *pgxpool.Config, connections int, settle func(*pgconn.Config, map[string]string)) (*Store, error) {
 	s := &Store{judged: new(atomic.Pointer[func(error)])}
 	for _, p := range []struct {
 		pool            **pgxpool.Pool
@@ -105,10 +134,12 @@ func openPools(ctx context.Context, config *pgxpool.Config, connections int) (*S
 		own := config.Copy()
 		own.MaxConns = int32(p.connections)
 		own.AfterConnect = s.admit
+		settings := SessionSettings()
 		if p.lock > 0 {
-			own.ConnConfig.RuntimeParams["lock_timeout"] = fmt.Sprint(p.lock.Milliseconds())
-			own.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(p.statement.Milliseconds())
+			settings["lock_timeout"] = fmt.Sprint(p.lock.Milliseconds())
+			settings["statement_timeout"] = fmt.Sprint(p.statement.Milliseconds())
 		}
+		settle(&own.ConnConfig.Config, settings)
 		pool, err := pgxpool.NewWithConfig(ctx, own)
 		if err != nil {
 			s.Close()
@@ -131,7 +162,7 @@ func (s *Store) Close() {
 // Ping checks that the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.pool.Ping(ctx); err != nil {
-		return fmt.Errorf("reach the database: %w", err)
+		return fmt.Errorf("reach the database: %w", ExplainPooler(err))
 	}
 	return nil
 }

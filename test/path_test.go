@@ -19,14 +19,13 @@ import (
 )
 
 // opens are the places that open a connection to a database, by file, and how. All of them
-// take sql.CommonSettings, but for the demo's, which are those of a shop and its superuser.
+// take sql.CommonSettings, but for the demo's, which are those of a shop and its superuser, and
+// two that call a function of pg_catalog by its full name, to learn the mode of a pooler.
 var opens = map[string][]string{
-	"sql/store.go":         {"pgxpool.NewWithConfig"},
-	"sql/doctor.go":        {"pgx.ConnectConfig"},
-	"sql/migrate.go":       {"pgx.ConnectConfig"},
-	"cdc/connect.go":       {"pgx.ConnectConfig", "pgconn.ConnectConfig"},
-	"cmd/relay/trigger.go": {"pgx.ConnectConfig"},
-	"demo/servers.go":      {"pgx.Connect", "pgxpool.New", "pgxpool.New"},
+	"sql/store.go":    {"pgxpool.NewWithConfig"},
+	"sql/connect.go":  {"pgx.ConnectConfig", "pgx.ConnectConfig", "pgconn.ConnectConfig", "pgconn.ConnectConfig"},
+	"sql/pooler.go":   {"pgconn.ConnectConfig"},
+	"demo/servers.go": {"pgx.Connect", "pgxpool.New", "pgxpool.New"},
 }
 
 // TestEveryPlaceThatConnectsIsKnown: another place must take the common settings too, and

@@ -34,6 +34,9 @@ func (a *App) Configure() (Config, *slog.Logger, error) {
 	for _, u := range unknownVariables(a.Env) {
 		log.Warn("unknown variable in the environment", "name", u.Name, "nearest", u.Nearest)
 	}
+	if len(c.DroppedParameters) > 0 {
+		log.Warn("parameters of the database URL mean nothing to the relay and are left out; remove them there", "names", strings.Join(c.DroppedParameters, " "))
+	}
 	return c, log, err
 }
 

@@ -16,6 +16,10 @@ import (
 type Config struct {
 	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set."`
 
+	// DroppedParameters are the names of what DatabaseURL held that means something to other
+	// drivers alone. DatabaseURL no longer holds them.
+	DroppedParameters []string
+
 	// DatabaseConnections is at least 2.
 	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 19 more, each for one purpose."`
 

@@ -29,6 +29,11 @@ func (c *Config) check() (name string, why reason) {
 }
 
 func (c *Config) checkDatabase() (string, reason) {
+	clean, dropped, why := cleanDatabase(string(c.DatabaseURL))
+	if why != "" {
+		return databaseName, why
+	}
+	c.DatabaseURL, c.DroppedParameters = Secret(clean), dropped
 	scheme, _, isURL := strings.Cut(string(c.DatabaseURL), "://")
 	if isURL && scheme != "postgres" && scheme != "postgresql" && !strings.Contains(scheme, "=") {
 		return databaseName, "" // pgx would take it for keywords and values

@@ -115,6 +115,9 @@ func (d *doctor) checkConfiguration(env map[string]string) bool {
 		return false
 	}
 	d.config = config
+	if len(config.DroppedParameters) > 0 {
+		d.warn("configuration", "remove them from RELAY_DATABASE_URL", "parameters of the database URL that mean nothing to the relay are left out: %s", strings.Join(config.DroppedParameters, " "))
+	}
 	d.ok("configuration", "valid; rows are heard of by %s", config.Capture)
 	return true
 }
@@ -149,6 +152,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	}
 	if d.config.Capture == CaptureStream {
 		d.checkCapacity(server)
+		d.checkReplication(ctx, examiner, server)
 		d.checkSlot(ctx, examiner, server, relays > 0)
 		d.checkOtherSlots(ctx, examiner, d.config.Slot)
 	} else {

@@ -29,6 +29,10 @@ const (
 // mendConnect says what helps against a connection that was refused.
 func mendConnect(err error) string {
 	var pg *pgconn.PgError
+	var unfit *sql.Unfit
+	if errors.As(err, &unfit) {
+		return unfit.Mend
+	}
 	if !errors.As(err, &pg) {
 		return "start the server, or set RELAY_DATABASE_URL to where it is"
 	}
@@ -57,8 +61,22 @@ func (d *doctor) checkServer(f sql.ServerFacts) {
 	default:
 		d.ok("database", "%s", what)
 	}
+	d.checkEncoding(f)
 	d.checkClock(f)
 	d.checkDurability(f)
+}
+
+func (d *doctor) checkEncoding(f sql.ServerFacts) {
+	unfit := sql.UnfitEncoding(f.Database, f.Encoding)
+	switch {
+	case unfit != nil:
+		d.fail("encoding", unfit.Mend, "%s", unfit.Why)
+	case f.Encoding != "UTF8":
+		d.warn("encoding", "write valid UTF-8 alone; in the long run, move to a database of encoding 'UTF8'",
+			"it is %s, with which the server takes any bytes for text: a message whose text is not UTF-8 cannot be read, and waits", f.Encoding)
+	default:
+		d.ok("encoding", "%s", f.Encoding)
+	}
 }
 
 func (d *doctor) checkClock(f sql.ServerFacts) {

@@ -36,6 +36,23 @@ func (d *doctor) checkCapacity(f sql.ServerFacts) {
 	}
 }
 
+// checkReplication tries whether the address carries replication, unless it is known already
+// that the server gives none: a pooler carries everything else.
+func (d *doctor) checkReplication(ctx context.Context, examiner *sql.Examiner, f sql.ServerFacts) {
+	if !f.Replication && !f.Superuser || f.Senders >= f.MaxSenders {
+		return
+	}
+	flaw, err := cdc.ExamineReplication(ctx, examiner.Own)
+	switch {
+	case err != nil:
+		d.failed("replication", err)
+	case flaw.Why != "":
+		d.fail("replication", flaw.Mend, "%s", flaw.Why)
+	default:
+		d.ok("replication", "the address carries it")
+	}
+}
+
 // checkHeadroom looks whether there is room for one more. A relay that streams already has
 // its place, but not after a restart if somebody else takes it.
 func (d *doctor) checkHeadroom(check, setting string, used, limit int) {

@@ -10,6 +10,8 @@ import (
 	"log"
 	"os"
 	"strings"
+
+	"relay/sql"
 )
 
 // Exit codes besides 0, which stands for success alone. A command that a signal ended
@@ -44,7 +46,7 @@ func realMain(ctx context.Context, app *App, args []string) int {
 	if errors.As(err, new(usageError)) {
 		code = exitUsage
 	}
-	printError(app.Stderr, err)
+	printError(app.Stderr, sql.ExplainPooler(err))
 	return code
 }
 

@@ -47,6 +47,9 @@ func persist(ctx context.Context, log *slog.Logger, step func() error) error {
 // worthWaiting reports whether an error may pass by itself: the database cannot be reached,
 // or the connection was lost.
 func worthWaiting(err error) bool {
+	if errors.As(err, new(*sql.Unfit)) {
+		return false
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code[:2] {

@@ -7,10 +7,14 @@ import (
 	"syscall"
 )
 
-// stopSignals returns the channel on which the process hears that it should stop.
+// stopSignals returns the channel on which the process hears that it should stop. SIGHUP,
+// which a closed terminal sends, is one of them unless nohup has started the process.
 func stopSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	return signals
 }
 
@@ -41,8 +45,11 @@ type stopSignal struct{ os.Signal }
 
 // Error names the signal.
 func (s stopSignal) Error() string {
-	if s.Signal == syscall.SIGTERM {
+	switch s.Signal {
+	case syscall.SIGTERM:
 		return "stopped by SIGTERM"
+	case syscall.SIGHUP:
+		return "stopped by SIGHUP"
 	}
 	return "stopped by SIGINT"
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,8 +43,8 @@ func (s *service) changeTrigger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	maps.Copy(config.RuntimeParams, sql.CommonSettings())
-	conn, err := pgx.ConnectConfig(ctx, config)
+	sql.Settle(&config.Config, sql.CommonSettings())
+	conn, err := sql.Connect(ctx, config)
 	if err != nil {
 		return err
 	}

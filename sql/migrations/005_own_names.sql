@@ -23,7 +23,7 @@ return exists (select from unnest(topics) as p(pattern) where p.pattern ~ '^rela
 create or replace function relay.shown_target(target text) returns text
 language sql immutable parallel safe
 return case when target ~* '^https?://'
-  then regexp_replace(regexp_replace(target, '^([^:]*://)[^/?#]*@', '\1'), '\?.*$', '?…')
+  then regexp_replace(regexp_replace(target, '^([^:]*://)[^/?#]*@', '\1'), '\?.*$', convert_from('\x3fe280a6', 'UTF8'))
   else target end;
 
 -- Types of pg_temp would go before those of pg_catalog if pg_temp were not named.

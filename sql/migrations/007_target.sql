@@ -21,10 +21,13 @@ return (
     when u.part is null then '(a target that cannot be read)'
     else pg_catalog.concat(u.part[1], u.part[3], u.part[5],
       pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(u.part[6],
-        '/[^/]*[^!-~/][^/]*', '/…', 'g'), '/([^/]{4})[^/]{12,}', '/\1…', 'g'), '%[0-9A-Fa-f]?…', '…', 'g'),
-      case when pg_catalog.length(u.part[7]) operator(pg_catalog.>) 1 then '?…' end)
+        '/[^/]*[^!-~/][^/]*', pg_catalog.concat('/', cut.dots), 'g'), '/([^/]{4})[^/]{12,}', pg_catalog.concat('/\1', cut.dots), 'g'),
+        pg_catalog.concat('%[0-9A-Fa-f]?', cut.dots), cut.dots, 'g'),
+      case when pg_catalog.length(u.part[7]) operator(pg_catalog.>) 1 then pg_catalog.concat('?', cut.dots) end)
   end
   from (select pg_catalog.regexp_replace(target, '^[\x01-\x20\x7f]+|[\x01-\x20\x7f]+$', '', 'g')) as t(target)
+  -- The sign for what is left out, U+2026: migrations hold ASCII alone.
+  cross join (select pg_catalog.convert_from('\xe280a6', 'UTF8')) as cut(dots)
   -- The scheme, the user and password, the host with the zone of an address, the port, the path and the query.
   cross join lateral (select case
     when t.target operator(pg_catalog.!~) '[\x01-\x20\x7f\\#]'

@@ -46,7 +46,19 @@ func Database(t testing.TB) *DB {
 // DatabaseOn is Database on another major version, 15 to 18.
 func DatabaseOn(t testing.TB, major int) *DB {
 	t.Helper()
-	d := NewDatabase(t, sharedPostgres(t, major))
+	return shared(t, major, "")
+}
+
+// DatabaseIn is Database in another encoding than UTF8.
+func DatabaseIn(t testing.TB, encoding string) *DB {
+	t.Helper()
+	return shared(t, sharedMajor, " template template0 locale 'C' encoding '"+encoding+"'")
+}
+
+// shared makes a database on a shared server and drops it at the end.
+func shared(t testing.TB, major int, options string) *DB {
+	t.Helper()
+	d := newDatabase(t, sharedPostgres(t, major), options)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -61,6 +73,11 @@ func DatabaseOn(t testing.TB, major int) *DB {
 // ends with the server, which may be down when the test ends.
 func NewDatabase(t testing.TB, server *throwaway.Postgres) *DB {
 	t.Helper()
+	return newDatabase(t, server, "")
+}
+
+func newDatabase(t testing.TB, server *throwaway.Postgres, options string) *DB {
+	t.Helper()
 	name := "test_" + strconv.FormatInt(databases.Add(1), 10)
 	d := &DB{
 		Server:   server,
@@ -70,16 +87,16 @@ func NewDatabase(t testing.TB, server *throwaway.Postgres) *DB {
 		AppURL:   server.URL(appRole, appRole, name),
 		pools:    map[string]*pgxpool.Pool{},
 	}
-	if err := d.create(t.Context()); err != nil {
+	if err := d.create(t.Context(), options); err != nil {
 		t.Fatalf("harness: create database %s: %v", name, err)
 	}
 	return d
 }
 
-func (d *DB) create(ctx context.Context) error {
+func (d *DB) create(ctx context.Context, options string) error {
 	return asAdmin(ctx, d.Server, "postgres", func(conn *pgx.Conn) error {
 		for _, statement := range []string{
-			"create database " + d.Name,
+			"create database " + d.Name + options,
 			"revoke all on database " + d.Name + " from public",
 			"grant connect, create on database " + d.Name + " to relay",
 			"grant connect on database " + d.Name + " to app",

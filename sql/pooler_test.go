@@ -1,0 +1,24 @@
+package sql
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// What a pooler's change of sessions looks like later on is put into words, and nothing else is.
+func TestErrorsOfAPoolerAreExplained(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]bool{"42P05": true, "26000": true, "08P01": true, "42P01": false, "57P01": false} {
+		err := ExplainPooler(fmt.Errorf("read messages: %w", &pgconn.PgError{Code: code, Message: "m"}))
+		var unfit *Unfit
+		if errors.As(err, &unfit) != want || want && unfit.Mend != OwnAddress {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+	if ExplainPooler(nil) != nil {
+		t.Error("no error is one")
+	}
+}
