@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// StateFacts are settings of people and of other tables that keep the relay, or those who insert, from working.
+// StateFacts are settings, and objects beside the tables of the relay, that keep it or applications from working.
 type StateFacts struct {
 	// ReadOnly and Replica name the roles, databases or the server whose sessions are read-only by default, and whose
 	// triggers do not fire (session_replication_role); at most five.
@@ -93,7 +93,7 @@ func (e *Examiner) defaults(ctx context.Context, setting string, values ...strin
 		holders, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	}
 	if err != nil || len(holders) > 0 {
-		return holders, wrap("ask who has "+setting+" set", err)
+		return holders, wrap("ask where "+setting+" is set", err)
 	}
 	var server bool
 	err = e.Conn.QueryRow(ctx, "select current_setting($1) = any ($2)", setting, values).Scan(&server)

@@ -103,7 +103,7 @@ func copied(t testing.TB, original *system) *system {
 	return c
 }
 
-// TestARestoredDumpSendsNothing: whoever restores production's dump does not send production's messages.
+// TestARestoredDumpSendsNothing: a relay that starts on a restored dump of production sends none of its messages.
 func TestARestoredDumpSendsNothing(t *testing.T) {
 	t.Parallel()
 	original, messages := outstanding(t)
