@@ -69,8 +69,8 @@
 // WAL is gone; it is older than the publication, in which case servers before 18 can never
 // decode what lies between (SQLSTATE 42704 in mid-stream; 18 passes over it in silence);
 // sessions end with an error at the same position three times; or the stream does not show a
-// canary. The last two are suspicions and cost a slot once in 5 minutes at most. Making a slot waits for every transaction that is writing; meanwhile
-// State names it.
+// canary. The last two are suspicions and cost a slot once in 5 minutes at most. Making a
+// slot waits for every transaction that is writing; meanwhile State names it.
 //
 // # Crash here → what happens
 //

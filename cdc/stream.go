@@ -24,9 +24,9 @@ type sink interface {
 	Missed()
 	// Changed passes on a hint that arrived by NOTIFY, which every role that can connect may
 	// send: these messages, of any shard, may be pending, and something may be due. No ids
-	// ask for a sweep, and a look at what is due. Sender is the server's process that sent it, which cannot be forged; false says
-	// that its ids are not looked at for the moment. It returns at once, keeps a bounded part
-	// of what it is told, and may be called while Ring is under way.
+	// ask for a sweep, and a look at what is due. Sender is the server's process that sent it, which
+	// cannot be forged; false says that its ids are not looked at for the moment. It returns at once,
+	// keeps a bounded part of what it is told, and may be called while Ring is under way.
 	Changed(sender uint32, ids []relay.ID) (heeded bool)
 }
 

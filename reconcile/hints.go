@@ -164,8 +164,8 @@ func (e *Engine) lookAtChanged() {
 }
 
 // Changed takes a hint that arrived by NOTIFY: these messages, of any shard, may be pending, and
-// something may be due. Without ids it asks for a look at what is pending, due or waiting. It reports whether the sender, a process
-// of the server, is heeded, and returns at once.
+// something may be due. Without ids it asks for a look at what is pending, due or waiting. It
+// reports whether the sender, a process of the server, is heeded, and returns at once.
 func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
 	if len(ids) == 0 {
 		e.hints.sweep(0, e.lookAtChanged)

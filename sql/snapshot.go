@@ -12,8 +12,9 @@ import (
 
 // Snapshot says which transactions a statement saw, as pg_current_snapshot() does. The zero value saw none.
 type Snapshot struct {
-	min, max uint64   // those below min had ended, and those from max on had not
-	running  []uint64 // those between that had not ended, among them prepared ones and commits that wait for a standby
+	max uint64 // those from here on had not ended
+	// Below it, all had ended but these, among them prepared ones and commits that wait for a standby.
+	running []uint64
 }
 
 // Shows reports whether the statement saw what a committed transaction had done, its savepoints included. The
@@ -27,14 +28,11 @@ func (s Snapshot) Shows(xid uint32) bool {
 	return full < s.max && !slices.Contains(s.running, full)
 }
 
-// parseSnapshot reads PostgreSQL's text form, for instance 10:20:10,14,15.
+// parseSnapshot reads PostgreSQL's text form, for instance 10:20:10,14,15, whose first part follows from the last.
 func parseSnapshot(text string) (s Snapshot, err error) {
 	parts := strings.Split(text, ":")
 	if len(parts) != 3 {
 		return s, fmt.Errorf("snapshot %q has not three parts", text)
-	}
-	if s.min, err = strconv.ParseUint(parts[0], 10, 64); err != nil {
-		return s, fmt.Errorf("snapshot %q: %w", text, err)
 	}
 	if s.max, err = strconv.ParseUint(parts[1], 10, 64); err != nil {
 		return s, fmt.Errorf("snapshot %q: %w", text, err)
