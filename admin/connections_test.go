@@ -14,7 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// open opens so many connections and writes the same bytes to each.
+// open opens n connections and writes the same bytes to each.
 func open(t *testing.T, addr string, n int, text string) (all []net.Conn) {
 	t.Helper()
 	for range n {

@@ -58,7 +58,7 @@ type finding struct {
 func (h *Health) ServeHTTP(w http.ResponseWriter, _ *http.Request) { h.serve(w, finding.line) }
 
 // Brief answers as Health does, with no word but the names of the probes and whether they are
-// well: whoever reaches the address learns no host, no database and no error.
+// well: a client of the address learns no host, no database and no error.
 func (h *Health) Brief() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { h.serve(w, finding.briefLine) })
 }

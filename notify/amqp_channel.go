@@ -58,7 +58,7 @@ type amqpReply struct {
 	text string
 }
 
-// openChannel opens a channel for so many unconfirmed publishes. missing is called when the broker closes
+// openChannel opens a channel for at most window unconfirmed publishes. missing is called when the broker closes
 // it because an exchange does not exist.
 func (c *amqpConnection) openChannel(window int, missing func()) (*amqpChannel, error) {
 	ch, err := c.conn.Channel()

@@ -75,7 +75,7 @@ func (e *Engine) acknowledge(ctx context.Context, token string, body []byte) (re
 }
 
 // recordAck stores a word. A relay that writes the message's state has locked it for a moment, which is waited for
-// without a connection, up to most; whoever holds it for longer is not.
+// without a connection, up to most; a session that holds it for longer is not.
 func (e *Engine) recordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack, most time.Duration) (relay.AckResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, ackPatience)
 	defer cancel()

@@ -38,7 +38,7 @@ const (
 )
 
 // apart writes outcomes that must not share a statement with the rest: those of a batch that the database refused,
-// in halves until the culprit stands alone; those whose rows somebody had locked; and those of destinations with
+// in halves until the culprit stands alone; those whose rows another session had locked; and those of destinations with
 // culprits. It has connections of its own. A culprit stays registered, so that nothing is sent again, and is
 // written later, after growing times.
 type apart struct {
@@ -333,7 +333,7 @@ func (a *apart) refused(item *written, err error) {
 	}
 }
 
-// held has an outcome written later whose row somebody else holds.
+// held has an outcome written later whose row another session holds.
 func (a *apart) held(item *written) {
 	if item.locked == 0 {
 		item.lockedSince = time.Now()
@@ -462,7 +462,7 @@ func (a *apart) stalled(err error) {
 	}
 }
 
-// crowded reports whether so many outcomes of a destination cannot be written that nothing more may be sent there.
+// crowded reports whether too many outcomes of a destination cannot be written, so that nothing more may be sent there.
 func (a *apart) crowded(circuit string) bool {
 	all := a.all.Load()
 	if all == 0 {

@@ -114,7 +114,7 @@
 //
 // No row shares its fate with another. What fails for many is tried in halves until the culprit
 // is alone, which then waits in the quarantine, longer each time. An outcome that cannot be written, because
-// somebody has locked its row or a trigger refuses it, keeps its entry, and is written by
+// another session has locked its row or a trigger refuses it, keeps its entry, and is written by
 // writers beside the ordinary ones; so is, for a minute, everything of its destination. Sending stops only if nothing
 // at all can be written. Leases, outcomes and acknowledgements have connections of their own.
 //

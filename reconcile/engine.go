@@ -184,7 +184,7 @@ func (e *Engine) Ring(rings []relay.Ring) {
 	e.config.Metrics.rung.Add(float64(len(rings)))
 }
 
-// left has all groups sweep soon, since rows were left to the table: nobody knows of which
+// left has all groups sweep soon, since rows were left to the table: it is not known of which
 // group they are, and its own time may be hours away.
 func (e *Engine) left() {
 	e.keyring.doubt()

@@ -189,7 +189,7 @@ begin
 	return new;
 end $$`
 
-// A trigger of somebody's that raised for one outcome was taken for a database that cannot be written to, if its
+// A user's trigger that raised for one outcome was taken for a database that cannot be written to, if its
 // SQLSTATE was none of a refusal. One that slept stopped everything for 30 seconds, again and again.
 func TestATriggerOnDeliveriesHoldsUpNoOtherDestination(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,7 @@ func launchWithFiles(t testing.TB, files int, db *harness.DB, env ...string) *pr
 	return launchBinary(t, script, db, env...)
 }
 
-// openSilent opens so many connections to each address, writes the text and says no more.
+// openSilent opens n connections to each address, writes the text and says no more.
 func openSilent(t testing.TB, n int, text string, addresses ...string) {
 	t.Helper()
 	for _, address := range addresses {

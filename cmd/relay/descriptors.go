@@ -21,7 +21,7 @@ func openFiles() int {
 	return int(min(limit.Cur, math.MaxInt32))
 }
 
-// share returns how many connections an address takes: one part of so many of the files that
+// share returns how many connections an address takes: one part of the files that
 // may be open, and at most most. The addresses together take a quarter, so that connections to
 // the database, the broker and the destinations have the rest.
 func share(files, part, most int) int { return min(max(files/part, leastConnections), most) }
