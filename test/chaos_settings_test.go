@@ -16,7 +16,7 @@ import (
 func settingFaults() []fault {
 	const s = time.Second
 	return []fault{
-		{"make the relays read only", "role", 1 * s, 3 * s, true, altered("alter role relay set default_transaction_read_only = on; "+endSessions, "alter role relay reset default_transaction_read_only; "+endSessions)},
+		{"take the right to write", "role", 1 * s, 3 * s, true, altered("revoke insert, update on all tables in schema relay from relay", mayWrite)},
 		{"take the right to replicate", "slot", 1 * s, 4 * s, false, altered("alter role relay noreplication; "+endWalsender, "alter role relay replication")},
 		{"take the table from the publication", "slot", 0, 0, false, admin("alter publication relay drop table relay.outbox")},
 		{"hold the slot", "slot", 1 * s, 4 * s, false, (*chaos).holdSlot},
@@ -27,14 +27,14 @@ func settingFaults() []fault {
 }
 
 const (
-	endSessions  = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'relay' and backend_type = 'client backend'"
+	mayWrite     = "grant insert, update on all tables in schema relay to relay"
 	endWalsender = "select pg_terminate_backend(active_pid) from pg_replication_slots where active"
 )
 
 // restore takes back what faults may have left behind.
 var restore = []string{
 	"alter system reset max_slot_wal_keep_size", "alter system reset synchronous_standby_names", "select pg_reload_conf()",
-	"alter role relay replication", "alter role relay reset default_transaction_read_only", endSessions,
+	"alter role relay replication", mayWrite,
 }
 
 // altered runs statements as the superuser at the beginning and others at the end.
