@@ -148,8 +148,9 @@ func (s *Store) Guard(judged func(error)) {
 	}
 }
 
-// admit judges a new connection.
+// admit prepares a new connection of a pool and judges where it leads.
 func (s *Store) admit(ctx context.Context, conn *pgx.Conn) error {
+	readInfinity(conn)
 	judged := s.judged.Load()
 	if judged == nil {
 		return nil

@@ -75,10 +75,6 @@ func Open(ctx context.Context, url string, connections int) (*Store, error) {
 	}
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.ConnConfig.ConnectTimeout = 10 * time.Second
-	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
-		readInfinity(conn)
-		return nil
-	}
 	own := config.ConnConfig.Copy()
 	config.ConnConfig.DialFunc = patiently(config.ConnConfig.DialFunc, patience)
 	settle, err := try(ctx, own)

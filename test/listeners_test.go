@@ -131,7 +131,7 @@ func TestTheMetricsAddressNamesNoHosts(t *testing.T) {
 	s.relay.says("circuits: failed: ", "default")
 	s.relay.says("broker: failed: ", "127.0.0.1")
 	status, body := get(t, "http://"+s.relay.metrics+"/readyz")
-	const want = "ready\nconfiguration: ok\ndatabase: ok\nshards: ok\nwriting: ok\ncircuits: failed (does not decide readiness)\nstream: ok\nbroker: failed (does not decide readiness)\n"
+	const want = "ready\nconfiguration: ok\ndatabase: ok\nidentity: ok\nshards: ok\nwriting: ok\ncircuits: failed (does not decide readiness)\nmemory: ok\nstream: ok\nbroker: failed (does not decide readiness)\n"
 	if status != http.StatusOK || body != want {
 		t.Errorf("%d %q, want %q", status, body, want)
 	}
