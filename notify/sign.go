@@ -64,7 +64,7 @@ const rowKeyInfo = "relay row destination v1 "
 const rowKeySize = 32
 
 // rowKeys derives from each key the one that signs what rows send to a destination of their
-// own: HKDF with SHA-256 and no salt (RFC 5869), for the origin of the destination. Whoever may
+// own: HKDF with SHA-256 and no salt (RFC 5869), for the origin of the destination. A role that may
 // write a row can have anything signed, and choose where it goes: the signature must be
 // of no use anywhere else, above all not at the operator's receivers.
 func rowKeys(keys [][]byte, target relay.Target) ([][]byte, error) {
