@@ -36,61 +36,52 @@ func newMessage(m sql.MessageSummary) Message {
 // MessageLimit is the most messages that one page may have.
 const MessageLimit = sql.FindWindow
 
-// errSearchLimit is the cause with which a search ends that has taken too long.
-var errSearchLimit = errors.New("the search took too long")
-
 // Messages lists messages, the youngest first, for at most the time given. A search that reaches it returns what it
 // has found, and where to go on.
 func (s *Service) Messages(ctx context.Context, f Filter, at At, limit time.Duration) (Page[Message], error) {
-	if err := f.Validate(); err != nil {
-		return Page[Message]{}, err
-	}
-	if len(f.Status) > 1 {
-		return Page[Message]{}, invalid("status", "one status at a time")
-	}
-	most, err := at.limit(MessageLimit)
+	found, err := s.search(ctx, f, at, limit)
 	if err != nil {
 		return Page[Message]{}, err
-	}
-	var after relay.ID
-	if at.Cursor != "" {
-		if after, err = relay.ParseID(at.Cursor); err != nil {
-			return Page[Message]{}, invalid("cursor", "%s", err)
-		}
-	}
-	found, err := s.search(ctx, f.store(), after, most, limit)
-	if err != nil {
-		return Page[Message]{}, err
-	}
-	next := ""
-	if found.More {
-		next = found.Next.String()
 	}
 	var items []Message
 	for _, m := range found.Messages {
 		items = append(items, newMessage(m))
 	}
-	return newPage(items, next), nil
+	page := newPage(items, string(found.Next))
+	page.Complete = found.Complete
+	if !found.SearchedTo.IsZero() {
+		page.SearchedTo = utc(&found.SearchedTo)
+	}
+	return page, nil
 }
 
-// search finds up to most messages, or as many as there are, or as the time allows.
-func (s *Service) search(ctx context.Context, f sql.MessageFilter, after relay.ID, most int, limit time.Duration) (found sql.MessagePage, err error) {
-	const perStatement = 10_000
-	limited, cancel := context.WithTimeoutCause(ctx, limit, errSearchLimit)
-	defer cancel()
-	found.More, found.Next = true, after
-	for found.More && len(found.Messages) < most {
-		page, err := s.store.FindMessages(limited, f, found.Next, min(perStatement, most-len(found.Messages)))
-		switch {
-		case err != nil && errors.Is(context.Cause(limited), errSearchLimit) && found.Next != after:
-			return found, nil
-		case err != nil && errors.Is(context.Cause(limited), errSearchLimit):
-			return found, refused(CodeSearchLimit, err, "the search took longer than %s: name a status, a key or a shorter range of time", limit)
-		case err != nil:
-			return found, err
-		}
-		found.Messages = append(found.Messages, page.Messages...)
-		found.More, found.Next = page.More, page.Next
+// search finds up to as many messages as are wanted, or as there are, or as the time allows.
+func (s *Service) search(ctx context.Context, f Filter, at At, limit time.Duration) (found sql.MessagePage, err error) {
+	if err := f.Validate(); err != nil {
+		return found, err
 	}
-	return found, nil
+	most, err := at.limit(MessageLimit)
+	if err != nil {
+		return found, err
+	}
+	found.Next = sql.Cursor(at.Cursor)
+	for until := time.Now().Add(limit); ; {
+		page, err := s.store.ListMessages(ctx, f.store(), found.Next, most-len(found.Messages))
+		if err != nil {
+			return found, cursorError(err)
+		}
+		page.Messages = append(found.Messages, page.Messages...)
+		page.Looked += found.Looked
+		if found = page; found.Complete || found.Next == "" || time.Now().After(until) {
+			return found, nil
+		}
+	}
+}
+
+// cursorError names the field where a cursor is no cursor.
+func cursorError(err error) error {
+	if errors.Is(err, sql.ErrCursor) {
+		return &Error{Code: CodeInvalid, Field: "after", Text: "this is no place of this list: begin again without it", cause: err}
+	}
+	return err
 }

@@ -107,7 +107,14 @@ func chosen(job operate.Job) string {
 	add("topic", f.Topic)
 	add("key", f.Key)
 	add("source", f.Source)
+	for _, status := range f.DeliveryStatus {
+		add("delivery", string(status))
+	}
+	for _, cause := range f.Causes {
+		add("cause", string(cause))
+	}
 	add("error", f.Error)
+	add("text", f.Text)
 	if !f.Since.IsZero() {
 		add("since", clock(f.Since.Time))
 	}

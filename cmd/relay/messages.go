@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,11 +24,40 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f.StringVar(&s.Key, "key", "", "Ordering `KEY`.")
 	f.StringVar(&s.Source, "source", "", "Sending `SERVICE`, as the row names it.")
 	f.StringVar(&s.Subscription, "subscription", "", "Subscriber `NAME`; direct and default are two. With --status dead or open: the one where it is dead or open.")
+	wordsFlag(cmd, &s.DeliveryStatus, "delivery-status", "`STATUS` of a delivery, with --subscription of the one to it; several with commas.",
+		relay.DeliveryWaiting, relay.DeliveryPushFailed, relay.DeliveryHandleFailed, relay.DeliveryAwaitingAck,
+		relay.DeliveryDelivered, relay.DeliveryHandled, relay.DeliveryDead, relay.DeliveryCancelled)
+	f.Var((*causes)(&s.Causes), "cause", "`CAUSE` of the last failure, as timeout or 'http 500'; several with commas.")
+	completeWords(cmd, "cause", relay.Causes())
 	f.StringVar(&s.Error, "error", "", "A part `TEXT` of the last error, in either case.")
+	f.StringVar(&s.Text, "text", "", "A part `TEXT` of the payload or of the last error, in either case.")
 	textFlag(cmd, &s.Since, "since", "Inserted at or after this `TIME`, as 2026-01-31T12:00:00Z, or so long ago, as 2h or 7d.")
 	textFlag(cmd, &s.Until, "until", "Inserted before this `TIME`, written likewise.")
+	textFlag(cmd, &s.UpdatedSince, "updated-since", "Ended, or a delivery changed, at or after this `TIME`.")
+	textFlag(cmd, &s.UpdatedUntil, "updated-until", "Ended, or a delivery changed, before this `TIME`.")
 	completeSubscriptions(cmd, "subscription")
 }
+
+// causes are causes of failures, separated by commas or repeated.
+type causes []relay.Cause
+
+// Set implements pflag.Value.
+func (c *causes) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		cause := relay.Cause(strings.TrimSpace(part))
+		if !cause.Known() {
+			return fmt.Errorf("allowed is %s, http or amqp and a code", listed(relay.Causes()))
+		}
+		*c = append(*c, cause)
+	}
+	return nil
+}
+
+// String implements pflag.Value.
+func (c *causes) String() string { return "" }
+
+// Type implements pflag.Value.
+func (c *causes) Type() string { return "cause" }
 
 // Validate judges the filter.
 func (s selection) Validate() error { return inOptions(s.Filter.Validate()) }
