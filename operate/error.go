@@ -20,6 +20,9 @@ const (
 	CodeNoJob          Code = "no_job"          // there is no such job, or none that could be stopped or resumed
 	CodeExists         Code = "exists"          // there is a message with this id already
 	CodeOutstanding    Code = "outstanding"     // deliveries have not ended
+	CodeVersion        Code = "version"         // the subscription was changed since the version that was given
+	CodeOtherRequest   Code = "other_request"   // the idempotency key was used for another request
+	CodeTooLarge       Code = "too_large"       // the payload has more bytes than were allowed
 	CodeLocked         Code = "locked"          // another session holds the rows; a second try may succeed
 	CodeSearchLimit    Code = "search_limit"    // the search reached its limit before it found anything
 	CodeNotMigrated    Code = "not_migrated"    // the schema is missing or old
@@ -69,6 +72,14 @@ func CodeOf(err error) Code {
 		return CodeNoSubscription
 	case errors.Is(err, sql.ErrNoJob):
 		return CodeNoJob
+	case errors.Is(err, sql.ErrVersion):
+		return CodeVersion
+	case errors.Is(err, sql.ErrOtherRequest):
+		return CodeOtherRequest
+	case errors.Is(err, sql.ErrTooLarge):
+		return CodeTooLarge
+	case errors.Is(err, sql.ErrCursor):
+		return CodeInvalid
 	case errors.Is(err, sql.ErrOutstanding):
 		return CodeOutstanding
 	case sql.NotMigrated(err):

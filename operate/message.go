@@ -52,6 +52,8 @@ type Delivery struct {
 	DeliveredAt    *time.Time           `json:"delivered_at,omitempty"`
 	HandledAt      *time.Time           `json:"handled_at,omitempty"`
 	UpdatedAt      *time.Time           `json:"updated_at,omitempty"`
+	Cause          relay.Cause          `json:"cause,omitempty"`
+	DueAt          *time.Time           `json:"due_at,omitempty"` // when it was to be sent first
 }
 
 // Attempt is one attempt at a delivery.
@@ -116,7 +118,7 @@ func newDelivery(d sql.DeliveryDetail) Delivery {
 		Subscription: d.Subscription, Instance: relay.ShownTarget(d.Instance), Target: relay.ShownTarget(d.Target), TargetHidden: whyHidden(d.Target),
 		Status: d.Status, Reason: relay.Reason(d.Reason), Attempts: d.Attempts, HandleAttempts: d.HandleAttempts,
 		NextAttemptAt: utc(d.NextAttemptAt), ResponseCode: d.Code, LastError: d.Error, DeliveredAt: utc(d.DeliveredAt),
-		HandledAt: utc(d.HandledAt), UpdatedAt: utc(&d.UpdatedAt),
+		HandledAt: utc(d.HandledAt), UpdatedAt: utc(&d.UpdatedAt), Cause: d.Cause, DueAt: utc(&d.DueAt),
 	}
 }
 

@@ -21,13 +21,24 @@ type Message struct {
 	DeliverAt   *time.Time          `json:"deliver_at,omitempty"`
 	FinishedAt  *time.Time          `json:"finished_at,omitempty"`
 	LastError   string              `json:"last_error,omitempty"`
-	Outstanding int                 `json:"outstanding"` // deliveries that have not ended
-	SizeBytes   int64               `json:"size_bytes"`  // of payload or body
+	Cause       relay.Cause         `json:"cause,omitempty"` // of a rejected message, or in a list of the worst delivery
+	Outstanding int                 `json:"outstanding"`     // deliveries that have not ended
+	SizeBytes   int64               `json:"size_bytes"`      // of payload or body
+	// ByStatus counts its deliveries by status, and Tries their attempts. Only in lists.
+	ByStatus map[string]int `json:"deliveries_by_status,omitempty"`
+	Tries    int            `json:"attempts_total,omitempty"`
 }
 
 func newMessage(m sql.MessageSummary) Message {
+	var by map[string]int
+	for _, c := range m.Deliveries {
+		if by == nil {
+			by = map[string]int{}
+		}
+		by[c.Status] = c.Count
+	}
 	return Message{
-		ID: m.ID.String(), CreatedAt: m.CreatedAt.UTC(), Status: m.Status, Topic: m.Topic, Key: m.Key, Source: m.Source,
+		Cause: m.Cause, ByStatus: by, Tries: m.Attempts, ID: m.ID.String(), CreatedAt: m.CreatedAt.UTC(), Status: m.Status, Topic: m.Topic, Key: m.Key, Source: m.Source,
 		Destination: relay.ShownTarget(m.Destination), DeliverAt: utc(m.DeliverAt), FinishedAt: utc(m.FinishedAt), LastError: m.Error,
 		Outstanding: m.Outstanding, SizeBytes: m.Size,
 	}

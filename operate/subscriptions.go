@@ -44,6 +44,7 @@ type Subscription struct {
 	Secrets           int               `json:"secrets"` // how many
 	Headers           []string          `json:"headers"` // their names
 	CreatedAt         time.Time         `json:"created_at"`
+	Version           string            `json:"version"` // of the settings, for a change that must not overwrite another one
 }
 
 // Backlog counts the deliveries of a subscription that have not ended, by status.
@@ -81,13 +82,39 @@ func (s *Service) Subscription(ctx context.Context, name string) (Subscription, 
 	return Subscription{}, noSubscription(sql.ErrNoSubscription, name)
 }
 
+// SubscriptionSettings lists the settings of the subscriptions by name, of one if a name is given, without what is
+// outstanding or dead: it takes a moment however much that is.
+func (s *Service) SubscriptionSettings(ctx context.Context, name string) (Page[Subscription], error) {
+	list, err := s.store.ListSettings(ctx, name)
+	if err != nil {
+		return Page[Subscription]{}, err
+	}
+	var items []Subscription
+	for _, f := range list {
+		items = append(items, newSubscription(f))
+	}
+	return newPage(items, ""), nil
+}
+
+// settings reads the settings of one subscription.
+func (s *Service) settings(ctx context.Context, name string) (Subscription, error) {
+	page, err := s.SubscriptionSettings(ctx, name)
+	if err == nil && (name == "" || len(page.Items) == 0) {
+		err = noSubscription(sql.ErrNoSubscription, name)
+	}
+	if err != nil {
+		return Subscription{}, err
+	}
+	return page.Items[0], nil
+}
+
 func newSubscription(f sql.SubscriptionFacts) Subscription {
 	s := Subscription{
 		Name: f.Name, State: SubscriptionActive, Dead: upTo(f.Dead, sql.CountLimit), Topics: f.Topics, Target: relay.ShownTarget(f.Target),
 		TargetHidden: whyHidden(f.Target), Paused: f.Paused, Ordered: f.Ordered, Broadcast: f.Broadcast, Ack: f.Ack,
 		AckTimeoutSeconds: f.AckTimeout.Seconds(), TimeoutSeconds: seconds(f.Timeout), Concurrency: f.Concurrency, RateLimit: f.RateLimit,
 		MaxAttempts: f.MaxAttempts, MaxHandleAttempts: f.MaxHandleAttempts, BackoffSeconds: []float64{}, OnDead: f.OnDead, Secrets: f.Secrets,
-		Headers: f.Headers, CreatedAt: f.CreatedAt.UTC(), Outstanding: newBacklog(f),
+		Headers: f.Headers, CreatedAt: f.CreatedAt.UTC(), Version: f.Version, Outstanding: newBacklog(f),
 	}
 	for _, interval := range f.Backoff {
 		s.BackoffSeconds = append(s.BackoffSeconds, interval.Seconds())
