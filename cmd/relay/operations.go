@@ -33,7 +33,7 @@ func dialStore(ctx context.Context, app *App) (*sql.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sql.Open(ctx, string(config.DatabaseURL), 2)
+	return config.Database().Open(ctx, 2)
 }
 
 // because is the reason that a person gives for a change.

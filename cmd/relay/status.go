@@ -98,7 +98,7 @@ type watchFailure struct {
 
 // readStatus connects, and reads how all stands.
 func readStatus(ctx context.Context, config Config) (s operate.Status, err error) {
-	examiner, err := sql.Examine(ctx, string(config.DatabaseURL))
+	examiner, err := config.Database().Examine(ctx)
 	if err != nil {
 		return s, err
 	}
