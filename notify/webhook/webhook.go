@@ -69,7 +69,7 @@ type Destination struct {
 // New returns a destination for cfg. Its error says what is wrong with the secrets
 // without repeating one.
 func New(cfg Config) (*Destination, error) {
-	keys, err := signingKeys(cfg.Secrets)
+	keys, err := relay.SigningKeys(cfg.Secrets)
 	if err != nil {
 		return nil, fmt.Errorf("http destination: %w", err)
 	}
@@ -170,7 +170,7 @@ func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.T
 // unsigned what should be signed would only teach the receiver not to check.
 func (h *Destination) keysFor(s *relay.Subscriber) ([][]byte, error) {
 	if len(s.Secrets) > 0 {
-		keys, err := signingKeys(s.Secrets)
+		keys, err := relay.SigningKeys(s.Secrets)
 		if err != nil {
 			return nil, fmt.Errorf("cannot sign for subscription %q: %w", s.Name, err)
 		}
