@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"relay/notify"
 	"strings"
 
 	"relay"
@@ -25,15 +26,11 @@ const (
 // is kept, newest first. Its error names the place in the list and never repeats a secret.
 // An empty text is an empty list.
 func ParseSecrets(s string) ([]string, error) {
-	secrets := strings.FieldsFunc(s, isSeparator)
+	secrets := strings.FieldsFunc(s, notify.IsSeparator)
 	if _, err := signingKeys(secrets); err != nil {
 		return nil, err
 	}
 	return secrets, nil
-}
-
-func isSeparator(r rune) bool {
-	return r == ',' || r == ' ' || r == '\t' || r == '\r' || r == '\n'
 }
 
 // signingKeys decodes secrets in their order.
