@@ -56,6 +56,12 @@ type Config struct {
 
 	HTTPConcurrency int `env:"RELAY_HTTP_CONCURRENCY,default=64" allow:"a whole number from 1 to 1000000" desc:"Requests under way at once, per destination."`
 
+	// HTTPTLS is for webhook.ParseCertificates, which has accepted it and read the files.
+	HTTPTLS string `env:"RELAY_HTTP_TLS" unset:"the system's authorities, and no certificate of the relay's own" allow:"<hosts> ca=<file> cert=<file> key=<file>, separated by semicolons; hosts are a name, *.<name> or *; ca, or cert and key, or all three; files in PEM" desc:"Certificates by host; the first rule that matches counts. ca stands in place of the system's authorities; cert and key are shown to the targets of subscriptions and the default destination. Files are read again when they change."`
+
+	// HTTPProxy is for webhook.ParseProxies, which has accepted it. It may hold passwords.
+	HTTPProxy Secret `env:"RELAY_HTTP_PROXY" unset:"none; HTTP_PROXY and its like are ignored" allow:"http://[<user>:<password>@]<host>[:<port>], direct, or <hosts>= and one of these, separated by commas or spaces; hosts are a name, *.<name> or *" desc:"Proxy for HTTP targets; the first rule that matches a host counts, such as *.internal=direct http://proxy:3128."`
+
 	// EgressAllow is for webhook.ParseEgress, which has accepted it.
 	EgressAllow string `env:"RELAY_EGRESS_ALLOW" unset:"public addresses only" allow:"CIDRs, IP addresses, host names, and the words private and loopback, separated by commas or spaces" desc:"Where a URL in a row may lead besides public addresses. Targets set by the operator may be private anyway."`
 

@@ -141,6 +141,8 @@ var badValues = map[string][]struct {
 	"RELAY_HTTP_SECRET":         {{value: "secret"}, {value: "whsec_c2hvcnQ="}, {value: goodSecret + ",whsec_%"}},
 	"RELAY_HTTP_TIMEOUT":        {{value: "10"}, {value: "0s"}, {value: "-1s"}, {value: "soon"}, {value: "25h"}, {value: "2562047h"}},
 	"RELAY_HTTP_CONCURRENCY":    {{value: "0"}, {value: "-1"}, {value: "many"}, {value: "1.5"}, {value: "99999999999999999999"}, {value: "4294967297"}},
+	"RELAY_HTTP_TLS":            {{value: "bank.example"}, {value: "* ca=/nowhere/ca.pem"}, {value: "* cert=/etc/hostname"}, {value: "https://h ca=/etc/hostname"}},
+	"RELAY_HTTP_PROXY":          {{value: "proxy:3128"}, {value: "socks5://user:HUSH@proxy"}, {value: "a..b=direct"}, {value: "http://user:HUSH@proxy/path"}},
 	"RELAY_EGRESS_ALLOW":        {{value: "10.0.0.0/33"}, {value: "http://host"}, {value: "private,10.0.0.256"}},
 	"RELAY_ROW_DESTINATIONS":    {{value: " "}, {value: "none,https://h"}, {value: "hooks.example"}, {value: "https://user:HUSH@h"}, {value: "amqp:user:HUSH@h/x"}, {value: "https://a.*.example"}, {value: "amqp:events/order*"}, {value: "amqp:/jobs#"}, {value: "amqp:events/order.>"}},
 	"RELAY_BACKOFF":             {{value: "5"}, {value: "1s,"}, {value: "1s,0s"}, {value: "1s;2s"}, {value: "1s,2000000h"}, {value: "-1s"}},

@@ -65,6 +65,7 @@ func (f failure) blame() relay.Blame {
 func (f failure) explain() string {
 	var denied *egressError
 	var dns *net.DNSError
+	var proxy *proxyError
 	var wrapped *url.Error
 	err := f.err
 	if errors.As(err, &wrapped) {
@@ -75,6 +76,10 @@ func (f failure) explain() string {
 		return denied.Error()
 	case errors.Is(err, errHostName):
 		return errHostName.Error()
+	case errors.As(err, &proxy) && f.lack == relay.ResourceNone:
+		return proxy.Error()
+	case WantsCertificate(err):
+		return "the endpoint accepts no connection without a certificate that it knows: give the relay one for this host by RELAY_HTTP_TLS"
 	case f.lack != relay.ResourceNone:
 		return notify.ExplainLack(f.lack)
 	case f.progress.withheld.Load():

@@ -11,10 +11,6 @@ import (
 	"relay"
 )
 
-func isSeparator(r rune) bool {
-	return r == ',' || r == ' ' || r == '\t' || r == '\r' || r == '\n'
-}
-
 // rowKeyInfo begins what a key for rows' own destinations is derived for; the origin follows.
 const rowKeyInfo = "relay row destination v1 "
 

@@ -47,6 +47,11 @@ type Config struct {
 	Egress *Egress
 	// RootCAs judge the certificates of endpoints. Nil: the system's.
 	RootCAs *x509.CertPool
+	// Certificates say with which certificates TLS is spoken to which hosts (RELAY_HTTP_TLS). Nil:
+	// with RootCAs and none of the relay's own.
+	Certificates *Certificates
+	// Proxies say which hosts are reached by a proxy (RELAY_HTTP_PROXY). Nil: none.
+	Proxies *Proxies
 	// Resolver looks up the names of endpoints. Nil: the system's.
 	Resolver *net.Resolver
 	// Log receives the warning that messages are unsigned. Nil: nothing is logged.
@@ -54,7 +59,7 @@ type Config struct {
 }
 
 // Destination delivers messages by POST: CloudEvents 1.0 in binary mode, signed as Standard
-// Webhooks 1.0.0 has it. Proxies named by the environment are ignored, redirects are not
+// Webhooks 1.0.0 has it. The generic variables for proxies are ignored, redirects are not
 // followed. It is safe for concurrent use; New makes one.
 type Destination struct {
 	cfg         Config
