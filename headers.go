@@ -117,6 +117,9 @@ func checkHeader(name, value string) error {
 	if reserved {
 		return Rejection(fmt.Sprintf("header %q: the name is reserved", name))
 	}
+	if IsBrokerHeader(name) {
+		return checkBrokerHeader(name, value)
+	}
 	if strings.ContainsAny(value, "\r\n\x00") {
 		return Rejection(fmt.Sprintf("header %q: the value holds CR, LF or NUL", name))
 	}
