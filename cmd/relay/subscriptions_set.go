@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/notify"
 	"relay/notify/webhook"
 	"relay/sql"
 )
@@ -32,14 +33,14 @@ type SubscriptionsSetCmd struct {
 	Timeout    *span   `name:"timeout" placeholder:"SPAN" help:"Bound of one attempt, as 10s. default: RELAY_HTTP_TIMEOUT."`
 	OnDead     string  `name:"on-dead" placeholder:"WHAT" enum:",continue,block" default:"" help:"After a message died: continue with its key, or block it until a person acts."`
 	Backoff    *spans  `name:"backoff" placeholder:"SPANS" help:"Intervals between attempts, as 5s,1m; the last repeats. default: RELAY_BACKOFF."`
-	Headers    headers `name:"header" sep:"none" placeholder:"NAME=VALUE" help:"Header that is sent along; repeatable. All that it has are replaced; an empty one removes them."`
+	Headers    headers `name:"header" sep:"none" placeholder:"NAME=VALUE" help:"Header that is sent along; VALUE may be env:NAME or file:PATH (RELAY_SUBSCRIPTION_SECRETS). Repeatable. All that it has are replaced; an empty one removes them."`
 
 	Concurrency       *count   `name:"concurrency" placeholder:"N" help:"Attempts at once. default: RELAY_HTTP_CONCURRENCY."`
 	RateLimit         *perUnit `name:"rate-limit" placeholder:"N" help:"Attempts per second. default: no limit."`
 	MaxAttempts       *count   `name:"max-attempts" placeholder:"N" help:"Attempts before a message is dead. default: RELAY_MAX_ATTEMPTS."`
 	MaxHandleAttempts *count   `name:"max-handle-attempts" placeholder:"N" help:"Of these, the ones that may fail in the consumer's own logic; 1: never again by itself. default: no limit of their own."`
 
-	Secrets     *string `name:"secrets" help:"Signing secrets, whsec_ and base64, newest first, separated by commas. Others on this machine may see them: rather --secrets-file. default: RELAY_HTTP_SECRET."`
+	Secrets     *string `name:"secrets" help:"Signing secrets, whsec_ and base64, or env:NAME and file:PATH that hold them, newest first, separated by commas. Others on this machine may see them: rather --secrets-file. default: RELAY_HTTP_SECRET."`
 	SecretsFile string  `name:"secrets-file" placeholder:"FILE" help:"File that holds the secrets."`
 }
 
@@ -220,12 +221,26 @@ func (c SubscriptionsSetCmd) putSecrets(given map[string]any) error {
 	default:
 		text = *c.Secrets
 	}
-	list, err := webhook.ParseSecrets(text)
+	list, err := parseSubscriptionSecrets(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
 	given["secrets"] = list
 	return nil
+}
+
+// parseSubscriptionSecrets reads secrets, of which some may be env:NAME or file:PATH.
+func parseSubscriptionSecrets(text string) ([]string, error) {
+	list := strings.FieldsFunc(text, notify.IsSeparator)
+	for i, secret := range list {
+		if notify.Refers(secret) {
+			continue
+		}
+		if _, err := webhook.ParseSecrets(secret); err != nil {
+			return nil, fmt.Errorf("secret %d of %d: neither env:NAME, file:PATH, nor one that signs: %w", i+1, len(list), err)
+		}
+	}
+	return list, nil
 }
 
 // Run makes the subscription or changes it. Relays that run know of it at once for messages
