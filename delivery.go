@@ -27,6 +27,9 @@ type Subscriber struct {
 	Secrets []string
 	// Headers are sent along with every message of this subscriber.
 	Headers map[string]string
+	// Refers says that Secrets or Headers hold references, env:NAME or file:PATH, which are
+	// replaced before each attempt.
+	Refers bool
 	// Paused keeps its messages in the table.
 	Paused bool
 	// Broadcast gives every instance behind an HTTP target's host name a copy of its own.

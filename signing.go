@@ -20,12 +20,46 @@ const (
 // is kept, newest first. Its error names the place in the list and never repeats a secret.
 // An empty text is an empty list.
 func ParseSecrets(s string) ([]string, error) {
-	secrets := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) })
+	secrets := strings.FieldsFunc(s, isSeparator)
 	if _, err := SigningKeys(secrets); err != nil {
 		return nil, err
 	}
 	return secrets, nil
 }
+
+// A header or a secret of a subscription that begins with one of these holds no value, but names one: a variable or a
+// file of the relay's machine.
+const (
+	EnvReference  = "env:"
+	FileReference = "file:"
+)
+
+// Refers reports whether a header or a secret of a subscription is a reference.
+func Refers(value string) bool {
+	return strings.HasPrefix(value, EnvReference) || strings.HasPrefix(value, FileReference)
+}
+
+// ParseSubscriptionSecrets is ParseSecrets for a subscription, some of whose secrets may be references.
+func ParseSubscriptionSecrets(s string) ([]string, error) {
+	secrets := strings.FieldsFunc(s, isSeparator)
+	return secrets, CheckSubscriptionSecrets(secrets)
+}
+
+// CheckSubscriptionSecrets judges the secrets of a subscription. Its error names the place in the list and never
+// repeats a secret.
+func CheckSubscriptionSecrets(secrets []string) error {
+	for i, secret := range secrets {
+		if Refers(secret) {
+			continue
+		}
+		if _, err := SigningKeys([]string{secret}); err != nil {
+			return fmt.Errorf("secret %d of %d: neither env:NAME, file:PATH, nor one that signs: %w", i+1, len(secrets), err)
+		}
+	}
+	return nil
+}
+
+func isSeparator(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }
 
 // SigningKeys decodes signing secrets in their order. Its error names the place in the list and never repeats a secret.
 func SigningKeys(secrets []string) ([][]byte, error) {

@@ -31,6 +31,8 @@ const (
 // DispatcherConfig names the destinations and bounds.
 type DispatcherConfig struct {
 	Technologies Technologies
+	// References reads what headers and secrets of subscriptions name. Nil: none may name anything.
+	References *References
 	// QueueBytes bounds the bodies that wait for one destination; what is above waits in the
 	// table, so that one slow destination does not hold the memory of all. Zero: no bound.
 	QueueBytes int64
@@ -319,8 +321,30 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	case technology.Destination == nil:
 		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: technology.Missing.Error()}
 	}
+	resolved, err := d.resolved(delivery)
+	if err != nil {
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
+	}
 	crash.At(crash.BeforeSend)
-	return technology.Destination.Deliver(ctx, delivery)
+	return technology.Destination.Deliver(ctx, resolved)
+}
+
+// resolved returns the delivery with values where its subscriber has references.
+func (d *Dispatcher) resolved(delivery *relay.Delivery) (*relay.Delivery, error) {
+	if !delivery.Subscriber.Refers {
+		return delivery, nil
+	}
+	references := d.config.References
+	if references == nil {
+		references = &References{known: make(map[string]referenced)}
+	}
+	subscriber, err := references.Resolve(delivery.Subscriber)
+	if err != nil {
+		return nil, fmt.Errorf("subscription %q: %w", delivery.Subscriber.Name, err)
+	}
+	copied := *delivery
+	copied.Subscriber = subscriber
+	return &copied, nil
 }
 
 // Gone reports whether the instance of a delivery that is Pinned certainly does not exist any more.

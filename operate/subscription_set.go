@@ -106,7 +106,7 @@ func (s Settings) Validate() error {
 		}
 	}
 	if s.Secrets.Value != nil {
-		if _, err := relay.SigningKeys(*s.Secrets.Value); err != nil {
+		if err := relay.CheckSubscriptionSecrets(*s.Secrets.Value); err != nil {
 			return invalid("secrets", "%s", err)
 		}
 	}

@@ -113,11 +113,14 @@ type SubscriptionTarget struct {
 	Topics []string
 	Target string // as stored: it may hold a password
 	Paused bool
+	// Headers are as stored, JSON, and Secrets too: both may hold what must not be shown.
+	Headers []byte
+	Secrets []string
 }
 
 // Subscriptions lists by name what all subscriptions receive, and where they lead.
 func (e *Examiner) Subscriptions(ctx context.Context) ([]SubscriptionTarget, error) {
-	rows, err := e.Conn.Query(ctx, "select name, topics, target, paused from relay.subscription order by name")
+	rows, err := e.Conn.Query(ctx, "select name, topics, target, paused, headers, coalesce(secrets, '{}') from relay.subscription order by name")
 	if err != nil {
 		return nil, fmt.Errorf("list subscriptions: %w", denial(err))
 	}

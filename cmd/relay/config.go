@@ -56,6 +56,9 @@ type Config struct {
 
 	HTTPConcurrency int `env:"RELAY_HTTP_CONCURRENCY,default=64" allow:"a whole number from 1 to 1000000" desc:"Requests under way at once, per destination."`
 
+	// SubscriptionSecrets is for notify.ParseReferences, which has accepted it.
+	SubscriptionSecrets string `env:"RELAY_SUBSCRIPTION_SECRETS" unset:"none" allow:"env:<name>, env:<beginning>*, file:/<path> and file:/<folder>/, separated by commas or spaces; no variable of the relay itself" desc:"Which variables and files headers and secrets of subscriptions may name instead of holding a value."`
+
 	// HTTPTLS is for webhook.ParseCertificates, which has accepted it and read the files.
 	HTTPTLS string `env:"RELAY_HTTP_TLS" unset:"the system's authorities, and no certificate of the relay's own" allow:"<hosts> ca=<file> cert=<file> key=<file>, separated by semicolons; hosts are a name, *.<name> or *; ca, or cert and key, or all three; files in PEM" desc:"Certificates by host; the first rule that matches counts. ca stands in place of the system's authorities; cert and key are shown to the targets of subscriptions and the default destination. Files are read again when they change."`
 

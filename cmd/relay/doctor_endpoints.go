@@ -67,10 +67,22 @@ func checkEndpoints(ctx context.Context, d *doctor, subscriptions []subscription
 		})
 	}
 	_ = all.Wait() // none of them returns an error
+	checkTokens(ctx, d, destination, subscriptions)
 	for _, origin := range slices.Sorted(maps.Keys(refusals)) {
 		err, names := refusals[origin], endpoints[origin].names
 		d.fail("endpoints", mendEndpoint(err, "start it, or relay subscriptions set "+names[0]+" --target …"),
 			"%s, of %s: %s", origin, naming(names), oneLine(err))
+	}
+}
+
+// checkTokens asks for a token for each subscription with OAuth2, as a delivery would.
+func checkTokens(ctx context.Context, d *doctor, destination *webhook.Destination, subscriptions []subscriptionAt) {
+	for _, s := range subscriptions[:min(len(subscriptions), dialedMost)] {
+		limited, cancel := context.WithTimeout(ctx, dialLimit)
+		if err := destination.CheckToken(limited, s.subscriber); err != nil {
+			d.fail("oauth2", "correct what it names: relay subscriptions set "+s.name+" --header …, with all that it has", "nothing is sent to %s: %s", s.name, oneLine(err))
+		}
+		cancel()
 	}
 }
 

@@ -42,12 +42,12 @@ func (c *SubscriptionsSetCmd) command() *cobra.Command {
 	settingFlag(cmd, &c.Timeout, "timeout", "`SPAN` of one attempt at the most, as 10s. default: RELAY_HTTP_TIMEOUT.", orUnset(readSpan))
 	settingFlag(cmd, &c.OnDead, "on-dead", "`WORD` for what comes after a message died: continue with its key, or block it until a person acts.", wordOf("continue", "block"))
 	settingFlag(cmd, &c.Backoff, "backoff", "`SPANS` between attempts, as 5s,1m; the last repeats. default: RELAY_BACKOFF.", orUnset(readSpans))
-	f.StringArrayVar(&c.newHeaders, "header", nil, "Header `NAME=VALUE` that is sent along; repeatable. All that it has are replaced; an empty one removes them.")
+	f.StringArrayVar(&c.newHeaders, "header", nil, "Header `NAME=VALUE` that is sent along; VALUE may be env:NAME or file:PATH (RELAY_SUBSCRIPTION_SECRETS); repeatable. All that it has are replaced; an empty one removes them.")
 	settingFlag(cmd, &c.Concurrency, "concurrency", "`N` attempts at once. default: RELAY_HTTP_CONCURRENCY.", orUnset(readCount))
 	settingFlag(cmd, &c.RateLimit, "rate-limit", "`N` attempts per second. default: no limit.", orUnset(readRate))
 	settingFlag(cmd, &c.MaxAttempts, "max-attempts", "`N` attempts before a message is dead. default: RELAY_MAX_ATTEMPTS.", orUnset(readCount))
 	settingFlag(cmd, &c.MaxHandleAttempts, "max-handle-attempts", "`N` of these may fail in the consumer's own logic; 1: never again by itself. default: no limit of their own.", orUnset(readCount))
-	settingFlag(cmd, &c.Secrets, "secrets", "Signing `SECRETS`, whsec_ and base64, newest first, separated by commas. Others on this machine may see them: rather --secrets-file. default: RELAY_HTTP_SECRET.", orUnset(readSecretList))
+	settingFlag(cmd, &c.Secrets, "secrets", "Signing `SECRETS`, whsec_ and base64, or env:NAME and file:PATH that hold them, newest first, separated by commas. Others on this machine may see them: rather --secrets-file. default: RELAY_HTTP_SECRET.", orUnset(readSecretList))
 	f.StringVar(&c.secretsFile, "secrets-file", "", "`FILE` that holds the secrets.")
 	return cmd
 }
@@ -175,7 +175,7 @@ func (c *SubscriptionsSetCmd) Run(ctx context.Context, app *App) error {
 		if err != nil {
 			return fmt.Errorf("--secrets-file: %w", err)
 		}
-		list, err := relay.ParseSecrets(string(content))
+		list, err := relay.ParseSubscriptionSecrets(string(content))
 		if err != nil {
 			return fmt.Errorf("--secrets-file: %w", err)
 		}

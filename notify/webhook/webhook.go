@@ -69,6 +69,7 @@ type Destination struct {
 	rootless    bool // this machine has no certificates of authorities
 	connections connections
 	directory   *directory
+	tokens      tokens
 }
 
 // New returns a destination for cfg. Its error says what is wrong with the secrets
@@ -136,15 +137,72 @@ func (h *Destination) Deliver(ctx context.Context, d *relay.Delivery) relay.Outc
 }
 
 func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.Time) relay.Outcome {
-	target := d.Subscriber.Target
-	if target.Kind != relay.TargetHTTP {
+	if d.Subscriber.Target.Kind != relay.TargetHTTP {
 		return relay.Outcome{Class: relay.ClassRejected, Error: "the target is no http or https URL"}
 	}
+	timeout := h.cfg.Timeout
+	if d.Subscriber.Timeout > 0 {
+		timeout = d.Subscriber.Timeout
+	}
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	t := try{parent: ctx, limited: limited, timeout: timeout, now: now}
+	g, err := grantOf(d.Subscriber)
+	switch {
+	case err != nil:
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
+	case g != nil:
+		return h.tryWithToken(t, d, g)
+	}
+	return h.try(t, d)
+}
+
+// try is one request of an attempt; with a token there may be two.
+type try struct {
+	parent  context.Context // ended: the relay stops
+	limited context.Context // ended as well: the time of the attempt is over
+	timeout time.Duration   // of the attempt
+	now     time.Time
+}
+
+// tryWithToken sends the request with a token. The endpoint may refuse one that has not expired, as
+// after a change of its keys: a 401 has one new token fetched and the request sent once more, within the
+// same attempt.
+func (h *Destination) tryWithToken(t try, d *relay.Delivery, g *grant) relay.Outcome {
+	token, err := h.token(t.limited, g, nil)
+	if err != nil {
+		return h.noToken(t, d, err)
+	}
+	out := h.try(t, withToken(d, token))
+	if out.Code != http.StatusUnauthorized {
+		return out
+	}
+	if token, err = h.token(t.limited, g, token); err != nil {
+		return h.noToken(t, d, err)
+	}
+	return h.try(t, withToken(d, token))
+}
+
+// noToken is the outcome where nothing was sent, or nothing but what was refused.
+func (h *Destination) noToken(t try, d *relay.Delivery, err error) relay.Outcome {
+	text := fmt.Sprintf("POST %s: %s", d.Subscriber.Target.Redacted(), err)
+	if lack := notify.LackOf(err, h.rootless); lack != relay.ResourceNone {
+		return notify.Lacking(lack, false, text)
+	}
+	blame := relay.BlameOrigin
+	if t.parent.Err() != nil {
+		blame = relay.BlameNone
+	}
+	return relay.Outcome{Class: relay.ClassPushFailed, Blame: blame, Error: text}
+}
+
+func (h *Destination) try(t try, d *relay.Delivery) relay.Outcome {
+	target := d.Subscriber.Target
 	keys, err := h.keysFor(d.Subscriber)
 	if err != nil {
 		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
 	}
-	header, err := requestHeader(d, keys, now)
+	header, err := requestHeader(d, keys, t.now)
 	if err != nil {
 		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
 	}
@@ -152,18 +210,14 @@ func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.T
 	if ackable {
 		header.Set("Relay-Ack-Url", h.cfg.AckURL+AckPath+d.AckToken(h.cfg.AckKey))
 	}
-	timeout := h.cfg.Timeout
-	if d.Subscriber.Timeout > 0 {
-		timeout = d.Subscriber.Timeout
-	}
-	attempt, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(t.limited)
 	defer cancel()
 	p := &progress{stop: cancel, allowed: func() bool { return h.cfg.Allowed(d.Message.Shard) }}
-	resp, err := h.post(p.watch(attempt), d, header)
+	resp, err := h.post(p.watch(ctx), d, header)
 	if err != nil {
-		return failure{target: target, parent: ctx, attempt: attempt, timeout: timeout, progress: p, err: err, lack: notify.LackOf(err, h.rootless)}.outcome()
+		return failure{target: target, parent: t.parent, attempt: t.limited, timeout: t.timeout, progress: p, err: err, lack: notify.LackOf(err, h.rootless)}.outcome()
 	}
-	out := readAnswer(resp, target, now)
+	out := readAnswer(resp, target, t.now)
 	if ackable && out.Code == http.StatusAccepted {
 		out.Class = relay.ClassAwaitingAck
 	}
