@@ -61,6 +61,7 @@ type Dispatcher struct {
 	targets   *targets
 	origins   map[string]*sharedOrigin // that all targets in rows of a technology share, by Technology.Origin
 	shortages *shortages
+	failures  *failureLog
 	reported  *reporter
 	held      holding
 
@@ -83,7 +84,7 @@ func NewDispatcher(config DispatcherConfig) *Dispatcher {
 		config: config, base: base, cancel: cancel,
 		wake: make(chan struct{}, 1), operators: newRecent[*lane](), rows: newRecent[*lane](),
 		targets: newTargets(), origins: origins,
-		shortages: newShortages(config.Log, config.Metrics), reported: newReporter(config.Log, config.Metrics),
+		shortages: newShortages(config.Log, config.Metrics), failures: newFailureLog(config.Log), reported: newReporter(config.Log, config.Metrics),
 	}
 }
 
@@ -309,6 +310,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		}
 		o.Started, o.Duration = started, time.Since(started)
 		d.config.Metrics.attempt(name, o)
+		d.failures.note(delivery, o, time.Now())
 	}()
 	if wrong := delivery.Subscriber.Invalid; wrong != "" {
 		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
