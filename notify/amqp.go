@@ -109,7 +109,7 @@ func (a *AMQP) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 func (a *AMQP) deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	m, err := newAMQPMessage(d)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.Rejection(err.Error()).Cause(), Error: err.Error()}
 	}
 	ackable := d.Subscriber.AckByConsumer && a.cfg.Replies.Queue != ""
 	if ackable {

@@ -19,5 +19,5 @@ func (a *AMQP) unconnected(err error) relay.Outcome {
 	if lack != relay.ResourceNone {
 		return lacking(lack, false, err.Error()+": "+explainLack(lack))
 	}
-	return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameOrigin, Error: err.Error()}
+	return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameOrigin, Cause: relay.CauseBrokerDown, Error: err.Error()}
 }

@@ -287,7 +287,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		return relay.Outcome{Class: relay.ClassParked}
 	}
 	if delivery.Refused != "" {
-		return relay.Outcome{Class: relay.ClassRejected, Error: delivery.Refused}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.Rejection(delivery.Refused).Cause(), Error: delivery.Refused}
 	}
 	started := time.Now()
 	timeout := d.config.Timeout
@@ -299,7 +299,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.config.Log.Error("a destination panicked", "message", delivery.Message.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			o = relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: "the relay failed on this message; its log has the details"}
+			o = relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseRelay, Error: "the relay failed on this message; its log has the details"}
 		}
 		if o.Lack != relay.ResourceNone {
 			o.RetryAfter = d.shortages.note(o.Lack, o.Error, time.Now())
@@ -308,14 +308,14 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		d.config.Metrics.attempt(delivery, o)
 	}()
 	if wrong := delivery.Subscriber.Invalid; wrong != "" {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseSettings, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
 	}
 	destination := d.config.HTTP
 	if delivery.Subscriber.Target.Kind != relay.TargetHTTP {
 		destination = d.config.AMQP
 	}
 	if destination == nil {
-		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: errNoBroker.Error()}
+		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Cause: relay.CauseBrokerDown, Error: errNoBroker.Error()}
 	}
 	crash.At(crash.BeforeSend)
 	return destination.Deliver(ctx, delivery)

@@ -143,11 +143,11 @@ func (f *flight) needsNone() (sql.Change, bool) {
 	case f.state.status == relay.DeliveryAwaitingAck && f.state.attempts >= p.most(f.legs[0].delivery.Subscriber):
 		d := f.legs[0].delivery
 		c := unchanged(d, f.state)
-		c.Status, c.Error = relay.DeliveryDead, silent(d.Subscriber, f.state.attempts)
+		c.Status, c.Cause, c.Error = relay.DeliveryDead, relay.CauseNoAck, silent(d.Subscriber, f.state.attempts)
 		return c, true
 	case !f.state.taking && p.overdue(f.state, time.Now()):
 		c := p.change(f.legs[0].delivery, f.state, relay.Outcome{Class: relay.ClassDead})
-		c.Attempts, c.Attempt, c.Error = f.state.attempts, nil, p.gaveUp("")
+		c.Attempts, c.Attempt, c.Cause, c.Error = f.state.attempts, nil, relay.CauseGaveUp, p.gaveUp("")
 		return c, true
 	}
 	return sql.Change{}, false
@@ -257,7 +257,7 @@ func (f *flight) conclude() []sql.Change {
 // rejection is the change of a message that cannot be sent at all. A delivery of an open
 // message, which could once be sent, is dead instead.
 func (f *flight) rejection(reason error) sql.Change {
-	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.accepted}
+	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Cause: relay.Rejection(reason.Error()).Cause(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.accepted}
 	c.Delivery.Message = f.message.ID
 	if f.state.taking {
 		c.MessageStatus = relay.MessageRejected

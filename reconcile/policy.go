@@ -69,7 +69,7 @@ func unchanged(d *relay.Delivery, s state) sql.Change {
 // change turns an outcome into what is written.
 func (p Policy) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
 	c := unchanged(d, s)
-	c.ResponseCode, c.Error = o.Code, o.Error
+	c.ResponseCode, c.Error, c.Cause = o.Code, o.Error, o.Cause
 	switch o.Class {
 	case relay.ClassHandled:
 		c.Status = relay.DeliveryHandled
@@ -159,6 +159,7 @@ func (p Policy) acknowledged(d *relay.Delivery, s state, a sql.AckRow) sql.Chang
 	if !a.Counted {
 		c.HandleAttempts++
 	}
+	c.Cause = relay.CauseConsumerNo
 	c.Error = "the consumer acknowledged that it failed"
 	if a.Ack.Error != "" {
 		c.Error += ": " + a.Ack.Error
