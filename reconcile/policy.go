@@ -62,7 +62,7 @@ func unchanged(d *relay.Delivery, s state) sql.Change {
 		Delivery: sql.DeliveryID{Message: d.Message.ID, Subscription: d.Subscriber.Name, Instance: d.Instance},
 		Shard:    d.Message.Shard, Target: d.Subscriber.Target.Raw, Circuit: d.Circuit(), Taking: s.taking, Again: s.again,
 		Attempts: s.attempts, HandleAttempts: s.handleAttempts, NextAttempt: -1,
-		Ackable: d.Subscriber.AckByConsumer || s.accepted,
+		Ackable: d.Subscriber.AckByConsumer || s.accepted, Due: s.due,
 	}
 }
 

@@ -54,6 +54,9 @@ type Change struct {
 	MessageStatus relay.MessageStatus
 	Outstanding   int
 
+	// Due is from when the delivery counts as waiting. It is for statistics, and not written.
+	Due time.Time
+
 	Status         relay.DeliveryStatus
 	Reason         relay.Reason
 	Attempts       int
