@@ -43,14 +43,14 @@ from (
 const fillCentreDeliveries = `
 insert into relay.delivery (message_id, subscription, instance, target, status, reason, attempts, next_attempt_at, last_error, cause,
 	delivered_at, handled_at, updated_at, due_at, circuit, shard, seq, key)
-select o.id, 'sub-' || (o.seq + s * 3) %% 10, '', 'https://consumer.test/', d.status::relay.delivery_status,
+select o.id, 'sub-' || (o.seq + o.seq / 50 + s * 3) %% 10, '', 'https://consumer.test/', d.status::relay.delivery_status,
 	case when d.status = 'waiting' then 'key_blocked' end, case when d.status in ('dead', 'push_failed', 'handle_failed') then 5 else 1 end,
 	case when d.status in ('push_failed', 'handle_failed') then now() + interval '1 hour' end,
 	case when d.status in ('dead', 'push_failed', 'handle_failed') then o.last_error end,
 	case when d.status in ('dead', 'push_failed', 'handle_failed')
-		then (array['timeout', 'refused', 'dns', 'tls', 'reset', 'http 500', 'http 503', 'http 401'])[1 + o.seq / 50 %% 8] end,
+		then (array['timeout', 'refused', 'dns', 'tls', 'reset', 'http 500', 'http 503', 'http 401'])[1 + o.seq / 500 %% 8] end,
 	case when d.status = 'handled' then o.created_at end, case when d.status = 'handled' then o.created_at end,
-	o.created_at + interval '1 second', o.created_at, 'sub-' || (o.seq + s * 3) %% 10, o.shard, o.seq, o.key
+	o.created_at + interval '1 second', o.created_at, 'sub-' || (o.seq + o.seq / 50 + s * 3) %% 10, o.shard, o.seq, o.key
 from relay.outbox o, generate_series(0, 1) s
 cross join lateral (select case when o.status in ('dead', 'cancelled') and s = 0 then o.status::text
 	when o.status = 'open' and s = 0 then (array['waiting', 'push_failed', 'handle_failed', 'push_failed'])[1 + o.seq / 50 %% 4]
