@@ -245,7 +245,7 @@ func explain(t *testing.T, conn *pgx.Conn, mode string, hot hotStatement) string
 	}
 	var literals []string
 	for i, argument := range hot.arguments {
-		text, err := conn.TypeMap().Encode(description.ParamOIDs[i], pgtype.TextFormatCode, argument, nil)
+		text, err := conn.TypeMap().Encode(description.ParamOIDs[i], pgtype.TextFormatCode, argument, []byte{})
 		if err != nil {
 			t.Fatalf("%s: argument %d: %v", hot.name, i+1, err)
 		}

@@ -70,7 +70,7 @@ const (
 
 	countDead = `
 	select subscription, 'dead', '', coalesce(cause, ''), count(*)::int
-	from (select subscription, cause from relay.delivery where status = 'dead' and topic <> '' limit $1) d group by 1, 4 order by 1, 4`
+	from (select subscription, cause from relay.delivery where status = 'dead' and attempts >= 0 limit $1) d group by 1, 4 order by 1, 4`
 )
 
 // Standing counts what has not ended well.
