@@ -188,7 +188,7 @@ func TestAPersonAcknowledgesForAConsumer(t *testing.T) {
 	if err != nil || !slices.Equal(effects, want) {
 		t.Errorf("%q, want %q: %v", effects, want, err)
 	}
-	const after = "done 0 sub handled | open 1 sub handled, other waiting | dead 0 sub handled, other dead | done 0 sub handled, other handled | " +
+	const after = "done 0 sub handled | open 1 other waiting, sub handled | dead 0 other dead, sub handled | done 0 other handled, sub handled | " +
 		"open 1 sub waiting | done 0 sub handled | pending 0"
 	if got := states(t, admin, ids...); got != after {
 		t.Errorf("left %s\nwant %s", got, after)
