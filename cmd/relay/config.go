@@ -13,7 +13,7 @@ import (
 // Config holds every variable of the environment, already judged. Its tags are the one
 // place where a variable is described: env names it with its default, allow says what a
 // value may be, desc what it does, and unset what stands for a default that is computed.
-// The table in README and the errors at the start are made from them.
+// The table in docs/configuration.md and the errors at the start are made from them.
 type Config struct {
 	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set. The file is read again for each new connection."`
 

@@ -113,7 +113,7 @@ func (d *doctor) checkConfiguration(env map[string]string) bool {
 	}
 	config, err := ReadConfig(env)
 	if err != nil {
-		d.fail("configuration", "set the variable as it says; README lists them all", "%s", oneLine(err))
+		d.fail("configuration", "set the variable as it says; docs/configuration.md lists them all", "%s", oneLine(err))
 		return false
 	}
 	d.config = config
