@@ -34,6 +34,10 @@ type FailureGroups struct {
 	Exact  bool // false: more than StandingLimit deliveries, or rejectedLimit messages, are there, and the rest was not counted
 }
 
+// failingLike finds deliveries that are like those of a group.
+const failingLike = `d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and d.attempts >= 0
+				and d.subscription = g.subscription and d.status = g.status`
+
 const (
 	deadGroups = `
 	with dead as (
@@ -54,20 +58,31 @@ const (
 	) n
 	order by g.n desc, g.subscription, g.cause`
 
+	// One of the largest part of each group stands for it, looked up by all columns of the index.
 	failingGroups = `
-	with failing as (
-		select subscription, cause, count(*)::int as n, min(status) as status
+	with part as (
+		select subscription, status, reason, cause, count(*)::int as n
 		from (
-			select subscription, status, cause from relay.delivery where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and attempts >= 0
+			select subscription, status, reason, cause from relay.delivery
+			where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and attempts >= 0
 				and status in ('push_failed', 'handle_failed') limit $1
-		) d group by subscription, cause
+		) d group by 1, 2, 3, 4
+	), failing as (
+		select distinct on (subscription, cause) subscription, status, reason, cause, (sum(n) over (partition by subscription, cause))::int as n
+		from part order by subscription, cause, part.n desc
 	)
 	select g.subscription, coalesce(g.cause, ''), g.n, o.message_id, o.message_id, o.due_at, o.updated_at, coalesce(left(o.last_error, 8000), '')
 	from failing g
 	cross join lateral (
-		select message_id, due_at, updated_at, last_error from relay.delivery
-		where subscription = g.subscription and status = g.status and status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and attempts >= 0
-			and (cause = g.cause or cause is null and g.cause is null) limit 1
+		select * from (
+			(select * from relay.delivery d where ` + failingLike + ` and d.reason = g.reason and d.cause = g.cause limit 1)
+			union all
+			(select * from relay.delivery d where ` + failingLike + ` and d.reason is null and g.reason is null and d.cause = g.cause limit 1)
+			union all
+			(select * from relay.delivery d where ` + failingLike + ` and d.reason = g.reason and d.cause is null and g.cause is null limit 1)
+			union all
+			(select * from relay.delivery d where ` + failingLike + ` and d.reason is null and g.reason is null and d.cause is null and g.cause is null limit 1)
+		) x limit 1
 	) o
 	order by g.n desc, g.subscription, g.cause`
 
