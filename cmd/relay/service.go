@@ -229,6 +229,7 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 		return err
 	}
 	close(s.wired)
+	s.logStart()
 	return s.run(ctx)
 }
 

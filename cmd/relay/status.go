@@ -75,13 +75,13 @@ const clearScreen = "\x1b[H\x1b[2J"
 func (c *StatusCmd) print(w io.Writer, s operate.Status, failed error) error {
 	if c.JSON {
 		if failed != nil {
-			return printJSON(w, watchFailure{failed.Error(), time.Now().UTC()})
+			return printJSON(w, watchFailure{errorLine(sql.Plain(failed)), time.Now().UTC()})
 		}
 		return printJSON(w, s)
 	}
 	text := statusText(s, terminalWidth(w, tableWidth))
 	if failed != nil {
-		text = fmt.Sprintf("%s  %s\n", clock(time.Now()), errorLine(failed))
+		text = fmt.Sprintf("%s  %s\n", clock(time.Now()), errorLine(sql.Plain(failed)))
 	}
 	if c.Watch && terminalWidth(w, 0) > 0 {
 		text = clearScreen + text

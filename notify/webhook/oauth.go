@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"relay/notify"
 	"slices"
 	"strings"
 	"sync"

@@ -138,7 +138,7 @@ func (h *Destination) Deliver(ctx context.Context, d *relay.Delivery) relay.Outc
 
 func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.Time) relay.Outcome {
 	if d.Subscriber.Target.Kind != relay.TargetHTTP {
-		return relay.Outcome{Class: relay.ClassRejected, Error: "the target is no http or https URL"}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadTarget, Error: "the target is no http or https URL"}
 	}
 	timeout := h.cfg.Timeout
 	if d.Subscriber.Timeout > 0 {
@@ -150,7 +150,7 @@ func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.T
 	g, err := grantOf(d.Subscriber)
 	switch {
 	case err != nil:
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassPushFailed, Cause: relay.CauseSettings, Blame: relay.BlameNone, Error: err.Error()}
 	case g != nil:
 		return h.tryWithToken(t, d, g)
 	}
@@ -200,11 +200,11 @@ func (h *Destination) try(t try, d *relay.Delivery) relay.Outcome {
 	target := d.Subscriber.Target
 	keys, err := h.keysFor(d.Subscriber)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseSettings, Error: err.Error()}
 	}
 	header, err := requestHeader(d, keys, t.now)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadHeader, Error: err.Error()}
 	}
 	ackable := d.Subscriber.AckByConsumer && h.cfg.AckURL != ""
 	if ackable {
