@@ -143,7 +143,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"parked circuits", parkedCircuits, nil},
 		{"parked circuits of rows", parkedDirectCircuits, []any{"", 1024}},
 		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit, "", "", ""}},
-		{"standing messages", countStanding, []any{StandingLimit}},
+		{"standing messages", countStanding, []any{StandingLimit, CountLimit}},
 		{"standing deliveries", countUnfinished, []any{StandingLimit}},
 		{"dead deliveries", countDead, []any{StandingLimit}},
 		{"waiting deliveries", waitingDeliveries, []any{CountLimit, waitingRead}},
