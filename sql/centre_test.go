@@ -346,3 +346,38 @@ func TestThePayloadIsReadByteForByte(t *testing.T) {
 		t.Errorf("%v; %v", large, gone)
 	}
 }
+
+// What relay status and relay doctor tell was read row by row, and took seconds among some million deliveries.
+func TestTheExaminerCountsByIndexes(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	admin := db.Admin(t)
+	withDeliveries(t, admin, "a", "dead", "x dead", "y dead")
+	withDeliveries(t, admin, "a", "dead", "x dead")
+	for _, status := range []string{"waiting", "push_failed", "push_failed"} {
+		withDeliveries(t, admin, "a", "open", "x "+status, "direct "+status)
+	}
+	withDeliveries(t, admin, "a", "done", "x handled")
+	withDeliveries(t, admin, "a", "cancelled", "x cancelled")
+	if _, err := admin.Exec(t.Context(), `update relay.delivery set cause = 'timeout', last_error = 'newest' where seq = (select max(seq) from relay.delivery where status = 'dead');
+		update relay.delivery set circuit = 'https://h' where subscription = 'direct'`); err != nil {
+		t.Fatal(err)
+	}
+	e, err := Examine(t.Context(), s.own.ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Conn.Close(context.WithoutCancel(t.Context()))
+	dead, err := e.DeadBySubscription(t.Context())
+	if want := []DeadCount{{"x", 2, "newest"}, {"y", 1, "why"}}; err != nil || !slices.Equal(dead, want) {
+		t.Errorf("dead %v, want %v: %v", dead, want, err)
+	}
+	waiting, err := e.WaitingDeliveries(t.Context())
+	want := []Waiting{{"x", "push_failed", 2, "why"}, {"x", "waiting", 1, "why"}, {"https://h", "push_failed", 2, "why"}, {"https://h", "waiting", 1, "why"}}
+	if err != nil || !slices.Equal(waiting, want) {
+		t.Errorf("waiting %v, want %v: %v", waiting, want, err)
+	}
+	if ended, err := e.Ended(t.Context()); err != nil || ended.Done != 1 || ended.Cancelled != 1 || ended.Estimated {
+		t.Errorf("ended %+v: %v", ended, err)
+	}
+}

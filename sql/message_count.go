@@ -31,7 +31,7 @@ func (s *Store) CountMessages(ctx context.Context, f MessageFilter, most time.Du
 	if err != nil {
 		return total, by, err
 	}
-	for pace := newPace(most); ; {
+	for pace := newPace(most, firstWindow); ; {
 		last, err := s.countWindow(ctx, from.counted(), f.arguments(at, pace.next()), &total, by)
 		if err != nil {
 			return total, by, err

@@ -14,9 +14,10 @@ import (
 const (
 	// FindWindow is how many messages one statement of a search looks at, at most.
 	FindWindow = 20_000
-	// firstWindow is what the first statement of a search looks at. Each one after it takes four times as
-	// many, as far as the time allows.
+	// firstWindow is what the first statement of a search looks at, at most: four times the page that is wanted. Each one
+	// after it takes four times as many, as far as the time allows.
 	firstWindow = 1000
+	leastWindow = 100
 	// SearchTime is how long a search goes on that does not find a whole page.
 	SearchTime = 150 * time.Millisecond
 )
@@ -133,7 +134,7 @@ func (s *Store) search(ctx context.Context, f MessageFilter, after Cursor, limit
 	if err != nil {
 		return page, err
 	}
-	pace := newPace(most)
+	pace := newPace(most, 4*limit)
 	for {
 		window := pace.next()
 		rows, err := s.pool.Query(ctx, from.found(), append(f.arguments(at, window), limit-len(page.Messages))...)
@@ -196,10 +197,13 @@ type pace struct {
 	most    time.Duration // zero: it has all the time
 	began   time.Time
 	started time.Time // of the last statement
-	window  int
+	first   int
+	window  int // the last one; zero: there was none
 }
 
-func newPace(most time.Duration) *pace { return &pace{most: most, began: time.Now()} }
+func newPace(most time.Duration, first int) *pace {
+	return &pace{most: most, began: time.Now(), first: min(max(first, leastWindow), firstWindow)}
+}
 
 // next is the next window: four times the last one, as far as the time that is left is enough at the
 // rate of the last one.
@@ -207,12 +211,12 @@ func (p *pace) next() int {
 	now := time.Now()
 	switch took := now.Sub(p.started); {
 	case p.window == 0:
-		p.window = firstWindow
+		p.window = p.first
 	case p.most == 0:
 		p.window = FindWindow
 	default:
 		left := float64(p.most - now.Sub(p.began))
-		p.window = max(min(4*p.window, FindWindow, int(float64(p.window)*left/float64(max(took, 1)))), firstWindow/10)
+		p.window = max(min(4*p.window, FindWindow, int(float64(p.window)*left/float64(max(took, 1)))), leastWindow)
 	}
 	p.started = now
 	return p.window

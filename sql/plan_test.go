@@ -36,9 +36,9 @@ func (h hotStatement) indexes() []string {
 		return []string{"Scan Backward using outbox_created "}
 	case countStanding:
 		return []string{"outbox_standing", "outbox_ended", "outbox_pending ", "outbox_pending_key", "outbox_delayed"}
-	case countUnfinished, failingGroups:
+	case countUnfinished, failingGroups, waitingDeliveries:
 		return []string{"delivery_standing"}
-	case countDead, deadGroups, deadSamples:
+	case countDead, deadGroups, deadSamples, deadBySubscription:
 		return []string{"delivery_dead_cause"}
 	case rejectedGroups:
 		return []string{"Scan Backward using outbox_standing "}
@@ -143,9 +143,12 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"parked circuits", parkedCircuits, nil},
 		{"parked circuits of rows", parkedDirectCircuits, []any{"", 1024}},
 		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit, "", "", ""}},
-		{"standing messages", countStanding, []any{StandingLimit}},
+		{"standing messages", countStanding, []any{StandingLimit, CountLimit}},
 		{"standing deliveries", countUnfinished, []any{StandingLimit}},
 		{"dead deliveries", countDead, []any{StandingLimit}},
+		{"waiting deliveries", waitingDeliveries, []any{CountLimit, waitingRead}},
+		{"dead by subscription", deadBySubscription, []any{CountLimit}},
+		{"ended", countEnded, []any{int64(CountLimit)}},
 		{"dead groups", deadGroups, []any{StandingLimit}},
 		{"failing groups", failingGroups, []any{StandingLimit}},
 		{"rejected groups", rejectedGroups, []any{rejectedLimit}},

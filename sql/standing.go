@@ -17,7 +17,7 @@ type Standing struct {
 	Took time.Duration // to count
 	// Messages by status; Delayed are the pending ones that are to be sent later.
 	Pending, Delayed, Open, Dead, Rejected, Cancelled Count
-	// Done is an estimate if it is not Exact.
+	// Done is an estimate if it is not Exact, above CountLimit.
 	Done Count
 	// OldestPending is the insertion of the oldest pending message that is not delayed, as far as
 	// 10,000 of those with a key show it; OldestOpen that of the oldest open one. Nil: there is none.
@@ -47,7 +47,7 @@ select clock_timestamp(),
 	(select count(*) from (select from relay.outbox where status = 'dead' and topic <> '' limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'rejected' and topic <> '' limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'cancelled' and topic <> '' limit $1) x),
-	(select count(*) from (select from relay.outbox where status in ('done', 'cancelled') order by finished_at limit $1) x),
+	(select count(*) from (select from relay.outbox where status in ('done', 'cancelled') order by finished_at limit $2) x),
 	(select pg_stat_get_live_tuples('relay.outbox'::regclass)),
 	least(
 		(select min(o.created_at) from generate_series(0, 63) as s(shard) cross join lateral (
@@ -77,15 +77,15 @@ const (
 func (s *Store) Standing(ctx context.Context) (st Standing, err error) {
 	began := time.Now()
 	var pending, delayed, open, dead, rejected, cancelled, ended, live int64
-	err = s.pool.QueryRow(ctx, countStanding, StandingLimit).
+	err = s.pool.QueryRow(ctx, countStanding, StandingLimit, CountLimit).
 		Scan(&st.At, &pending, &delayed, &open, &dead, &rejected, &cancelled, &ended, &live, &st.OldestPending, &st.OldestOpen)
 	if err != nil {
 		return st, fmt.Errorf("count messages: %w", denial(err))
 	}
 	st.Pending, st.Delayed, st.Open, st.Dead = upTo(pending), upTo(delayed), upTo(open), upTo(dead)
 	st.Rejected, st.Cancelled = upTo(rejected), upTo(cancelled)
-	st.Done = Count{ended - cancelled, true}
-	if ended >= StandingLimit {
+	st.Done = Count{max(ended-cancelled, 0), true}
+	if ended >= CountLimit {
 		st.Done = Count{max(live-pending-delayed-open-dead-rejected-cancelled, ended-cancelled), false}
 	}
 	if st.Unfinished, st.UnfinishedExact, err = s.standingGroups(ctx, countUnfinished); err != nil {
