@@ -193,7 +193,7 @@ func (h *Destination) noToken(t try, d *relay.Delivery, err error) relay.Outcome
 	if t.parent.Err() != nil {
 		blame = relay.BlameNone
 	}
-	return relay.Outcome{Class: relay.ClassPushFailed, Blame: blame, Error: text}
+	return relay.Outcome{Class: relay.ClassPushFailed, Cause: relay.CauseSettings, Blame: blame, Error: text}
 }
 
 func (h *Destination) try(t try, d *relay.Delivery) relay.Outcome {
