@@ -68,9 +68,9 @@ func TestAReplayIsStoppedResumedAndSurvivesAKill(t *testing.T) {
 	late := newReceiver(t, nil)
 	s.exec(t, "insert into relay.subscription (name, topics, target) values ('late', '{order.*}', $1)", late.URL)
 
-	var preview struct{ Messages int }
+	var preview struct{ Messages struct{ N int } }
 	out := s.cli(t, "subscriptions", "replay", "late", "--since=1h", "--preview", "--json")
-	if err := json.Unmarshal([]byte(out), &preview); err != nil || preview.Messages != 400 {
+	if err := json.Unmarshal([]byte(out), &preview); err != nil || preview.Messages.N != 400 {
 		t.Fatalf("preview %q: %v", out, err)
 	}
 	if n := s.text(t, "select count(*)::text from relay.job"); n != "0" {

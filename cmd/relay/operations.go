@@ -40,7 +40,7 @@ func dialStore(ctx context.Context, app *App) (*sql.Store, error) {
 type because struct{ Reason string }
 
 func (b *because) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&b.Reason, "reason", "", "Why, for the `audit`.")
+	cmd.Flags().StringVar(&b.Reason, "reason", "", "Why, as `TEXT` for the audit.")
 }
 
 // actor is the user of the operating system who runs the command.
