@@ -19,6 +19,7 @@ var arrows = map[string][]string{
 	"relay/crash":          nil, // marks at which tests kill the relay; nothing in ordinary builds
 	"relay/sql":            {"relay", "relay/crash"},
 	"relay/admin":          {"relay", "relay/sql"},
+	"relay/admin/api":      {"relay", "relay/sql"},
 	"relay/cdc":            {"relay", "relay/crash", "relay/sql"},
 	"relay/notify":         {"relay", "relay/crash", "relay/sql"},
 	"relay/reconcile":      {"relay", "relay/crash", "relay/sql"},

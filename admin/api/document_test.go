@@ -1,0 +1,32 @@
+package api
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write openapi.json")
+
+// TestDocument holds openapi.json to what the types say. With -update it writes the file.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	document, err := New("1").Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	document = append(document, '\n')
+	if *update {
+		if err := os.WriteFile("openapi.json", document, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	committed, err := os.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(committed, document) {
+		t.Error("openapi.json is not what the types say: go test ./admin/api -run TestDocument -update")
+	}
+}
