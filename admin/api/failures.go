@@ -7,7 +7,7 @@ type FailureGroup struct {
 	State        string        `json:"state" enum:"dead,failing,rejected" doc:"dead: needs a person; failing: goes by itself; rejected: could not be sent at all."`
 	Subscription string        `json:"subscription,omitempty" doc:"Absent for rejected."`
 	Cause        string        `json:"cause" doc:"Cause class. Empty: not known, from before causes were stored."`
-	Class        string        `json:"class" enum:"push,handle,reject,unknown" doc:"push: it did not reach the receiver; handle: the receiver's logic failed."`
+	Class        string        `json:"class" enum:"push,handle,send,unknown" doc:"push: it did not reach the receiver; handle: the receiver's logic failed; send: it could not be sent at all."`
 	Count        Count         `json:"count"`
 	FirstAt      *time.Time    `json:"first_at,omitempty" doc:"The oldest of these."`
 	LastAt       *time.Time    `json:"last_at,omitempty" doc:"The newest of these."`
