@@ -85,7 +85,7 @@ func newListedSubscription(f sql.SubscriptionFacts) listedSubscription {
 	for _, interval := range f.Backoff {
 		s.Backoff = append(s.Backoff, interval.String())
 	}
-	_, err := subscriptionTarget(f.Target)
+	_, err := relay.ParseSubscriptionTarget(f.Target)
 	switch {
 	case err != nil:
 		s.State, s.Error = "invalid", err.Error()

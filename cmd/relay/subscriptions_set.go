@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"relay"
-	"relay/notify"
 	"relay/sql"
 )
 
@@ -155,7 +154,7 @@ func (c SubscriptionsSetCmd) Validate() error {
 		}
 	}
 	if c.Target != "" {
-		if _, err := subscriptionTarget(c.Target); err != nil {
+		if _, err := relay.ParseSubscriptionTarget(c.Target); err != nil {
 			return fmt.Errorf("--%w", err)
 		}
 	}
@@ -187,7 +186,7 @@ func (c SubscriptionsSetCmd) columns() (map[string]any, error) {
 	put("max_attempts", c.MaxAttempts != nil, c.MaxAttempts.column)
 	put("max_handle_attempts", c.MaxHandleAttempts != nil, c.MaxHandleAttempts.column)
 	if c.Target != "" {
-		target, err := subscriptionTarget(c.Target)
+		target, err := relay.ParseSubscriptionTarget(c.Target)
 		if err != nil {
 			return nil, err
 		}
@@ -220,7 +219,7 @@ func (c SubscriptionsSetCmd) putSecrets(given map[string]any) error {
 	default:
 		text = *c.Secrets
 	}
-	list, err := notify.ParseSecrets(text)
+	list, err := relay.ParseSecrets(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}
