@@ -58,9 +58,6 @@ type changeDeliveriesInput struct {
 type Acknowledge struct {
 	Subscription string   `json:"subscription" minLength:"1" maxLength:"255"`
 	IDs          []string `json:"ids" minItems:"1" maxItems:"500" doc:"Ids of messages, each once."`
-	Outcome      string   `json:"outcome" enum:"handled,failed" doc:"What the consumer would have said."`
-	Retry        bool     `json:"retry,omitempty" doc:"Of failed: send it again. Otherwise it is dead."`
-	Error        string   `json:"error,omitempty" maxLength:"1000" doc:"Of failed: why."`
 	Reason       string   `json:"reason,omitempty" maxLength:"1000" doc:"For the audit."`
 }
 

@@ -43,7 +43,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit judges what concerns every request, whatever it asks for.
 func (a *API) admit(r *http.Request) *Problem {
-	if !a.guard.HostAllowed(r) {
+	if !a.Guard.HostAllowed(r) {
 		return problem(http.StatusForbidden, codeHost, "The Host header names none of this machine's loopback addresses, and no token protects this relay.",
 			"Use http://localhost or http://127.0.0.1, or set RELAY_ADMIN_TOKEN.")
 	}
@@ -58,12 +58,12 @@ func (a *API) admit(r *http.Request) *Problem {
 
 // identify says as whom the request is made, and renews a session that is half over.
 func (a *API) identify(w http.ResponseWriter, r *http.Request) (access.Identity, *Problem) {
-	who, err := a.guard.Identify(r)
+	who, err := a.Guard.Identify(r)
 	if err != nil {
 		return who, a.refuse(r.Context(), who, "token", err)
 	}
-	if renewed, yes := a.guard.Renewed(who); yes {
-		http.SetCookie(w, a.guard.Cookie(r, renewed))
+	if renewed, yes := a.Guard.Renewed(who); yes {
+		http.SetCookie(w, a.Guard.Cookie(r, renewed))
 		who = renewed
 	}
 	return who, nil
@@ -124,7 +124,7 @@ func (a *API) survive(w http.ResponseWriter, r *http.Request) {
 	if broken == http.ErrAbortHandler {
 		panic(broken)
 	}
-	a.log.Error("a request to the API panicked", "method", r.Method, "pattern", r.Pattern, "panic", broken, "stack", string(debug.Stack()))
+	a.Log.Error("a request to the API panicked", "method", r.Method, "pattern", r.Pattern, "panic", broken, "stack", string(debug.Stack()))
 	internal().write(w)
 }
 

@@ -18,11 +18,14 @@ var setHuma = sync.OnceFunc(func() {
 // Prefix is where the API begins.
 const Prefix = "/api/v1"
 
+// contractVersion is that of the contract. Its first number stands in Prefix.
+const contractVersion = "1.0.0"
+
 // newHuma returns huma's API on a mux. Its pages with scripts and its $schema links are switched off, and unknown
 // query parameters are refused: a filter that is misspelt must not match everything.
-func newHuma(mux *http.ServeMux, version string) huma.API {
+func newHuma(mux *http.ServeMux) huma.API {
 	setHuma()
-	config := huma.DefaultConfig("Relay", version)
+	config := huma.DefaultConfig("Relay", contractVersion)
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil
 	config.RejectUnknownQueryParameters = true

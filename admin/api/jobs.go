@@ -105,6 +105,17 @@ type resumeJobInput struct {
 	Body *Resume
 }
 
+// Rate is how fast a job goes.
+type Rate struct {
+	Rate   float64 `json:"rate" minimum:"0" maximum:"1000000" doc:"Messages per second; 0: as fast as it goes."`
+	Reason string  `json:"reason,omitempty" maxLength:"1000" doc:"For the audit."`
+}
+
+type rateJobInput struct {
+	ID   string `path:"id" maxLength:"36" doc:"Id of the job."`
+	Body Rate
+}
+
 type jobResultsInput struct {
 	ID string `path:"id" maxLength:"36" doc:"Id of the job."`
 	PageQuery

@@ -45,7 +45,7 @@ type KeyResult struct {
 	Key       string `json:"key"`
 	Instance  string `json:"instance,omitempty" doc:"Without what may be secret."`
 	MessageID string `json:"message_id,omitempty" format:"uuid" doc:"The head. Absent: the key does not wait."`
-	Effect    string `json:"effect" enum:"retried,skipped,not_dead,not_waiting,has_changed,locked,refused" doc:"What was done, or why nothing was."`
+	Effect    string `json:"effect" enum:"retried,skipped,not_dead,is_pending,not_waiting,has_changed,locked,refused" doc:"What was done, or why nothing was."`
 	Succeeded bool   `json:"succeeded"`
 	Detail    string `json:"detail,omitempty"`
 }

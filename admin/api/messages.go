@@ -115,7 +115,7 @@ type changeManyInput struct {
 // Result is what became of one message or delivery.
 type Result struct {
 	ID        string `json:"id" format:"uuid" doc:"The message."`
-	Effect    string `json:"effect" enum:"retried,replayed,under_way,cancelled,already_cancelled,acknowledged,skipped,not_found,not_ended,ended_well,has_changed,no_delivery,not_dead,locked,refused" doc:"What was done, or why nothing was."`
+	Effect    string `json:"effect" enum:"retried,replayed,under_way,cancelled,already_cancelled,acknowledged,skipped,not_found,not_ended,ended_well,has_changed,no_delivery,not_dead,is_pending,locked,refused" doc:"What was done, or why nothing was."`
 	Succeeded bool   `json:"succeeded" doc:"It is now as the request wanted it."`
 	Detail    string `json:"detail,omitempty" doc:"More words, where there are any."`
 }

@@ -40,7 +40,7 @@ func (a *API) registerMessage() {
 	register(a, operation{
 		id: "get-payload", method: http.MethodGet, path: "/messages/{id}/payload", summary: "Payload of a message",
 		description: "Byte for byte as it is sent, as application/octet-stream and an attachment: no browser renders it.",
-		raw:         true,
+		raw:         "application/octet-stream",
 	}, unbuilt[payloadInput, payloadOutput])
 	register(a, operation{
 		id: "retry-message", method: http.MethodPost, path: "/messages/{id}/retry", summary: "Send a message again",
@@ -68,7 +68,7 @@ func (a *API) registerDeliveries() {
 	}, unbuilt[changeDeliveriesInput, Answer[Results]])
 	register(a, operation{
 		id: "acknowledge-deliveries", method: http.MethodPost, path: "/deliveries/acknowledge", summary: "Give the consumer's word",
-		description: "Ends deliveries that await an acknowledgement, as if the consumer had sent it.",
+		description: "Ends deliveries that were accepted once, as if the consumer had said that it handled them: they are not sent to it again, and their keys go on.",
 	}, unbuilt[acknowledgeInput, Answer[Results]])
 }
 
@@ -163,6 +163,10 @@ func (a *API) registerJobs() {
 	register(a, operation{
 		id: "resume-job", method: http.MethodPost, path: "/jobs/{id}/resume", summary: "Have a job go on, perhaps at another rate",
 	}, unbuilt[resumeJobInput, Answer[Job]])
+	register(a, operation{
+		id: "set-job-rate", method: http.MethodPost, path: "/jobs/{id}/rate", summary: "Change how fast a job goes",
+		description: "Holds from the next batch of messages on.",
+	}, unbuilt[rateJobInput, Answer[Job]])
 }
 
 func (a *API) registerOverview() {
@@ -177,24 +181,4 @@ func (a *API) registerOverview() {
 		id: "list-audit", method: http.MethodGet, path: "/audit", summary: "Who did what",
 		description: "The newest first. Sign-ins and refusals too.",
 	}, unbuilt[listAuditInput, Answer[Page[AuditEntry]]])
-	register(a, operation{
-		id: "get-settings", method: http.MethodGet, path: "/settings", summary: "Values of the relay's variables",
-	}, unbuilt[polledInput, Answer[Settings]])
-}
-
-func (a *API) registerSession() {
-	register(a, operation{
-		id: "get-openapi", method: http.MethodGet, path: "/openapi.json", summary: "This document",
-	}, a.getDocument)
-	register(a, operation{
-		id: "get-session", method: http.MethodGet, path: "/session", summary: "As whom the request is made",
-		description: "Answers 200 without a token, too, and says whether one is needed.",
-	}, unbuilt[sessionInput, sessionOutput])
-	register(a, operation{
-		id: "sign-in", method: http.MethodPost, path: "/signin", summary: "Sign in by cookie",
-		description: "Programs send Authorization: Bearer and a token instead.",
-	}, unbuilt[signInInput, sessionOutput])
-	register(a, operation{
-		id: "sign-out", method: http.MethodPost, path: "/signout", summary: "Sign out",
-	}, unbuilt[sessionInput, signOutOutput])
 }

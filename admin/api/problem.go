@@ -16,6 +16,7 @@ type Problem struct {
 	Hint       string            `json:"hint,omitempty" doc:"What to do, in English."`
 	Parameters map[string]string `json:"parameters" doc:"What the code's translation needs, as retry_after or field."`
 	Errors     []Mistake         `json:"errors,omitempty" doc:"Which parts of the request are wrong."`
+	header     http.Header       // of the answer; nil: none of its own
 }
 
 // Mistake is one part of a request that is wrong.
@@ -29,6 +30,9 @@ func (p *Problem) Error() string { return p.Detail }
 
 // GetStatus implements huma.StatusError.
 func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header { return p.header }
 
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }

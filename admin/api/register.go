@@ -14,10 +14,10 @@ type operation struct {
 	id, method, path string
 	summary          string
 	description      string
-	status           int   // of success; zero: 200
-	also             []int // other statuses of success, with the same body
-	body             int64 // bytes of the request's body at most; zero: 64 KiB
-	raw              bool  // the answer is bytes, no JSON
+	status           int    // of success; zero: 200
+	also             []int  // other statuses of success, with the same body
+	body             int64  // bytes of the request's body at most; zero: 64 KiB
+	raw              string // the media type of an answer that is not made from a type; empty: it is
 }
 
 const maxBody = 64 << 10
@@ -34,6 +34,7 @@ func register[I, O any](a *API, o operation, handler func(context.Context, *I) (
 		// The server has read the whole body, within its own time, before the handler runs.
 		BodyReadTimeout: -1,
 		Responses:       make(map[string]*huma.Response),
+		Middlewares:     huma.Middlewares{a.allow(needs)},
 	}
 	if o.body == 0 {
 		op.MaxBodyBytes = maxBody
@@ -45,9 +46,8 @@ func register[I, O any](a *API, o operation, handler func(context.Context, *I) (
 		op.Responses[strconv.Itoa(http.StatusNotModified)] = &huma.Response{Description: "What If-None-Match names is still valid."}
 	}
 	op.Responses["default"] = a.problemResponse()
-	if o.raw {
-		bytes := &huma.Schema{Type: huma.TypeString, Format: "binary"}
-		op.Responses["200"] = &huma.Response{Content: map[string]*huma.MediaType{"application/octet-stream": {Schema: bytes}}}
+	if o.raw != "" {
+		op.Responses["200"] = &huma.Response{Content: map[string]*huma.MediaType{o.raw: {Schema: &huma.Schema{}}}}
 	}
 	for _, status := range o.also {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status)}

@@ -1,16 +1,15 @@
 package api
 
-// role is what it takes to use an operation.
-type role int
+import "relay/admin/access"
 
 const (
-	anybody  role = iota // also without a token
-	viewer               // may see
-	operator             // may see and change
+	anybody  = access.None // also without a token
+	viewer   = access.Viewer
+	operator = access.Operator
 )
 
 // roles assigns a role to every operation. One that does not stand here cannot be registered.
-var roles = map[string]role{
+var roles = map[string]access.Role{
 	"get-openapi":  anybody,
 	"get-session":  anybody,
 	"sign-in":      anybody,
@@ -61,4 +60,5 @@ var roles = map[string]role{
 	"start-job":        operator,
 	"stop-job":         operator,
 	"resume-job":       operator,
+	"set-job-rate":     operator,
 }

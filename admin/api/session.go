@@ -31,11 +31,6 @@ type sessionOutput struct {
 	Body      Session
 }
 
-type signOutOutput struct {
-	SetCookie string `header:"Set-Cookie"`
-	Body      Session
-}
-
 type sessionInput struct{}
 
 // Settings are values of the relay's variables that a person needs to know. There are no secrets.
