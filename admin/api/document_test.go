@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -28,5 +30,17 @@ func TestDocument(t *testing.T) {
 	}
 	if !bytes.Equal(committed, document) {
 		t.Error("openapi.json is not what the types say: go test ./admin/api -run TestDocument -update")
+	}
+}
+
+// TestDocumentIsValidOpenAPI has a public validator look at the document.
+func TestDocumentIsValidOpenAPI(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("node", "../../scripts/openapi/validate.mjs", "openapi.json").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v (scripts/install-test installs the validator)\n%s", err, out)
+	}
+	if got := strings.TrimSpace(string(out)); got != "valid 3.1.0" {
+		t.Errorf("the validator says %q", got)
 	}
 }
