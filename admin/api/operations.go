@@ -6,7 +6,7 @@ import (
 )
 
 func unbuilt[I, O any](context.Context, *I) (*O, error) {
-	return nil, problem(http.StatusNotImplemented, codeInternal, "This operation is not built yet.", "")
+	return nil, problem(http.StatusServiceUnavailable, "unavailable", "This operation is not built yet.", "")
 }
 
 func (a *API) registerMessages() {

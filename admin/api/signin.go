@@ -36,10 +36,11 @@ func (a *API) getSession(ctx context.Context, _ *sessionInput) (*Answer[Session]
 func (a *API) signIn(ctx context.Context, in *signInInput) (*sessionOutput, error) {
 	c := callerOf(ctx)
 	name := cleanName(in.Body.Name)
-	who, err := a.Guard.SignIn(in.Body.Token, name, c.Address)
+	judge, word := a.Guard.SignIn, in.Body.Token
 	if in.Body.Once != "" {
-		who, err = a.Guard.SignInOnce(in.Body.Once, name, c.Address)
+		judge, word = a.Guard.SignInOnce, in.Body.Once
 	}
+	who, err := judge(word, name, c.Address)
 	who.Name = name
 	if err != nil {
 		return nil, a.refuse(ctx, who, "signin", err)
