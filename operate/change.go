@@ -36,27 +36,29 @@ var (
 
 // Retry sends messages again, with all of their attempts and all of their time; one that waits for its next attempt
 // is due at once. With a subscription only that one gets them. Results are told in the order of the ids, batch by batch.
-func (s *Service) Retry(ctx context.Context, _ Actor, c Change, tell func([]Result) error) error {
+func (s *Service) Retry(ctx context.Context, actor Actor, c Change, tell func([]Result) error) error {
 	from := retryFrom
 	if c.Force {
 		from = append(slices.Clone(from), relay.MessageDone)
 	}
+	store := s.by(actor)
 	return c.each(ctx, tell, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
 		if c.Subscription != "" {
-			return s.store.RetryDeliveries(ctx, ids, c.Subscription, c.Force)
+			return store.RetryDeliveries(ctx, ids, c.Subscription, c.Force)
 		}
-		return s.store.RetryMessages(ctx, ids, from)
+		return store.RetryMessages(ctx, ids, from)
 	})
 }
 
 // Cancel cancels messages that have not ended well, with a subscription its deliveries alone. What is under way is
 // not called back. Results are told in the order of the ids, batch by batch.
-func (s *Service) Cancel(ctx context.Context, _ Actor, c Change, tell func([]Result) error) error {
+func (s *Service) Cancel(ctx context.Context, actor Actor, c Change, tell func([]Result) error) error {
+	store := s.by(actor)
 	return c.each(ctx, tell, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
 		if c.Subscription != "" {
-			return s.store.CancelDeliveries(ctx, ids, c.Subscription)
+			return store.CancelDeliveries(ctx, ids, c.Subscription)
 		}
-		return s.store.CancelMessages(ctx, ids, cancelFrom)
+		return store.CancelMessages(ctx, ids, cancelFrom)
 	})
 }
 
@@ -157,7 +159,7 @@ type Copied struct {
 }
 
 // Copy inserts a message of the same content under a new id, with a target of its own unless that is empty.
-func (s *Service) Copy(ctx context.Context, _ Actor, id, destination string) (Copied, error) {
+func (s *Service) Copy(ctx context.Context, actor Actor, id, destination string) (Copied, error) {
 	original, err := parseID("id", id)
 	if err != nil {
 		return Copied{}, err
@@ -170,7 +172,7 @@ func (s *Service) Copy(ctx context.Context, _ Actor, id, destination string) (Co
 		}
 		target = parsed.Raw
 	}
-	copied, err := s.store.CopyMessage(ctx, original, target)
+	copied, err := s.by(actor).CopyMessage(ctx, original, target)
 	if err != nil {
 		return Copied{}, err
 	}

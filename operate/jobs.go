@@ -68,9 +68,6 @@ func (r JobRequest) judge() error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
-	if len(r.Filter.Status) > 1 {
-		return invalid("status", "one status at a time")
-	}
 	for _, status := range r.Filter.Status {
 		if err := CheckStatus(r.Kind, status, r.Force); err != nil {
 			return err
@@ -107,7 +104,7 @@ func (s *Service) Preview(ctx context.Context, r JobRequest) (Plan, error) {
 	}
 	f := r.Filter.store()
 	f.ReplayTo = r.Subscription
-	job, err := s.store.PlanJob(ctx, r.Kind, f, r.Rate)
+	job, err := s.store.PlanJob(ctx, r.Kind, f, r.Rate, 0)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -115,8 +112,8 @@ func (s *Service) Preview(ctx context.Context, r JobRequest) (Plan, error) {
 }
 
 // StartPlan makes a job of a plan: the very messages that were counted are changed, no later ones.
-func (s *Service) StartPlan(ctx context.Context, _ Actor, p Plan) (Job, error) {
-	if err := s.store.StartJob(ctx, &p.job); err != nil {
+func (s *Service) StartPlan(ctx context.Context, actor Actor, p Plan) (Job, error) {
+	if _, err := s.by(actor).StartJob(ctx, &p.job, 0, sql.Once{}); err != nil {
 		return Job{}, err
 	}
 	return newJob(p.job), nil
@@ -140,15 +137,15 @@ func (s *Service) Jobs(ctx context.Context, at At) (Page[Job], error) {
 	if err != nil {
 		return Page[Job]{}, err
 	}
-	jobs, err := s.store.Jobs(ctx, most)
+	page, err := s.store.Jobs(ctx, sql.Cursor(at.Cursor), most)
 	if err != nil {
-		return Page[Job]{}, err
+		return Page[Job]{}, cursorError(err)
 	}
 	var items []Job
-	for _, j := range jobs {
+	for _, j := range page.Jobs {
 		items = append(items, newJob(j))
 	}
-	return newPage(items, ""), nil
+	return newPage(items, string(page.Next)), nil
 }
 
 // Job reads one job.
@@ -206,13 +203,13 @@ func (s *Service) JobResults(ctx context.Context, id string, failed bool, at At)
 }
 
 // StopJob stops a running job. When it returns, the job changes nothing any more.
-func (s *Service) StopJob(ctx context.Context, _ Actor, id string) (Job, error) {
-	return s.switchJob(ctx, id, s.store.StopJob)
+func (s *Service) StopJob(ctx context.Context, actor Actor, id string) (Job, error) {
+	return s.switchJob(ctx, id, s.by(actor).StopJob)
 }
 
 // ResumeJob has a job go on where it was stopped.
-func (s *Service) ResumeJob(ctx context.Context, _ Actor, id string) (Job, error) {
-	return s.switchJob(ctx, id, s.store.ResumeJob)
+func (s *Service) ResumeJob(ctx context.Context, actor Actor, id string) (Job, error) {
+	return s.switchJob(ctx, id, s.by(actor).ResumeJob)
 }
 
 func (s *Service) switchJob(ctx context.Context, id string, change func(context.Context, relay.ID) error) (Job, error) {

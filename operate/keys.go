@@ -21,6 +21,8 @@ type Key struct {
 	NextAttemptAt *time.Time           `json:"next_attempt_at,omitempty"`
 	LastError     string               `json:"last_error,omitempty"`
 	Waiting       Count                `json:"waiting"` // behind the head
+	Cause         relay.Cause          `json:"cause,omitempty"`
+	Attempts      int                  `json:"attempts"` // of the head
 }
 
 // KeyLimit is the most keys that one page may have.
@@ -32,22 +34,19 @@ func (s *Service) Keys(ctx context.Context, subscription string, at At) (Page[Ke
 	if err != nil {
 		return Page[Key]{}, err
 	}
-	list, err := s.store.HeldKeys(ctx, subscription, most+1)
+	list, err := s.store.HeldKeys(ctx, subscription, sql.Cursor(at.Cursor), most)
 	if err != nil {
-		return Page[Key]{}, err
+		return Page[Key]{}, cursorError(err)
 	}
-	more := len(list) > most
 	var items []Key
-	for _, k := range list[:min(len(list), most)] {
+	for _, k := range list.Keys {
 		items = append(items, Key{
 			Subscription: k.Subscription, Instance: relay.ShownTarget(k.Instance), Key: k.Key, MessageID: k.Message.String(), Status: k.Status,
-			Reason: relay.Reason(k.Reason), Since: k.Since.UTC(), NextAttemptAt: utc(k.NextAttempt), LastError: k.Error,
+			Reason: relay.Reason(k.Reason), Since: k.Since.UTC(), NextAttemptAt: utc(k.NextAttempt), LastError: k.Error, Cause: k.Cause, Attempts: k.Attempts,
 			Waiting: upTo(k.Waiting, sql.KeyWaitLimit),
 		})
 	}
-	page := newPage(items, "")
-	page.Complete = !more
-	return page, nil
+	return newPage(items, string(list.Next)), nil
 }
 
 // HeadResult is what a change did to the head of a key at one instance.
@@ -60,14 +59,14 @@ type HeadResult struct {
 
 // SkipKey cancels the dead message that blocks a key at a subscription, so that the key goes on. There is one result
 // for each instance at which the key waits.
-func (s *Service) SkipKey(ctx context.Context, _ Actor, subscription, key string) ([]HeadResult, error) {
-	return changeHeads(ctx, subscription, key, s.store.SkipHeads)
+func (s *Service) SkipKey(ctx context.Context, actor Actor, subscription, key string) ([]HeadResult, error) {
+	return changeHeads(ctx, subscription, key, s.by(actor).SkipHeads)
 }
 
 // RetryKey sends the message at the head of a key again: a dead one with all of its attempts and all of its time,
 // any other at once.
-func (s *Service) RetryKey(ctx context.Context, _ Actor, subscription, key string) ([]HeadResult, error) {
-	return changeHeads(ctx, subscription, key, s.store.RetryHeads)
+func (s *Service) RetryKey(ctx context.Context, actor Actor, subscription, key string) ([]HeadResult, error) {
+	return changeHeads(ctx, subscription, key, s.by(actor).RetryHeads)
 }
 
 type changeHeadsFunc func(ctx context.Context, subscription, key string) ([]sql.HeadChange, error)

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -9,11 +10,22 @@ import (
 
 // Service does what people ask for. Its methods are safe for concurrent use.
 type Service struct {
-	store *sql.Store
+	store   *sql.Store
+	sampler *sql.Sampler // of what stands in the tables, shared by all who ask
 }
 
 // New returns a service that works on a store, which remains the caller's to close.
-func New(store *sql.Store) *Service { return &Service{store: store} }
+func New(store *sql.Store) *Service {
+	return &Service{store: store, sampler: sql.NewSampler(store)}
+}
+
+// unnamed stands in the audit for a person who gave no name.
+const unnamed = "unnamed"
+
+// by is the store with which an actor changes something.
+func (s *Service) by(a Actor) *sql.Store {
+	return s.store.By(sql.Actor{Name: cmp.Or(a.Name, unnamed), Role: string(a.Role), Address: a.Address, Reason: a.Reason})
+}
 
 const (
 	// changeBatch is the most messages that one transaction changes.

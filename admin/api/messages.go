@@ -4,25 +4,23 @@ import "time"
 
 // MessageItem is a message in a list.
 type MessageItem struct {
-	ID          string           `json:"id" format:"uuid"`
-	Seq         string           `json:"seq" doc:"Order of insertion, a number of 64 bits."`
-	Status      string           `json:"status" enum:"pending,open,done,dead,rejected,cancelled"`
-	Stage       string           `json:"stage" enum:"send_failed,committed,push_failed,handle_failed,handled,cancelled" doc:"The stage as the sender sees it."`
-	NeedsPerson bool             `json:"needs_person" doc:"A delivery is dead, or the message is rejected: nothing goes on by itself."`
-	Topic       string           `json:"topic"`
-	Key         string           `json:"key,omitempty" doc:"Ordering key. Absent: no order."`
-	Source      string           `json:"source,omitempty" doc:"Sending service as the row names it. Absent: that of the relay."`
-	Destination string           `json:"destination,omitempty" doc:"The row's own destination, without what may be secret. Absent: routed by topic."`
-	CreatedAt   time.Time        `json:"created_at"`
-	DeliverAt   *time.Time       `json:"deliver_at,omitempty" doc:"Not before this time."`
-	FinishedAt  *time.Time       `json:"finished_at,omitempty" doc:"When it ended last."`
-	Size        int64            `json:"size" doc:"Bytes of the payload."`
-	Tried       int              `json:"attempt_count" doc:"Attempts of all deliveries together."`
-	NextAttempt *time.Time       `json:"next_attempt_at,omitempty" doc:"The earliest next attempt of a delivery."`
-	Cause       string           `json:"cause,omitempty" doc:"Cause class of the newest failure."`
-	Error       string           `json:"error,omitempty" doc:"The newest error, one line."`
-	Progress    DeliverySummary  `json:"progress"`
-	Subscribers []SubscriberMark `json:"subscribers" doc:"The deliveries, at most 12, those first that need a person."`
+	ID          string          `json:"id" format:"uuid"`
+	Seq         string          `json:"seq" doc:"Order of insertion, a number of 64 bits."`
+	Status      string          `json:"status" enum:"pending,open,done,dead,rejected,cancelled"`
+	Stage       string          `json:"stage" enum:"send_failed,committed,push_failed,handle_failed,handled,cancelled" doc:"The stage as the sender sees it."`
+	NeedsPerson bool            `json:"needs_person" doc:"A delivery is dead, or the message is rejected: nothing goes on by itself."`
+	Topic       string          `json:"topic"`
+	Key         string          `json:"key,omitempty" doc:"Ordering key. Absent: no order."`
+	Source      string          `json:"source,omitempty" doc:"Sending service as the row names it. Absent: that of the relay."`
+	Destination string          `json:"destination,omitempty" doc:"The row's own destination, without what may be secret. Absent: routed by topic."`
+	CreatedAt   time.Time       `json:"created_at"`
+	DeliverAt   *time.Time      `json:"deliver_at,omitempty" doc:"Not before this time."`
+	FinishedAt  *time.Time      `json:"finished_at,omitempty" doc:"When it ended last."`
+	Size        int64           `json:"size" doc:"Bytes of the payload."`
+	Tried       int             `json:"attempt_count" doc:"Attempts of all deliveries together."`
+	Cause       string          `json:"cause,omitempty" doc:"Cause class of the newest failure."`
+	Error       string          `json:"error,omitempty" doc:"The newest error, one line."`
+	Progress    DeliverySummary `json:"progress"`
 }
 
 // DeliverySummary counts the deliveries of one message.
@@ -30,13 +28,6 @@ type DeliverySummary struct {
 	Total    int           `json:"total" doc:"Deliveries that the message has; 0 before it is taken up."`
 	Well     int           `json:"well" doc:"Handled, or delivered where no acknowledgement is awaited."`
 	ByStatus []StatusCount `json:"by_status" doc:"None with a count of 0."`
-}
-
-// SubscriberMark is the state of one delivery of a message in a list.
-type SubscriberMark struct {
-	Subscription string `json:"subscription"`
-	Status       string `json:"status" enum:"waiting,push_failed,handle_failed,awaiting_ack,delivered,handled,dead,cancelled"`
-	Cause        string `json:"cause,omitempty"`
 }
 
 type listMessagesInput struct {
