@@ -16,6 +16,16 @@ type Result struct {
 	Result sql.Effect `json:"result"`
 	// OK says that the message is now as it was asked for.
 	OK bool `json:"ok"`
+	// Why says more about what was not changed. Empty: nothing more is known.
+	Why string `json:"why,omitempty"`
+}
+
+// String is the result in words.
+func (r Result) String() string {
+	if r.Why == "" {
+		return string(r.Result)
+	}
+	return string(r.Result) + ": " + r.Why
 }
 
 // Change says which messages, given by their ids, are to be changed.
@@ -42,7 +52,7 @@ func (s *Service) Retry(ctx context.Context, actor Actor, c Change, tell func([]
 		from = append(slices.Clone(from), relay.MessageDone)
 	}
 	store := s.by(actor)
-	return c.each(ctx, tell, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
+	return s.each(ctx, c, tell, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
 		if c.Subscription != "" {
 			return store.RetryDeliveries(ctx, ids, c.Subscription, c.Force)
 		}
@@ -54,7 +64,7 @@ func (s *Service) Retry(ctx context.Context, actor Actor, c Change, tell func([]
 // not called back. Results are told in the order of the ids, batch by batch.
 func (s *Service) Cancel(ctx context.Context, actor Actor, c Change, tell func([]Result) error) error {
 	store := s.by(actor)
-	return c.each(ctx, tell, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
+	return s.each(ctx, c, tell, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
 		if c.Subscription != "" {
 			return store.CancelDeliveries(ctx, ids, c.Subscription)
 		}
@@ -74,7 +84,7 @@ func Collect(results *[]Result) func([]Result) error {
 type changeFunc func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error)
 
 // each changes the messages in batches, no faster than the rate.
-func (c Change) each(ctx context.Context, tell func([]Result) error, change changeFunc) error {
+func (s *Service) each(ctx context.Context, c Change, tell func([]Result) error, change changeFunc) error {
 	ids, err := parseIDs(c.IDs)
 	if err != nil {
 		return err
@@ -100,9 +110,35 @@ func (c Change) each(ctx context.Context, tell func([]Result) error, change chan
 		for i, id := range batch {
 			results[i] = Result{ID: id.String(), Result: effects[i], OK: effects[i].Succeeded()}
 		}
+		if err := s.explain(ctx, results, c.Subscription); err != nil {
+			return err
+		}
 		if err := tell(results); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// explained bounds how many results of a batch are explained.
+const explained = 20
+
+// explain says of the first messages that had nothing to change how their deliveries have ended.
+func (s *Service) explain(ctx context.Context, results []Result, subscription string) error {
+	left := explained
+	for i, r := range results {
+		if left == 0 || r.Result != sql.EffectEndedWell && r.Result != sql.EffectNoDelivery {
+			continue
+		}
+		left--
+		sent, err := s.Await(ctx, r.ID, 0)
+		if CodeOf(err) == CodeNoMessage {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		results[i].Why = sent.standing(subscription)
 	}
 	return nil
 }

@@ -121,6 +121,24 @@ func (s Sent) GoesOn() bool {
 	return s.Status == relay.MessagePending || s.Status == relay.MessageOpen
 }
 
+// standing says how the deliveries of a message to a subscription stand, or to all subscribers if the name is empty.
+func (s Sent) standing(subscription string) string {
+	const most = 5
+	var words []string
+	for _, d := range s.Deliveries {
+		if subscription == "" || d.Subscription == subscription {
+			words = append(words, string(d.Status)+" by "+d.Subscription)
+		}
+	}
+	switch {
+	case len(words) == 0 && subscription != "":
+		return "it was not sent to " + subscription
+	case len(words) > most:
+		words = append(words[:most], "…")
+	}
+	return strings.Join(words, ", ")
+}
+
 func newSent(id relay.ID, p sql.Progress) Sent {
 	s := Sent{ID: id.String(), Status: p.Status, LastError: p.Error}
 	for _, d := range p.Deliveries {
