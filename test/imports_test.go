@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 	"relay/operate":        {"relay", "relay/sql"},
 	"relay/admin":          {"relay", "relay/sql", "relay/operate"},
 	"relay/admin/access":   nil,
-	"relay/admin/api":      {"relay", "relay/operate", "relay/admin/access"},
+	"relay/admin/api":      {"relay", "relay/sql", "relay/operate", "relay/admin/access"},
 	"relay/cdc":            {"relay", "relay/crash", "relay/sql"},
 	"relay/notify":         {"relay", "relay/crash", "relay/sql"},
 	"relay/reconcile":      {"relay", "relay/crash", "relay/sql"},
