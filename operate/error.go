@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"relay/sql"
 )
 
@@ -20,8 +22,8 @@ const (
 	CodeNoJob          Code = "no_job"          // there is no such job, or none that could be stopped or resumed
 	CodeExists         Code = "exists"          // there is a message with this id already
 	CodeOutstanding    Code = "outstanding"     // deliveries have not ended
-	CodeVersion        Code = "version"         // the subscription was changed since the version that was given
-	CodeOtherRequest   Code = "other_request"   // the idempotency key was used for another request
+	CodeVersion        Code = "version_changed" // the subscription was changed since the version that was given
+	CodeOtherRequest   Code = "key_reused"      // the idempotency key was used for another request
 	CodeTooLarge       Code = "too_large"       // the payload has more bytes than were allowed
 	CodeLocked         Code = "locked"          // another session holds the rows; a second try may succeed
 	CodeSearchLimit    Code = "search_limit"    // the search reached its limit before it found anything
@@ -82,6 +84,10 @@ func CodeOf(err error) Code {
 		return CodeInvalid
 	case errors.Is(err, sql.ErrOutstanding):
 		return CodeOutstanding
+	case stateOf(err) == "57014" && !errors.Is(err, context.Canceled):
+		return CodeSearchLimit
+	case stateOf(err) == "55P03":
+		return CodeLocked
 	case sql.NotMigrated(err):
 		return CodeNotMigrated
 	case sql.Denied(err):
@@ -90,4 +96,31 @@ func CodeOf(err error) Code {
 		return CodeUnavailable
 	}
 	return CodeInternal
+}
+
+// stateOf is the SQLSTATE of an error of the server; empty: it is none.
+func stateOf(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// refusedInsert is an error of an INSERT of a message, told in words.
+func refusedInsert(err error) error {
+	var no sql.RefusedMessage
+	if !errors.As(err, &no) {
+		return err
+	}
+	code := CodeInvalid
+	switch no.SQLState {
+	case "23505":
+		code = CodeExists
+	case "42501":
+		code = CodeDenied
+	case "42P01":
+		code = CodeNotMigrated
+	}
+	return &Error{Code: code, Text: no.Why, cause: err}
 }

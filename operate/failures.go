@@ -1,94 +1,197 @@
 package operate
 
 import (
+	"cmp"
 	"context"
+	"regexp"
+	"slices"
 	"time"
 
 	"relay"
 	"relay/sql"
 )
 
-// FailureKind says what becomes of failures by themselves.
-type FailureKind string
-
-// The kinds of failures.
-const (
-	FailuresDead     FailureKind = "dead"     // they wait for a person
-	FailuresFailing  FailureKind = "failing"  // they are tried again
-	FailuresRejected FailureKind = "rejected" // messages that cannot be sent
-)
-
 // FailureGroup is what failed at one subscriber for one cause.
 type FailureGroup struct {
-	Subscription string            `json:"subscription,omitempty"` // none: it was rejected
-	Cause        relay.Cause       `json:"cause,omitempty"`        // none: an earlier version wrote it
-	Side         relay.FailureSide `json:"side,omitempty"`         // push, handle or send
-	Count        Count             `json:"count"`
-	OldestID     string            `json:"oldest_id"`
-	NewestID     string            `json:"newest_id"`
-	FirstAt      time.Time         `json:"first_at"`
-	LastAt       time.Time         `json:"last_at"`
-	LastError    string            `json:"last_error,omitempty"` // of the newest
+	State        string        `json:"state" enum:"dead,failing,rejected" doc:"dead: needs a person; failing: goes by itself; rejected: could not be sent at all."`
+	Subscription string        `json:"subscription,omitempty" doc:"Absent for rejected."`
+	Cause        string        `json:"cause" doc:"Cause class. Empty: not known, from before causes were stored."`
+	Class        string        `json:"class" enum:"push,handle,send,unknown" doc:"push: it did not reach the receiver; handle: the receiver's logic failed; send: it could not be sent at all."`
+	Count        Count         `json:"count"`
+	FirstAt      *time.Time    `json:"first_at,omitempty" doc:"The oldest of these."`
+	LastAt       *time.Time    `json:"last_at,omitempty" doc:"The newest of these."`
+	Trend        []int64       `json:"trend" doc:"Failed attempts per hour over the last 24, the oldest first; 24 values. Of the subscription, all causes together."`
+	OldestID     string        `json:"oldest_id,omitempty" format:"uuid" doc:"The message that was inserted first."`
+	NewestID     string        `json:"newest_id,omitempty" format:"uuid"`
+	Error        string        `json:"error,omitempty" doc:"The newest error."`
+	Guide        string        `json:"guide,omitempty" doc:"Anchor of the paragraph in docs/troubleshooting.md."`
+	Note         *FailureNote  `json:"note,omitempty"`
+	Job          *JobReference `json:"job,omitempty" doc:"A job that runs on this group."`
 }
 
-// Failures groups failures of one kind by subscriber and cause, the largest group first.
-func (s *Service) Failures(ctx context.Context, kind FailureKind) (Page[FailureGroup], error) {
-	groups, known := map[FailureKind]func(context.Context) (sql.FailureGroups, error){
-		FailuresDead: s.store.DeadGroups, FailuresFailing: s.store.FailingGroups, FailuresRejected: s.store.RejectedGroups,
-	}[kind]
-	if !known {
-		return Page[FailureGroup]{}, invalid("kind", "%s is none of dead, failing and rejected", quote(string(kind)))
+// JobReference is a job in short.
+type JobReference struct {
+	ID    string      `json:"id" format:"uuid"`
+	Kind  sql.JobKind `json:"kind" enum:"retry,cancel,replay"`
+	Done  int64       `json:"done"`
+	Total *Count      `json:"total,omitempty"`
+}
+
+// Failures groups what failed by subscriber and cause, the largest group first. The state is dead, failing or rejected.
+func (s *Service) Failures(ctx context.Context, state, subscription, cause string) ([]FailureGroup, error) {
+	read := map[string]func(context.Context) (sql.FailureGroups, error){
+		"dead": s.store.DeadGroups, "failing": s.store.FailingGroups, "rejected": s.store.RejectedGroups,
+	}[state]
+	if read == nil {
+		return nil, invalid("state", "it is none of dead, failing and rejected")
 	}
-	all, err := groups(ctx)
+	found, err := read(ctx)
 	if err != nil {
-		return Page[FailureGroup]{}, err
+		return nil, err
 	}
-	precision := Exact
-	if !all.Exact {
-		precision = AtLeast
+	surroundings, err := s.surround(ctx)
+	if err != nil {
+		return nil, err
 	}
-	var items []FailureGroup
-	for _, g := range all.Groups {
-		items = append(items, FailureGroup{
-			Subscription: g.Subscription, Cause: g.Cause, Side: g.Cause.Side(), Count: Count{N: int64(g.Count), Precision: precision},
-			OldestID: g.Oldest.String(), NewestID: g.Newest.String(), FirstAt: g.First.UTC(), LastAt: g.Last.UTC(), LastError: g.Error,
-		})
+	groups := []FailureGroup{}
+	for _, g := range found.Groups {
+		if (subscription == "" || g.Subscription == subscription) && (cause == "" || string(g.Cause) == cause) {
+			groups = append(groups, surroundings.group(state, g, found.Exact))
+		}
 	}
-	page := newPage(items, "")
-	page.Complete = all.Exact
-	return page, nil
+	return groups, nil
 }
 
-// FailureSample is one of the youngest failures of a group.
+// surroundings is what is shown beside groups of failures.
+type surroundings struct {
+	now    time.Time
+	trends series
+	notes  map[string]FailureNote
+	jobs   []sql.Job
+}
+
+func (s *Service) surround(ctx context.Context) (around surroundings, err error) {
+	around.now = time.Now()
+	points, err := s.store.OutcomeSeries(ctx, around.now.Add(-24*time.Hour), around.now, time.Hour)
+	if err != nil {
+		return around, err
+	}
+	around.trends = newSeries(points)
+	if around.notes, err = s.notes(ctx); err != nil {
+		return around, err
+	}
+	around.jobs, err = s.store.RunningJobs(ctx, 100)
+	return around, err
+}
+
+func (a surroundings) group(state string, g sql.FailureGroup, exact bool) FailureGroup {
+	group := FailureGroup{
+		State: state, Subscription: g.Subscription, Cause: string(g.Cause), Class: cmp.Or(string(g.Cause.Side()), "unknown"),
+		Count: counted(sql.Count{N: int64(g.Count), Exact: exact}), FirstAt: utc(&g.First), LastAt: utc(&g.Last),
+		Trend: make([]int64, 24), OldestID: g.Oldest.String(), NewestID: g.Newest.String(), Error: g.Error, Guide: g.Cause.Anchor(),
+	}
+	if g.Subscription != "" {
+		group.Trend = a.trends.values(g.Subscription, a.now, time.Hour, 24, failures)
+	}
+	if note, is := a.notes[groupName(g.Subscription, string(g.Cause))]; is && note.Text != "" {
+		group.Note = &note
+	}
+	for _, j := range a.jobs {
+		f := j.Filter
+		if j.Kind != sql.JobReplay && f.Subscription == g.Subscription && (len(f.Causes) == 0 || slices.Contains(f.Causes, g.Cause)) {
+			group.Job = &JobReference{ID: j.ID.String(), Kind: j.Kind, Done: j.Done, Total: totalOf(j)}
+			break
+		}
+	}
+	return group
+}
+
+// totalOf is how many messages a job has to change; nil: that was not counted yet.
+func totalOf(j sql.Job) *Count {
+	if !j.Counted && j.Total == 0 {
+		return nil
+	}
+	c := counted(sql.Count{N: j.Total, Exact: j.Counted})
+	return &c
+}
+
+// FailureSample is a closer look at one group of failures.
 type FailureSample struct {
-	MessageID    string    `json:"message_id"`
-	Instance     string    `json:"instance,omitempty"` // as relay.ShownTarget has it
-	ResponseCode int       `json:"response_code,omitempty"`
-	LastError    string    `json:"last_error,omitempty"`
-	UpdatedAt    time.Time `json:"updated_at"`
+	Sampled  int64
+	Patterns []ErrorPattern
+	Newest   []string // ids of the newest messages, at most 5
+	Guide    string
 }
 
-// SampleLimit is the most failures that a sample may have.
-const SampleLimit = 1000
+// ErrorPattern is the text that several errors have in common.
+type ErrorPattern struct {
+	Pattern string `json:"pattern" doc:"Each * stands for what differs."`
+	N       int64  `json:"n" doc:"In the sample."`
+	Example string `json:"example" doc:"The newest of these errors."`
+	ID      string `json:"message_id" format:"uuid" doc:"Its message."`
+}
 
-// FailureSamples lists the youngest of what is dead at a subscriber for a cause.
-func (s *Service) FailureSamples(ctx context.Context, subscription string, cause relay.Cause, limit int) ([]FailureSample, error) {
-	most, err := At{Limit: limit}.limit(SampleLimit)
+// sampled is how many of the newest failures are looked at.
+const sampled = 1000
+
+// FailureSample groups the newest failures of a group more finely.
+func (s *Service) FailureSample(ctx context.Context, state, subscription, cause string) (sample FailureSample, err error) {
+	sample = FailureSample{Patterns: []ErrorPattern{}, Newest: []string{}, Guide: relay.Cause(cause).Anchor()}
+	samples, err := s.samples(ctx, state, subscription, relay.Cause(cause))
 	if err != nil {
-		return nil, err
+		return sample, err
 	}
-	if err := storable("subscription", subscription); err != nil {
-		return nil, err
-	}
-	samples, err := s.store.DeadSamples(ctx, subscription, cause, most)
-	if err != nil {
-		return nil, err
-	}
-	shown := []FailureSample{}
+	at := make(map[string]int)
 	for _, f := range samples {
-		shown = append(shown, FailureSample{
-			MessageID: f.Message.String(), Instance: relay.ShownTarget(f.Instance), ResponseCode: f.Code, LastError: f.Error, UpdatedAt: f.At.UTC(),
-		})
+		if len(sample.Newest) < 5 {
+			sample.Newest = append(sample.Newest, f.Message.String())
+		}
+		pattern := generalise(f.Error)
+		i, known := at[pattern]
+		if !known {
+			i = len(sample.Patterns)
+			at[pattern] = i
+			sample.Patterns = append(sample.Patterns, ErrorPattern{Pattern: pattern, Example: f.Error, ID: f.Message.String()})
+		}
+		sample.Patterns[i].N++
 	}
-	return shown, nil
+	slices.SortStableFunc(sample.Patterns, func(a, b ErrorPattern) int { return cmp.Compare(b.N, a.N) })
+	sample.Patterns = sample.Patterns[:min(len(sample.Patterns), 50)]
+	sample.Sampled = int64(len(samples))
+	return sample, nil
+}
+
+// samples reads the newest failures of a group.
+func (s *Service) samples(ctx context.Context, state, subscription string, cause relay.Cause) ([]sql.FailureSample, error) {
+	if state == "dead" {
+		return s.store.DeadSamples(ctx, subscription, cause, sampled)
+	}
+	f := sql.MessageFilter{Subscription: subscription, Status: sql.Statuses{relay.MessageRejected}}
+	if state == "failing" {
+		f.Status, f.DeliveryStatus = nil, []relay.DeliveryStatus{relay.DeliveryPushFailed, relay.DeliveryHandleFailed}
+	}
+	if cause != "" {
+		f.Causes = []relay.Cause{cause}
+	}
+	page, err := s.store.FindMessages(ctx, f, "", sampled)
+	if err != nil {
+		return nil, err
+	}
+	var samples []sql.FailureSample
+	for _, m := range page.Messages {
+		samples = append(samples, sql.FailureSample{Message: m.ID, Error: m.Error, At: m.CreatedAt})
+	}
+	return samples, nil
+}
+
+// differing is what differs between errors that are alike: quoted words, ids and numbers.
+var differing = regexp.MustCompile(`"[^"]*"|'[^']*'|\b[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b[0-9a-fA-F]*[0-9][0-9a-fA-F]*\b`)
+
+// statusFirst is the code at the begin of an error, which does not differ.
+var statusFirst = regexp.MustCompile(`^(HTTP |AMQP )?[0-9]{3}\b`)
+
+// generalise replaces what differs in an error.
+func generalise(text string) string {
+	status := statusFirst.FindString(text)
+	return status + differing.ReplaceAllString(text[len(status):], "*")
 }

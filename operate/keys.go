@@ -21,6 +21,8 @@ type Key struct {
 	NextAttemptAt *time.Time           `json:"next_attempt_at,omitempty"`
 	LastError     string               `json:"last_error,omitempty"`
 	Waiting       Count                `json:"waiting"` // behind the head
+	Cause         relay.Cause          `json:"cause,omitempty"`
+	Attempts      int                  `json:"attempts"` // of the head
 }
 
 // KeyLimit is the most keys that one page may have.
@@ -40,7 +42,7 @@ func (s *Service) Keys(ctx context.Context, subscription string, at At) (Page[Ke
 	for _, k := range list.Keys {
 		items = append(items, Key{
 			Subscription: k.Subscription, Instance: relay.ShownTarget(k.Instance), Key: k.Key, MessageID: k.Message.String(), Status: k.Status,
-			Reason: relay.Reason(k.Reason), Since: k.Since.UTC(), NextAttemptAt: utc(k.NextAttempt), LastError: k.Error,
+			Reason: relay.Reason(k.Reason), Since: k.Since.UTC(), NextAttemptAt: utc(k.NextAttempt), LastError: k.Error, Cause: k.Cause, Attempts: k.Attempts,
 			Waiting: upTo(k.Waiting, sql.KeyWaitLimit),
 		})
 	}

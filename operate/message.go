@@ -3,7 +3,7 @@ package operate
 import (
 	"context"
 	"encoding/hex"
-	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -18,7 +18,7 @@ const PayloadShown = 64 << 10
 type MessageDetail struct {
 	Message
 	DestinationHidden string            `json:"destination_hidden,omitempty"` // why the destination is not shown whole
-	Seq               string            `json:"seq"`                          // order of insertion
+	Binary            bool              `json:"binary"`                       // the payload stands in the column body
 	Shard             int16             `json:"shard"`
 	ContentType       string            `json:"content_type"`
 	Headers           map[string]string `json:"headers"`                   // credentials are hidden
@@ -67,6 +67,8 @@ type Attempt struct {
 	ResponseCode int                  `json:"response_code,omitempty"`
 	Error        string               `json:"error,omitempty"`
 	Response     *Content             `json:"response,omitempty"`
+	Cause        relay.Cause          `json:"cause,omitempty"` // known of the last attempt alone
+	Answer       []byte               `json:"-"`               // what Response shows
 }
 
 // Message reads one message with its deliveries and attempts, and the beginning of its payload if that is asked for.
@@ -97,7 +99,7 @@ func parseID(field, text string) (relay.ID, error) {
 
 func newMessageDetail(m sql.MessageDetail, payload bool) MessageDetail {
 	d := MessageDetail{
-		Message: newMessage(m.MessageSummary), DestinationHidden: whyHidden(m.Destination), Seq: strconv.FormatInt(m.Seq, 10), Shard: m.Shard,
+		Message: newMessage(m.MessageSummary), DestinationHidden: whyHidden(m.Destination), Binary: m.Binary, Shard: m.Shard,
 		ContentType: m.ContentType, Headers: shownHeaders(m.Headers), HeadersTooLarge: m.Headers == nil,
 		Deliveries: []Delivery{}, Attempts: []Attempt{},
 	}
@@ -110,7 +112,20 @@ func newMessageDetail(m sql.MessageDetail, payload bool) MessageDetail {
 	for _, a := range m.Attempts {
 		d.Attempts = append(d.Attempts, newAttempt(a))
 	}
+	d.noteCauses()
 	return d
+}
+
+// noteCauses gives the last attempt of each delivery, and each that failed alike, the cause that the delivery has.
+func (d *MessageDetail) noteCauses() {
+	for i := range d.Attempts {
+		a := &d.Attempts[i]
+		for _, one := range d.Deliveries {
+			if a.Subscription == one.Subscription && a.Instance == one.Instance && a.Error != "" && a.Error == one.LastError {
+				a.Cause = one.Cause
+			}
+		}
+	}
 }
 
 func newDelivery(d sql.DeliveryDetail) Delivery {
@@ -128,6 +143,7 @@ func newAttempt(a sql.AttemptDetail) Attempt {
 		DurationMS: milliseconds(time.Duration(a.Micros) * time.Microsecond), Outcome: a.Outcome, ResponseCode: a.Code, Error: a.Error,
 	}
 	if len(a.Response) > 0 {
+		shown.Answer = a.Response
 		shown.Response = newContent(a.Response, int64(len(a.Response)), false)
 	}
 	return shown
@@ -148,7 +164,18 @@ func newContent(b []byte, size int64, binary bool) *Content {
 // HidePayloads leaves out what a viewer may not see where RELAY_HIDE_PAYLOADS is set: payload, headers and answers.
 func (d *MessageDetail) HidePayloads() {
 	d.PayloadsHidden, d.Payload, d.Headers = true, nil, map[string]string{}
-	for i := range d.Attempts {
-		d.Attempts[i].Response = nil
+	d.LastError = WithoutAnswer(d.LastError)
+	for i := range d.Deliveries {
+		d.Deliveries[i].LastError = WithoutAnswer(d.Deliveries[i].LastError)
 	}
+	for i := range d.Attempts {
+		a := &d.Attempts[i]
+		a.Response, a.Answer, a.Error = nil, nil, WithoutAnswer(a.Error)
+	}
+}
+
+// WithoutAnswer is an error without what it quotes of the receiver's answer.
+func WithoutAnswer(text string) string {
+	before, _, _ := strings.Cut(text, ": ")
+	return before
 }

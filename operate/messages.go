@@ -3,6 +3,7 @@ package operate
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"relay"
@@ -21,24 +22,28 @@ type Message struct {
 	DeliverAt   *time.Time          `json:"deliver_at,omitempty"`
 	FinishedAt  *time.Time          `json:"finished_at,omitempty"`
 	LastError   string              `json:"last_error,omitempty"`
-	Cause       relay.Cause         `json:"cause,omitempty"` // of a rejected message, or in a list of the worst delivery
 	Outstanding int                 `json:"outstanding"`     // deliveries that have not ended
 	SizeBytes   int64               `json:"size_bytes"`      // of payload or body
-	// ByStatus counts its deliveries by status, and Tries their attempts. Only in lists.
-	ByStatus map[string]int `json:"deliveries_by_status,omitempty"`
-	Tries    int            `json:"attempts_total,omitempty"`
+	Seq         string              `json:"seq"`             // order of insertion
+	Cause       relay.Cause         `json:"cause,omitempty"` // of a rejected message, or of its worst delivery
+	Tried       int                 `json:"attempt_count"`   // attempts of all deliveries
+	Counts      []StatusCount       `json:"deliveries_by_status"`
+}
+
+// StatusCount is how many deliveries, or messages, have one status.
+type StatusCount struct {
+	Status string `json:"status" doc:"Status of a delivery, or of a message."`
+	N      int64  `json:"n"`
 }
 
 func newMessage(m sql.MessageSummary) Message {
-	var by map[string]int
+	counts := []StatusCount{}
 	for _, c := range m.Deliveries {
-		if by == nil {
-			by = map[string]int{}
-		}
-		by[c.Status] = c.Count
+		counts = append(counts, StatusCount{c.Status, int64(c.Count)})
 	}
 	return Message{
-		Cause: m.Cause, ByStatus: by, Tries: m.Attempts, ID: m.ID.String(), CreatedAt: m.CreatedAt.UTC(), Status: m.Status, Topic: m.Topic, Key: m.Key, Source: m.Source,
+		Seq: strconv.FormatInt(m.Seq, 10), Cause: m.Cause, Tried: m.Attempts, Counts: counts,
+		ID: m.ID.String(), CreatedAt: m.CreatedAt.UTC(), Status: m.Status, Topic: m.Topic, Key: m.Key, Source: m.Source,
 		Destination: relay.ShownTarget(m.Destination), DeliverAt: utc(m.DeliverAt), FinishedAt: utc(m.FinishedAt), LastError: m.Error,
 		Outstanding: m.Outstanding, SizeBytes: m.Size,
 	}
@@ -50,16 +55,41 @@ const MessageLimit = sql.FindWindow
 // Messages lists messages, the youngest first, for at most the time given. A search that reaches it returns what it
 // has found, and where to go on.
 func (s *Service) Messages(ctx context.Context, f Filter, at At, limit time.Duration) (Page[Message], error) {
-	found, err := s.search(ctx, f, at, limit)
+	return s.MessagesAt(ctx, f, "", at, limit)
+}
+
+// MessagesAt is Messages with those alone that are at a stage; an empty one is any.
+func (s *Service) MessagesAt(ctx context.Context, f Filter, stage Stage, at At, limit time.Duration) (Page[Message], error) {
+	f, possible := stage.narrow(f)
+	if err := f.Validate(); err != nil || !possible {
+		return newPage[Message](nil, ""), err
+	}
+	most, err := at.limit(MessageLimit)
 	if err != nil {
 		return Page[Message]{}, err
 	}
+	var found sql.MessagePage
 	var items []Message
-	for _, m := range found.Messages {
-		items = append(items, newMessage(m))
+	var looked int64
+	next := at
+	for until := time.Now().Add(limit); ; {
+		next.Limit = most - len(items)
+		if found, err = s.search(ctx, f, next, time.Until(until)); err != nil {
+			return Page[Message]{}, err
+		}
+		looked += max(found.Looked, int64(len(found.Messages)))
+		for _, m := range found.Messages {
+			if one := newMessage(m); stage == "" || one.Stage() == stage {
+				items = append(items, one)
+			}
+		}
+		next.Cursor = string(found.Next)
+		if len(items) == most || next.Cursor == "" || !found.Complete || time.Now().After(until) {
+			break
+		}
 	}
-	page := newPage(items, string(found.Next))
-	page.Complete = found.Complete
+	page := newPage(items, next.Cursor)
+	page.Complete, page.LookedAt = len(items) == most || next.Cursor == "", looked
 	if !found.SearchedTo.IsZero() {
 		page.SearchedTo = utc(&found.SearchedTo)
 	}

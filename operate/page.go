@@ -1,6 +1,10 @@
 package operate
 
-import "time"
+import (
+	"time"
+
+	"relay/sql"
+)
 
 // Page is a part of a list.
 type Page[T any] struct {
@@ -12,6 +16,8 @@ type Page[T any] struct {
 	// Complete says that there is nothing behind this page.
 	Complete bool      `json:"complete"`
 	AsOf     time.Time `json:"as_of"`
+	// LookedAt is how many rows a search has looked at. Zero: the list is no search.
+	LookedAt int64 `json:"looked_at,omitempty"`
 }
 
 // newPage returns a page of items that are never null in JSON.
@@ -54,8 +60,8 @@ const (
 
 // Count is a number of things, and how well it is known.
 type Count struct {
-	N         int64     `json:"n"`
-	Precision Precision `json:"precision"`
+	N         int64     `json:"n" doc:"The number."`
+	Precision Precision `json:"precision" enum:"exact,at_least,about" doc:"exact; at_least: counting stopped there; about: an estimate by the database's statistics."`
 }
 
 // upTo is a count that stops at a limit.
@@ -65,3 +71,14 @@ func upTo(n, limit int) Count {
 	}
 	return Count{N: int64(n), Precision: Exact}
 }
+
+// counted is a number of the store.
+func counted(c sql.Count) Count {
+	if c.Exact {
+		return Count{N: c.N, Precision: Exact}
+	}
+	return Count{N: c.N, Precision: AtLeast}
+}
+
+// exactly is a number that is known.
+func exactly(n int64) Count { return Count{N: n, Precision: Exact} }

@@ -66,7 +66,7 @@ func (s *Service) Insert(ctx context.Context, actor Actor, d Draft, key string) 
 	}
 	id, repeated, err := s.by(actor).SendOnce(ctx, draft, once)
 	if err != nil {
-		return Sent{}, false, err
+		return Sent{}, false, refusedInsert(err)
 	}
 	return Sent{ID: id.String()}, repeated, nil
 }

@@ -74,11 +74,11 @@ func TestAChangeSaysWhatItDidAndIsAudited(t *testing.T) {
 			t.Errorf("%+v, want %s", results, tt.want)
 		}
 	}
-	page, err := f.Audit(t.Context(), AuditFilter{Kind: sql.AuditMessage, Object: dead}, At{})
+	page, err := f.Audit(t.Context(), AuditFilter{Kind: string(sql.AuditMessage), Object: dead}, At{})
 	if err != nil || len(page.Items) != 1 {
 		t.Fatalf("%+v, %v", page, err)
 	}
-	if e := page.Items[0]; e.Actor != "kim" || e.Role != RoleOperator || e.Address != "10.0.0.9" || e.Reason != "drill" || e.Result != "cancelled" {
+	if e := page.Items[0]; e.Name != "kim" || e.Role != string(RoleOperator) || e.Address != "10.0.0.9" || e.Reason != "drill" || e.Result != "cancelled" {
 		t.Errorf("%+v", e)
 	}
 	err = f.Cancel(t.Context(), someone, Change{IDs: []string{"x"}}, Collect(new([]Result)))
@@ -203,28 +203,28 @@ func TestListsOfAnEmptySystemAreEmptyAndNotNull(t *testing.T) {
 	if p, err := f.Keys(ctx, "", At{}); err != nil || p.Items == nil {
 		t.Errorf("keys: %+v, %v", p, err)
 	}
-	for _, kind := range []FailureKind{FailuresDead, FailuresFailing, FailuresRejected} {
-		if p, err := f.Failures(ctx, kind); err != nil || p.Items == nil || !p.Complete {
-			t.Errorf("%s: %+v, %v", kind, p, err)
+	for _, state := range []string{"dead", "failing", "rejected"} {
+		if groups, err := f.Failures(ctx, state, "", ""); err != nil || groups == nil {
+			t.Errorf("%s: %+v, %v", state, groups, err)
 		}
 	}
-	if s, err := f.Standing(ctx); err != nil || s.Unfinished == nil || s.DeadDeliveries == nil || s.Pending != (Count{0, Exact}) {
-		t.Errorf("standing: %+v, %v", s, err)
+	if st, err := f.Standings(ctx, nil); err != nil || st.Of("none").ByStatus == nil || st.Of("none").Outstanding != exactly(0) {
+		t.Errorf("standings: %+v, %v", st, err)
 	}
-	if o, err := f.Overview(ctx); err != nil || o.Any || o.Relays == nil {
-		t.Errorf("overview: %+v, %v", o, err)
+	if facts, err := f.Facts(ctx); err != nil || facts.Any {
+		t.Errorf("facts: %+v, %v", facts, err)
 	}
-	if p, err := f.Pulse(ctx, "", time.Now().Add(-time.Hour), time.Now(), time.Minute); err != nil || p == nil {
+	if p, err := f.Pulse(ctx, "", time.Now().Add(-time.Hour), time.Now(), time.Minute); err != nil || len(p.Points) < 60 {
 		t.Errorf("pulse: %+v, %v", p, err)
 	}
-	if p, err := f.Senders(ctx, time.Now().Add(-time.Hour), nil); err != nil || p.Items == nil {
-		t.Errorf("senders: %+v, %v", p, err)
+	if senders, err := f.Senders(ctx, Routing{}); err != nil || senders == nil {
+		t.Errorf("senders: %+v, %v", senders, err)
 	}
 	for _, err := range []error{
 		func() error { _, err := f.Messages(ctx, Filter{Key: "a\x00b"}, At{}, time.Second); return err }(),
 		func() error { _, err := f.Messages(ctx, Filter{}, At{Cursor: "nonsense"}, time.Second); return err }(),
 		func() error { _, err := f.Messages(ctx, Filter{}, At{Limit: -1}, time.Second); return err }(),
-		func() error { _, err := f.Failures(ctx, "strange"); return err }(),
+		func() error { _, err := f.Failures(ctx, "strange", "", ""); return err }(),
 		func() error { _, err := f.Deliveries(ctx, DeliveryFilter{}, At{}); return err }(),
 		func() error { _, err := f.Audit(ctx, AuditFilter{Object: "x"}, At{}); return err }(),
 	} {

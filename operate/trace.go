@@ -8,137 +8,91 @@ import (
 	"relay/sql"
 )
 
-// Trace is what is known about a message besides itself.
+// Trace is what surrounds a message.
 type Trace struct {
-	Before     *Message     `json:"before,omitempty"` // in its key, in the order of insertion
-	After      *Message     `json:"after,omitempty"`
-	OriginalID string       `json:"relay_original_id,omitempty"` // of which it is a copy
-	Copies     []string     `json:"copies"`
-	Jobs       []JobTouch   `json:"jobs"` // that changed it, the youngest first
-	Audit      []AuditEntry `json:"audit"`
+	Previous, Next *Neighbour // of the same key; nil: there is none
+	OriginalID     string     // of which it is a copy; empty: of none
+	Copies         []string
+	Jobs           []MessageInJob
 }
 
-// JobTouch is what a job did to one message.
-type JobTouch struct {
-	JobID     string      `json:"job_id"`
-	Kind      sql.JobKind `json:"kind"`
-	Result    sql.Effect  `json:"result"`
-	UpdatedAt time.Time   `json:"updated_at"`
+// Neighbour is a message before or after another one of the same key.
+type Neighbour struct {
+	ID     string              `json:"id" format:"uuid"`
+	Status relay.MessageStatus `json:"status" enum:"pending,open,done,dead,rejected,cancelled"`
 }
 
-// Trace reads the neighbours of a message in its key, its original and copies, and who changed it.
-func (s *Service) Trace(ctx context.Context, id string) (Trace, error) {
+// MessageInJob is what a job did to a message.
+type MessageInJob struct {
+	JobID  string      `json:"job_id" format:"uuid"`
+	Kind   sql.JobKind `json:"kind" enum:"retry,cancel,replay"`
+	Effect string      `json:"effect"`
+	At     time.Time   `json:"at"`
+}
+
+// Trace reads what surrounds a message.
+func (s *Service) Trace(ctx context.Context, id string) (t Trace, err error) {
 	parsed, err := parseID("id", id)
 	if err != nil {
-		return Trace{}, err
+		return t, err
 	}
-	t, err := s.store.TraceMessage(ctx, parsed)
+	found, err := s.store.TraceMessage(ctx, parsed)
 	if err != nil {
-		return Trace{}, err
+		return t, err
 	}
-	shown := Trace{Before: neighbour(t.Before), After: neighbour(t.After), Copies: []string{}, Jobs: []JobTouch{}, Audit: newAudit(t.Audit)}
-	if t.Original != nil {
-		shown.OriginalID = t.Original.String()
+	t = Trace{Previous: neighbour(found.Before), Next: neighbour(found.After), Copies: []string{}, Jobs: []MessageInJob{}}
+	if found.Original != nil {
+		t.OriginalID = found.Original.String()
 	}
-	for _, c := range t.Copies {
-		shown.Copies = append(shown.Copies, c.String())
+	for _, c := range found.Copies {
+		t.Copies = append(t.Copies, c.String())
 	}
-	for _, j := range t.Jobs {
-		shown.Jobs = append(shown.Jobs, JobTouch{JobID: j.Job.String(), Kind: j.Kind, Result: j.Effect, UpdatedAt: j.At.UTC()})
+	for _, j := range found.Jobs {
+		t.Jobs = append(t.Jobs, MessageInJob{JobID: j.Job.String(), Kind: j.Kind, Effect: string(j.Effect), At: j.At.UTC()})
 	}
-	return shown, nil
+	return t, nil
 }
 
-func neighbour(m *sql.MessageSummary) *Message {
+func neighbour(m *sql.MessageSummary) *Neighbour {
 	if m == nil {
 		return nil
 	}
-	shown := newMessage(*m)
-	return &shown
+	return &Neighbour{ID: m.ID.String(), Status: m.Status}
 }
 
-// Payload is the body of a message, byte for byte.
-type Payload struct {
-	ContentType string
-	Binary      bool // it comes from the column body
-	Body        []byte
-}
-
-// Payload reads the whole body of a message, of at most so many bytes; a larger one is CodeTooLarge.
-func (s *Service) Payload(ctx context.Context, id string, most int64) (Payload, error) {
+// Payload reads the whole body of a message as it is sent, of at most so many bytes.
+func (s *Service) Payload(ctx context.Context, id string, most int64) (sql.Payload, error) {
 	parsed, err := parseID("id", id)
 	if err != nil {
-		return Payload{}, err
+		return sql.Payload{}, err
 	}
-	p, err := s.store.MessagePayload(ctx, parsed, most)
-	return Payload(p), err
+	return s.store.MessagePayload(ctx, parsed, most)
 }
 
-// DeliveryFilter says which deliveries of a subscriber are meant. An empty field matches all.
-type DeliveryFilter struct {
-	Subscription string // also direct and default; it is needed
-	Status       []relay.DeliveryStatus
-	Reason       relay.Reason
-	Causes       []relay.Cause
-	Topic        string // or a pattern
-	Key          string
-	Since, Until Moment // of the message's insertion
+// Counted is how many messages match a filter.
+type Counted struct {
+	Count    Count
+	ByStatus []StatusCount
 }
 
-// ListedDelivery is one delivery with what a list shows of its message.
-type ListedDelivery struct {
-	MessageID string    `json:"message_id"`
-	Topic     string    `json:"topic"`
-	Key       string    `json:"key,omitempty"`
-	Source    string    `json:"source,omitempty"`
-	CreatedAt time.Time `json:"created_at"` // of the message
-	Delivery
-	LastStartedAt  *time.Time `json:"last_started_at,omitempty"` // of the last attempt
-	LastDurationMS *float64   `json:"last_duration_ms,omitempty"`
-}
-
-// DeliveryLimit is the most messages that one page of deliveries may have.
-const DeliveryLimit = 1000
-
-// Deliveries lists the deliveries of a subscriber, those of the youngest message first.
-func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, at At) (Page[ListedDelivery], error) {
-	if f.Subscription == "" {
-		return Page[ListedDelivery]{}, invalid("subscription", "a subscriber is needed")
+// Count counts the messages that match, for at most the time given; zero: to the end.
+func (s *Service) Count(ctx context.Context, f Filter, stage Stage, limit time.Duration) (Counted, error) {
+	f, possible := stage.narrow(f)
+	if err := f.Validate(); err != nil || !possible {
+		return Counted{Count: exactly(0), ByStatus: []StatusCount{}}, err
 	}
-	messages := Filter{Subscription: f.Subscription, DeliveryStatus: f.Status, Causes: f.Causes, Topic: f.Topic, Key: f.Key, Since: f.Since, Until: f.Until}
-	if err := messages.Validate(); err != nil {
-		return Page[ListedDelivery]{}, err
-	}
-	most, err := at.limit(DeliveryLimit)
+	n, by, err := s.store.CountMessages(ctx, f.store(), limit)
 	if err != nil {
-		return Page[ListedDelivery]{}, err
+		return Counted{}, err
 	}
-	found, err := s.store.ListDeliveries(ctx, sql.DeliveryFilter{
-		Subscription: f.Subscription, Status: f.Status, Reason: f.Reason, Causes: f.Causes, Topic: f.Topic, Key: f.Key, Since: f.Since.Time, Until: f.Until.Time,
-	}, sql.Cursor(at.Cursor), most)
-	if err != nil {
-		return Page[ListedDelivery]{}, cursorError(err)
+	c := Counted{Count: counted(n), ByStatus: []StatusCount{}}
+	for _, status := range messageStatuses {
+		if by[status] > 0 {
+			c.ByStatus = append(c.ByStatus, StatusCount{string(status), by[status]})
+		}
 	}
-	var items []ListedDelivery
-	for _, d := range found.Deliveries {
-		items = append(items, newListedDelivery(d))
+	if stage == StagePushFailed || stage == StageHandleFailed || stage == StageCommitted && by[relay.MessageOpen] > 0 {
+		c.Count.Precision = About // deliveries decide, of which the count knows nothing
 	}
-	page := newPage(items, string(found.Next))
-	page.Complete = found.Complete
-	if !found.SearchedTo.IsZero() {
-		page.SearchedTo = utc(&found.SearchedTo)
-	}
-	return page, nil
-}
-
-func newListedDelivery(d sql.ListedDelivery) ListedDelivery {
-	shown := ListedDelivery{
-		MessageID: d.Message.String(), Topic: d.Topic, Key: d.Key, Source: d.Source, CreatedAt: d.CreatedAt.UTC(),
-		Delivery: newDelivery(d.DeliveryDetail), LastStartedAt: utc(d.LastStarted),
-	}
-	if d.LastStarted != nil {
-		ms := milliseconds(d.LastDuration)
-		shown.LastDurationMS = &ms
-	}
-	return shown
+	return c, nil
 }

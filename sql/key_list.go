@@ -29,7 +29,9 @@ type HeldKey struct {
 	Since        time.Time  // when the head died, or was due first
 	NextAttempt  *time.Time // of the head; nil: none by a time
 	Error        string     // the head's last one
-	Waiting      int        // deliveries behind the head, up to KeyWaitLimit
+	Cause        relay.Cause
+	Attempts     int // of the head
+	Waiting      int // deliveries behind the head, up to KeyWaitLimit
 }
 
 // A line is held by the first delivery that was not accepted, or that died where the
@@ -60,7 +62,7 @@ const (
 
 	heldKeys = `
 	select l.subscription, l.instance, l.key, h.message_id, h.status::text, coalesce(h.reason, ''),
-		case when h.status = 'dead' then h.updated_at else h.due_at end, h.next_attempt_at, coalesce(h.last_error, ''), b.n
+		case when h.status = 'dead' then h.updated_at else h.due_at end, h.next_attempt_at, coalesce(h.last_error, ''), coalesce(h.cause, ''), h.attempts, b.n
 	from (
 		select n.name as subscription, n.blocks, k.instance, k.key
 		from (` + subscribersAfter + `) n
@@ -127,7 +129,7 @@ func (s *Store) HeldKeys(ctx context.Context, subscription string, after Cursor,
 	}
 	page.Keys, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k HeldKey, err error) {
 		err = row.Scan(&k.Subscription, &k.Instance, &k.Key, (*[16]byte)(&k.Message), &k.Status, &k.Reason,
-			&k.Since, &k.NextAttempt, &k.Error, &k.Waiting)
+			&k.Since, &k.NextAttempt, &k.Error, &k.Cause, &k.Attempts, &k.Waiting)
 		return k, err
 	})
 	if err != nil {

@@ -107,6 +107,7 @@ func TestReadConfigValues(t *testing.T) {
 		{"RELAY_ADMIN_ADDR", "off", func(c Config) any { return c.AdminAddr }, Address("")},
 		{"RELAY_ADMIN_TOKEN", "t0ken", func(c Config) any { return c.AdminToken }, Secret("t0ken")},
 		{"RELAY_VIEWER_TOKEN", "viewer", func(c Config) any { return c.ViewerToken }, Secret("viewer")},
+		{"RELAY_HIDE_PAYLOADS", "true", func(c Config) any { return c.HidePayloads }, true},
 		{"RELAY_METRICS_ADDR", "off", func(c Config) any { return c.MetricsAddr }, Address("")},
 		{"RELAY_LOG_LEVEL", "DEBUG", func(c Config) any { return c.LogLevel }, slog.LevelDebug},
 		{"RELAY_LOG_FORMAT", "json", func(c Config) any { return c.LogFormat }, LogJSON},
@@ -165,6 +166,7 @@ var badValues = map[string][]struct {
 	"RELAY_LOG_LEVEL":            {{value: "loud"}, {value: "1"}},
 	"RELAY_LOG_FORMAT":           {{value: "xml"}},
 	"RELAY_ADOPT":                {{value: "always"}, {value: "AUTO"}},
+	"RELAY_HIDE_PAYLOADS":        {{value: "maybe"}, {value: "2"}},
 
 	"RELAY_DATABASE_PASSWORD_COMMAND": {{value: " "}, {value: "\n\t"}},
 
