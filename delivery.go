@@ -105,6 +105,20 @@ const (
 	ClassResolved           // the addresses of a broadcast's instances are known; nothing was sent yet
 )
 
+var classNames = [...]string{
+	ClassNone: "none", ClassHandled: "handled", ClassDelivered: "delivered", ClassAwaitingAck: "awaiting_ack", ClassPushFailed: "push_failed",
+	ClassHandleFailed: "handle_failed", ClassDead: "dead", ClassUnknown: "unknown", ClassParked: "parked", ClassRejected: "rejected",
+	ClassResolved: "resolved",
+}
+
+// String names the class as metrics and spans have it.
+func (c Class) String() string {
+	if c < 0 || int(c) >= len(classNames) {
+		return "invalid"
+	}
+	return classNames[c]
+}
+
 // Accepted reports whether the destination took the message.
 func (c Class) Accepted() bool {
 	return c == ClassHandled || c == ClassDelivered || c == ClassAwaitingAck

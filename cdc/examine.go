@@ -20,6 +20,7 @@ type Examined struct {
 	Exists bool
 	// Reader is who reads it now: process, role and application. Empty: nobody.
 	Reader string
+	PID    int32 // of that process; 0: nobody
 	// Status is the server's word on its WAL: reserved, extended, unreserved or lost.
 	Status string
 	Lag    Lag
@@ -33,7 +34,7 @@ func ExamineSlot(ctx context.Context, db *pgx.Conn, name string) (Examined, erro
 	if err != nil || !sl.exists {
 		return Examined{}, err
 	}
-	e := Examined{Exists: true, Flaw: sl.flawOf(name)}
+	e := Examined{Exists: true, PID: sl.pid, Flaw: sl.flawOf(name)}
 	if sl.pid != 0 {
 		e.Reader = fmt.Sprintf("pid %d (%s)", sl.pid, sl.usedBy)
 	}
@@ -47,7 +48,7 @@ func ExamineSlot(ctx context.Context, db *pgx.Conn, name string) (Examined, erro
 
 // flawOf says what is wrong with a slot that exists.
 func (sl slot) flawOf(name string) Flaw {
-	drop := fmt.Sprintf("set RELAY_SLOT to another name, or select pg_drop_replication_slot(%s)", literal(name))
+	drop := fmt.Sprintf("set RELAY_SLOT to another name; or select pg_drop_replication_slot(%s)", literal(name))
 	switch {
 	case sl.plugin == "":
 		return Flaw{Why: "it is a physical slot", Mend: drop}
@@ -56,7 +57,7 @@ func (sl slot) flawOf(name string) Flaw {
 	case !sl.here:
 		return Flaw{Why: "it belongs to database " + sl.database, Mend: drop}
 	case sl.broken != "":
-		return Flaw{Why: "it is lost: " + sl.broken, Mend: "relay run (it replaces the slot, and sweeps for what was missed)"}
+		return Flaw{Why: "it is lost: " + sl.broken, Mend: "relay run, which replaces the slot and sweeps for what was missed"}
 	}
 	return Flaw{}
 }

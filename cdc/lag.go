@@ -163,7 +163,7 @@ func scanHolder(row pgx.CollectableRow) (Holder, error) {
 	}
 	if slot != "" {
 		h.Name = fmt.Sprintf("slot %q", slot)
-		h.Mend = fmt.Sprintf("let its consumer go on, or select pg_drop_replication_slot(%s)", literal(slot))
+		h.Mend = fmt.Sprintf("select pg_drop_replication_slot(%s); or let its consumer go on", literal(slot))
 		return h, nil
 	}
 	t := transactionTrouble(gid, pid, who, xid)

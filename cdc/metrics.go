@@ -16,8 +16,15 @@ type streamMetrics struct {
 	statuses          prometheus.Counter
 	heartbeats        prometheus.Counter
 	heartbeatFailures prometheus.Counter
+	canaries          *prometheus.CounterVec // by result
 	delay             prometheus.Histogram
 }
+
+// What became of a canary.
+const (
+	canaryHeard  = "heard"
+	canaryMissed = "missed" // the stream is blind
+)
 
 func newStreamMetrics(r prometheus.Registerer) *streamMetrics {
 	m := &streamMetrics{
@@ -39,7 +46,13 @@ func newStreamMetrics(r prometheus.Registerer) *streamMetrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 10),
 		}),
 	}
-	register(r, m.up, m.confirmedLag, m.restartLag, m.sessions, m.failures, m.slotsMade, m.transactions,
+	m.canaries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "relay", Subsystem: "cdc", Name: "canaries_total",
+		Help: "Canaries that the stream had to show, by result. One that is missed says that the stream is blind.",
+	}, []string{"result"})
+	m.canaries.WithLabelValues(canaryHeard)
+	m.canaries.WithLabelValues(canaryMissed)
+	register(r, m.canaries, m.up, m.confirmedLag, m.restartLag, m.sessions, m.failures, m.slotsMade, m.transactions,
 		m.rings, m.unreadable, m.statuses, m.heartbeats, m.heartbeatFailures, m.delay)
 	return m
 }

@@ -123,7 +123,7 @@ func (l *Listener) look(ctx context.Context, conn *pgx.Conn) error {
 	switch {
 	case silent != nil:
 		l.down()
-		l.board.say(silent.Error())
+		l.board.say(silent)
 	case !l.Streaming():
 		l.board.up()
 		l.metrics.up.Set(1)

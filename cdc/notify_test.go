@@ -74,7 +74,7 @@ func TestATriggerThatDoesNotRingIsNoticed(t *testing.T) {
 	l := b.listeningTo(true)
 	for statement, why := range map[string]string{
 		"alter table relay.outbox disable trigger outbox_ring": "is disabled; to mend it: alter table relay.outbox enable always trigger outbox_ring",
-		"drop trigger outbox_ring on relay.outbox":             "has no trigger outbox_ring any more; to mend it: start a relay",
+		"drop trigger outbox_ring on relay.outbox":             "has no trigger outbox_ring any more; to mend it: start the relay again",
 	} {
 		b.relay(statement)
 		harness.Eventually(t, 10*time.Second, "it says that "+why, func() bool { return !l.Streaming() && strings.Contains(l.State().String(), why) })

@@ -127,7 +127,7 @@ func (s *Stream) explainPublication(err error, flaw string) error {
 	case codeReadOnly:
 		return &trouble{
 			why:  fmt.Sprintf("publication %s cannot be made or repaired: the database is read only", name),
-			mend: "set default_transaction_read_only to off, or set RELAY_DATABASE_URL to the primary",
+			mend: "set default_transaction_read_only to off; or set RELAY_DATABASE_URL to the primary",
 		}
 	}
 	return err

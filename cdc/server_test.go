@@ -52,7 +52,7 @@ func TestSlotsAndSendersExhausted(t *testing.T) {
 	b := newBenchOwn(t, map[string]string{"max_replication_slots": "1", "max_wal_senders": "1"})
 	b.admin("select pg_create_physical_replication_slot('other')")
 	r := b.run()
-	b.until(r, "all 1 replication slots are in use; to mend it: drop one")
+	b.until(r, "all 1 replication slots are in use; to mend it: alter system set max_replication_slots = 10, then restart the server; or drop one")
 	b.admin("select pg_drop_replication_slot('other')")
 	b.until(r, "streaming")
 	r.stop()

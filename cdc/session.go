@@ -40,7 +40,7 @@ func readServer(ctx context.Context, db *pgx.Conn) (server, error) {
 	case v.standby:
 		return v, &trouble{
 			why:  "the server is a standby",
-			mend: "set RELAY_DATABASE_URL to the primary, or to all hosts with target_session_attrs=read-write",
+			mend: "set RELAY_DATABASE_URL to the primary; or to all hosts with target_session_attrs=read-write",
 		}
 	case v.walLevel != "logical":
 		return v, &trouble{

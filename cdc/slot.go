@@ -97,7 +97,7 @@ func (s *Stream) foreignSlot(sl slot) error {
 	}
 	return &trouble{
 		why: fmt.Sprintf("slot %q %s, and the relay needs one of pgoutput in this database", s.cfg.Slot, what),
-		mend: fmt.Sprintf("set RELAY_SLOT to another name, or select pg_drop_replication_slot('%s')",
+		mend: fmt.Sprintf("set RELAY_SLOT to another name; or select pg_drop_replication_slot('%s')",
 			s.cfg.Slot),
 	}
 }
@@ -107,7 +107,7 @@ func (s *Stream) foreignSlot(sl slot) error {
 func (s *Stream) evict(ctx context.Context, db *pgx.Conn, sl slot) error {
 	held := &trouble{
 		why:  fmt.Sprintf("slot %q is held by pid %d (%s)", s.cfg.Slot, sl.pid, sl.usedBy),
-		mend: fmt.Sprintf("stop that relay, or select pg_terminate_backend(%d)", sl.pid),
+		mend: fmt.Sprintf("select pg_terminate_backend(%d); or set RELAY_SLOT to another name", sl.pid),
 	}
 	if !s.cfg.Steal && uint32(sl.pid) != s.lastPID {
 		return held
@@ -160,7 +160,7 @@ func (s *Stream) makeSlot(ctx context.Context, db *pgx.Conn, repl *pgconn.PgConn
 				<-made
 				return err
 			}
-			s.board.say(waiting.Error())
+			s.board.say(waiting)
 			s.measureIdle(ctx, db)
 			crash.At(crash.SlotMaking)
 		}
@@ -186,7 +186,7 @@ func (s *Stream) slotMade(err error) error {
 		slots := s.server.slots
 		return &trouble{
 			why:  fmt.Sprintf("all %s replication slots are in use", slots),
-			mend: "drop one that nobody needs (select slot_name, active from pg_replication_slots), or " + s.server.provider.MendSetting("max_replication_slots", twice(slots), true),
+			mend: s.server.provider.MendSetting("max_replication_slots", twice(slots), true) + "; or drop one that nobody needs (select slot_name, active from pg_replication_slots)",
 		}
 	case codeNoPrivilege:
 		return s.server.explain(err, s.cfg.Conn.User)
@@ -247,12 +247,12 @@ func transactionTrouble(gid string, pid int32, who, xid string) *trouble {
 	if gid != "" {
 		return &trouble{
 			why:  fmt.Sprintf("prepared transaction '%s' (%s, xid %s)", gid, who, xid),
-			mend: fmt.Sprintf("commit prepared %[1]s, or rollback prepared %[1]s", literal(gid)),
+			mend: fmt.Sprintf("commit prepared %[1]s; or rollback prepared %[1]s", literal(gid)),
 		}
 	}
 	return &trouble{
 		why:  fmt.Sprintf("the open transaction of pid %d (%s, xid %s)", pid, who, xid),
-		mend: fmt.Sprintf("end it, or select pg_terminate_backend(%d)", pid),
+		mend: fmt.Sprintf("select pg_terminate_backend(%d); or have its client end it", pid),
 	}
 }
 

@@ -75,7 +75,7 @@ func TestSlotHeldIsWaitedFor(t *testing.T) {
 	b.streaming().stop()
 	holder := b.hold()
 	r := b.run()
-	b.until(r, fmt.Sprintf("slot %q is held by pid %d (relay, relay); to mend it: stop that relay, or select pg_terminate_backend(%[2]d)",
+	b.until(r, fmt.Sprintf("slot %q is held by pid %d (relay, relay); to mend it: select pg_terminate_backend(%[2]d)",
 		b.cfg.Slot, holder.PID()))
 	harness.Eventually(t, 10*time.Second, "several attempts", func() bool { return r.State().Failures >= 3 })
 	if n := strings.Count(b.log.String(), "is held by"); n != 1 {
@@ -120,7 +120,7 @@ func TestSlotMakingWaitsForTransactions(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.until(r, "waits for prepared transaction 'it's mine' (relay, xid ")
-	b.until(r, "to mend it: commit prepared 'it''s mine', or rollback prepared 'it''s mine'")
+	b.until(r, "to mend it: commit prepared 'it''s mine'; or rollback prepared 'it''s mine'")
 	b.relay("commit prepared 'it''s mine'")
 	b.until(r, "streaming")
 	b.insert("a")

@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -20,6 +21,9 @@ type State struct {
 	// Why says in one line why there is no stream and which command mends it. Empty
 	// while there is one.
 	Why string
+	// Flaw is Why in its parts: what is the matter, and the command that mends it. Empty while there
+	// is a stream.
+	Flaw Flaw
 	// Failures counts the attempts in vain since there was a stream.
 	Failures int
 	// Confirmed is the position told to the server last in this session. Everything
@@ -75,7 +79,7 @@ type board struct {
 const sayAgain = time.Minute
 
 func newBoard(log *slog.Logger) board {
-	return board{log: log, state: State{Why: "not started", ConfirmedLag: -1, RestartLag: -1}}
+	return board{log: log, state: State{Why: "not started", Flaw: Flaw{Why: "the relay is starting"}, ConfirmedLag: -1, RestartLag: -1}}
 }
 
 func (b *board) read() State {
@@ -94,13 +98,23 @@ func (b *board) update(change func(*State)) {
 // failed counts an attempt in vain and says why.
 func (b *board) failed(err error) {
 	b.update(func(st *State) { st.Failures++ })
-	b.say(explain(err))
+	b.say(err)
 }
 
 // say notes why there is no stream. The same reason again is not printed.
-func (b *board) say(why string) {
-	b.update(func(st *State) { st.Why = why })
+func (b *board) say(err error) {
+	why := explain(err)
+	b.update(func(st *State) { st.Why, st.Flaw = why, flawOf(err, why) })
 	b.warn(why)
+}
+
+// flawOf returns the parts of what is said about an error.
+func flawOf(err error, said string) Flaw {
+	var known *trouble
+	if errors.As(err, &known) {
+		return Flaw{Why: known.why, Mend: known.mend}
+	}
+	return Flaw{Why: said}
 }
 
 // warn prints a reason unless it is the one given last, or was printed less than sayAgain ago.
@@ -140,7 +154,7 @@ func (b *board) up() {
 // down notes that they are not. Why comes with the next say.
 func (b *board) down() {
 	b.update(func(st *State) {
-		st.Streaming, st.Since, st.Why = false, time.Now(), "it has just ended"
+		st.Streaming, st.Since, st.Why, st.Flaw = false, time.Now(), "it has just ended", Flaw{Why: "the stream has just ended"}
 	})
 }
 

@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -20,8 +21,8 @@ func TestReasonsThatTakeTurnsAreNotPrintedEachTime(t *testing.T) {
 			}
 		}
 		for range 59 {
-			b.say("first")
-			b.say("second")
+			b.say(errors.New("first"))
+			b.say(errors.New("second"))
 			time.Sleep(time.Second)
 		}
 		printed("first", 1)
@@ -30,14 +31,14 @@ func TestReasonsThatTakeTurnsAreNotPrintedEachTime(t *testing.T) {
 			t.Errorf("the state says %q", why)
 		}
 		time.Sleep(time.Minute)
-		b.say("second")
+		b.say(errors.New("second"))
 		printed("second", 1) // nothing has changed
-		b.say("first")
-		b.say("second")
+		b.say(errors.New("first"))
+		b.say(errors.New("second"))
 		printed("first", 2)
 		printed("second", 2)
 		b.up()
-		b.say("second")
+		b.say(errors.New("second"))
 		printed("second", 3) // another trouble than the one before
 	})
 }

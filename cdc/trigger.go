@@ -87,7 +87,7 @@ func triggerTrouble(ctx context.Context, db *pgx.Conn) (*trouble, error) {
 	case !exists:
 		return &trouble{
 			why:  "relay.outbox has no trigger outbox_ring any more",
-			mend: "start a relay with RELAY_CAPTURE=notify, which makes it",
+			mend: "start the relay again: it makes the trigger when it starts",
 		}, nil
 	case flaw.Why != "":
 		return &trouble{why: flaw.Why, mend: flaw.Mend}, nil

@@ -91,7 +91,7 @@ func (v server) explain(err error, role string) error {
 	case codeUnsupported:
 		return &trouble{
 			why:  "the address leads to a connection pooler, which cannot carry replication",
-			mend: "set RELAY_DATABASE_URL to the server's own address and port, or RELAY_CAPTURE=notify",
+			mend: "set RELAY_DATABASE_URL to the server's own address and port; or set RELAY_CAPTURE=notify",
 		}
 	}
 	return err

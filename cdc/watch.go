@@ -210,9 +210,13 @@ func (w *watcher) passed(position pglogrepl.LSN) {
 		return
 	}
 	w.marker.out = false
-	if w.marker.canary != (relay.ID{}) && !w.marker.sung {
+	switch sent := w.marker.canary != (relay.ID{}); {
+	case sent && !w.marker.sung:
+		w.stream.metrics.canaries.WithLabelValues(canaryMissed).Inc()
 		w.stream.blind()
 		return
+	case sent:
+		w.stream.metrics.canaries.WithLabelValues(canaryHeard).Inc()
 	}
 	w.stream.board.update(func(st *State) { st.HeardAt = w.marker.at })
 }

@@ -30,6 +30,8 @@ type circuitState struct {
 	first    relay.ID // the message that failed first of those running
 	several  bool     // another one failed since
 	open     bool
+	since    time.Time // when open: when it opened
+	why      string    // when open: the error that opened it
 	probing  bool
 	probeAt  time.Time // when open: from when something else may be the probe
 	used     time.Time // when it last failed or was held
@@ -187,6 +189,15 @@ func (c *circuit) take(s sign, id relay.ID, retry time.Duration, now time.Time) 
 		c.state.open, c.state.probeAt, c.state.used = true, now.Add(probeGrace), now
 	}
 	return changed
+}
+
+// explain notes the error that has opened the circuit.
+func (c *circuit) explain(why string, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.open {
+		c.state.why, c.state.since = why, now
+	}
 }
 
 // hold keeps everything back for a time. Zero: nothing.

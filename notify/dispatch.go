@@ -46,8 +46,16 @@ type DispatcherConfig struct {
 	Retry func(d *relay.Delivery, attempts int) time.Duration
 	// Allowed reports whether an attempt for a message of the shard may start now.
 	Allowed func(shard int16) bool
+	// Tracer is told of each attempt. Nil: nothing is traced.
+	Tracer  Tracer
 	Log     *slog.Logger
 	Metrics *Metrics
+}
+
+// Tracer makes spans of attempts that have ended.
+type Tracer interface {
+	// Attempt is told of an attempt, from any goroutine. It does not wait.
+	Attempt(d *relay.Delivery, o relay.Outcome)
 }
 
 // Dispatcher makes the attempts: each destination has a lane with a queue, a bound on what
@@ -312,6 +320,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		}
 		o.Started, o.Duration = started, time.Since(started)
 		d.config.Metrics.attempt(name, o)
+		d.trace(delivery, o)
 		d.failures.note(delivery, o, time.Now())
 	}()
 	if wrong := delivery.Subscriber.Invalid; wrong != "" {
@@ -364,6 +373,13 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
+	}
+}
+
+// trace has a span made of an attempt, if spans are wanted.
+func (d *Dispatcher) trace(delivery *relay.Delivery, o relay.Outcome) {
+	if d.config.Tracer != nil {
+		d.config.Tracer.Attempt(delivery, o)
 	}
 }
 

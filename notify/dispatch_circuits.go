@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +49,7 @@ func (d *Dispatcher) conclude(l *lane, it item, o relay.Outcome, now time.Time) 
 		}
 		changed, more := c.note(s, it.delivery.Message.ID, retry, now)
 		if changed {
+			c.explain(o.Error, now)
 			d.reported.changed(c, l.direct, c.now().open, o.Error)
 		}
 		freed = freed || more
@@ -167,34 +167,4 @@ func (d *Dispatcher) upWhere(concerned func(*lane) bool) {
 	if found {
 		d.ring()
 	}
-}
-
-// Open lists the circuits that are open as people may see them, those of operators first.
-func (d *Dispatcher) Open() []string {
-	d.mu.Lock()
-	all := d.all()
-	d.mu.Unlock()
-	var operators, rows []string
-	for _, l := range all {
-		switch {
-		case !l.circuit.now().open:
-		case l.direct:
-			rows = append(rows, l.name)
-		default:
-			operators = append(operators, l.name)
-		}
-	}
-	for name, shared := range d.origins {
-		if shared.circuit.now().open {
-			rows = append(rows, name)
-		}
-	}
-	rows = append(rows, d.targets.open()...)
-	slices.Sort(operators)
-	slices.Sort(rows)
-	names := append(operators, rows...)
-	for i, name := range names {
-		names[i] = relay.ShowCircuit(name)
-	}
-	return names
 }

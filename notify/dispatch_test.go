@@ -64,7 +64,7 @@ func (o *outcomes) done(out relay.Outcome) {
 	if o.all == nil {
 		o.all = make(map[string]int)
 	}
-	o.all[fmt.Sprint(classNames[out.Class], " ", out.Reason)]++
+	o.all[fmt.Sprint(out.Class.String(), " ", out.Reason)]++
 }
 
 func (o *outcomes) count(key string) int {

@@ -166,13 +166,13 @@ func (t *targets) expire(now time.Time) (open int) {
 }
 
 // open lists the circuits that are open.
-func (t *targets) open() (names []string) {
+func (t *targets) open() (all []*circuit) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for name, c := range t.known.oldest {
+	for _, c := range t.known.oldest {
 		if c.now().open {
-			names = append(names, name)
+			all = append(all, c)
 		}
 	}
-	return names
+	return all
 }

@@ -46,17 +46,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	} {
 		m.lacks.WithLabelValues(string(lack))
 	}
+	for _, technology := range []string{"http", "amqp"} {
+		m.seconds.WithLabelValues(technology)
+		for class := relay.ClassHandled; class <= relay.ClassRejected; class++ {
+			m.attempts.WithLabelValues(technology, class.String())
+		}
+	}
 	if r != nil {
 		r.MustRegister(m.attempts, m.seconds, m.open, m.lacks, m.withheld)
 	}
 	return m
-}
-
-var classNames = map[relay.Class]string{
-	relay.ClassHandled: "handled", relay.ClassDelivered: "delivered", relay.ClassAwaitingAck: "awaiting_ack",
-	relay.ClassPushFailed: "push_failed", relay.ClassHandleFailed: "handle_failed", relay.ClassDead: "dead",
-	relay.ClassUnknown: "unknown", relay.ClassParked: "parked", relay.ClassRejected: "rejected",
-	relay.ClassResolved: "resolved",
 }
 
 // noTechnology is the label of what no technology serves.
@@ -66,7 +65,7 @@ func (m *Metrics) attempt(technology string, o relay.Outcome) {
 	if o.Class == relay.ClassResolved {
 		return // nothing was sent
 	}
-	m.attempts.WithLabelValues(technology, classNames[o.Class]).Inc()
+	m.attempts.WithLabelValues(technology, o.Class.String()).Inc()
 	m.seconds.WithLabelValues(technology).Observe(o.Duration.Seconds())
 }
 

@@ -108,7 +108,7 @@ func (d *Dispatcher) Withheld() (all []string) {
 	for _, l := range lanes {
 		l.mu.Lock()
 		if (l.cause == causeMessages || l.cause == causeBytes) && time.Since(l.withheld) < withheldFor {
-			all = append(all, fmt.Sprintf("%s has its share of %s: %d messages with %d bytes", l.name, l.cause, l.held.messages.Load(), l.held.bytes.Load()))
+			all = append(all, fmt.Sprintf("%s has its share of %s: %d messages with %d bytes", relay.ShowCircuit(l.name), l.cause, l.held.messages.Load(), l.held.bytes.Load()))
 		}
 		l.mu.Unlock()
 	}

@@ -35,14 +35,18 @@ type RelayStatus struct {
 	Shards    int     `json:"shards"`
 	Expired   int     `json:"expired_shards"` // it fell silent, and no other relay has taken them over yet
 	SeenAgo   float64 `json:"seen_seconds_ago"`
+	// Report is what the relay says about itself: its settings without secrets, its stream, its circuits, and what it
+	// holds back. None: it has not told lately.
+	Report *sql.Report `json:"report,omitempty"`
 }
 
 // SlotStatus is how the replication slot stands.
 type SlotStatus struct {
 	Name      string `json:"name"`
 	Exists    bool   `json:"exists"`
-	Reader    string `json:"reader,omitempty"` // the session that reads it
-	Flaw      string `json:"flaw,omitempty"`   // why no relay can read it
+	Reader    string `json:"reader,omitempty"`    // the session that reads it
+	Flaw      string `json:"flaw,omitempty"`      // why no relay can read it
+	NotHeard  string `json:"not_heard,omitempty"` // why the relay that is to read it does not, and what mends it
 	Confirmed int64  `json:"confirmed_lag_bytes"`
 	Restart   int64  `json:"restart_lag_bytes"`
 }
@@ -68,6 +72,8 @@ type WaitingStatus struct {
 	Why     string `json:"why"`
 	Count   int    `json:"count"`
 	Error   string `json:"error,omitempty"`
+	// Subscription is the subscriber that waits.
+	Subscription string `json:"subscription,omitempty"`
 }
 
 // DeadStatus is how many dead messages a subscriber has.
@@ -100,7 +106,7 @@ func relayStatuses(relays []sql.RunningRelay) []RelayStatus {
 	shown := []RelayStatus{}
 	for _, r := range relays {
 		shown = append(shown, RelayStatus{
-			Name: r.Name, Version: r.Version, Streaming: r.Streaming, Shards: r.Shards, Expired: r.Expired, SeenAgo: r.Seen.Seconds(),
+			Name: r.Name, Version: r.Version, Streaming: r.Streaming, Shards: r.Shards, Expired: r.Expired, SeenAgo: r.Seen.Seconds(), Report: r.Report,
 		})
 	}
 	return shown

@@ -168,6 +168,9 @@ func (e *Engine) apply(en *entry, a sql.AckRow) bool {
 		d = &relay.Delivery{Message: m, Subscriber: &relay.Subscriber{Name: a.Delivery.Subscription}, Instance: a.Delivery.Instance, Attempt: a.Attempts}
 	}
 	s := state{status: a.Status, attempts: a.Attempts, handleAttempts: a.HandleAttempts, due: a.DueAt, accepted: true}
+	if a.Ack.Handled {
+		e.config.Metrics.handled.Observe(a.Received.Sub(a.DueAt).Seconds())
+	}
 	line := sql.Line{Subscription: a.Delivery.Subscription, Instance: a.Delivery.Instance, Key: a.Key}
 	e.writer.put(en, []sql.Change{e.config.Policy.acknowledged(d, s, a)}, func() { e.waker.add(line) })
 	return true

@@ -79,6 +79,8 @@ type Config struct {
 	LeaseTTL time.Duration
 	// Grace bounds the wait for attempts under way when the engine stops.
 	Grace time.Duration
+	// ID names the relay among those of its database.
+	ID relay.ID
 	// Name and Version tell people which relay this is.
 	Name, Version string
 	Log           *slog.Logger
@@ -126,7 +128,7 @@ type Engine struct {
 func New(config Config) *Engine {
 	e := &Engine{
 		config:    config,
-		id:        relay.NewID(),
+		id:        config.ID,
 		registry:  newRegistry(config.InFlight, config.InFlightBytes),
 		due:       newAlarm(),
 		backlog:   newBacklog(),
@@ -141,6 +143,10 @@ func New(config Config) *Engine {
 		orphans:   newOrphans(),
 		pulse:     newPulse(),
 		tellings:  make(chan sql.Telling, tellMost),
+	}
+	if m := config.Metrics; m != nil {
+		m.limits.WithLabelValues(wantMessages).Set(float64(config.InFlight))
+		m.limits.WithLabelValues(wantBytes).Set(float64(config.InFlightBytes))
 	}
 	e.hidden = newHidden(e.keyring)
 	e.writer = newWriter(e)
@@ -316,6 +322,8 @@ type Status struct {
 	Trouble   string
 	// FannedOut is how many messages with many deliveries, or keys of such, wait for those before them.
 	FannedOut int
+	// Quarantined is how many rows cannot be read, changed or removed at present.
+	Quarantined int
 }
 
 // Status returns the present state.
@@ -325,7 +333,7 @@ func (e *Engine) Status() Status {
 	if !time.Now().Before(own.until) {
 		own = new(ownership)
 	}
-	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last(), FannedOut: e.registry.fanoutWaiting()}
+	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last(), FannedOut: e.registry.fanoutWaiting(), Quarantined: e.quarantine.total()}
 }
 
 // pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.

@@ -78,6 +78,7 @@ func (e *Engine) runJobs(ctx context.Context) error {
 	for wait := jobsEvery; pause(ctx, wait, nil); {
 		if wait = jobsEvery; !e.MaySend(sql.JobShard) {
 			clear(rates)
+			e.config.Metrics.jobsRunning.Set(0)
 			continue
 		}
 		next, err := e.stepJobs(ctx, rates, sizes)
@@ -94,6 +95,7 @@ func (e *Engine) runJobs(ctx context.Context) error {
 // its job.
 func (e *Engine) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (wait time.Duration, err error) {
 	jobs, err := e.config.Store.RunningJobs(ctx, jobsMost)
+	e.config.Metrics.jobsRunning.Set(float64(len(jobs)))
 	if err != nil || len(jobs) == 0 {
 		clear(rates)
 		clear(sizes)
@@ -145,7 +147,9 @@ func (e *Engine) stepped(job sql.Job, step sql.JobStep) {
 			e.others.add([]foreign{{id: step.First}})
 		}
 	}
+	e.config.Metrics.jobMessages.Add(float64(step.Changed))
 	if step.Ended {
+		e.config.Metrics.jobs.WithLabelValues(string(job.Kind)).Inc()
 		e.config.Log.Info("a job has ended", "job", job.ID, "kind", string(job.Kind))
 	}
 }

@@ -116,6 +116,7 @@ func (e *Engine) keepLeases(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return nil
 			}
+			done(e.config.Metrics.renewals, err)
 			e.trouble.note("renew leases", err)
 			if e.Status().Shards == 0 {
 				e.config.Metrics.shards.Set(0)
@@ -178,6 +179,7 @@ func (e *Engine) renew(ctx context.Context) error {
 	e.order.regained(&fresh)
 	e.lease.Store(own)
 	e.config.Metrics.shards.Set(float64(len(own.shards)))
+	e.config.Metrics.relays.Set(float64(fleet.Relays))
 	if !time.Now().Before(was.until) {
 		gained = len(own.shards) // what was read since the leases ended was dropped
 	}

@@ -65,6 +65,9 @@ func (l *leg) ended(o relay.Outcome) {
 	if f.state.taking && o.Class.Accepted() {
 		e.config.Metrics.latency.Observe(time.Since(f.state.due).Seconds())
 	}
+	if o.Class.Accepted() {
+		e.config.Metrics.accepted(o.Class, time.Since(f.state.due))
+	}
 	switch {
 	case o.Class == relay.ClassResolved:
 		l.spread(o.Instances)

@@ -145,6 +145,13 @@ func (q *quarantine) leave(s subject) {
 	delete(q.rows, s)
 }
 
+// total returns how many rows are in quarantine.
+func (q *quarantine) total() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.rows)
+}
+
 // waits reports whether a row is not to be tried yet.
 func (q *quarantine) waits(of subject) bool {
 	q.mu.Lock()

@@ -64,6 +64,11 @@ func (e *Engine) upTo(ctx context.Context, version int64) error {
 		return err
 	}
 	e.config.Router.Replace(version, all)
+	names := make([]string, len(all))
+	for i, s := range all {
+		names[i] = s.Name
+	}
+	e.config.Metrics.subscribers.keep(names)
 	for _, s := range all {
 		if s.Invalid != "" {
 			e.config.Log.Warn("a subscription cannot be served", "subscription", s.Name, "why", s.Invalid)

@@ -47,6 +47,7 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		done(e.config.Metrics.sweeps, err)
 		e.trouble.note("sweep", err)
 	}
 }

@@ -415,7 +415,7 @@ func (w *writer) announce(changes []sql.Change) {
 	w.engine.pulse.wrote(changes, time.Now())
 	for i := range changes {
 		c := &changes[i]
-		w.engine.config.Metrics.written.WithLabelValues(outcomeLabel(c)).Inc()
+		w.engine.config.Metrics.wrote(c, i == 0)
 		switch {
 		case c.NextAttempt >= 0:
 			w.engine.due.hint(time.Now().Add(c.NextAttempt))
@@ -426,6 +426,7 @@ func (w *writer) announce(changes []sql.Change) {
 	}
 }
 
+// outcomeLabel is the status that an outcome is counted under.
 func outcomeLabel(c *sql.Change) string {
 	if c.MessageStatus == relay.MessageRejected {
 		return string(relay.MessageRejected)

@@ -72,7 +72,7 @@ type ServerFacts struct {
 	Fsync     string
 	// SyncCommit is what the relay's role would get by default.
 	SyncCommit string
-	// Async names roles and databases that have synchronous_commit turned off.
+	// Async names the roles, databases or the server that have synchronous_commit turned off; at most five.
 	Async []string
 	// Ahead is how far the database's clock is ahead of this machine's, to within half of Within.
 	Ahead, Within time.Duration
@@ -90,27 +90,22 @@ func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
 		(select count(*) from pg_stat_replication), current_setting('max_wal_senders')::int,
 		current_setting('max_prepared_transactions')::int,
 		(select setting::bigint * 1024 * 1024 from pg_settings where name = 'max_slot_wal_keep_size'),
-		current_setting('fsync'), current_setting('synchronous_commit'),
-		array(
-			select coalesce('role ' || quote_ident(x.rolname), 'database ' || quote_ident(d.datname), 'all roles')
-			from pg_db_role_setting s
-			left join pg_roles x on x.oid = s.setrole
-			left join pg_database d on d.oid = s.setdatabase
-			where (s.setdatabase = 0 or d.datname = current_database()) and 'synchronous_commit=off' = any (s.setconfig)
-			order by 1 limit 5
-		),` + SelectProviderRoles + `
+		current_setting('fsync'), current_setting('synchronous_commit'),` + SelectProviderRoles + `
 	from pg_roles r where r.rolname = current_user`
 	var f ServerFacts
 	var roles []string
 	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Version, &f.VersionNumber, &f.Standby, &f.Database, &f.Encoding, &f.Role,
 		&f.Superuser, &f.Replication, &f.MayCreate, &f.SeesOthers, &f.WALLevel, &f.Slots, &f.MaxSlots,
-		&f.Senders, &f.MaxSenders, &f.MaxPrepared, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &f.Async, &roles)
+		&f.Senders, &f.MaxSenders, &f.MaxPrepared, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &roles)
 	if err != nil {
 		return f, fmt.Errorf("examine the server: %w", err)
 	}
 	f.Provider, f.ReplicationBy = ReadProvider(roles)
 	if f.KeepBytes < 0 {
 		f.KeepBytes = -1
+	}
+	if f.Async, err = e.defaults(ctx, "synchronous_commit", "off", "false", "no", "0"); err != nil {
+		return f, err
 	}
 	f.Ahead, f.Within, err = e.clock(ctx)
 	return f, err

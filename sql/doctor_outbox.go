@@ -177,6 +177,8 @@ type Waiting struct {
 	Why     string // the status, and the reason if there is one
 	Count   int
 	Error   string // the last one of some delivery
+	// Subscription is the subscriber that waits.
+	Subscription string
 }
 
 // waitingRead is how many deliveries of rows' own destinations are looked at to tell these apart.
@@ -216,7 +218,7 @@ with part as (
 	union all
 	select true, circuit, status, reason, n, error from named
 )
-select circuit, why, n, error from (
+select circuit, why, n, error, case when direct then 'direct' else circuit end from (
 	select direct, circuit, status::text || coalesce(', ' || reason, '') as why, n, error,
 		row_number() over (partition by direct order by n desc, circuit) as place
 	from both_kinds

@@ -16,9 +16,12 @@ type RunningRelay struct {
 	Shards        int           // that it owns
 	Expired       int           // shards whose lease has run out: it fell silent
 	Seen          time.Duration // since its last sign of life
+	// Report is what the relay says about itself. Nil: it has not told lately, or is of an earlier version.
+	Report *Report
 }
 
-// RunningRelays lists the relays, the longest running first; at most a hundred.
+// RunningRelays lists the relays, the longest running first; at most a hundred. It reads a schema of an earlier
+// version too, in which relays did not report.
 func (e *Examiner) RunningRelays(ctx context.Context) ([]RunningRelay, error) {
 	return runningRelays(ctx, e.Conn)
 }
@@ -28,15 +31,22 @@ func runningRelays(ctx context.Context, on querying) ([]RunningRelay, error) {
 	select i.name, i.version, i.streaming,
 		count(*) filter (where l.expires_at > clock_timestamp()),
 		count(*) filter (where l.expires_at <= clock_timestamp()),
-		(extract(epoch from clock_timestamp() - i.seen_at) * 1000000000)::bigint
+		(extract(epoch from clock_timestamp() - i.seen_at) * 1000000000)::bigint,
+		to_jsonb(i) -> 'report', extract(epoch from clock_timestamp() - (to_jsonb(i) ->> 'reported_at')::timestamptz)::float8
 	from relay.instance i left join relay.lease l on l.owner = i.id
-	group by i.id, i.name, i.version, i.streaming, i.seen_at, i.started_at
+	group by i.id
 	order by i.started_at, i.id limit 100`
 	rows, err := on.Query(ctx, statement)
 	if err != nil {
 		return nil, fmt.Errorf("list relays: %w", denial(err))
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[RunningRelay])
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r RunningRelay, err error) {
+		var document []byte
+		var age *float64
+		err = row.Scan(&r.Name, &r.Version, &r.Streaming, &r.Shards, &r.Expired, &r.Seen, &document, &age)
+		r.Report = scanReport(document, age)
+		return r, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list relays: %w", denial(err))
 	}

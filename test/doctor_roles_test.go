@@ -58,7 +58,7 @@ func TestDoctorListsWhatOtherRolesMayDo(t *testing.T) {
 		{"warn", "privileges", "role writer is a member of pg_write_all_data", `revoke "pg_write_all_data" from "writer"`},
 		{"warn", "privileges", "role trainee is a member of ro, and has its privileges", `revoke "ro" from "trainee"`},
 		{"ok", "privileges", "role shop_member is a member of app, and has what relay grant gave", ""},
-		{"fail", "privileges", `trigger spy on table relay.job uses function public.spy(), which belongs to role "ro"`, "drop it"},
+		{"fail", "privileges", `trigger spy on table relay.job uses function public.spy(), which belongs to role "ro"`, "drop trigger spy on relay.job"},
 		{"ok", "superusers", "postgres, root", ""},
 		{"ok", "inbox", "role app may receive where (consumer = ANY ('{warehouse}'::text[]))", ""},
 		{"warn", "path", "every role (PUBLIC) may create functions and operators in schema public", `revoke create on schema "public" from public`},
@@ -71,7 +71,7 @@ func TestDoctorListsWhatOtherRolesMayDo(t *testing.T) {
 		if f.Result != "warn" || f.Check != "privileges" && f.Check != "path" {
 			continue
 		}
-		command, _, _ := strings.Cut(f.Mend, ", or ")
+		command, _, _ := strings.Cut(f.Mend, "; or ")
 		if _, err := admin.Exec(t.Context(), command); err != nil && !strings.Contains(err.Error(), "dependent privileges exist") {
 			t.Errorf("%s: %v", command, err)
 		}

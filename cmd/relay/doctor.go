@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"relay/sql"
 )
 
 // doctorLimit bounds a whole examination.
@@ -32,18 +34,21 @@ type finding struct {
 	Result result `json:"result"`
 	Check  string `json:"check"`
 	What   string `json:"what"`
-	// Mend is the command that mends it, or what to do. Empty: nothing need be done.
+	// Mend is what mends it: alternatives separated by "; or ", of which each is one or several steps separated by
+	// ", then ". A step is SQL for a superuser, a command, or a variable to set. Empty: nothing need be done.
 	Mend string `json:"mend,omitempty"`
 }
 
 // doctor collects findings.
 type doctor struct {
-	config   Config
+	config   Config               // of the shell, and of the running relay as far as it says
+	relays   []sql.ReportingRelay // that run and report
+	targets  map[string]string    // of subscriptions, as people may see them
 	findings []finding
 }
 
 // Run examines everything that the relay needs, prints what it finds, and fails if a check
-// failed. It changes nothing.
+// failed. It changes nothing. Where a relay runs, it goes by that relay's settings and not by those of the shell.
 func (c DoctorCmd) Run(ctx context.Context, app *App) error {
 	limited, cancel := context.WithTimeout(ctx, doctorLimit)
 	defer cancel()
@@ -109,18 +114,20 @@ func (d *doctor) examine(ctx context.Context, env map[string]string) {
 // checkConfiguration reports whether there is a configuration to go on with.
 func (d *doctor) checkConfiguration(env map[string]string) bool {
 	for _, u := range unknownVariables(env) {
-		d.warn("configuration", "unset "+u.Name+", or write "+u.Nearest, "unknown variable %s", u.Name)
+		d.warn("configuration", "unset "+u.Name+"; or write "+u.Nearest, "unknown variable %s in this shell", u.Name)
 	}
 	config, err := ReadConfig(env)
 	if err != nil {
-		d.fail("configuration", "set the variable as it says; docs/configuration.md lists them all", "%s", oneLine(err))
+		line := oneLine(err)
+		name, _, _ := strings.Cut(line, ":")
+		d.fail("configuration", "set "+name+" to a value that is allowed", "%s", line)
 		return false
 	}
 	d.config = config
 	if len(config.DroppedParameters) > 0 {
-		d.warn("configuration", "remove them from RELAY_DATABASE_URL", "parameters of the database URL that mean nothing to the relay are left out: %s", strings.Join(config.DroppedParameters, " "))
+		d.warn("configuration", "set RELAY_DATABASE_URL without them", "parameters of the database URL that mean nothing to the relay are left out: %s", strings.Join(config.DroppedParameters, " "))
 	}
-	d.ok("configuration", "valid; rows are heard of by %s", config.Capture)
+	d.ok("configuration", "the variables of this shell are valid")
 	return true
 }
 
@@ -141,16 +148,21 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	if server.Standby {
 		return // nothing else can be judged, or mended, there
 	}
-	d.checkRole(ctx, examiner, server)
 	migrated := d.checkSchema(ctx, examiner, server)
-	relays := 0
+	if migrated {
+		d.followRelays(ctx, examiner)
+	}
+	d.checkRole(ctx, examiner, server)
 	d.checkPath(ctx, examiner, server)
+	relays := 0
 	if migrated {
 		d.checkIdentity(ctx, examiner, server)
 		d.checkPrivileges(ctx, examiner)
 		d.checkTable(ctx, examiner)
 		d.checkStates(ctx, examiner, server)
+		d.readTargets(ctx, examiner)
 		relays = d.checkRelays(ctx, examiner)
+		d.checkReports()
 	}
 	if d.config.Capture == CaptureStream {
 		d.checkCapacity(server)
@@ -161,7 +173,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 		d.checkOtherSlots(ctx, examiner, "")
 	}
 	if d.config.Capture == CaptureStream && migrated {
-		d.checkPublication(ctx, examiner)
+		d.checkPublication(ctx, examiner, server)
 	}
 	d.checkTransactions(ctx, examiner, server)
 	if migrated {

@@ -70,7 +70,7 @@ func checkEndpoints(ctx context.Context, d *doctor, subscriptions []subscription
 	checkTokens(ctx, d, destination, subscriptions)
 	for _, origin := range slices.Sorted(maps.Keys(refusals)) {
 		err, names := refusals[origin], endpoints[origin].names
-		d.fail("endpoints", mendEndpoint(err, "start it, or relay subscriptions set "+names[0]+" --target …"),
+		d.fail("endpoints", mendEndpoint(err, "start what listens at "+origin+"; or relay subscriptions set "+names[0]+" --target URL"),
 			"%s, of %s: %s", origin, naming(names), oneLine(err))
 	}
 }
@@ -100,7 +100,7 @@ func mendEndpoint(err error, start string) string {
 	case webhook.IsProxy(err):
 		return "correct RELAY_HTTP_PROXY, allow the relay's machine and the host at the proxy, or exempt the host: RELAY_HTTP_PROXY=\"<host>=direct …\""
 	case isNotFound(err):
-		return "correct the host's name, or its DNS"
+		return "correct the host's name in the URL; or correct its DNS"
 	case isCertificate(err):
 		return "give the endpoint a certificate for its name that this machine trusts, or name its authority: RELAY_HTTP_TLS=\"<host> ca=<file>\""
 	case webhook.WantsCertificate(err):

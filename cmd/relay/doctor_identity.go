@@ -15,7 +15,7 @@ func (d *doctor) checkIdentity(ctx context.Context, examiner *sql.Examiner, serv
 	case copied != nil && d.config.Adopt == AdoptAuto:
 		d.warn("identity", "relay run (it adopts the copy when it starts)", "this database (%s) is a copy of another one (%s), and RELAY_ADOPT is auto", i.Actual, i.Stored)
 	case copied != nil:
-		d.fail("identity", sql.MendCopy, "this database (%s) is a copy of another one (%s): nothing is sent from here", i.Actual, i.Stored)
+		d.fail("identity", "relay adopt; or relay adopt --cancel-outstanding, which sends only what is inserted from now on", "this database (%s) is a copy of another one (%s): nothing is sent from here", i.Actual, i.Stored)
 	case i.Actual.System == 0:
 		d.warn("identity", "grant execute on function pg_catalog.pg_control_system() to "+identifier(server.Role)+", as a superuser",
 			"%s may not ask for the server's identifier: a copy that keeps the oid of its database sends production's messages", identifier(server.Role))

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"relay"
 	"relay/sql"
@@ -14,6 +17,12 @@ func (d *doctor) checkQuarantine(ctx context.Context, examiner *sql.Examiner) {
 		d.failed("quarantine", err)
 		return
 	}
+	var holders []sql.RowHolder
+	if slices.ContainsFunc(list, func(q sql.InQuarantine) bool { return locked(q.Error) }) {
+		if holders, err = examiner.RowHolders(ctx); err != nil {
+			d.failed("quarantine", err)
+		}
+	}
 	held := 0
 	for _, q := range list {
 		if q.Operation == "deleted" {
@@ -23,13 +32,30 @@ func (d *doctor) checkQuarantine(ctx context.Context, examiner *sql.Examiner) {
 		}
 		held++
 		row := q.Subject
-		mend := "end the session, or mend the trigger or constraint, that it names; the relay tries again by itself"
+		mend := "mend the trigger or constraint that it names: the relay tries again by itself"
+		if locked(q.Error) && len(holders) > 0 {
+			mend = endSessions(holders)
+		}
 		if q.Message != (relay.ID{}) {
-			mend += ": relay messages show " + q.Message.String()
+			row += ", message " + q.Message.String()
 		}
 		d.warn("quarantine", mend, "%s in quarantine (%s), the oldest for %s: %s: %s", many(q.Count), q.Operation, age(q.Oldest), row, q.Error)
 	}
 	if held == 0 {
 		d.ok("quarantine", "no row keeps a relay from reading, changing or removing it")
 	}
+}
+
+// locked reports whether an error says that another session holds the row.
+func locked(err string) bool {
+	return strings.Contains(err, "lock")
+}
+
+// endSessions is what ends sessions that hold rows.
+func endSessions(holders []sql.RowHolder) string {
+	steps := make([]string, len(holders))
+	for i, h := range holders {
+		steps[i] = fmt.Sprintf("select pg_terminate_backend(%d)", h.PID)
+	}
+	return strings.Join(steps, ", then ") + "; or have its client end the transaction: the relay tries again by itself"
 }

@@ -126,8 +126,20 @@ func (d *doctor) checkForeignCode(ctx context.Context, examiner *sql.Examiner) {
 		return
 	}
 	for _, f := range list {
-		d.fail("privileges", "drop it, or alter … owner to a role that you trust", "%s: it runs with the rights of the relay and of those that insert messages", f)
+		d.fail("privileges", mendForeign(f, identifier(examiner.Own.User)), "%s: it runs with the rights of the relay and of those that insert messages", f)
 	}
+}
+
+// mendForeign is what keeps the code of another role from running.
+func mendForeign(f sql.Foreign, role string) string {
+	if strings.HasPrefix(f.Object, "trigger ") {
+		return "drop " + strings.Replace(f.Object, " on table ", " on ", 1)
+	}
+	of := f.Uses
+	if of == "" {
+		of = f.Object
+	}
+	return "alter " + of + " owner to " + role + "; or drop it"
 }
 
 // checkReceivers tells which roles may receive for which consumers.
@@ -166,7 +178,7 @@ func (d *doctor) checkPath(ctx context.Context, examiner *sql.Examiner, server s
 			d.warn("path", mend, "%s may create functions in schema relay, which calls of the relay's own could reach", roleName(c.Role))
 			continue
 		}
-		mend += fmt.Sprintf(", or alter role %s in database %s set search_path = pg_catalog", identifier(server.Role), identifier(server.Database))
+		mend += fmt.Sprintf("; or alter role %s in database %s set search_path = pg_catalog", identifier(server.Role), identifier(server.Database))
 		d.warn("path", mend, "%s may create functions and operators in schema %s, which is on the search path of role %s: a person who connects as %[3]s would run them",
 			roleName(c.Role), c.Schema, server.Role)
 	}

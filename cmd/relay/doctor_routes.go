@@ -28,7 +28,7 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 		d.checkPatterns(s)
 		target, err := subscriptionTarget(s.Target)
 		if err != nil {
-			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --target …", "nothing is sent to %s: %s", s.Name, oneLine(err))
+			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --target URL", "nothing is sent to %s: %s", s.Name, oneLine(err))
 			continue
 		}
 		subscriber := d.checkSubscriber(s, target)
@@ -58,10 +58,23 @@ func (d *doctor) checkSubscriber(s sql.SubscriptionTarget, target relay.Target) 
 		err = technology.CheckSubscriber(subscriber)
 	}
 	if err != nil {
-		d.fail("subscriptions", "as it says, or relay subscriptions set "+s.Name+" --header … --secrets-file …", "nothing is sent to %s: %s", s.Name, oneLine(err))
+		d.fail("subscriptions", "relay subscriptions set "+s.Name+" --header NAME=VALUE --secrets-file FILE", "nothing is sent to %s: %s", s.Name, oneLine(err))
 		return nil
 	}
 	return subscriber
+}
+
+// readTargets notes where subscriptions lead.
+func (d *doctor) readTargets(ctx context.Context, examiner *sql.Examiner) {
+	all, err := examiner.Subscriptions(ctx)
+	if err != nil {
+		d.failed("subscriptions", err)
+		return
+	}
+	d.targets = make(map[string]string, len(all))
+	for _, s := range all {
+		d.targets[s.Name] = relay.ShownTarget(s.Target)
+	}
 }
 
 // checkTargets has each technology examine the targets that it serves, which are sorted by their
@@ -83,7 +96,7 @@ func (d *doctor) checkTargets(ctx context.Context, targets map[string][]subscrip
 func (d *doctor) checkPatterns(s sql.SubscriptionTarget) {
 	for _, pattern := range s.Topics {
 		if err := relay.CheckPattern(pattern); err != nil {
-			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --topics …, with all of its patterns", "%s: %s", s.Name, oneLine(err))
+			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --topics PATTERNS", "%s: %s", s.Name, oneLine(err))
 		}
 	}
 }

@@ -35,15 +35,15 @@ func mendConnect(err error) string {
 		return unfit.Mend
 	}
 	if !errors.As(err, &pg) {
-		return "start the server, or set RELAY_DATABASE_URL to where it is"
+		return "start the server; or set RELAY_DATABASE_URL to where it is"
 	}
 	switch pg.Code {
 	case "28P01", "28000":
-		return "set user and password in RELAY_DATABASE_URL, and let pg_hba.conf admit them; create role relay login replication password '…' makes the role"
+		return "set user and password in RELAY_DATABASE_URL; or let pg_hba.conf admit them; or create role relay login replication password 'SECRET', if there is no such role"
 	case "3D000":
 		return "set the database in RELAY_DATABASE_URL to the application's"
 	case "53300":
-		return "alter system set max_connections, then restart the server, or close connections that nobody needs"
+		return "alter system set max_connections = 200, then restart the server; or close connections that nobody needs"
 	case "57P03":
 		return "wait until the server has started"
 	}
@@ -54,7 +54,7 @@ func (d *doctor) checkServer(f sql.ServerFacts) {
 	what := fmt.Sprintf("PostgreSQL %s, database %q as role %q", f.Version, f.Database, f.Role)
 	switch major := f.VersionNumber / 10000; {
 	case f.Standby:
-		d.fail("database", "set RELAY_DATABASE_URL to the primary, or add target_session_attrs=read-write", "%s: it is a standby", what)
+		d.fail("database", "set RELAY_DATABASE_URL to the primary; or add target_session_attrs=read-write and all hosts", "%s: it is a standby", what)
 	case major < oldestServer:
 		d.fail("database", fmt.Sprintf("upgrade the server to %d or later", oldestServer), "%s is too old", what)
 	case major > newestServer:
@@ -102,15 +102,11 @@ func (d *doctor) checkDurability(f sql.ServerFacts) {
 	if f.Fsync != "on" {
 		d.warn("durability", f.Provider.MendSetting("fsync", "on", false), "fsync is off: a crash of the machine loses committed rows")
 	}
-	who := f.Async
-	if f.SyncCommit == "off" && len(who) == 0 {
-		who = []string{"the server"}
+	for _, holder := range f.Async {
+		d.warn("durability", reset(holder, "synchronous_commit"),
+			"synchronous_commit is off for %s: a crash may lose rows that the application takes for committed; the relay sends only what is on disk", shownHolder(holder))
 	}
-	if len(who) > 0 {
-		d.warn("durability", "alter system (or role, or database) … set synchronous_commit = on",
-			"synchronous_commit is off for %s: a crash may lose rows that the application takes for committed; the relay sends only what is on disk", strings.Join(who, ", "))
-	}
-	if f.Fsync == "on" && len(who) == 0 {
+	if f.Fsync == "on" && len(f.Async) == 0 {
 		d.ok("durability", "fsync is on, synchronous_commit is %s", f.SyncCommit)
 	}
 }
@@ -121,7 +117,7 @@ func (d *doctor) checkRole(ctx context.Context, examiner *sql.Examiner, f sql.Se
 	role := identifier(f.Role)
 	switch {
 	case f.Superuser:
-		d.warn("role", "create role relay login replication password '…'; alter the owner of the schema relay to it",
+		d.warn("role", "create role NAME login replication password 'SECRET', then set user and password in RELAY_DATABASE_URL, then relay doctor, which names what to give to that role",
 			"%s is a superuser, which the relay need not be", role)
 	case f.Replication, d.config.Capture != CaptureStream:
 		d.ok("role", "%s may replicate: %t; superuser: no", role, f.Replication)
@@ -177,7 +173,7 @@ func mendOwner(objects []string, role string) string {
 	for _, object := range objects {
 		commands = append(commands, "alter "+object+" owner to "+role)
 	}
-	return strings.Join(commands, "; ")
+	return strings.Join(commands, ", then ")
 }
 
 // identifier quotes a name for SQL.

@@ -19,9 +19,9 @@ func (d *doctor) checkOtherSlots(ctx context.Context, examiner *sql.Examiner, ow
 	for _, o := range others {
 		switch {
 		case o.Here && o.Reader == "":
-			d.warn("slot", "if nobody comes back for it: "+o.Drop(), "%q of this database is read by nobody and keeps %s of WAL, and more as it is written", o.Name, bytesText(o.Bytes))
+			d.warn("slot", o.Drop()+"; or start what reads it", "%q of this database is read by nobody and keeps %s of WAL, and more as it is written", o.Name, bytesText(o.Bytes))
 		case o.Bytes > restartWarn:
-			d.warn("WAL", "let its consumer go on, or "+o.Drop(), "it is held by slot %q, %s", o.Name, bytesText(o.Bytes))
+			d.warn("WAL", o.Drop()+"; or let its consumer go on", "it is held by slot %q, %s", o.Name, bytesText(o.Bytes))
 		}
 	}
 	if own == "" && len(d.findings) == before {
@@ -51,7 +51,7 @@ func (d *doctor) checkTrigger(ctx context.Context, examiner *sql.Examiner, serve
 		d.ok("trigger", "relay.outbox has the trigger that rings")
 	}
 	if wanted {
-		d.warn("prepared", "set RELAY_CAPTURE=stream, or poll, if an application uses two-phase commit",
+		d.warn("prepared", "set RELAY_CAPTURE=stream"+startAgain+"; or leave it, if no application uses two-phase commit",
 			"with RELAY_CAPTURE=notify PREPARE TRANSACTION fails in every transaction that has inserted a message (max_prepared_transactions is %d)", server.MaxPrepared)
 	}
 }

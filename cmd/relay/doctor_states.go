@@ -51,6 +51,9 @@ func (d *doctor) checkStates(ctx context.Context, examiner *sql.Examiner, server
 	}
 }
 
+// usual are the values with which the relay, and applications, work.
+var usual = map[string]string{"default_transaction_read_only": "off", "session_replication_role": "origin", "synchronous_commit": "on"}
+
 // shownHolder names what has a setting.
 func shownHolder(holder string) string {
 	if holder == "system" {
@@ -61,9 +64,12 @@ func shownHolder(holder string) string {
 
 // reset returns the command that takes a setting back from what has it.
 func reset(holder, setting string) string {
+	if holder == "system" { // what stands in postgresql.conf cannot be reset
+		return "alter system set " + setting + " = " + usual[setting] + ", then select pg_reload_conf()"
+	}
 	command := "alter " + holder + " reset " + setting
-	if holder == "system" {
-		command += ", then select pg_reload_conf()"
+	if setting == "default_transaction_read_only" { // it may hold for the session that is to change it
+		command = "begin read write; " + command + "; commit"
 	}
 	return command
 }

@@ -22,7 +22,7 @@ const oldTransaction = 5 * time.Minute
 // checkCapacity looks whether the server can give a stream at all.
 func (d *doctor) checkCapacity(f sql.ServerFacts) {
 	if f.WALLevel != "logical" {
-		d.fail("wal_level", f.Provider.MendSetting("wal_level", "logical", true)+"; or set RELAY_CAPTURE=notify",
+		d.fail("wal_level", f.Provider.MendSetting("wal_level", "logical", true)+"; or set RELAY_CAPTURE=notify"+startAgain,
 			"it is %s, and a stream needs logical", f.WALLevel)
 	} else {
 		d.ok("wal_level", "logical")
@@ -73,14 +73,14 @@ func (d *doctor) checkSlot(ctx context.Context, examiner *sql.Examiner, server s
 	case err != nil:
 		d.failed("slot", err)
 	case !slot.Exists && server.Slots >= server.MaxSlots:
-		d.fail("slot", "select pg_drop_replication_slot(…) one that nobody needs (select slot_name, active from pg_replication_slots), then relay run",
+		d.fail("slot", fmt.Sprintf("alter system set max_replication_slots = %d, then restart the server, then relay run; or drop one that nobody needs (select slot_name, active from pg_replication_slots)", max(2*server.MaxSlots, 10)),
 			"there is no slot %q, and no room for it", name)
 	case !slot.Exists && running:
-		d.fail("slot", "relay run makes it; read in its log why the one that runs does not", "there is no slot %q although a relay runs: it works by sweeps", name)
+		d.fail("slot", d.mendStream("relay run makes it: start the relay again"), "there is no slot %q although a relay runs: it works by sweeps", name)
 	case !slot.Exists:
 		d.warn("slot", "relay run (it makes the slot when it starts)", "there is no slot %q yet", name)
 	case slot.Flaw.Why != "":
-		d.fail("slot", slot.Flaw.Mend, "slot %q: %s", name, slot.Flaw.Why)
+		d.fail("slot", thenStart(slot.Flaw.Mend), "slot %q: %s", name, slot.Flaw.Why)
 	default:
 		d.judgeSlot(ctx, examiner, slot, running)
 	}
@@ -91,25 +91,39 @@ func (d *doctor) judgeSlot(ctx context.Context, examiner *sql.Examiner, slot cdc
 	if reader == "" {
 		reader = "nobody"
 	}
+	heard, known := d.hears()
 	what := fmt.Sprintf("%q is read by %s; WAL %s, confirmed lag %s, restart lag %s", d.config.Slot, reader,
 		slot.Status, bytesText(slot.Lag.Confirmed), bytesText(slot.Lag.Restart))
 	switch {
 	case slot.Status == "unreserved":
-		d.warn("slot", "relay run; or let it be lost, which costs latency and no message", "%s: it will be lost at the next checkpoint", what)
+		d.warn("slot", "relay run; or let it be lost: that costs latency and no message", "%s: it will be lost at the next checkpoint", what)
+	case slot.Reader != "" && (known && !heard || !running):
+		d.fail("slot", fmt.Sprintf("select pg_terminate_backend(%d); or set RELAY_SLOT to another name", slot.PID)+startAgain,
+			"%s, which is no relay: the relay does not get it", what)
 	case slot.Reader == "" && running:
-		d.warn("slot", "read on /readyz, or in its log, why the relay that runs has no stream", "%s, although a relay runs", what)
+		d.warn("slot", d.mendStream("wait: the relay tries again by itself"), "%s, although a relay runs", what)
 	case slot.Reader == "":
 		d.warn("slot", "relay run", "%s", what)
 	case slot.Lag.Confirmed > confirmedWarn:
-		d.warn("slot", "wait; if it grows, read the relay's log and relay_cdc_ metrics", "%s", what)
+		d.warn("slot", "wait: it shrinks while the relay reads; if it grows, give the relay more CPU", "%s", what)
 	case slot.Lag.Restart > restartWarn:
-		d.warn("slot", "end what holds it, named below", "%s", what)
+		d.warn("slot", "end what holds it, which the lines WAL and transactions name", "%s", what)
 	default:
 		d.ok("slot", "%s", what)
 	}
 	if slot.Lag.Restart > cdc.HoldersFrom { // as /readyz does
 		d.checkHolders(ctx, examiner)
 	}
+}
+
+// mendStream is what the relay that holds the slot says helps against having no stream.
+func (d *doctor) mendStream(otherwise string) string {
+	for _, r := range d.relays {
+		if bell := r.Report.Doorbell; bell != nil && bell.Stream && bell.Mend != "" {
+			return thenStart(bell.Mend)
+		}
+	}
+	return otherwise
 }
 
 // checkHolders names the transactions that keep the server from removing WAL; checkOtherSlots
@@ -133,12 +147,17 @@ func (d *doctor) checkHolders(ctx context.Context, examiner *sql.Examiner) {
 }
 
 // checkPublication looks at the publication.
-func (d *doctor) checkPublication(ctx context.Context, examiner *sql.Examiner) {
+func (d *doctor) checkPublication(ctx context.Context, examiner *sql.Examiner, server sql.ServerFacts) {
 	name := d.config.Publication
 	exists, flaw, err := cdc.ExaminePublication(ctx, examiner.Conn, name)
 	switch {
 	case err != nil:
 		d.failed("publication", err)
+	case !exists && !server.MayCreate:
+		d.fail("publication", fmt.Sprintf("grant create on database %s to %s", identifier(server.Database), identifier(server.Role)),
+			"there is no publication %q, and %s may not make it", name, identifier(server.Role))
+	case !exists && len(d.relays) > 0:
+		d.fail("publication", d.mendStream("start the relay again: it makes the publication when it starts"), "there is no publication %q although a relay runs", name)
 	case !exists:
 		d.warn("publication", "relay run (it makes the publication when it starts)", "there is no publication %q yet", name)
 	case flaw.Why != "":
@@ -157,7 +176,7 @@ func (d *doctor) checkTransactions(ctx context.Context, examiner *sql.Examiner, 
 		return
 	}
 	for _, t := range old {
-		d.warn("transactions", fmt.Sprintf("end it, or select pg_terminate_backend(%d)", t.PID),
+		d.warn("transactions", fmt.Sprintf("select pg_terminate_backend(%d); or have its client end it", t.PID),
 			"the one of pid %d (%s, %s) has been open for %s", t.PID, t.Who, t.State, age(time.Since(t.Since)))
 	}
 	prepared := d.checkPrepared(ctx, examiner)
@@ -178,7 +197,7 @@ func (d *doctor) checkPrepared(ctx context.Context, examiner *sql.Examiner) int 
 		return 0
 	}
 	for _, p := range prepared {
-		d.warn("transactions", "commit prepared "+p.Literal+", or rollback prepared "+p.Literal,
+		d.warn("transactions", "commit prepared "+p.Literal+"; or rollback prepared "+p.Literal,
 			"the prepared one %s of %s waits since %s for its end", p.Literal, p.Owner, age(time.Since(p.Since)))
 	}
 	return len(prepared)

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	"relay"
 	"relay/sql"
 )
 
@@ -22,23 +22,32 @@ func (d *doctor) checkTable(ctx context.Context, examiner *sql.Examiner) {
 	}
 	before := len(d.findings)
 	if f.Partitioned {
-		d.fail("table", "move it aside (alter table relay.outbox rename to …) and run relay migrate on a fresh schema", "relay.outbox is partitioned, which the relay does not support")
+		d.fail("table", "alter schema relay rename to relay_before, then relay migrate, then copy what is pending by insert … select", "relay.outbox is partitioned, which the relay does not support")
 	}
 	if f.Unlogged {
 		d.fail("table", "alter table relay.outbox set logged", "relay.outbox is unlogged: a crash empties it, and the stream does not carry it")
 	}
 	if f.NoAutovacuum {
-		d.warn("table", "alter table relay.outbox reset (autovacuum_enabled); alter system set autovacuum = on", "autovacuum is off for relay.outbox: sweeps get slower with every message")
+		d.warn("table", "alter table relay.outbox reset (autovacuum_enabled), then alter system set autovacuum = on, then select pg_reload_conf()", "autovacuum is off for relay.outbox: sweeps get slower with every message")
 	}
 	if f.Dead > 100_000 && f.Dead > f.Live {
 		d.warn("table", "vacuum relay.outbox", "relay.outbox has about %d dead rows beside %d live ones; an open transaction may keep them", f.Dead, f.Live)
 	}
 	if len(f.Triggers) > 0 {
-		d.warn("table", "drop trigger … on relay.outbox, unless it is wanted", "relay.outbox has triggers that are not the relay's: %s", strings.Join(f.Triggers, ", "))
+		d.warn("table", dropTriggers(f.Triggers), "relay.outbox has triggers that are not the relay's: %s", strings.Join(f.Triggers, ", "))
 	}
 	if len(d.findings) == before {
 		d.ok("table", "relay.outbox is plain and vacuumed")
 	}
+}
+
+// dropTriggers is what removes triggers of relay.outbox.
+func dropTriggers(names []string) string {
+	steps := make([]string, len(names))
+	for i, name := range names {
+		steps[i] = "drop trigger " + identifier(name) + " on relay.outbox"
+	}
+	return strings.Join(steps, ", then ") + "; or leave what is wanted"
 }
 
 // checkRelays tells who works on the outbox, and returns how many.
@@ -67,16 +76,43 @@ func (d *doctor) checkMessages(ctx context.Context, examiner *sql.Examiner) {
 		return
 	}
 	if f.OldestPending > pendingWarn {
-		d.warn("messages", "relay run; if one runs, read its log", "%s pending, the oldest for %s", many(f.Pending), age(f.OldestPending))
+		d.warn("messages", mendPending(len(d.relays) > 0), "%s pending, the oldest for %s", many(f.Pending), age(f.OldestPending))
 	} else {
 		d.ok("messages", "%s pending, %s delayed, %s open", many(f.Pending), many(f.Delayed), many(f.Open))
 	}
-	const again = "when it is mended: relay messages retry --status "
 	if f.Dead > 0 {
-		d.warn("messages", again+"dead", "%s dead; the youngest: %s", many(f.Dead), f.WhyDead)
+		deaths, err := examiner.Deaths(ctx)
+		d.checkFailures("dead", f.Dead, deaths, err, d.mendDead)
 	}
 	if f.Rejected > 0 {
-		d.warn("messages", again+"rejected", "%s rejected; the youngest: %s", many(f.Rejected), f.WhyRejected)
+		rejections, err := examiner.Rejections(ctx)
+		d.checkFailures("rejected", f.Rejected, rejections, err, mendRejected)
+	}
+}
+
+// mendPending says what helps messages that nothing takes up.
+func mendPending(running bool) string {
+	if running {
+		return "mend what is said of the relay that runs"
+	}
+	return "relay run"
+}
+
+// checkFailures tells why messages did not end well: the most frequent reasons.
+func (d *doctor) checkFailures(status string, all int, list []sql.Failure, err error, mend func(sql.Failure) string) {
+	if err != nil {
+		d.failed("messages", err)
+		return
+	}
+	for _, f := range list {
+		at, of := "", ""
+		if f.Subscription != "" {
+			at = " at " + f.Subscription
+		}
+		if len(list) > 1 {
+			of = fmt.Sprintf(" of %s", many(all))
+		}
+		d.warn("messages", mend(f), "%d%s %s%s, the youngest %s: %s", f.Count, of, status, at, f.Youngest, f.Error)
 	}
 }
 
@@ -92,11 +128,7 @@ func (d *doctor) checkDeliveries(ctx context.Context, examiner *sql.Examiner) {
 		if w.Error != "" {
 			what = "; last: " + w.Error
 		}
-		mend := "see to " + w.Circuit
-		if strings.Contains(w.Why, string(relay.ReasonNoResources)) {
-			mend = "mend the machines on which the relays run"
-		}
-		d.warn("deliveries", mend+"; they go on by themselves", "%s wait for %s (%s)%s", many(w.Count), w.Circuit, w.Why, what)
+		d.warn("deliveries", d.mendWaiting(w), "%s wait for %s (%s)%s", many(w.Count), w.Circuit, w.Why, what)
 	}
 	if len(waiting) == 0 {
 		d.ok("deliveries", "none waits")

@@ -134,10 +134,7 @@ func (s *service) probeCircuits() (string, error) {
 // messages with many deliveries.
 func (s *service) probeMemory() (string, error) {
 	const shown = 5
-	withheld := s.dispatcher.Withheld()
-	if n := s.engine.Status().FannedOut; n > 0 {
-		withheld = append(withheld, fmt.Sprintf("%d messages with many deliveries wait until those before them are written", n))
-	}
+	withheld := s.heldBack()
 	if len(withheld) == 0 {
 		return "no destination has more than its share", nil
 	}

@@ -35,7 +35,7 @@ func (c *RunCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	limitMemory(config)
-	return serve(ctx, config, log, !c.NoMigrate)
+	return serve(ctx, app, config, log, !c.NoMigrate)
 }
 
 // prepare brings the schema to this program's version, or checks that it is there.

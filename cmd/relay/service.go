@@ -21,6 +21,7 @@ import (
 	"relay/operate"
 	"relay/reconcile"
 	"relay/sql"
+	"relay/tracing"
 )
 
 // doorbell says that rows were committed.
@@ -32,6 +33,9 @@ type doorbell interface {
 // service is one running relay: everything that `relay run` wires together.
 type service struct {
 	config     Config
+	settings   map[string]string // the variables as people may see them
+	unknown    map[string]string // variables that nothing knows, with the name that may be meant
+	id         relay.ID          // of this relay
 	log        *slog.Logger
 	registry   *prometheus.Registry
 	store      *sql.Store
@@ -47,7 +51,9 @@ type service struct {
 	doorbell   doorbell      // nil: RELAY_CAPTURE is poll
 	shared     *sharedStream // nil: RELAY_CAPTURE is not stream
 	operate    *operate.Service
-	wired      chan struct{} // closed when all of the above is built
+	tracer     *tracing.Tracer // nil: no spans are exported
+	sampler    *sql.Sampler    // counts what stands in the tables
+	wired      chan struct{}   // closed when all of the above is built
 }
 
 // wire builds everything on a database that is migrated.
@@ -91,7 +97,7 @@ func (s *service) wireDestinations() error {
 		Technologies: registered, References: references, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
 		Messages: int64(c.InFlight), Bytes: int64(c.InFlightBytes),
 		Retry: s.policy().Interval, Allowed: s.mayAttempt,
-		Log: s.log, Metrics: notify.NewMetrics(s.registry),
+		Tracer: s.spans(), Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	})
 	return nil
 }
@@ -138,7 +144,7 @@ func (s *service) wireEngine() {
 		Groups: c.Reconcile, Streaming: s.streaming, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
-		Name: host, Version: version(), Log: s.log, Metrics: reconcile.NewMetrics(s.registry),
+		ID: s.id, Name: host, Version: version(), Log: s.log, Metrics: reconcile.NewMetrics(s.registry),
 	})
 }
 
@@ -197,15 +203,24 @@ func limitMemory(config Config) {
 
 // serve connects, migrates, wires and runs a relay until ctx ends. Health and metrics are
 // served from the beginning to the very end.
-func serve(ctx context.Context, config Config, log *slog.Logger, migrate bool) error {
-	s := &service{config: config, log: log, registry: admin.NewRegistry(version()), wired: make(chan struct{})}
+func serve(ctx context.Context, app *App, config Config, log *slog.Logger, migrate bool) error {
+	s := &service{
+		config: config, settings: shownSettings(app.Env, config), unknown: unknownNames(app.Env),
+		id: relay.NewID(), log: log, registry: admin.NewRegistry(version()), wired: make(chan struct{}),
+	}
+	s.registry.MustRegister(newStanding(s.wired, func() *sql.Sampler { return s.sampler }))
+	var err error
+	if s.tracer, err = newTracer(ctx, app.Env, log); err != nil {
+		return err
+	}
 	last, stopLast := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLast()
 	endpoints, last := errgroup.WithContext(last)
 	if err := s.serveEndpoints(last, endpoints); err != nil {
 		return err
 	}
-	err := s.work(ctx, migrate)
+	err = s.work(ctx, migrate)
+	s.exportLast(last)
 	stopLast()
 	return errors.Join(err, endpoints.Wait())
 }
@@ -236,6 +251,7 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 		return err
 	}
 	s.operate = operate.New(s.store.Console())
+	s.sampler = sql.NewSampler(s.store)
 	close(s.wired)
 	s.logStart()
 	return s.run(ctx)
@@ -262,6 +278,7 @@ func (s *service) run(ctx context.Context) error {
 		return nil
 	})
 	inner.Go(func() error { return s.engine.Run(ctx) })
+	inner.Go(func() error { return s.tell(ctx) })
 	if s.doorbell != nil {
 		inner.Go(func() error { return s.doorbell.Run(ctx) })
 	}

@@ -103,13 +103,40 @@ func readStatus(ctx context.Context, config Config) (s operate.Status, err error
 		return s, err
 	}
 	defer examiner.Conn.Close(context.WithoutCancel(ctx))
+	relays, err := examiner.RunningRelays(ctx)
+	if err != nil {
+		return s, err
+	}
+	capture, name, bell := config.Capture, config.Slot, (*sql.DoorbellReport)(nil)
+	if report := reportOf(relays); report != nil { // the relay's settings count, and not the shell's
+		capture, name, bell = Capture(report.Settings["RELAY_CAPTURE"]), report.Settings["RELAY_SLOT"], report.Doorbell
+	}
 	var slot *operate.SlotStatus
-	if config.Capture == CaptureStream {
-		if slot, err = readSlot(ctx, examiner, config.Slot); err != nil {
+	if capture == CaptureStream {
+		if slot, err = readSlot(ctx, examiner, name); err != nil {
 			return s, err
+		}
+		if bell != nil && bell.Stream && !bell.Heard {
+			slot.NotHeard = bell.Why + "; to mend it: " + mendDoorbell(bell)
 		}
 	}
 	return operate.ReadStatus(ctx, examiner, slot)
+}
+
+// reportOf returns what the relay says that is to read the slot, else what any other says. Nil: none says anything.
+func reportOf(relays []sql.RunningRelay) (report *sql.Report) {
+	for _, r := range relays {
+		if r.Report == nil {
+			continue
+		}
+		if bell := r.Report.Doorbell; bell != nil && bell.Stream {
+			return r.Report
+		}
+		if report == nil {
+			report = r.Report
+		}
+	}
+	return report
 }
 
 func readSlot(ctx context.Context, examiner *sql.Examiner, name string) (*operate.SlotStatus, error) {

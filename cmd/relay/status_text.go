@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay/operate"
+	"relay/sql"
 )
 
 // caughtUp is the lag in bytes below which a slot counts as caught up: the relay confirms
@@ -21,6 +22,7 @@ func statusText(s operate.Status, width int) string {
 	line("schema", "%s", schemaText(s.Schema))
 	for _, r := range s.Relays {
 		line("relay", "%s", relayText(r))
+		reportText(r.Report, line)
 	}
 	if len(s.Relays) == 0 {
 		line("relay", "none runs")
@@ -41,6 +43,29 @@ func statusText(s operate.Status, width int) string {
 		line("dead", "%s of %s%s", many(d.Count), d.Subscription, afterColon(d.Error))
 	}
 	return b.String()
+}
+
+// shownCircuits is how many destinations that are down are shown of a relay.
+const shownCircuits = 3
+
+// reportText shows what a relay says about itself: how it is set, and what does not go on.
+func reportText(report *sql.Report, line func(name, format string, values ...any)) {
+	if report == nil {
+		return
+	}
+	line("settings", "%s", settingsText(report.Settings))
+	for _, c := range report.Circuits[:min(len(report.Circuits), shownCircuits)] {
+		line("down", "%s, since %s%s", c.Name, c.Since.UTC().Format(time.RFC3339), afterColon(c.Why))
+	}
+	for _, text := range report.HeldBack[:min(len(report.HeldBack), shownCircuits)] {
+		line("held back", "%s", text)
+	}
+	if report.Quarantined > 0 {
+		line("held back", "%d rows in quarantine: relay doctor names them", report.Quarantined)
+	}
+	if report.Trouble != "" {
+		line("trouble", "%s", report.Trouble)
+	}
 }
 
 func schemaText(s operate.SchemaStatus) string {
@@ -72,6 +97,8 @@ func slotText(s operate.SlotStatus) string {
 		return fmt.Sprintf("there is no %q: relays work by sweeps", s.Name)
 	case s.Flaw != "":
 		return fmt.Sprintf("%q: %s", s.Name, s.Flaw)
+	case s.NotHeard != "":
+		return fmt.Sprintf("%q is not heard: %s", s.Name, s.NotHeard)
 	}
 	text := fmt.Sprintf("%q ", s.Name)
 	switch {

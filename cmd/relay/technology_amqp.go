@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 
 	"relay"
 	"relay/notify"
@@ -54,11 +56,16 @@ func checkBrokersTargets(_ context.Context, d *doctor, subscriptions []subscript
 	for _, s := range subscriptions {
 		names = append(names, s.name)
 	}
-	d.fail("subscriptions", "set RELAY_AMQP_URL for every relay", "what is for %s waits: their targets are on a broker, and RELAY_AMQP_URL is not set", naming(names))
+	d.fail("subscriptions", forEvery("RELAY_AMQP_URL to the broker's address"), "what is for %s waits: their targets are on a broker, and RELAY_AMQP_URL is not set", naming(names))
 }
 
-// checkBroker connects to each address of the broker, if there is one to connect to.
+// checkBroker connects to each address of the broker, if there is one to connect to. Of a running relay's broker doctor knows no
+// password, and tells what that relay says.
 func checkBroker(ctx context.Context, d *doctor) {
+	if len(d.relays) > 0 && d.config.AMQPURL != "" {
+		checkBrokers(d)
+		return
+	}
 	if d.config.AMQPURL == "" {
 		d.ok("broker", "RELAY_AMQP_URL is not set: rows that name an amqp: target are rejected, and what subscriptions send there waits")
 		return
@@ -79,4 +86,34 @@ func checkBroker(ctx context.Context, d *doctor) {
 			d.fail("broker", e.Trouble.Mend, "%s: %s", e.Address, e.Trouble.Why)
 		}
 	}
+}
+
+// checkBrokers tells what the running relays say about their broker.
+func checkBrokers(d *doctor) {
+	for _, r := range d.relays {
+		broker, address := r.Report.Broker, r.Report.Settings["RELAY_AMQP_URL"]
+		switch {
+		case broker == nil:
+		case broker.Up:
+			d.ok("broker", "%s: %s at %s", r.Name, broker.Text, address)
+		default:
+			d.fail("broker", mendBrokerText(broker.Text, address), "%s has no connection to %s: %s", r.Name, address, broker.Text)
+		}
+	}
+}
+
+// mendBrokerText says what helps against what a relay says about its broker.
+func mendBrokerText(text, address string) string {
+	switch {
+	case strings.Contains(text, "403"), strings.Contains(text, "not allowed"):
+		return "set user and password in RELAY_AMQP_URL" + startAgain + "; or rabbitmqctl change_password USER SECRET"
+	case strings.Contains(text, "vhost"):
+		return "rabbitmqctl add_vhost VHOST, then rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
+	case strings.Contains(text, "blocked"):
+		return "free memory or disk at the broker: rabbitmqctl status names the alarm"
+	}
+	if u, err := url.Parse(address); err == nil {
+		address = u.Host
+	}
+	return "start the broker at " + address + "; or set RELAY_AMQP_URL to where it is" + startAgain
 }

@@ -69,13 +69,13 @@ func checkDefaultEndpoint(ctx context.Context, d *doctor, target relay.Target) {
 	}
 	defer destination.Close()
 	if address, err := reach(ctx, destination, target); err != nil {
-		mend := mendEndpoint(err, "start the endpoint, or set RELAY_DEFAULT_DESTINATION to where it is")
+		mend := mendEndpoint(err, "start what listens at "+target.URL.Host+"; or set RELAY_DEFAULT_DESTINATION to where it is"+startAgain)
 		d.fail("destination", mend, "%s: %s", target.Redacted(), oneLine(err))
 	} else {
 		d.ok("destination", "%s answers at %s", target.Redacted(), address)
 	}
 	if len(d.config.HTTPSecrets) == 0 {
-		d.warn("signature", "set RELAY_HTTP_SECRET=whsec_$(openssl rand -base64 32), and the same at the receiver", "requests are not signed: a receiver cannot tell who sent them")
+		d.warn("signature", "set RELAY_HTTP_SECRET=whsec_$(openssl rand -base64 32)"+startAgain+", then give the same secret to the receiver", "requests are not signed: a receiver cannot tell who sent them")
 	}
 }
 
@@ -86,7 +86,7 @@ func checkAcknowledgements(ctx context.Context, d *doctor, examiner *sql.Examine
 	case err != nil:
 		d.failed("acknowledgement", err)
 	case len(names) > 0 && d.config.AckURL == "":
-		d.fail("acknowledgement", "set RELAY_ACK_ADDR and RELAY_ACK_URL for every relay, or relay subscriptions set "+names[0]+" --ack response",
+		d.fail("acknowledgement", "relay subscriptions set "+names[0]+" --ack response; or set RELAY_ACK_ADDR and RELAY_ACK_URL for every relay"+startAgain,
 			"HTTP consumers cannot acknowledge, so nothing is sent to them: %s", strings.Join(names, ", "))
 	case len(names) > 0:
 		d.ok("acknowledgement", "HTTP consumers acknowledge at %s: %s", d.config.AckURL, strings.Join(names, ", "))
