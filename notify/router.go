@@ -73,6 +73,7 @@ func (r *Router) Replace(version int64, all []*relay.Subscriber) {
 
 // judge notes why nothing can be sent to a subscription, and returns the name of its technology.
 func (r *Router) judge(s *relay.Subscriber) (technology string) {
+	s.Refers = refersAnywhere(s)
 	found, err := r.config.Technologies.Of(s.Target)
 	if err != nil {
 		s.Invalid = cmp.Or(s.Invalid, "target: "+err.Error())

@@ -42,7 +42,7 @@ func ParseRowTargets(s string, technologies Technologies) (*RowTargets, error) {
 	if s == "" {
 		return nil, nil
 	}
-	elements := strings.FieldsFunc(s, isSeparator)
+	elements := strings.FieldsFunc(s, IsSeparator)
 	switch {
 	case len(elements) == 0:
 		return nil, errors.New("it holds no pattern")
@@ -112,7 +112,7 @@ func (r *RowTargets) checkAny() error {
 	return nil
 }
 
-// isSeparator separates the elements of the list.
-func isSeparator(r rune) bool {
+// IsSeparator separates the elements of lists in variables: commas and white space.
+func IsSeparator(r rune) bool {
 	return r == ',' || r == ' ' || r == '\t' || r == '\r' || r == '\n'
 }

@@ -30,7 +30,7 @@ type Config struct {
 	DroppedParameters []string
 
 	// DatabaseConnections is at least 2.
-	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 19 more, each for one purpose."`
+	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 23 more, each for one purpose."`
 
 	Source string `env:"RELAY_SOURCE" unset:"the database's name" allow:"1 to 255 bytes without control characters" desc:"Sending service of the messages that name none (CloudEvents source)."`
 
@@ -55,6 +55,15 @@ type Config struct {
 	HTTPTimeout time.Duration `env:"RELAY_HTTP_TIMEOUT,default=10s" allow:"a duration above 0 and at most 24h, such as 10s" desc:"Time for one HTTP attempt, from dial to the last byte of the answer."`
 
 	HTTPConcurrency int `env:"RELAY_HTTP_CONCURRENCY,default=64" allow:"a whole number from 1 to 1000000" desc:"Requests under way at once, per destination."`
+
+	// SubscriptionSecrets is for notify.ParseReferences, which has accepted it.
+	SubscriptionSecrets string `env:"RELAY_SUBSCRIPTION_SECRETS" unset:"none" allow:"env:<name>, env:<beginning>*, file:/<path> and file:/<folder>/, separated by commas or spaces; no variable of the relay itself" desc:"Which variables and files headers and secrets of subscriptions may name instead of holding a value."`
+
+	// HTTPTLS is for webhook.ParseCertificates, which has accepted it and read the files.
+	HTTPTLS string `env:"RELAY_HTTP_TLS" unset:"the system's authorities, and no certificate of the relay's own" allow:"<hosts> ca=<file> cert=<file> key=<file>, separated by semicolons; hosts are a name, *.<name> or *; ca, or cert and key, or all three; files in PEM" desc:"Certificates by host; the first rule that matches counts. ca stands in place of the system's authorities; cert and key are shown to the targets of subscriptions and the default destination. Files are read again when they change."`
+
+	// HTTPProxy is for webhook.ParseProxies, which has accepted it. It may hold passwords.
+	HTTPProxy Secret `env:"RELAY_HTTP_PROXY" unset:"none; HTTP_PROXY and its like are ignored" allow:"http://[<user>:<password>@]<host>[:<port>], direct, or <hosts>= and one of these, separated by commas or spaces; hosts are a name, *.<name> or *" desc:"Proxy for HTTP targets; the first rule that matches a host counts, such as *.internal=direct http://proxy:3128."`
 
 	// EgressAllow is for webhook.ParseEgress, which has accepted it.
 	EgressAllow string `env:"RELAY_EGRESS_ALLOW" unset:"public addresses only" allow:"CIDRs, IP addresses, host names, and the words private and loopback, separated by commas or spaces" desc:"Where a URL in a row may lead besides public addresses. Targets set by the operator may be private anyway."`

@@ -159,6 +159,15 @@ func (c *Config) checkBounds() (string, reason) {
 }
 
 func (c *Config) checkEgress() (string, reason) {
+	if _, err := notify.ParseReferences(c.SubscriptionSecrets); err != nil {
+		return "RELAY_SUBSCRIPTION_SECRETS", reason(err.Error())
+	}
+	if _, err := webhook.ParseCertificates(c.HTTPTLS); err != nil {
+		return "RELAY_HTTP_TLS", reason(err.Error())
+	}
+	if _, err := webhook.ParseProxies(string(c.HTTPProxy)); err != nil {
+		return "RELAY_HTTP_PROXY", reason(err.Error())
+	}
 	if _, err := webhook.ParseEgress(c.EgressAllow); err != nil {
 		return "RELAY_EGRESS_ALLOW", reason(err.Error())
 	}

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"maps"
 	"net"
-	"net/url"
+	"relay"
+	"relay/notify/webhook"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +26,8 @@ const (
 
 // endpoint is an origin with the subscriptions that lead there.
 type endpoint struct {
-	url   *url.URL // of one of them
-	names []string
+	target relay.Target // of one of them
+	names  []string
 }
 
 // checkEndpoints dials each origin once, the first hundred of them.
@@ -36,11 +36,17 @@ func checkEndpoints(ctx context.Context, d *doctor, subscriptions []subscription
 	for _, s := range subscriptions {
 		at := endpoints[s.target.Origin()]
 		if at == nil {
-			at = &endpoint{url: s.target.URL}
+			at = &endpoint{target: s.target}
 			endpoints[s.target.Origin()] = at
 		}
 		at.names = append(at.names, s.name)
 	}
+	destination, err := newDestination(d.config, webhook.Config{})
+	if err != nil {
+		d.failed("endpoints", err)
+		return
+	}
+	defer destination.Close()
 	origins := slices.Sorted(maps.Keys(endpoints))
 	if len(origins) > dialedMost {
 		d.ok("endpoints", "of %d the first %d are dialed", len(origins), dialedMost)
@@ -52,7 +58,7 @@ func checkEndpoints(ctx context.Context, d *doctor, subscriptions []subscription
 	all.SetLimit(dialedAtOnce)
 	for _, origin := range origins {
 		all.Go(func() error {
-			if _, err := dial(ctx, endpoints[origin].url); err != nil {
+			if _, err := reach(ctx, destination, endpoints[origin].target); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				refusals[origin] = err
@@ -61,6 +67,7 @@ func checkEndpoints(ctx context.Context, d *doctor, subscriptions []subscription
 		})
 	}
 	_ = all.Wait() // none of them returns an error
+	checkTokens(ctx, d, destination, subscriptions)
 	for _, origin := range slices.Sorted(maps.Keys(refusals)) {
 		err, names := refusals[origin], endpoints[origin].names
 		d.fail("endpoints", mendEndpoint(err, "start it, or relay subscriptions set "+names[0]+" --target …"),
@@ -68,36 +75,36 @@ func checkEndpoints(ctx context.Context, d *doctor, subscriptions []subscription
 	}
 }
 
-// dial connects to a URL's host, with TLS for https, and returns its address.
-func dial(ctx context.Context, u *url.URL) (address string, err error) {
+// checkTokens asks for a token for each subscription with OAuth2, as a delivery would.
+func checkTokens(ctx context.Context, d *doctor, destination *webhook.Destination, subscriptions []subscriptionAt) {
+	for _, s := range subscriptions[:min(len(subscriptions), dialedMost)] {
+		limited, cancel := context.WithTimeout(ctx, dialLimit)
+		if err := destination.CheckToken(limited, s.subscriber); err != nil {
+			d.fail("oauth2", "correct what it names: relay subscriptions set "+s.name+" --header …, with all that it has", "nothing is sent to %s: %s", s.name, oneLine(err))
+		}
+		cancel()
+	}
+}
+
+// reach connects to an endpoint as a delivery would, and returns the address that answered.
+func reach(ctx context.Context, destination *webhook.Destination, target relay.Target) (address string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	secure := strings.EqualFold(u.Scheme, "https")
-	port := u.Port()
-	if port == "" {
-		port = map[bool]string{false: "80", true: "443"}[secure]
-	}
-	var conn net.Conn
-	host := net.JoinHostPort(u.Hostname(), port)
-	if secure {
-		conn, err = new(tls.Dialer).DialContext(ctx, "tcp", host)
-	} else {
-		conn, err = new(net.Dialer).DialContext(ctx, "tcp", host)
-	}
-	if err != nil {
-		return "", err
-	}
-	return conn.RemoteAddr().String(), conn.Close()
+	return destination.Reach(ctx, target)
 }
 
 // mendEndpoint says what helps against an endpoint that was not reached; start is for one that
 // is not there.
 func mendEndpoint(err error, start string) string {
 	switch {
+	case webhook.IsProxy(err):
+		return "correct RELAY_HTTP_PROXY, allow the relay's machine and the host at the proxy, or exempt the host: RELAY_HTTP_PROXY=\"<host>=direct …\""
 	case isNotFound(err):
 		return "correct the host's name, or its DNS"
 	case isCertificate(err):
-		return "give the endpoint a certificate for its name that this machine trusts"
+		return "give the endpoint a certificate for its name that this machine trusts, or name its authority: RELAY_HTTP_TLS=\"<host> ca=<file>\""
+	case webhook.WantsCertificate(err):
+		return "name the certificate that the endpoint wants to see: RELAY_HTTP_TLS=\"<host> cert=<file> key=<file>\""
 	}
 	return start
 }

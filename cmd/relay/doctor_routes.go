@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"relay"
+	"relay/notify"
 	"relay/sql"
 )
 
@@ -28,14 +29,39 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 		target, err := subscriptionTarget(s.Target)
 		if err != nil {
 			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --target …", "nothing is sent to %s: %s", s.Name, oneLine(err))
-		} else if !s.Paused {
-			targets[target.Scheme()] = append(targets[target.Scheme()], subscriptionAt{s.Name, target})
+			continue
+		}
+		subscriber := d.checkSubscriber(s, target)
+		if subscriber != nil && !s.Paused {
+			targets[target.Scheme()] = append(targets[target.Scheme()], subscriptionAt{s.Name, target, subscriber})
 		}
 	}
 	d.checkTargets(ctx, targets)
 	if d.count(resultFail) == before {
 		d.ok("subscriptions", "%d, and nothing is wrong with their targets", len(all))
 	}
+}
+
+// checkSubscriber looks whether headers and secrets can be used, and what they name can be read.
+// Nil: nothing can be sent.
+func (d *doctor) checkSubscriber(s sql.SubscriptionTarget, target relay.Target) *relay.Subscriber {
+	subscriber := &relay.Subscriber{Name: s.Name, Target: target, Trusted: true, Secrets: s.Secrets}
+	references, err := notify.ParseReferences(d.config.SubscriptionSecrets)
+	if err == nil {
+		subscriber.Headers, err = relay.ParseHeaders(s.Headers)
+	}
+	if err == nil {
+		subscriber, err = references.Resolve(subscriber)
+	}
+	technology, unknown := registry(d.config).Of(target)
+	if err == nil && unknown == nil && technology.CheckSubscriber != nil {
+		err = technology.CheckSubscriber(subscriber)
+	}
+	if err != nil {
+		d.fail("subscriptions", "as it says, or relay subscriptions set "+s.Name+" --header … --secrets-file …", "nothing is sent to %s: %s", s.Name, oneLine(err))
+		return nil
+	}
+	return subscriber
 }
 
 // checkTargets has each technology examine the targets that it serves, which are sorted by their

@@ -45,7 +45,7 @@ func persist(ctx context.Context, log *slog.Logger, passwords bool, step func() 
 		}
 		if err.Error() != said {
 			said = err.Error()
-			log.Warn("the database cannot be reached yet; the relay keeps trying", "error", err)
+			log.Warn("the database cannot be reached yet; the relay keeps trying", "error", sql.Plain(err))
 		}
 		select {
 		case <-ctx.Done():

@@ -81,8 +81,12 @@ func (s *service) wireDestinations() error {
 	if err != nil {
 		return fmt.Errorf("RELAY_DEFAULT_DESTINATION: %w", err)
 	}
+	references, err := notify.ParseReferences(c.SubscriptionSecrets)
+	if err != nil {
+		return fmt.Errorf("RELAY_SUBSCRIPTION_SECRETS: %w", err)
+	}
 	s.dispatcher = notify.NewDispatcher(notify.DispatcherConfig{
-		Technologies: registered, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
+		Technologies: registered, References: references, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
 		Messages: int64(c.InFlight), Bytes: int64(c.InFlightBytes),
 		Retry: s.policy().Interval, Allowed: s.mayAttempt,
 		Log: s.log, Metrics: notify.NewMetrics(s.registry),
@@ -230,6 +234,7 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 		return err
 	}
 	close(s.wired)
+	s.logStart()
 	return s.run(ctx)
 }
 

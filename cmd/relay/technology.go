@@ -43,10 +43,12 @@ type link struct {
 	state func() (up bool, text string)
 }
 
-// subscriptionAt is a subscription with its target.
+// subscriptionAt is a subscription with its target, and the subscriber that deliveries have, with
+// values in place of references.
 type subscriptionAt struct {
-	name   string
-	target relay.Target
+	name       string
+	target     relay.Target
+	subscriber *relay.Subscriber
 }
 
 // technologies returns all of them.

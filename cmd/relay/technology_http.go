@@ -28,19 +28,27 @@ func overHTTP() technology {
 
 // connectHTTP makes the destination of HTTP. It connects to an endpoint when there is something to send.
 func connectHTTP(s *service) (link, error) {
-	c := s.config
-	egress, err := webhook.ParseEgress(c.EgressAllow)
-	if err != nil {
-		return link{}, fmt.Errorf("RELAY_EGRESS_ALLOW: %w", err)
-	}
-	d, err := webhook.New(webhook.Config{
-		Timeout: c.HTTPTimeout, Concurrency: c.HTTPConcurrency, Secrets: c.HTTPSecrets, Egress: egress, Log: s.log,
-		AckURL: string(c.AckURL), AckKey: s.ackKey, Allowed: s.mayAttempt,
-	})
+	d, err := newDestination(s.config, webhook.Config{Log: s.log, AckKey: s.ackKey, Allowed: s.mayAttempt})
 	if err != nil {
 		return link{}, err
 	}
 	return link{destination: d, gone: d.Gone, close: d.Close}, nil
+}
+
+// newDestination makes the destination of HTTP, with the settings and what else it needs.
+func newDestination(c Config, w webhook.Config) (*webhook.Destination, error) {
+	var err error
+	if w.Egress, err = webhook.ParseEgress(c.EgressAllow); err != nil {
+		return nil, fmt.Errorf("RELAY_EGRESS_ALLOW: %w", err)
+	}
+	if w.Certificates, err = webhook.ParseCertificates(c.HTTPTLS); err != nil {
+		return nil, fmt.Errorf("RELAY_HTTP_TLS: %w", err)
+	}
+	if w.Proxies, err = webhook.ParseProxies(string(c.HTTPProxy)); err != nil {
+		return nil, fmt.Errorf("RELAY_HTTP_PROXY: %w", err)
+	}
+	w.Timeout, w.Concurrency, w.Secrets, w.AckURL = c.HTTPTimeout, c.HTTPConcurrency, c.HTTPSecrets, string(c.AckURL)
+	return webhook.New(w)
 }
 
 // openAddresses says where a URL in a row may lead.
@@ -54,7 +62,13 @@ func openAddresses(c Config) string {
 // checkDefaultEndpoint resolves and dials the default destination. It sends no request, which
 // would be one that the endpoint did not expect.
 func checkDefaultEndpoint(ctx context.Context, d *doctor, target relay.Target) {
-	if address, err := dial(ctx, target.URL); err != nil {
+	destination, err := newDestination(d.config, webhook.Config{})
+	if err != nil {
+		d.failed("destination", err)
+		return
+	}
+	defer destination.Close()
+	if address, err := reach(ctx, destination, target); err != nil {
 		mend := mendEndpoint(err, "start the endpoint, or set RELAY_DEFAULT_DESTINATION to where it is")
 		d.fail("destination", mend, "%s: %s", target.Redacted(), oneLine(err))
 	} else {

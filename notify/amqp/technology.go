@@ -25,7 +25,7 @@ func Technology(broker bool) notify.Technology {
 	t := notify.Technology{
 		Name: Name, Prefixes: []string{"amqp:"},
 		Concurrency: concurrency, Origin: relay.CircuitBroker,
-		Shares: isExchange, Check: checkLengths, CheckRow: checkKept, ParsePattern: parsePattern,
+		Shares: isExchange, Check: checkLengths, CheckSubscriber: checkHeaders, CheckRow: checkKept, ParsePattern: parsePattern,
 	}
 	if !broker {
 		t.Missing = errNoBroker
@@ -43,6 +43,16 @@ func checkLengths(d *relay.Delivery) error {
 	}
 	if len(d.Message.Topic) > relay.MaxShortString {
 		return relay.Rejection(fmt.Sprintf("topic of %d bytes, AMQP allows a type of %d", len(d.Message.Topic), relay.MaxShortString))
+	}
+	return nil
+}
+
+// checkHeaders refuses settings of OAuth2, which mean nothing to a broker and would be sent as headers.
+func checkHeaders(s *relay.Subscriber) error {
+	for name := range s.Headers {
+		if strings.HasPrefix(relay.FoldHeader(name), "oauth2-") {
+			return fmt.Errorf("header %q: OAuth2 is for http:// and https:// targets", name)
+		}
 	}
 	return nil
 }

@@ -77,7 +77,8 @@ var misbehaviours = []struct {
 	{"resets at once", func(c net.Conn) { reset(c); c.Close() }, relay.ClassPushFailed, "closed"},
 	{"closes before the answer", answering(func(c net.Conn) {}), relay.ClassPushFailed, "closed before the whole answer"},
 	{"resets before the answer", answering(reset), relay.ClassPushFailed, "closed before the whole answer"},
-	{"closes in the header", answering(func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n") }), relay.ClassPushFailed, "closed before the whole answer"},
+	{"closes in the header", answering(func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n") }), relay.ClassHandled, ""},
+	{"closes in the status line", answering(func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK") }), relay.ClassPushFailed, "closed before the whole answer"},
 	{"resets after 200", answering(func(c net.Conn) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		reset(c)
@@ -104,6 +105,10 @@ var misbehaviours = []struct {
 	{"endless header", answering(func(c net.Conn) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 		forEver(c, "x-more: "+strings.Repeat("x", 1000)+"\r\n", 0)
+	}), relay.ClassHandled, ""},
+	{"endless header of an interim answer", answering(func(c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n")
+		forEver(c, "x-more: "+strings.Repeat("x", 1000)+"\r\n", 0)
 	}), relay.ClassPushFailed, "header is longer than 64 KB"},
 	{"endless line", answering(func(c net.Conn) { forEver(c, strings.Repeat("x", 32<<10), 0) }), relay.ClassPushFailed, "not HTTP"},
 	{"one byte a moment of a body of 200", answering(func(c net.Conn) {
@@ -116,6 +121,10 @@ var misbehaviours = []struct {
 	}), relay.ClassHandleFailed, "answered 500"},
 	{"one byte a moment of a header", answering(func(c net.Conn) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nx-slow: ")
+		forEver(c, "x", 20*time.Millisecond)
+	}), relay.ClassHandled, ""},
+	{"one byte a moment of a status line", answering(func(c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 200 ")
 		forEver(c, "x", 20*time.Millisecond)
 	}), relay.ClassPushFailed, "no answer within 1s"},
 	{"endless informational answers", answering(func(c net.Conn) { forEver(c, "HTTP/1.1 102 Wait\r\n\r\n", 20*time.Millisecond) }), relay.ClassPushFailed, ""},

@@ -1,13 +1,8 @@
 package webhook
 
 import (
-	"context"
-	"crypto/tls"
-	"net"
 	"net/http"
-	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -122,12 +117,10 @@ func (c *connections) close() {
 // newClient returns a client that retries at most once, at once, and only as mayRetry
 // says: waiting and every other retry belong to the table, where they can be seen.
 func (c *connections) newClient(key poolKey) *retryablehttp.Client {
-	pooled := c.newTransport(key)
-	fresh := pooled.Clone()
-	fresh.DisableKeepAlives = true
+	way, pooled := c.routeTo(key), c.newTransport(key)
 	return &retryablehttp.Client{
 		HTTPClient: &http.Client{Transport: transport{
-			direct: newDirect(pooled.DialContext, c.cfg.Concurrency), pooled: pooled, fresh: fresh,
+			direct: newDirect(way.dial, c.cfg.Concurrency), pooled: pooled, proxied: way.proxy != nil,
 		}},
 		RetryMax:     1,
 		CheckRetry:   mayRetry,
@@ -138,10 +131,11 @@ func (c *connections) newClient(key poolKey) *retryablehttp.Client {
 }
 
 func (c *connections) newTransport(key poolKey) *http.Transport {
+	way := c.routeTo(key)
 	return &http.Transport{
-		DialContext:            c.dialer(key),
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.cfg.RootCAs},
-		TLSHandshakeTimeout:    connectTimeout,
+		Proxy:                  way.proxyForPlain,
+		DialContext:            way.dialPlain,
+		DialTLSContext:         way.dialTLS,
 		MaxIdleConnsPerHost:    c.cfg.Concurrency,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxAnswerHeader,
@@ -149,33 +143,6 @@ func (c *connections) newTransport(key poolKey) *http.Transport {
 		ForceAttemptHTTP2:      true,
 		// Without pings a connection that leads nowhere any more would be used for minutes.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
-	}
-}
-
-// dialer returns a dial function that judges each address at the last moment, after the
-// name has been resolved and before a packet is sent. An instance is dialled at its address;
-// the name stays what the request and TLS are about.
-func (c *connections) dialer(key poolKey) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		if !canBeHost(host) {
-			return nil, errHostName
-		}
-		d := net.Dialer{Timeout: connectTimeout, Resolver: c.cfg.Resolver}
-		d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
-			addr, err := netip.ParseAddrPort(resolved)
-			if err != nil {
-				return err
-			}
-			return c.cfg.Egress.check(host, addr.Addr(), key.trusted)
-		}
-		if key.instance != "" {
-			address = key.instance
-		}
-		return d.DialContext(ctx, network, address)
 	}
 }
 
@@ -188,10 +155,11 @@ func (c *connections) dialer(key poolKey) func(context.Context, string, string) 
 type transport struct {
 	// direct makes the exchanges that it takes: those without TLS and with a short body.
 	direct *direct
+	// pooled makes the others. A retry gets a connection of its own: the other idle ones are likely to
+	// be as dead as the one that failed.
 	pooled *http.Transport
-	// fresh opens a connection for each request and closes it then. A retry goes there: the
-	// other idle connections are likely to be as dead as the one that failed.
-	fresh *http.Transport
+	// proxied says that exchanges go by a proxy.
+	proxied bool
 }
 
 // RoundTrip makes one exchange.
@@ -207,14 +175,14 @@ func (t transport) exchange(req *http.Request) (*http.Response, error) {
 	p := progressOf(req.Context())
 	again := p != nil && p.again.Load()
 	switch {
-	case t.direct.takes(req):
+	case !t.proxied && t.direct.takes(req):
 		if again {
 			req = req.WithContext(req.Context()) // a copy: a RoundTripper leaves the request as it is
 			req.Close = true
 		}
 		return t.direct.RoundTrip(req)
 	case again:
-		return t.fresh.RoundTrip(req)
+		return t.alone(req)
 	}
-	return t.pooled.RoundTrip(req)
+	return t.overPool(req)
 }

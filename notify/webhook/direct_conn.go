@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -85,6 +86,7 @@ func (c *directConn) write(req *http.Request) error {
 
 // readHeader reads the status line and the header of the answer, and skips interim answers
 // (RFC 9110, section 15.2) but for a switch of the protocol. One limit holds for all of them.
+// Where a status line has come, but no header that can be read, the answer is the status alone.
 func (c *directConn) readHeader(req *http.Request) (*http.Response, error) {
 	c.limit = maxAnswerHeader
 	if _, err := c.in.Peek(1); err != nil {
@@ -94,13 +96,31 @@ func (c *directConn) readHeader(req *http.Request) (*http.Response, error) {
 		trace.GotFirstResponseByte()
 	}
 	for {
+		status := c.peekStatus()
 		resp, err := http.ReadResponse(c.in, req)
+		if err != nil && status >= 200 {
+			return statusAlone(status, req), nil
+		}
 		if err != nil {
 			return nil, err
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			c.limit = -1
 			return resp, nil
+		}
+	}
+}
+
+// peekStatus waits for the status line, takes nothing from the connection, and returns its code.
+// Zero: what comes is no status line, or one that the buffer does not hold.
+func (c *directConn) peekStatus() int {
+	for {
+		line, _ := c.in.Peek(c.in.Buffered()) // what is buffered is there
+		if end := bytes.IndexByte(line, '\n'); end >= 0 {
+			return statusOf(line[:end])
+		}
+		if _, err := c.in.Peek(len(line) + 1); err != nil {
+			return 0
 		}
 	}
 }

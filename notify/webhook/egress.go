@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 	"net/netip"
+	"relay/notify"
 	"strings"
 )
 
@@ -32,7 +33,7 @@ var egressWords = map[string][]netip.Prefix{
 // the other special ranges are opened by their prefix alone. Its error names the bad element.
 func ParseEgress(s string) (*Egress, error) {
 	e := &Egress{hosts: make(map[string]bool)}
-	for _, element := range strings.FieldsFunc(s, isSeparator) {
+	for _, element := range strings.FieldsFunc(s, notify.IsSeparator) {
 		if err := e.add(element); err != nil {
 			return nil, err
 		}
@@ -110,6 +111,9 @@ func (e *Egress) check(host string, addr netip.Addr, trusted bool) error {
 	}
 	return &egressError{addr: addr}
 }
+
+// names reports whether the list holds the host by its name, whatever it resolves to.
+func (e *Egress) names(host string) bool { return e != nil && e.hosts[foldHost(host)] }
 
 func (e *Egress) allows(host string, addr netip.Addr) bool {
 	if e == nil {

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -26,8 +25,17 @@ type progress struct {
 	// withheld says that there was a connection when the message was no longer to be sent.
 	withheld atomic.Bool
 
+	conn     atomic.Pointer[statusConn] // that net/http uses, with HTTP/1.1; nil: none
+	exchange atomic.Pointer[exchange]   // that is under way; nil: nothing watches over it
+
 	allowed func() bool        // asked before a byte is sent
 	stop    context.CancelFunc // of the attempt
+}
+
+// exchange is one request that net/http makes, and repeats if it sees fit.
+type exchange struct {
+	connections atomic.Int32 // so many it has got
+	refuse      context.CancelCauseFunc
 }
 
 type progressKey struct{}
@@ -45,6 +53,13 @@ func (p *progress) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn: func(string) { p.asked.Store(true) },
 		GotConn: func(info httptrace.GotConnInfo) {
+			if p.repeats(info.Conn) {
+				return
+			}
+			if conn, ok := info.Conn.(*statusConn); ok {
+				conn.begin()
+				p.conn.Store(conn)
+			}
 			if !p.allowed() {
 				p.withhold(info.Conn)
 				return
@@ -62,7 +77,7 @@ func (p *progress) watch(ctx context.Context) context.Context {
 func (p *progress) withhold(conn net.Conn) {
 	p.withheld.Store(true)
 	p.stop()
-	if secure, ok := conn.(*tls.Conn); !ok || secure.ConnectionState().NegotiatedProtocol != "h2" {
+	if !speaksHTTP2(conn) {
 		_ = conn.SetWriteDeadline(time.Unix(1, 0)) // a closed one refuses anyway
 	}
 }

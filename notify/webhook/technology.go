@@ -15,8 +15,11 @@ func Technology(concurrency int, acks bool) notify.Technology {
 		Name: "http", Prefixes: []string{"http://", "https://"},
 		Concurrency: concurrency, ParsePattern: parsePattern,
 	}
-	if !acks {
-		t.CheckSubscriber = refuseAcks
+	t.CheckSubscriber = func(s *relay.Subscriber) error {
+		if err := checkGrant(s); err != nil || acks {
+			return err
+		}
+		return refuseAcks(s)
 	}
 	return t
 }

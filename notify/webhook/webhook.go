@@ -47,6 +47,11 @@ type Config struct {
 	Egress *Egress
 	// RootCAs judge the certificates of endpoints. Nil: the system's.
 	RootCAs *x509.CertPool
+	// Certificates say with which certificates TLS is spoken to which hosts (RELAY_HTTP_TLS). Nil:
+	// with RootCAs and none of the relay's own.
+	Certificates *Certificates
+	// Proxies say which hosts are reached by a proxy (RELAY_HTTP_PROXY). Nil: none.
+	Proxies *Proxies
 	// Resolver looks up the names of endpoints. Nil: the system's.
 	Resolver *net.Resolver
 	// Log receives the warning that messages are unsigned. Nil: nothing is logged.
@@ -54,7 +59,7 @@ type Config struct {
 }
 
 // Destination delivers messages by POST: CloudEvents 1.0 in binary mode, signed as Standard
-// Webhooks 1.0.0 has it. Proxies named by the environment are ignored, redirects are not
+// Webhooks 1.0.0 has it. The generic variables for proxies are ignored, redirects are not
 // followed. It is safe for concurrent use; New makes one.
 type Destination struct {
 	cfg         Config
@@ -64,12 +69,13 @@ type Destination struct {
 	rootless    bool // this machine has no certificates of authorities
 	connections connections
 	directory   *directory
+	tokens      tokens
 }
 
 // New returns a destination for cfg. Its error says what is wrong with the secrets
 // without repeating one.
 func New(cfg Config) (*Destination, error) {
-	keys, err := signingKeys(cfg.Secrets)
+	keys, err := relay.SigningKeys(cfg.Secrets)
 	if err != nil {
 		return nil, fmt.Errorf("http destination: %w", err)
 	}
@@ -131,34 +137,87 @@ func (h *Destination) Deliver(ctx context.Context, d *relay.Delivery) relay.Outc
 }
 
 func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.Time) relay.Outcome {
-	target := d.Subscriber.Target
-	if target.Kind != relay.TargetHTTP {
-		return relay.Outcome{Class: relay.ClassRejected, Error: "the target is no http or https URL"}
-	}
-	keys, err := h.keysFor(d.Subscriber)
-	if err != nil {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
-	}
-	header, err := requestHeader(d, keys, now)
-	if err != nil {
-		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
-	}
-	ackable := d.Subscriber.AckByConsumer && h.cfg.AckURL != ""
-	if ackable {
-		header.Set("Relay-Ack-Url", h.cfg.AckURL+AckPath+d.AckToken(h.cfg.AckKey))
+	if d.Subscriber.Target.Kind != relay.TargetHTTP {
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadTarget, Error: "the target is no http or https URL"}
 	}
 	timeout := h.cfg.Timeout
 	if d.Subscriber.Timeout > 0 {
 		timeout = d.Subscriber.Timeout
 	}
-	attempt, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	t := try{parent: ctx, limited: limited, timeout: timeout, now: now}
+	g, err := grantOf(d.Subscriber)
+	switch {
+	case err != nil:
+		return relay.Outcome{Class: relay.ClassPushFailed, Cause: relay.CauseSettings, Blame: relay.BlameNone, Error: err.Error()}
+	case g != nil:
+		return h.tryWithToken(t, d, g)
+	}
+	return h.try(t, d)
+}
+
+// try is one request of an attempt; with a token there may be two.
+type try struct {
+	parent  context.Context // ended: the relay stops
+	limited context.Context // ended as well: the time of the attempt is over
+	timeout time.Duration   // of the attempt
+	now     time.Time
+}
+
+// tryWithToken sends the request with a token. The endpoint may refuse one that has not expired, as
+// after a change of its keys: a 401 has one new token fetched and the request sent once more, within the
+// same attempt.
+func (h *Destination) tryWithToken(t try, d *relay.Delivery, g *grant) relay.Outcome {
+	token, err := h.token(t.limited, g, nil)
+	if err != nil {
+		return h.noToken(t, d, err)
+	}
+	out := h.try(t, withToken(d, token))
+	if out.Code != http.StatusUnauthorized {
+		return out
+	}
+	if token, err = h.token(t.limited, g, token); err != nil {
+		return h.noToken(t, d, err)
+	}
+	return h.try(t, withToken(d, token))
+}
+
+// noToken is the outcome where nothing was sent, or nothing but what was refused.
+func (h *Destination) noToken(t try, d *relay.Delivery, err error) relay.Outcome {
+	text := fmt.Sprintf("POST %s: %s", d.Subscriber.Target.Redacted(), err)
+	if lack := notify.LackOf(err, h.rootless); lack != relay.ResourceNone {
+		return notify.Lacking(lack, false, text)
+	}
+	blame := relay.BlameOrigin
+	if t.parent.Err() != nil {
+		blame = relay.BlameNone
+	}
+	return relay.Outcome{Class: relay.ClassPushFailed, Cause: relay.CauseSettings, Blame: blame, Error: text}
+}
+
+func (h *Destination) try(t try, d *relay.Delivery) relay.Outcome {
+	target := d.Subscriber.Target
+	keys, err := h.keysFor(d.Subscriber)
+	if err != nil {
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseSettings, Error: err.Error()}
+	}
+	header, err := requestHeader(d, keys, t.now)
+	if err != nil {
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadHeader, Error: err.Error()}
+	}
+	ackable := d.Subscriber.AckByConsumer && h.cfg.AckURL != ""
+	if ackable {
+		header.Set("Relay-Ack-Url", h.cfg.AckURL+AckPath+d.AckToken(h.cfg.AckKey))
+	}
+	ctx, cancel := context.WithCancel(t.limited)
 	defer cancel()
 	p := &progress{stop: cancel, allowed: func() bool { return h.cfg.Allowed(d.Message.Shard) }}
-	resp, err := h.post(p.watch(attempt), d, header)
+	resp, err := h.post(p.watch(ctx), d, header)
 	if err != nil {
-		return failure{target: target, parent: ctx, attempt: attempt, timeout: timeout, progress: p, err: err, lack: notify.LackOf(err, h.rootless)}.outcome()
+		return failure{target: target, parent: t.parent, attempt: t.limited, timeout: t.timeout, progress: p, err: err, lack: notify.LackOf(err, h.rootless)}.outcome()
 	}
-	out := readAnswer(resp, target, now)
+	out := readAnswer(resp, target, t.now)
 	if ackable && out.Code == http.StatusAccepted {
 		out.Class = relay.ClassAwaitingAck
 	}
@@ -170,7 +229,7 @@ func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.T
 // unsigned what should be signed would only teach the receiver not to check.
 func (h *Destination) keysFor(s *relay.Subscriber) ([][]byte, error) {
 	if len(s.Secrets) > 0 {
-		keys, err := signingKeys(s.Secrets)
+		keys, err := relay.SigningKeys(s.Secrets)
 		if err != nil {
 			return nil, fmt.Errorf("cannot sign for subscription %q: %w", s.Name, err)
 		}
