@@ -46,6 +46,18 @@ type Target struct {
 	Subscription string
 }
 
+// ParseSubscriptionTarget reads the target of a subscription, which cannot lead to another one.
+func ParseSubscriptionTarget(text string) (Target, error) {
+	target, err := ParseTarget(text)
+	switch {
+	case err != nil:
+		return target, fmt.Errorf("target: %w", err)
+	case target.Kind == TargetSubscription:
+		return target, errors.New("target: a subscription cannot lead to another one")
+	}
+	return target, nil
+}
+
 // ParseTarget reads a target in the forms of the contract, whatever spaces and control
 // characters stand around it:
 //

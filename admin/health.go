@@ -77,6 +77,29 @@ func (h *Health) serve(w http.ResponseWriter, line func(finding) string) {
 	answer(w, code, verdict+"\n"+lines.String())
 }
 
+// Condition is what a probe found, for programs.
+type Condition struct {
+	Name    string
+	Well    bool
+	Decides bool   // the relay is not ready unless it is well
+	Text    string // the state, or why it is bad, on one line
+}
+
+// Conditions returns what the probes find, in their order. It shares a round with requests at the same time.
+func (h *Health) Conditions() (conditions []Condition) {
+	shared, _, _ := h.rounds.Do("", func() (any, error) { return h.round(), nil })
+	for _, f := range shared.([]finding) {
+		text := f.state
+		if f.err != nil {
+			text = f.err.Error()
+		}
+		conditions = append(conditions, Condition{
+			Name: f.probe.Name, Well: f.err == nil, Decides: f.probe.Decides, Text: strings.Join(strings.Fields(text), " "),
+		})
+	}
+	return conditions
+}
+
 // round asks every probe and returns their findings in the order of the probes.
 func (h *Health) round() []finding {
 	ctx, cancel := context.WithTimeout(context.Background(), h.timeout)

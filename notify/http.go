@@ -68,7 +68,7 @@ type HTTP struct {
 // NewHTTP returns a destination for cfg. Its error says what is wrong with the secrets
 // without repeating one.
 func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
-	keys, err := signingKeys(cfg.Secrets)
+	keys, err := relay.SigningKeys(cfg.Secrets)
 	if err != nil {
 		return nil, fmt.Errorf("http destination: %w", err)
 	}
@@ -169,7 +169,7 @@ func (h *HTTP) attempt(ctx context.Context, d *relay.Delivery, now time.Time) re
 // unsigned what should be signed would only teach the receiver not to check.
 func (h *HTTP) keysFor(s *relay.Subscriber) ([][]byte, error) {
 	if len(s.Secrets) > 0 {
-		keys, err := signingKeys(s.Secrets)
+		keys, err := relay.SigningKeys(s.Secrets)
 		if err != nil {
 			return nil, fmt.Errorf("cannot sign for subscription %q: %w", s.Name, err)
 		}

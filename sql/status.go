@@ -20,6 +20,10 @@ type RunningRelay struct {
 
 // RunningRelays lists the relays, the longest running first; at most a hundred.
 func (e *Examiner) RunningRelays(ctx context.Context) ([]RunningRelay, error) {
+	return runningRelays(ctx, e.Conn)
+}
+
+func runningRelays(ctx context.Context, on querying) ([]RunningRelay, error) {
 	const statement = `
 	select i.name, i.version, i.streaming,
 		count(*) filter (where l.expires_at > clock_timestamp()),
@@ -28,7 +32,7 @@ func (e *Examiner) RunningRelays(ctx context.Context) ([]RunningRelay, error) {
 	from relay.instance i left join relay.lease l on l.owner = i.id
 	group by i.id, i.name, i.version, i.streaming, i.seen_at, i.started_at
 	order by i.started_at, i.id limit 100`
-	rows, err := e.Conn.Query(ctx, statement)
+	rows, err := on.Query(ctx, statement)
 	if err != nil {
 		return nil, fmt.Errorf("list relays: %w", denial(err))
 	}

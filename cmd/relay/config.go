@@ -86,6 +86,8 @@ type Config struct {
 
 	ViewerToken Secret `env:"RELAY_VIEWER_TOKEN" unset:"none" allow:"printable ASCII without spaces, not the same as RELAY_ADMIN_TOKEN" desc:"Token with which a person may see, but not change."`
 
+	HidePayloads bool `env:"RELAY_HIDE_PAYLOADS,default=false" allow:"true or false" desc:"Hides payloads, headers, answers of receivers and errors that quote them from RELAY_VIEWER_TOKEN, and the search in them."`
+
 	MetricsAddr Address `env:"RELAY_METRICS_ADDR,default=:9464" allow:"host:port, :port or off" desc:"Address of /metrics, /healthz and /readyz."`
 
 	// AckURL has no slash at its end. It is set exactly when AckAddr is.

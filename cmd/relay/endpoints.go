@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"relay/admin"
+	"relay/admin/api"
 	"relay/notify"
 )
 
@@ -19,6 +20,10 @@ import (
 // served.
 func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) error {
 	health := admin.NewHealth(0, s.probes()...)
+	centre, err := s.newCentre(health)
+	if err != nil {
+		return err
+	}
 	closed := closedConnections(s.registry)
 	files := openFiles()
 	addresses := []struct {
@@ -26,10 +31,11 @@ func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) err
 		address     Address
 		handler     http.Handler
 		connections int
+		body        int64 // zero: admin.DefaultBody
 	}{
-		{"RELAY_METRICS_ADDR", s.config.MetricsAddr, admin.NewHandler(health.Brief(), s.registry, s.log), share(files, 16, 64)},
-		{"RELAY_ADMIN_ADDR", s.config.AdminAddr, admin.NewHandler(health, s.registry, s.log), share(files, 16, 64)},
-		{"RELAY_ACK_ADDR", s.config.AckAddr, notify.NewAckHandler(s, s.log), share(files, 8, 512)},
+		{"RELAY_METRICS_ADDR", s.config.MetricsAddr, admin.NewHandler(health.Brief(), s.registry, s.log), share(files, 16, 64), 0},
+		{"RELAY_ADMIN_ADDR", s.config.AdminAddr, centre, share(files, 16, 64), api.MaxBody(int64(s.config.MaxPayload))},
+		{"RELAY_ACK_ADDR", s.config.AckAddr, notify.NewAckHandler(s, s.log), share(files, 8, 512), 0},
 	}
 	for _, a := range addresses {
 		if a.address == "" {
@@ -41,7 +47,7 @@ func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) err
 			return fmt.Errorf("%s=%s: %w: set it to a free address, or to off", a.variable, a.address, err)
 		}
 		server := admin.Server{
-			Handler: a.handler, Connections: a.connections, Closed: closed.WithLabelValues(a.variable), Log: s.log,
+			Handler: a.handler, Connections: a.connections, Body: a.body, Closed: closed.WithLabelValues(a.variable), Log: s.log,
 		}
 		group.Go(func() error { return server.Serve(ctx, listener) })
 	}

@@ -51,5 +51,10 @@ func realMain(ctx context.Context, app *App, args []string) int {
 }
 
 func printError(w io.Writer, err error) {
-	fmt.Fprintln(w, "relay:", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+	fmt.Fprintln(w, "relay:", errorLine(err))
+}
+
+// errorLine is an error on one line.
+func errorLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }

@@ -18,6 +18,7 @@ import (
 	"relay/admin"
 	"relay/cdc"
 	"relay/notify"
+	"relay/operate"
 	"relay/reconcile"
 	"relay/sql"
 )
@@ -45,6 +46,7 @@ type service struct {
 	engine     *reconcile.Engine
 	doorbell   doorbell      // nil: RELAY_CAPTURE is poll
 	shared     *sharedStream // nil: RELAY_CAPTURE is not stream
+	operate    *operate.Service
 	wired      chan struct{} // closed when all of the above is built
 }
 
@@ -223,6 +225,7 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 	if err := s.wire(); err != nil {
 		return err
 	}
+	s.operate = operate.New(s.store)
 	close(s.wired)
 	return s.run(ctx)
 }

@@ -1,0 +1,36 @@
+package admin
+
+import (
+	"net/http"
+)
+
+// apiPolicy forbids a browser to do anything with what the API answers, should a person open it as a page.
+const apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
+
+// NewCentre returns what the admin address serves: the API below its prefix, and the endpoints that need no token.
+func NewCentre(prefix string, api, endpoints http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(prefix+"/", withPolicy(apiPolicy, api))
+	mux.Handle("/", endpoints)
+	return guarded(mux)
+}
+
+// guarded sets the headers that hold for everything at the address.
+func guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.ServeHTTP(w, r)
+	})
+}
+
+// withPolicy sets the content security policy.
+func withPolicy(policy string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		h.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"relay"
+	"relay/admin"
+	"relay/admin/access"
+	"relay/admin/api"
+	"relay/operate"
+)
+
+// newCentre returns the message centre: the API, beside the endpoints that need no token.
+func (s *service) newCentre(health *admin.Health) (http.Handler, error) {
+	guard := access.New(string(s.config.AdminToken), string(s.config.ViewerToken))
+	centre, err := api.New(api.Config{
+		Service: s.people, Guard: guard, Process: livingProcess{s, health}, Settings: s.config.settings(), Version: version(), Log: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	endpoints, brief := admin.NewHandler(health, s.registry, s.log), admin.NewHandler(health.Brief(), s.registry, s.log)
+	open := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if who, err := guard.Identify(r); err != nil || who.Role == access.None {
+			brief.ServeHTTP(w, r)
+			return
+		}
+		endpoints.ServeHTTP(w, r)
+	})
+	return admin.NewCentre(api.Prefix, centre, open), nil
+}
+
+// people is what does what people ask for, over connections of its own. Nil: the relay has no database yet.
+func (s *service) people() *operate.Service {
+	select {
+	case <-s.wired:
+		return s.operate
+	default:
+		return nil
+	}
+}
+
+// livingProcess is what the API is told of the process.
+type livingProcess struct {
+	*service
+	health *admin.Health
+}
+
+// Live tells how the process stands.
+func (p livingProcess) Live() (live api.Live) {
+	for _, c := range p.health.Conditions() {
+		condition := api.Condition{Name: c.Name, Well: c.Well, Decides: c.Decides, Text: c.Text}
+		if !c.Well {
+			condition.Fix = "relay doctor"
+		}
+		live.Conditions = append(live.Conditions, condition)
+	}
+	select {
+	case <-p.wired:
+	default:
+		return live
+	}
+	status := p.engine.Status()
+	live.InFlight, live.InFlightBytes = status.InFlight, status.Bytes
+	for _, name := range p.dispatcher.Open() {
+		// No subscription's name holds a colon or a slash. Behind a slash stands an instance, which may hold a colon.
+		subscription, _, _ := strings.Cut(name, "/")
+		if strings.Contains(subscription, ":") {
+			live.Targets = append(live.Targets, name)
+		} else {
+			live.Circuits = append(live.Circuits, subscription)
+		}
+	}
+	return live
+}
+
+// settings are the values of variables that people may see.
+func (c Config) settings() api.Settings {
+	s := api.Settings{
+		Source: c.Source, Capture: string(c.Capture), Broker: c.AMQPURL != "", AckURL: c.AckURL != "", Signing: len(c.HTTPSecrets) > 0,
+		TimeoutMS: c.HTTPTimeout.Milliseconds(), Concurrency: c.HTTPConcurrency, BackoffMS: []int64{}, MaxAttempts: c.MaxAttempts,
+		GiveUpAfterMS: c.GiveUpAfter.Milliseconds(), RetentionMS: c.Retention.Milliseconds(), MaxPayload: int64(c.MaxPayload),
+		RowDestinations: c.RowDestinations, HidePayloads: c.HidePayloads, Schema: "relay",
+	}
+	if c.DefaultDestination.Kind != relay.TargetNone {
+		s.DefaultDestination = c.DefaultDestination.Redacted()
+	}
+	for _, interval := range c.Backoff {
+		s.BackoffMS = append(s.BackoffMS, interval.Milliseconds())
+	}
+	if conn, err := pgx.ParseConfig(string(c.DatabaseURL)); err == nil {
+		s.Database, s.DatabaseHost = conn.Database, conn.Host
+	}
+	return s
+}
