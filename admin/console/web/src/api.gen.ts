@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * Give the consumer's word
-         * @description Ends deliveries that await an acknowledgement, as if the consumer had sent it.
+         * @description Ends deliveries that were accepted once, as if the consumer had said that it handled them: they are not sent to it again, and their keys go on.
          */
         post: operations["acknowledge-deliveries"];
         delete?: never;
@@ -170,6 +170,26 @@ export interface paths {
         get: operations["get-job"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{id}/rate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change how fast a job goes
+         * @description Holds from the next batch of messages on.
+         */
+        post: operations["set-job-rate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -748,19 +768,10 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Acknowledge: {
-            /** @description Of failed: why. */
-            error?: string;
             /** @description Ids of messages, each once. */
             ids: string[];
-            /**
-             * @description What the consumer would have said.
-             * @enum {string}
-             */
-            outcome: "handled" | "failed";
             /** @description For the audit. */
             reason?: string;
-            /** @description Of failed: send it again. Otherwise it is dead. */
-            retry?: boolean;
             subscription: string;
         };
         Attempt: {
@@ -790,7 +801,7 @@ export interface components {
             subscription: string;
         };
         AuditEntry: {
-            /** @description As messages.retry, jobs.stop, signin or refused. */
+            /** @description As message.retry, subscription.set, job.stop, key.skip or session.signin. */
             action: string;
             /** @description From which the request came. */
             address?: string;
@@ -804,7 +815,7 @@ export interface components {
             name?: string;
             /** @description Id or name. */
             object?: string;
-            /** @description message, subscription, key, job, failure or operation. */
+            /** @description message, subscription, key, job or session. */
             object_kind?: string;
             /** @description As the person gave it. */
             reason?: string;
@@ -1014,10 +1025,10 @@ export interface components {
             /** @description Cause class. Empty: not known, from before causes were stored. */
             cause: string;
             /**
-             * @description push: it did not reach the receiver; handle: the receiver's logic failed.
+             * @description push: it did not reach the receiver; handle: the receiver's logic failed; send: it could not be sent at all.
              * @enum {string}
              */
-            class: "push" | "handle" | "reject" | "unknown";
+            class: "push" | "handle" | "send" | "unknown";
             count: components["schemas"]["Count"];
             /** @description The newest error. */
             error?: string;
@@ -1245,7 +1256,7 @@ export interface components {
              * @description What was done, or why nothing was.
              * @enum {string}
              */
-            effect: "retried" | "replayed" | "under_way" | "cancelled" | "already_cancelled" | "acknowledged" | "skipped" | "not_found" | "not_ended" | "ended_well" | "has_changed" | "no_delivery" | "not_dead" | "locked" | "refused";
+            effect: "retried" | "replayed" | "under_way" | "cancelled" | "already_cancelled" | "acknowledged" | "skipped" | "not_found" | "not_ended" | "ended_well" | "has_changed" | "no_delivery" | "not_dead" | "is_pending" | "locked" | "refused";
             /**
              * Format: uuid
              * @description The message.
@@ -1274,7 +1285,7 @@ export interface components {
              * @description What was done, or why nothing was.
              * @enum {string}
              */
-            effect: "retried" | "skipped" | "not_dead" | "not_waiting" | "has_changed" | "locked" | "refused";
+            effect: "retried" | "skipped" | "not_dead" | "is_pending" | "not_waiting" | "has_changed" | "locked" | "refused";
             /** @description Without what may be secret. */
             instance?: string;
             key: string;
@@ -1987,6 +1998,15 @@ export interface components {
             /** Format: double */
             wait_p99_ms: number | null;
         };
+        Rate: {
+            /**
+             * Format: double
+             * @description Messages per second; 0: as fast as it goes.
+             */
+            rate: number;
+            /** @description For the audit. */
+            reason?: string;
+        };
         ReasonCount: {
             /** Format: int64 */
             n: number;
@@ -2020,7 +2040,7 @@ export interface components {
              * @description What was done, or why nothing was.
              * @enum {string}
              */
-            effect: "retried" | "replayed" | "under_way" | "cancelled" | "already_cancelled" | "acknowledged" | "skipped" | "not_found" | "not_ended" | "ended_well" | "has_changed" | "no_delivery" | "not_dead" | "locked" | "refused";
+            effect: "retried" | "replayed" | "under_way" | "cancelled" | "already_cancelled" | "acknowledged" | "skipped" | "not_found" | "not_ended" | "ended_well" | "has_changed" | "no_delivery" | "not_dead" | "is_pending" | "locked" | "refused";
             /**
              * Format: uuid
              * @description The message.
@@ -2497,13 +2517,11 @@ export interface operations {
                 after?: string;
                 /** @description Who, as the person said. */
                 name?: string;
-                /** @description viewer, operator, cli or none. */
-                role?: string;
-                /** @description Action, or the beginning of one that ends with a point, as messages. */
+                /** @description As message.retry. */
                 action?: string;
                 /** @description Kind of the object. */
-                object_kind?: string;
-                /** @description Id or name of the object. */
+                object_kind?: "message" | "subscription" | "key" | "job" | "session";
+                /** @description Id or name of the object; needs object_kind. */
                 object?: string;
                 /** @description At or after this time: RFC 3339, or a time span before now. */
                 since?: string;
@@ -2896,6 +2914,42 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "set-job-rate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the job. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rate"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
             };
             /** @description A problem. */
             default: {
@@ -3541,7 +3595,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/octet-stream": string;
+                    "application/octet-stream": unknown;
                 };
             };
             /** @description What If-None-Match names is still valid. */
@@ -3610,6 +3664,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "Content-Type"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3823,7 +3878,6 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
-                    "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -28,7 +28,7 @@ export function observeClock(date: string | null): void {
 
 const locale = computed(() => (language.value === "zh" ? "zh-Hans-CN" : "en-GB"));
 const numbers = computed(() => new Intl.NumberFormat(locale.value, { maximumFractionDigits: 1 }));
-const compact = computed(() => new Intl.NumberFormat(locale.value, { notation: "compact", maximumSignificantDigits: 3 }));
+const compact = computed(() => new Intl.NumberFormat(language.value === "zh" ? "zh-Hans-CN" : "en", { notation: "compact", maximumSignificantDigits: 3 }));
 const clock = computed(() => new Intl.DateTimeFormat(locale.value, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }));
 const day = computed(() => new Intl.DateTimeFormat(locale.value, { dateStyle: "medium" }));
 const relative = computed(() => new Intl.RelativeTimeFormat(locale.value, { numeric: "always", style: "short" }));

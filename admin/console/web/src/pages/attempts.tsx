@@ -54,7 +54,7 @@ function AttemptRow({ one, open, hidden, toggle }: { one: Attempt; open: boolean
         <td><Time at={one.started_at} /></td>
         <td class="num">{duration(one.duration_ms)}</td>
         <td><Status state={known(one.outcome)} /></td>
-        <td class="num">{one.response_code ?? "–"}</td>
+        <td class="num">{one.response_code || "–"}</td>
         <td class="attempt-error"><ErrorWords cause={one.cause} error={one.error} /></td>
         <td>{one.response ? <Button kind="quiet" small expanded={open} onPress={toggle}>{open ? words.hide : words.show}</Button> : <span class="muted">{hidden ? t().payload.hiddenShort : words.none}</span>}</td>
       </tr>

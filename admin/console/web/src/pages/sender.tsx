@@ -34,15 +34,11 @@ export function SenderPage({ source }: { source: string }): JSX.Element {
       {item && <Facts item={item} />}
       {item && (item.topic_list?.length ?? 0) > 0 && <Topics item={item} />}
       <h2>{t().messages.title}</h2>
-      <Stages stages={item?.stages ?? []} value={stage} view="sender" needsPerson={place.value.query.get("status") === "dead"} dead={{ n: countOf(item, "dead"), precision: "at_least" }} />
+      <Stages stages={item?.stages ?? []} value={stage} view="sender" />
       <FilterBar definitions={filters} words={["messages", "list"]} fixed={{ source }} api={path("messages")} suggestions={{ subscriptions: subscriptionNames.value, causes, topics: item?.topic_list?.map((one) => one.topic) ?? [] }} />
       <MessageList filters={all} />
     </>
   );
-}
-
-function countOf(item: Item | undefined, stage: string): number {
-  return item?.stages.find((one) => (one.stage as string) === stage)?.count.n ?? 0;
 }
 
 function Facts({ item }: { item: Item }): JSX.Element {

@@ -60,7 +60,7 @@ function Facts({ item }: { item: Item }): JSX.Element {
     <dl class="facts-line">
       {item.settings && <div><dt>{words.topics}</dt><dd><Foreign text={item.settings.topics.join(", ")} mono /></dd></div>}
       {item.settings && <div><dt>{words.target}</dt><dd><Foreign text={item.settings.target} mono /></dd></div>}
-      <div><dt>{words.rate}</dt><dd>{number(s.rate_per_second)}{"/s"}</dd></div>
+      <div><dt>{words.rate}</dt><dd>{number(s.rate_per_second)}</dd></div>
       <div><dt>p99</dt><dd>{s.p99_ms == null ? "–" : duration(s.p99_ms)}</dd></div>
       <div><dt>{words.outstanding}</dt><dd>{counted(s.outstanding)}</dd></div>
       <div><dt>{words.oldest}</dt><dd><Age since={s.oldest} /></dd></div>

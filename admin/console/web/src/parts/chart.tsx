@@ -116,7 +116,7 @@ function options(p: ChartProps, width: number, onRange: (from: Date, to: Date) =
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: { y: p.logarithmic ? { distr: 3 } : { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [
-      { ...axis, values: (_u, splits) => splits.map((at) => clockTime(at * 1000).slice(0, 5)), space: 64 },
+      { ...axis, values: (_u, splits) => splits.map((at) => clockTime(at * 1000).slice(0, 5)), space: 64, size: 26 },
       { ...axis, size: 64, values: (_u, splits) => splits.map((value) => (value === null ? "" : p.show(value))), space: p.logarithmic ? 18 : 32 },
     ],
     series: [{}, ...p.lines.map((line) => ({

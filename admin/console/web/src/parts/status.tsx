@@ -34,7 +34,7 @@ export function Progress({ m }: { m: Schemas["MessageItem"] }): JSX.Element {
   const title = m.subscribers.map((one) => `${one.subscription}: ${t().state[deliveryState(one)]}`).join("\n");
   return (
     <span class="progress" title={title}>
-      <span>{words}</span>
+      <span>{m.progress.well}/{m.progress.total}<span class="only-read"> {words}</span></span>
       <span class="marks" aria-hidden="true">{m.subscribers.slice(0, 8).map((one) => <i key={one.subscription} class={`seg tone-${toneOf(known(one.status))} seg-${one.status}`} />)}</span>
     </span>
   );

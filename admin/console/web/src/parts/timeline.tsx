@@ -111,7 +111,7 @@ function StepMark({ step, scale, last, lane }: { step: Step; scale: Segment[]; l
     return (
       <g class={`tone-${toneOf(state)}`}>{title}
         <rect x={from} y={middle - 5} width={Math.max(to - from, 3)} height="10" rx="2" class="attempt" />
-        {step.outcome && <g transform={`translate(${to - 6} ${middle - 20}) scale(.75)`}><GlyphShape state={state} /></g>}
+        {step.outcome && state !== "handled" && state !== "delivered" && <g transform={`translate(${to - 6} ${middle - 20}) scale(.75)`}><GlyphShape state={state} /></g>}
       </g>
     );
   }

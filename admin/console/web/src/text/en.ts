@@ -175,13 +175,13 @@ export const en = {
     title: "Failures", tabs: { dead: "Dead", failing: "Failing", rejected: "Cannot be sent" },
     lede: { dead: "Given up: these need a person. Mend the cause, then retry a whole group.", failing: "These are tried again by themselves. Retry to hurry them.", rejected: "No route, or something that cannot be sent. Retry after mending." },
     everySubscriber: "Every subscriber", none: { dead: "Nothing is dead.", failing: "Nothing is failing.", rejected: "Everything can be sent." }, lastCleared: "Who retried or cancelled last",
-    nobody: "no subscriber", expand: (name: string, cause: string) => `More about ${name}: ${cause}`, classes: { push: "did not reach the receiver", handle: "the receiver's logic failed", reject: "never sent", unknown: "" }, since: "since", last: "last", trend: "Failures of the subscriber, 24 hours",
+    nobody: "no subscriber", expand: (name: string, cause: string) => `More about ${name}: ${cause}`, classes: { push: "did not reach the receiver", handle: "the receiver's logic failed", send: "never sent", unknown: "" }, since: "since", last: "last", trend: "Failures of the subscriber, 24 hours",
     retryFirst: "Retry one first", retryAll: "Retry all", cancelAll: "Cancel all", asList: "Open as list", addNote: "Add a note", editNote: "Change the note", note: "Note", noteHelp: "Everyone sees it. An empty note is removed.", pause: "Pause",
     whatToDo: "What to do", patterns: "Errors alike", sampled: (n: string) => `of the newest ${n}`, newest: "Newest messages", atReceiver: "The receiver's last answer",
   },
   subscriptions: {
     title: "Subscriptions", lede: "Who gets what. A message without a matching subscription goes to the default destination, or cannot be sent.", create: "New subscription", none: "No subscription yet.", noneHelp: "A subscription says which topics go where. Without any, every message goes to RELAY_DEFAULT_DESTINATION.", builtIn: "built in",
-    columns: { name: "Name", state: "State", topics: "Topics", target: "Target", rate: "Accepted/s", outstanding: "Outstanding", oldest: "Oldest", dead: "Dead", spark: "1 h" },
+    columns: { name: "Name", state: "State", topics: "Topics", target: "Target", rate: "Rate /s", outstanding: "Outstanding", oldest: "Oldest", dead: "Dead", spark: "1 h" },
     states: { active: "Well", paused: "Paused", invalid: "Invalid", circuit: "Circuit open", dead: "Has dead", failing: "Failing" },
   },
   subscription: {

@@ -39,7 +39,7 @@ const guides: Record<string, Guide> = {
 const general: Record<string, Guide> = {
   push: { en: "The message did not reach the receiver. The error says where it stopped. Mend that, then retry one first.", zh: "消息没有到达接收方，错误信息写明停在哪里。修好后先重试一条。" },
   handle: { en: "The message reached the receiver, and its logic failed. Its own log says why; look for the message's id.", zh: "消息已到达接收方，但其逻辑出错。请按消息 id 查看它的日志。" },
-  reject: { en: "The message cannot be sent as it is. The error says why. After mending, retry.", zh: "消息无法发送，错误信息写明原因。修正后请重试。" },
+  send: { en: "The message cannot be sent as it is. The error says why. After mending, retry.", zh: "消息无法发送，错误信息写明原因。修正后请重试。" },
   unknown: { en: "The error says what happened. Mend it, then retry one first.", zh: "错误信息写明发生了什么。修好后先重试一条。" },
 };
 

@@ -139,13 +139,13 @@ export const zh: Text = {
     title: "失败", tabs: { dead: "已放弃", failing: "失败中", rejected: "发送失败" },
     lede: { dead: "已放弃，需人工处理。解决原因后整组重试。", failing: "会自动重试，也可以手动加快。", rejected: "没有路由，或内容无法发送。修正后请重试。" },
     everySubscriber: "所有订阅方", none: { dead: "没有放弃的消息。", failing: "没有失败的消息。", rejected: "全部可以发送。" }, lastCleared: "最近由谁重试或取消",
-    nobody: "没有订阅方", expand: (name, cause) => `展开 ${name}：${cause}`, classes: { push: "未到达接收方", handle: "接收方逻辑失败", reject: "从未发送", unknown: "" }, since: "始于", last: "最近", trend: "该订阅方 24 小时失败数",
+    nobody: "没有订阅方", expand: (name, cause) => `展开 ${name}：${cause}`, classes: { push: "未到达接收方", handle: "接收方逻辑失败", send: "从未发送", unknown: "" }, since: "始于", last: "最近", trend: "该订阅方 24 小时失败数",
     retryFirst: "先重试一条", retryAll: "全部重试", cancelAll: "全部取消", asList: "打开列表", addNote: "添加备注", editNote: "修改备注", note: "备注", noteHelp: "所有人可见。留空则删除。", pause: "暂停",
     whatToDo: "怎么办", patterns: "相似的错误", sampled: (n) => `取自最新 ${n} 条`, newest: "最新消息", atReceiver: "接收方最近的答复",
   },
   subscriptions: {
     title: "订阅", lede: "谁收到什么。没有匹配订阅的消息发往默认目标，否则无法发送。", create: "新建订阅", none: "还没有订阅。", noneHelp: "订阅规定哪些主题发往何处。没有订阅时，消息都发往 RELAY_DEFAULT_DESTINATION。", builtIn: "内置",
-    columns: { name: "名称", state: "状态", topics: "主题", target: "目标", rate: "送达/秒", outstanding: "未完成", oldest: "最早", dead: "已放弃", spark: "1 小时" }, states: { active: "正常", paused: "已暂停", invalid: "无效", circuit: "断路器打开", dead: "有放弃的", failing: "失败中" },
+    columns: { name: "名称", state: "状态", topics: "主题", target: "目标", rate: "每秒", outstanding: "未完成", oldest: "最早", dead: "已放弃", spark: "1 小时" }, states: { active: "正常", paused: "已暂停", invalid: "无效", circuit: "断路器打开", dead: "有放弃的", failing: "失败中" },
   },
   subscription: {
     tabs: { deliveries: "投递", charts: "图表", settings: "设置", instances: "实例" }, columns: { next: "下次尝试", duration: "耗时", code: "状态码" },
