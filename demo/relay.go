@@ -24,7 +24,9 @@ func (d *demo) environment() map[string]string {
 		"RELAY_EGRESS_ALLOW":        "loopback", // for a person's own endpoint
 		"RELAY_SHUTDOWN_GRACE":      "5s",
 		"RELAY_METRICS_ADDR":        d.metrics,
-		"RELAY_ADMIN_ADDR":          "off",
+		"RELAY_ADMIN_ADDR":          d.console,
+		"RELAY_ADMIN_TOKEN":         d.token,
+		"RELAY_SOURCE":              "shop",
 		"RELAY_LOG_LEVEL":           "warn",
 	}
 	if d.servers.rabbit != nil {

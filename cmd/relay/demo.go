@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"time"
@@ -45,10 +46,11 @@ func (c *DemoCmd) Validate() error {
 // Run shows the relay at work on servers of its own. It reads nothing from the
 // environment, and runs the commands that a person would run.
 func (c *DemoCmd) Run(ctx context.Context, app *App) error {
+	link := rand.Text()
 	config := demo.Config{
-		Rate: c.Rate, For: c.For, NoRabbit: c.NoRabbitMQ, Out: app.Stdout,
+		Rate: c.Rate, For: c.For, NoRabbit: c.NoRabbitMQ, Out: app.Stdout, SignInLink: link,
 		Relay: func(ctx context.Context, env map[string]string, log io.Writer, args ...string) error {
-			return execute(ctx, &App{Stdout: io.Discard, Stderr: log, Env: env}, args)
+			return execute(ctx, &App{Stdout: io.Discard, Stderr: log, Env: env, SignInLink: link}, args)
 		},
 	}
 	if !c.JSON {
