@@ -37,8 +37,6 @@ type Config struct {
 	For time.Duration
 	// NoRabbit leaves RabbitMQ out even if it is installed.
 	NoRabbit bool
-	// SignInLink is the word of a link that signs in once at the console of the relay that Relay runs.
-	SignInLink string
 	// Relay runs the relay's commands.
 	Relay Command
 	// Out takes the display, which is redrawn in place if this is a terminal.
@@ -145,7 +143,11 @@ func (d *demo) open(ctx, relayCtx context.Context) error {
 	if err := d.awaitReady(ready); err != nil {
 		return err
 	}
-	d.screen.print(d.welcome())
+	link, err := d.signInLink(ready)
+	if err != nil {
+		return err
+	}
+	d.screen.print(d.welcome(link))
 	shopping, closeShop := whileBoth(ctx, relayCtx)
 	defer closeShop()
 	if d.cfg.For > 0 {
@@ -157,7 +159,7 @@ func (d *demo) open(ctx, relayCtx context.Context) error {
 	var display errgroup.Group
 	display.Go(func() error { d.show(shown); return nil })
 	display.Go(func() error { return d.trouble(shopping) })
-	err := d.shop().run(shopping)
+	err = d.shop().run(shopping)
 	if err == nil {
 		d.drain(ctx, relayCtx)
 	}

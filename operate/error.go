@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"relay/sql"
 )
 
@@ -25,6 +27,9 @@ const (
 	CodeNotMigrated    Code = "not_migrated"    // the schema is missing or old
 	CodeDenied         Code = "denied"          // the database role may not
 	CodeUnavailable    Code = "unavailable"     // the database does not answer
+	CodeTooLarge       Code = "too_large"       // a payload is larger than may be read at once
+	CodeKeyReused      Code = "key_reused"      // an idempotency key was used for another request
+	CodeVersionChanged Code = "version_changed" // the subscription was changed meanwhile
 	CodeInternal       Code = "internal"        // anything else
 )
 
@@ -71,6 +76,16 @@ func CodeOf(err error) Code {
 		return CodeNoJob
 	case errors.Is(err, sql.ErrOutstanding):
 		return CodeOutstanding
+	case errors.Is(err, sql.ErrTooLarge):
+		return CodeTooLarge
+	case errors.Is(err, sql.ErrOtherRequest):
+		return CodeKeyReused
+	case errors.Is(err, sql.ErrVersion):
+		return CodeVersionChanged
+	case stateOf(err) == "57014" && !errors.Is(err, context.Canceled):
+		return CodeSearchLimit
+	case stateOf(err) == "55P03":
+		return CodeLocked
 	case sql.NotMigrated(err):
 		return CodeNotMigrated
 	case sql.Denied(err):
@@ -79,4 +94,31 @@ func CodeOf(err error) Code {
 		return CodeUnavailable
 	}
 	return CodeInternal
+}
+
+// stateOf is the SQLSTATE of an error of the server; empty: it is none.
+func stateOf(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// refusedInsert is an error of an INSERT of a message, told in words.
+func refusedInsert(err error) error {
+	var no sql.RefusedMessage
+	if !errors.As(err, &no) {
+		return err
+	}
+	code := CodeInvalid
+	switch no.SQLState {
+	case "23505":
+		code = CodeExists
+	case "42501":
+		code = CodeDenied
+	case "42P01":
+		code = CodeNotMigrated
+	}
+	return &Error{Code: code, Text: no.Why, cause: err}
 }

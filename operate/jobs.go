@@ -24,13 +24,17 @@ type Job struct {
 	CreatedAt    time.Time     `json:"created_at"`
 	UpdatedAt    time.Time     `json:"updated_at"`
 	FinishedAt   *time.Time    `json:"finished_at,omitempty"`
+	Counted      bool          `json:"counted"` // false: total is not known yet, or more
+	StartAt      *time.Time    `json:"start_at,omitempty"`
+	Actor        string        `json:"actor,omitempty"`
+	Reason       string        `json:"reason,omitempty"`
 }
 
 func newJob(j sql.Job) Job {
 	return Job{
 		ID: j.ID.String(), Kind: j.Kind, Status: j.Status, Subscription: j.Filter.ReplayTo, Filter: filterOf(j.Filter), Rate: j.Rate,
 		Total: j.Total, Done: j.Done, Failed: j.Failed, Error: j.Error,
-		CreatedAt: j.CreatedAt.UTC(), UpdatedAt: j.UpdatedAt.UTC(), FinishedAt: utc(j.FinishedAt),
+		Counted: j.Counted, StartAt: utc(j.StartAt), Actor: j.Actor, Reason: j.Reason, CreatedAt: j.CreatedAt.UTC(), UpdatedAt: j.UpdatedAt.UTC(), FinishedAt: utc(j.FinishedAt),
 	}
 }
 

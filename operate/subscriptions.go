@@ -44,6 +44,7 @@ type Subscription struct {
 	Secrets           int               `json:"secrets"` // how many
 	Headers           []string          `json:"headers"` // their names
 	CreatedAt         time.Time         `json:"created_at"`
+	Version           string            `json:"version"` // changes with the settings
 }
 
 // Backlog counts the deliveries of a subscription that have not ended, by status.
@@ -87,7 +88,7 @@ func newSubscription(f sql.SubscriptionFacts) Subscription {
 		TargetHidden: whyHidden(f.Target), Paused: f.Paused, Ordered: f.Ordered, Broadcast: f.Broadcast, Ack: f.Ack,
 		AckTimeoutSeconds: f.AckTimeout.Seconds(), TimeoutSeconds: seconds(f.Timeout), Concurrency: f.Concurrency, RateLimit: f.RateLimit,
 		MaxAttempts: f.MaxAttempts, MaxHandleAttempts: f.MaxHandleAttempts, BackoffSeconds: []float64{}, OnDead: f.OnDead, Secrets: f.Secrets,
-		Headers: f.Headers, CreatedAt: f.CreatedAt.UTC(), Outstanding: newBacklog(f),
+		Headers: f.Headers, CreatedAt: f.CreatedAt.UTC(), Version: f.Version, Outstanding: newBacklog(f),
 	}
 	for _, interval := range f.Backoff {
 		s.BackoffSeconds = append(s.BackoffSeconds, interval.Seconds())

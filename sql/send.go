@@ -87,6 +87,15 @@ func (d Draft) statement() (statement string, arguments []any) {
 	return fmt.Sprintf(insertDraft, column, value), arguments
 }
 
+// RefusedMessage is a message that the table does not take.
+type RefusedMessage struct {
+	Why      string
+	SQLState string // 23505: there is one with its id already
+}
+
+// Error says why.
+func (r RefusedMessage) Error() string { return fmt.Sprintf("%s (SQLSTATE %s)", r.Why, r.SQLState) }
+
 // refusal puts what the table refuses into words.
 func refusal(err error) error {
 	var pg *pgconn.PgError
@@ -114,7 +123,7 @@ func refusal(err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%s (SQLSTATE %s)", words, pg.Code)
+	return RefusedMessage{Why: words, SQLState: pg.Code}
 }
 
 // Progress is how a message stands.

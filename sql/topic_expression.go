@@ -2,6 +2,7 @@ package sql
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"relay"
@@ -41,4 +42,21 @@ func topicExpression(pattern string) string {
 	}
 	b.WriteString("$")
 	return b.String()
+}
+
+// TopicMatcher returns what tells whether one of a subscription's patterns matches a topic. A pattern that is none matches nothing.
+func TopicMatcher(patterns []string) func(topic string) bool {
+	var all []*regexp.Regexp
+	dead := false // whether the relay's own topic of deaths is asked for by name
+	for _, pattern := range patterns {
+		if expression, err := regexp.Compile(topicExpression(pattern)); err == nil {
+			all = append(all, expression)
+		}
+		first, _, _ := strings.Cut(pattern, ".")
+		dead = dead || strings.HasPrefix(relay.TopicDead, first+".")
+	}
+	return func(topic string) bool {
+		return (topic != relay.TopicDead || dead) &&
+			slices.ContainsFunc(all, func(expression *regexp.Regexp) bool { return expression.MatchString(topic) })
+	}
 }

@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"relay/admin":          {"relay", "relay/sql", "relay/operate"},
 	"relay/admin/access":   nil,
 	"relay/admin/console":  nil, // the pages; they know what the API tells them
-	"relay/admin/api":      {"relay", "relay/operate", "relay/admin/access"},
+	"relay/admin/api":      {"relay", "relay/sql", "relay/operate", "relay/admin/access"},
 	"relay/cdc":            {"relay", "relay/crash", "relay/sql"},
 	"relay/notify":         {"relay", "relay/crash", "relay/sql"},
 	"relay/reconcile":      {"relay", "relay/crash", "relay/sql"},

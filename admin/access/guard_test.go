@@ -225,7 +225,7 @@ func TestLinksSignInOnce(t *testing.T) {
 		t.Errorf("a link signs in twice: %v", err)
 	}
 	late := g.Link()
-	c.at = c.at.Add(linkTime)
+	c.at = c.at.Add(LinkTime)
 	if _, err := g.SignInOnce(late, "", "192.0.2.2"); !errors.Is(err, ErrToken) {
 		t.Errorf("a link does not end: %v", err)
 	}

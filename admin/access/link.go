@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// linkTime is how long a link that signs in once holds.
-const linkTime = 10 * time.Minute
+// LinkTime is how long a link that signs in once holds.
+const LinkTime = 10 * time.Minute
 
 // mostLinks bounds how many may be open at once; the oldest goes.
 const mostLinks = 16
@@ -23,13 +23,8 @@ type links struct {
 // the sign-in page, which browsers send to no server.
 func (g *Guard) Link() string {
 	word := rand.Text()
-	g.AddLink(word)
+	g.links.add(sha256.Sum256([]byte(word)), g.now().Add(LinkTime))
 	return word
-}
-
-// AddLink lets a word that the caller made sign in one operator once, within ten minutes.
-func (g *Guard) AddLink(word string) {
-	g.links.add(sha256.Sum256([]byte(word)), g.now().Add(linkTime))
 }
 
 func (l *links) add(hash [sha256.Size]byte, until time.Time) {

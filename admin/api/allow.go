@@ -23,7 +23,7 @@ func (a *API) allow(needs access.Role) func(huma.Context, func(huma.Context)) {
 		case who.Role == access.None:
 			unauthorized("This takes a token.").write(w)
 		default:
-			a.note(ctx.Context(), who, ctx.Operation().OperationID, "refused: the role "+string(who.Role)+" may not")
+			a.note(ctx.Context(), who, "session.refused", ctx.Operation().OperationID+": the role "+string(who.Role)+" may not")
 			problem(http.StatusForbidden, codeForbidden, "Viewers may look, not change.", "Sign in with RELAY_ADMIN_TOKEN.").write(w)
 		}
 	}
@@ -58,6 +58,9 @@ var statusOf = map[operate.Code]int{
 	operate.CodeOutstanding:    http.StatusConflict,
 	operate.CodeLocked:         http.StatusConflict,
 	operate.CodeSearchLimit:    http.StatusUnprocessableEntity,
+	operate.CodeTooLarge:       http.StatusUnprocessableEntity,
+	operate.CodeKeyReused:      http.StatusUnprocessableEntity,
+	operate.CodeVersionChanged: http.StatusPreconditionFailed,
 	operate.CodeNotMigrated:    http.StatusServiceUnavailable,
 	operate.CodeDenied:         http.StatusServiceUnavailable,
 	operate.CodeUnavailable:    http.StatusServiceUnavailable,
@@ -65,14 +68,17 @@ var statusOf = map[operate.Code]int{
 
 // hints say what to do about each code.
 var hints = map[operate.Code]string{
-	operate.CodeNoMessage:   "Done and cancelled messages are removed after RELAY_RETENTION.",
-	operate.CodeNoJob:       "GET /api/v1/jobs lists the jobs.",
-	operate.CodeOutstanding: "Let them end, or ask for cancel_outstanding=true.",
-	operate.CodeLocked:      "Another session holds the rows. Try again.",
-	operate.CodeSearchLimit: "Give a key, a status, a subscription or a shorter range of time.",
-	operate.CodeNotMigrated: "Run relay migrate.",
-	operate.CodeDenied:      "Run relay doctor.",
-	operate.CodeUnavailable: "The database does not answer in time. Try again; relay doctor says more.",
+	operate.CodeNoMessage:      "Done and cancelled messages are removed after RELAY_RETENTION.",
+	operate.CodeNoJob:          "GET /api/v1/jobs lists the jobs.",
+	operate.CodeOutstanding:    "Let them end, or ask for cancel_outstanding=true.",
+	operate.CodeLocked:         "Another session holds the rows. Try again.",
+	operate.CodeSearchLimit:    "Give a key, a status, a subscription or a shorter range of time.",
+	operate.CodeTooLarge:       "Read it with SQL.",
+	operate.CodeKeyReused:      "Choose a new Idempotency-Key.",
+	operate.CodeVersionChanged: "Look at the subscription again, and send its new ETag.",
+	operate.CodeNotMigrated:    "Run relay migrate.",
+	operate.CodeDenied:         "Run relay doctor.",
+	operate.CodeUnavailable:    "The database does not answer in time. Try again; relay doctor says more.",
 }
 
 // failed makes a problem of an error of package operate. What it does not know is logged, and told without a word of it.
@@ -91,6 +97,9 @@ func (a *API) failed(ctx context.Context, err error) error {
 	var told *operate.Error
 	if errors.As(err, &told) {
 		detail = told.Error()
+	}
+	if code == operate.CodeSearchLimit {
+		detail = "The search took longer than it may."
 	}
 	if code == operate.CodeUnavailable {
 		a.Log.WarnContext(ctx, "a request to the API failed", "error", err)

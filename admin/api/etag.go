@@ -44,10 +44,13 @@ func tagOf(header http.Header, body []byte) string {
 	sum := sha256.Sum256(content)
 	version := strings.Trim(header.Get("ETag"), `"`)
 	if version != "" {
-		version += "-"
+		version += tagSeparator
 	}
 	return `"` + version + hex.EncodeToString(sum[:12]) + `"`
 }
+
+// tagSeparator divides an ETag into a version and the hash of the content.
+const tagSeparator = "."
 
 // matches reports whether a list of ETags, or *, names one.
 func matches(list, tag string) bool {

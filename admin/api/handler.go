@@ -60,7 +60,7 @@ func (a *API) admit(r *http.Request) *Problem {
 func (a *API) identify(w http.ResponseWriter, r *http.Request) (access.Identity, *Problem) {
 	who, err := a.Guard.Identify(r)
 	if err != nil {
-		return who, a.refuse(r.Context(), who, "token", err)
+		return who, a.refuse(r.Context(), who, "session.token", err)
 	}
 	if renewed, yes := a.Guard.Renewed(who); yes {
 		http.SetCookie(w, a.Guard.Cookie(r, renewed))

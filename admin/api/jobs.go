@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"relay/operate"
+)
 
 // Job is work that a person asked for and a relay does in the background.
 type Job struct {
@@ -15,7 +19,6 @@ type Job struct {
 	Failed     int64      `json:"failed" doc:"Messages that did not; their results say why."`
 	Error      string     `json:"error,omitempty" doc:"Why it failed."`
 	By         string     `json:"by,omitempty" doc:"The name that its maker gave."`
-	Role       string     `json:"role,omitempty" doc:"viewer, operator or cli."`
 	Reason     string     `json:"reason,omitempty"`
 	CreatedAt  time.Time  `json:"created_at"`
 	StartsAt   time.Time  `json:"starts_at" doc:"Until then it can be stopped before it has done anything."`
@@ -27,7 +30,7 @@ type Job struct {
 // NewJob is a job that a person asks for.
 type NewJob struct {
 	Kind     string   `json:"kind" enum:"retry,cancel,replay" doc:"retry: send again what did not end well; cancel; replay: send what is past to one subscription."`
-	Filter   Filter   `json:"filter" doc:"Which messages. A retry or cancel needs exactly one status or delivery_status."`
+	Filter   Filter   `json:"filter" doc:"Which messages. A retry or cancel needs a status, or a delivery_status that has not ended well; stage stands in no filter of a job."`
 	ReplayTo string   `json:"replay_to,omitempty" maxLength:"255" doc:"Of a replay: the subscription."`
 	Rate     *float64 `json:"rate,omitempty" exclusiveMinimum:"0" maximum:"1000000" doc:"Messages per second, at most. Absent: as fast as it goes."`
 	Reason   string   `json:"reason,omitempty" maxLength:"1000" doc:"For the audit."`
@@ -54,33 +57,18 @@ type startJobOutput struct {
 
 // JobPreview is what a job would do. It need not be complete before the job is started.
 type JobPreview struct {
-	Count          Count               `json:"count" doc:"Messages that match, as far as they were counted."`
-	Complete       bool                `json:"complete" doc:"Everything was counted. If not, the job finds the rest on its way."`
-	ByStatus       []StatusCount       `json:"by_status" doc:"Of the messages that were counted."`
-	BySubscription []SubscriptionCount `json:"by_subscription" doc:"Deliveries of these, where the filter asks for a delivery's state."`
-	Samples        []MessageItem       `json:"samples" doc:"The newest that match, at most 5."`
-	LeftOut        []LeftOut           `json:"left_out" doc:"What is near and is not touched, and why."`
-	EstimatedMS    *int64              `json:"estimated_ms,omitempty" doc:"How long it would take."`
-	AsOf           time.Time           `json:"as_of"`
-	TookMS         float64             `json:"took_ms"`
-}
-
-// SubscriptionCount is a number of deliveries of one subscription.
-type SubscriptionCount struct {
-	Subscription string `json:"subscription"`
-	N            int64  `json:"n"`
-}
-
-// LeftOut is what a job does not touch.
-type LeftOut struct {
-	Status string `json:"status" doc:"Of the messages."`
-	Count  Count  `json:"count"`
-	Why    string `json:"why" enum:"ended_well,not_ended,cancelled,pending,not_asked_for"`
+	Count       Count             `json:"count" doc:"Messages that match, as far as they were counted."`
+	Complete    bool              `json:"complete" doc:"Everything was counted. If not, the job finds the rest on its way."`
+	ByStatus    []StatusCount     `json:"by_status" doc:"Of the messages that were counted."`
+	Samples     []MessageItem     `json:"samples" doc:"The newest that match, at most 5."`
+	LeftOut     []operate.LeftOut `json:"left_out" doc:"What is near and is not touched, and why."`
+	EstimatedMS *int64            `json:"estimated_ms,omitempty" doc:"How long it would take."`
+	AsOf        time.Time         `json:"as_of"`
+	TookMS      float64           `json:"took_ms"`
 }
 
 type listJobsInput struct {
 	PageQuery
-	Status []string `query:"status" maxItems:"4" enum:"running,stopped,done,failed" doc:"Several match any."`
 	Polled
 }
 

@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"relay/operate"
+)
 
 type messageInput struct {
 	ID string `path:"id" maxLength:"36" doc:"Id of the message."`
@@ -10,40 +14,26 @@ type messageInput struct {
 // Message is all that the tables hold of a message.
 type Message struct {
 	MessageItem
-	Shard       int            `json:"shard" doc:"0 to 63."`
-	ContentType string         `json:"content_type"`
-	Binary      bool           `json:"binary" doc:"The payload stands in the column body."`
-	Hidden      bool           `json:"hidden" doc:"Payload, headers and answers are hidden for viewers (RELAY_HIDE_PAYLOADS)."`
-	Headers     []Header       `json:"headers" doc:"The row's own, in the order in which it has them. Empty if hidden."`
-	HeadersCut  bool           `json:"headers_cut" doc:"They are too large to be shown."`
-	Deliveries  []Delivery     `json:"deliveries" doc:"One for each subscriber and instance, at most 1,000."`
-	Attempts    []Attempt      `json:"attempts" doc:"Failed attempts and the last of each delivery, in the order of time, at most the last 1,000."`
-	Timeline    []Lane         `json:"timeline" doc:"From the commit to the end, one lane for each subscriber and instance."`
-	Previous    *Neighbour     `json:"previous,omitempty" doc:"The message of the same key that was inserted before."`
-	Next        *Neighbour     `json:"next,omitempty" doc:"The message of the same key that was inserted after."`
-	OriginalID  string         `json:"original_id,omitempty" format:"uuid" doc:"The message of which this one is a copy."`
-	Copies      []string       `json:"copies" doc:"Ids of copies, at most 100."`
-	Jobs        []MessageInJob `json:"jobs" doc:"Jobs that touched it, the newest first, at most 100."`
+	Shard       int                    `json:"shard" doc:"0 to 63."`
+	ContentType string                 `json:"content_type"`
+	Binary      bool                   `json:"binary" doc:"The payload stands in the column body."`
+	Hidden      bool                   `json:"hidden" doc:"Payload, headers and answers are hidden for viewers (RELAY_HIDE_PAYLOADS)."`
+	Headers     []Header               `json:"headers" doc:"The row's own, in the order in which it has them. Empty if hidden."`
+	HeadersCut  bool                   `json:"headers_cut" doc:"They are too large to be shown."`
+	Deliveries  []Delivery             `json:"deliveries" doc:"One for each subscriber and instance, at most 1,000."`
+	Attempts    []Attempt              `json:"attempts" doc:"Failed attempts and the last of each delivery, in the order of time, at most the last 1,000."`
+	Timeline    []operate.Lane         `json:"timeline" doc:"From the commit to the end, one lane for each subscriber and instance."`
+	Previous    *operate.Neighbour     `json:"previous,omitempty" doc:"The message of the same key that was inserted before."`
+	Next        *operate.Neighbour     `json:"next,omitempty" doc:"The message of the same key that was inserted after."`
+	OriginalID  string                 `json:"original_id,omitempty" format:"uuid" doc:"The message of which this one is a copy."`
+	Copies      []string               `json:"copies" doc:"Ids of copies, at most 100."`
+	Jobs        []operate.MessageInJob `json:"jobs" doc:"Jobs that touched it, the newest first, at most 100."`
 }
 
 // Header is one header of a message.
 type Header struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
-}
-
-// Neighbour is a message before or after another one of the same key.
-type Neighbour struct {
-	ID     string `json:"id" format:"uuid"`
-	Status string `json:"status" enum:"pending,open,done,dead,rejected,cancelled"`
-}
-
-// MessageInJob is what a job did to a message.
-type MessageInJob struct {
-	JobID  string    `json:"job_id" format:"uuid"`
-	Kind   string    `json:"kind" enum:"retry,cancel,replay"`
-	Effect string    `json:"effect"`
-	At     time.Time `json:"at"`
 }
 
 // Attempt is one attempt of a delivery.
@@ -58,27 +48,6 @@ type Attempt struct {
 	Cause        string    `json:"cause,omitempty" doc:"Cause class of the failure."`
 	Error        string    `json:"error,omitempty"`
 	Response     []byte    `json:"response,omitempty" doc:"The first 4 KB of the answer, base64. Absent if hidden or empty."`
-}
-
-// Lane is the history of one delivery.
-type Lane struct {
-	Subscription string `json:"subscription"`
-	Instance     string `json:"instance,omitempty" doc:"Without what may be secret."`
-	Status       string `json:"status" enum:"waiting,push_failed,handle_failed,awaiting_ack,delivered,handled,dead,cancelled"`
-	Steps        []Step `json:"steps" doc:"In the order of time, without gaps: each begins where the one before ends."`
-}
-
-// Step is one part of a lane.
-type Step struct {
-	Kind    string     `json:"kind" enum:"delayed,queued,waiting,attempt,interval,awaiting_ack,acknowledged,ended" doc:"delayed: until deliver_at; queued: not taken up; waiting: held back, the reason says why; attempt: one attempt; interval: between attempts; awaiting_ack: until the consumer's word; acknowledged and ended: a point in time."`
-	From    time.Time  `json:"from"`
-	To      *time.Time `json:"to,omitempty" doc:"Absent: it lasts, or it is a point in time."`
-	Attempt int        `json:"attempt,omitempty" doc:"Number of the attempt."`
-	Outcome string     `json:"outcome,omitempty" doc:"Of an attempt, or of the end."`
-	Reason  string     `json:"reason,omitempty" doc:"Why it waits: key_blocked, paused, circuit_open, full, no_resources."`
-	Cause   string     `json:"cause,omitempty"`
-	Code    int        `json:"response_code,omitempty"`
-	Error   string     `json:"error,omitempty"`
 }
 
 type payloadInput struct {

@@ -8,23 +8,23 @@ type polledInput struct {
 
 // Overview is how the whole system stands.
 type Overview struct {
-	FirstRun      bool             `json:"first_run" doc:"There was never a message."`
-	Needs         []Need           `json:"needs" doc:"What needs a person, the worst first."`
-	Traffic       Traffic          `json:"traffic"`
-	Messages      Messages         `json:"messages"`
-	Subscriptions []Subscription   `json:"subscriptions" doc:"Those in trouble first. Without settings of instances."`
-	Transport     []Condition      `json:"transport" doc:"How the relay learns of rows and whether its parts are well."`
-	Relays        []RunningRelay   `json:"relays"`
-	Slot          *ReplicationSlot `json:"slot,omitempty" doc:"Only with RELAY_CAPTURE=stream."`
-	Database      Database         `json:"database"`
-	AsOf          time.Time        `json:"as_of"`
-	CountedAt     time.Time        `json:"counted_at" doc:"When what stands was counted. Several requests share one count."`
-	TookMS        float64          `json:"took_ms"`
+	FirstRun      bool           `json:"first_run" doc:"There was never a message."`
+	Needs         []Need         `json:"needs" doc:"What needs a person, the worst first."`
+	Traffic       Traffic        `json:"traffic"`
+	Messages      Messages       `json:"messages"`
+	Subscriptions []Subscription `json:"subscriptions" doc:"Those in trouble first."`
+	Transport     []Condition    `json:"transport" doc:"How the relay learns of rows and whether its parts are well."`
+	Relays        []RunningRelay `json:"relays"`
+	Database      Database       `json:"database"`
+	RunningJobs   int            `json:"running_jobs"`
+	AsOf          time.Time      `json:"as_of"`
+	CountedAt     time.Time      `json:"counted_at" doc:"When what stands was counted. Several requests share one count."`
+	TookMS        float64        `json:"took_ms"`
 }
 
 // Need is something that needs a person.
 type Need struct {
-	Kind         string     `json:"kind" enum:"no_relay,database,not_migrated,dead,rejected,keys_blocked,circuit_open,stream_down,broker_down,paused,overdue,quarantine" doc:"What it is."`
+	Kind         string     `json:"kind" enum:"no_relay,not_well,dead,rejected,keys_blocked,circuit_open" doc:"What it is."`
 	Severity     string     `json:"severity" enum:"critical,warning"`
 	Count        *Count     `json:"count,omitempty"`
 	Since        *time.Time `json:"since,omitempty"`
@@ -39,15 +39,15 @@ type Need struct {
 
 // Traffic is what goes through.
 type Traffic struct {
-	ReceivedPerSecond float64   `json:"received_per_second" doc:"Over the last 5 minutes, here and below."`
-	AcceptedPerSecond float64   `json:"accepted_per_second"`
-	FailedPerSecond   float64   `json:"failed_per_second"`
-	P50MS             *float64  `json:"p50_ms,omitempty" doc:"From due to accepted."`
-	P99MS             *float64  `json:"p99_ms,omitempty"`
-	ReceivedSpark     []float64 `json:"received_spark" doc:"Per minute over the last hour, the oldest first; 60 values."`
-	AcceptedSpark     []float64 `json:"accepted_spark" doc:"The same of deliveries."`
-	InFlight          int       `json:"in_flight" doc:"Messages in this relay's memory."`
-	InFlightBytes     int64     `json:"in_flight_bytes"`
+	ReceivedPerSecond float64  `json:"received_per_second" doc:"Over the last 5 minutes, here and below."`
+	AcceptedPerSecond float64  `json:"accepted_per_second"`
+	FailedPerSecond   float64  `json:"failed_per_second"`
+	P50MS             *float64 `json:"p50_ms,omitempty" doc:"From due to accepted."`
+	P99MS             *float64 `json:"p99_ms,omitempty"`
+	ReceivedSpark     []int64  `json:"received_spark" doc:"Per minute over the last hour, the oldest first; 60 values."`
+	AcceptedSpark     []int64  `json:"accepted_spark" doc:"The same of deliveries."`
+	InFlight          int      `json:"in_flight" doc:"Messages in this relay's memory."`
+	InFlightBytes     int64    `json:"in_flight_bytes"`
 }
 
 // Messages counts messages by status.
@@ -59,8 +59,7 @@ type Messages struct {
 	Rejected  Count      `json:"rejected"`
 	Done      Count      `json:"done"`
 	Cancelled *Count     `json:"cancelled,omitempty" doc:"Absent in a table too large to be counted."`
-	Oldest    *time.Time `json:"oldest,omitempty" doc:"Since when the oldest message is due that is not delivered."`
-	OldestID  string     `json:"oldest_id,omitempty" format:"uuid"`
+	Oldest    *time.Time `json:"oldest,omitempty" doc:"Creation of the oldest message that is neither delayed nor ended."`
 	NextDue   *time.Time `json:"next_due,omitempty" doc:"The first delayed message or retry."`
 }
 
@@ -84,23 +83,9 @@ type RunningRelay struct {
 	SeenAt    time.Time `json:"seen_at"`
 }
 
-// ReplicationSlot is how the slot stands.
-type ReplicationSlot struct {
-	Name           string `json:"name"`
-	Exists         bool   `json:"exists"`
-	Reader         string `json:"reader,omitempty" doc:"The session that holds it."`
-	Flaw           string `json:"flaw,omitempty"`
-	ConfirmedBytes int64  `json:"confirmed_lag_bytes"`
-	RestartBytes   int64  `json:"restart_lag_bytes"`
-}
-
 // Database is the database as the relay sees it.
 type Database struct {
-	Name          string  `json:"name"`
-	Version       string  `json:"version,omitempty" doc:"Of PostgreSQL."`
-	Schema        int     `json:"schema" doc:"Version of the tables."`
-	SchemaNeeded  int     `json:"schema_needed" doc:"By this program."`
-	SkewMS        float64 `json:"skew_ms" doc:"The database's clock minus the relay's."`
-	Reachable     bool    `json:"reachable"`
-	MessagesBytes int64   `json:"messages_bytes,omitempty" doc:"Size of relay.outbox with its indexes, if it is known."`
+	Name      string  `json:"name"`
+	SkewMS    float64 `json:"skew_ms" doc:"The database's clock minus the relay's."`
+	Reachable bool    `json:"reachable"`
 }

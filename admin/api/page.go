@@ -1,12 +1,16 @@
 package api
 
-import "time"
+import (
+	"time"
 
-// Count is a number of things and how exactly it is known.
-type Count struct {
-	N         int64  `json:"n" doc:"The number."`
-	Precision string `json:"precision" enum:"exact,at_least,about" doc:"exact; at_least: counting stopped there; about: an estimate by the database's statistics."`
-}
+	"relay/operate"
+)
+
+// What package operate returns as the API shows it.
+type (
+	Count       = operate.Count
+	StatusCount = operate.StatusCount
+)
 
 // Page is a part of a list.
 type Page[T any] struct {
@@ -36,14 +40,26 @@ type Answer[T any] struct {
 	Body T
 }
 
-// StatusCount is how many deliveries have one status.
-type StatusCount struct {
-	Status string `json:"status" doc:"Status of a delivery, or of a message."`
-	N      int64  `json:"n"`
+// pageOf makes a page of one of package operate.
+func pageOf[A, B any](p operate.Page[A], began time.Time, one func(A) B) *Answer[Page[B]] {
+	page := Page[B]{
+		Items: []B{}, Next: p.Next, SearchedTo: p.SearchedTo, Complete: p.Complete, AsOf: p.AsOf, LookedAt: p.LookedAt, TookMS: took(began),
+	}
+	for _, item := range p.Items {
+		page.Items = append(page.Items, one(item))
+	}
+	return &Answer[Page[B]]{page}
 }
 
-// StageCount is how many messages or deliveries are at one stage.
-type StageCount struct {
-	Stage string `json:"stage" enum:"send_failed,committed,push_failed,handle_failed,handled,delivered,cancelled" doc:"The stage as senders and receivers see it."`
-	Count Count  `json:"count"`
+// whole makes a page of a list that has no further parts.
+func whole[T any](items []T, began time.Time) *Answer[Page[T]] {
+	return &Answer[Page[T]]{Page[T]{Items: items, Complete: true, AsOf: time.Now().UTC(), TookMS: took(began)}}
 }
+
+// took is the time since a begin in milliseconds.
+func took(began time.Time) float64 { return float64(time.Since(began).Microseconds()) / 1000 }
+
+func same[T any](v T) T { return v }
+
+// at says which part of a list is wanted.
+func (q PageQuery) at() operate.At { return operate.At{Cursor: q.After, Limit: q.Limit} }

@@ -14,6 +14,7 @@ var roles = map[string]access.Role{
 	"get-session":  anybody,
 	"sign-in":      anybody,
 	"sign-out":     anybody,
+	"make-link":    operator,
 	"get-settings": viewer,
 	"get-overview": viewer,
 	"get-pulse":    viewer,

@@ -33,6 +33,17 @@ type sessionOutput struct {
 
 type sessionInput struct{}
 
+// Link signs in one operator once.
+type Link struct {
+	Once      string    `json:"once" doc:"For POST /signin."`
+	Path      string    `json:"path" doc:"Of the sign-in page. The word stands behind #, which browsers send to no server."`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+type linkInput struct {
+	Body *Because
+}
+
 // Settings are values of the relay's variables that a person needs to know. There are no secrets.
 type Settings struct {
 	Source             string  `json:"source" doc:"RELAY_SOURCE."`

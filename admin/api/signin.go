@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"relay/admin/access"
@@ -43,17 +44,23 @@ func (a *API) signIn(ctx context.Context, in *signInInput) (*sessionOutput, erro
 	who, err := judge(word, name, c.Address)
 	who.Name = name
 	if err != nil {
-		return nil, a.refuse(ctx, who, "signin", err)
+		return nil, a.refuse(ctx, who, "session.signin", err)
 	}
-	a.note(ctx, who, "signin", "signed in")
+	a.note(ctx, who, "session.signin", "signed in")
 	cookie := a.Guard.Cookie(c.request, who)
 	return &sessionOutput{SetCookie: cookie.String(), Body: a.session(who)}, nil
+}
+
+func (a *API) makeLink(ctx context.Context, _ *linkInput) (*Answer[Link], error) {
+	word := a.Guard.Link()
+	a.note(ctx, callerOf(ctx).Identity, "session.link", "a link was made")
+	return &Answer[Link]{Link{Once: word, Path: "/signin#once=" + word, ExpiresAt: time.Now().Add(access.LinkTime).UTC()}}, nil
 }
 
 func (a *API) signOut(ctx context.Context, _ *sessionInput) (*sessionOutput, error) {
 	c := callerOf(ctx)
 	if c.Role != access.None {
-		a.note(ctx, c.Identity, "signout", "signed out")
+		a.note(ctx, c.Identity, "session.signout", "signed out")
 	}
 	nobody := access.Identity{Address: c.Address}
 	if a.Guard.Open() {
@@ -91,6 +98,10 @@ func (a *API) registerSession() {
 		id: "sign-in", method: http.MethodPost, path: "/signin", summary: "Sign in by cookie",
 		description: "Programs send Authorization: Bearer and a token instead.",
 	}, a.signIn)
+	register(a, operation{
+		id: "make-link", method: http.MethodPost, path: "/signin/links", summary: "Make a link that signs in an operator once",
+		description: "It holds for ten minutes, at the relay that made it.", status: http.StatusCreated,
+	}, a.makeLink)
 	register(a, operation{
 		id: "sign-out", method: http.MethodPost, path: "/signout", summary: "Sign out",
 	}, a.signOut)

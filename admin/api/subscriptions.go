@@ -1,18 +1,21 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"relay/operate"
+)
 
 // Subscription is a subscription with its settings and how it stands.
 type Subscription struct {
-	Name      string               `json:"name"`
-	BuiltIn   bool                 `json:"built_in" doc:"It is direct or default, which are no rows of the table: there are no settings."`
-	State     string               `json:"state" enum:"active,paused,invalid"`
-	Invalid   string               `json:"invalid,omitempty" doc:"Why nothing can be sent to it."`
-	Version   string               `json:"version,omitempty" doc:"Of the settings: If-Match wants it in quotes."`
-	Settings  *SubscriptionFacts   `json:"settings,omitempty" doc:"Absent for direct and default."`
-	Standing  Standing             `json:"standing"`
-	Instances []SubscriberInstance `json:"instances" doc:"Of a broadcast: those that have had a delivery within a day. Filled for one subscription only."`
-	Matches   []TopicMatch         `json:"matches" doc:"Topics seen within a day that its patterns match, at most 100. Filled for one subscription only."`
+	Name     string             `json:"name"`
+	BuiltIn  bool               `json:"built_in" doc:"It is direct or default, which are no rows of the table: there are no settings."`
+	State    string             `json:"state" enum:"active,paused,invalid"`
+	Invalid  string             `json:"invalid,omitempty" doc:"Why nothing can be sent to it."`
+	Version  string             `json:"version,omitempty" doc:"Of the settings: If-Match wants it in quotes."`
+	Settings *SubscriptionFacts `json:"settings,omitempty" doc:"Absent for direct and default."`
+	Standing operate.Standing   `json:"standing"`
+	Matches  []TopicMatch       `json:"matches" doc:"Topics seen within a day that its patterns match, at most 100. Filled for one subscription only."`
 }
 
 // SubscriptionFacts are the settings of a subscription without secrets.
@@ -34,35 +37,6 @@ type SubscriptionFacts struct {
 	Secrets           int       `json:"secrets" doc:"How many signing secrets there are, the newest first."`
 	Headers           []string  `json:"headers" doc:"Names of the headers that are sent along."`
 	CreatedAt         time.Time `json:"created_at"`
-}
-
-// Standing is what is outstanding at a subscription and how fast it goes.
-type Standing struct {
-	Outstanding   Count         `json:"outstanding" doc:"Deliveries that have not ended."`
-	ByStatus      []StatusCount `json:"by_status" doc:"Of these."`
-	ByReason      []ReasonCount `json:"by_reason" doc:"Of those that wait."`
-	Stages        []StageCount  `json:"stages" doc:"As the receiver sees them. handled and delivered count the last 24 hours."`
-	Dead          Count         `json:"dead"`
-	BlockedKeys   Count         `json:"blocked_keys"`
-	Oldest        *time.Time    `json:"oldest,omitempty" doc:"Since when the oldest outstanding delivery is due."`
-	Circuit       string        `json:"circuit" enum:"closed,open" doc:"As this relay sees it."`
-	RatePerSecond float64       `json:"rate_per_second" doc:"Accepted, over the last 5 minutes."`
-	P99MS         *float64      `json:"p99_ms,omitempty" doc:"From the commit to accepted, over the last 5 minutes."`
-	Spark         []float64     `json:"spark" doc:"Accepted per minute over the last hour, the oldest first; 60 values."`
-}
-
-// ReasonCount is how many deliveries wait for one reason.
-type ReasonCount struct {
-	Reason string `json:"reason"`
-	N      int64  `json:"n"`
-}
-
-// SubscriberInstance is one instance of a broadcast.
-type SubscriberInstance struct {
-	Instance    string    `json:"instance" doc:"Without what may be secret."`
-	Outstanding Count     `json:"outstanding"`
-	Dead        Count     `json:"dead"`
-	LastAt      time.Time `json:"last_at"`
 }
 
 // TopicMatch is a topic that was seen and matches.

@@ -14,8 +14,6 @@ type App struct {
 	Stderr io.Writer // the log, and the one line of an error
 	// Env holds the variables of the environment.
 	Env map[string]string
-	// SignInLink is a word that signs in one operator once, at the console of a relay that this process runs. Empty: none.
-	SignInLink string
 }
 
 // appKey is the key under which the context of a command holds the App.

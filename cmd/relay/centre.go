@@ -17,9 +17,6 @@ import (
 // newCentre returns the message centre: the API and the console, beside the endpoints that need no token.
 func (s *service) newCentre(health *admin.Health) (http.Handler, error) {
 	guard := access.New(string(s.config.AdminToken), string(s.config.ViewerToken))
-	if s.config.SignInLink != "" {
-		guard.AddLink(s.config.SignInLink)
-	}
 	centre, err := api.New(api.Config{
 		Service: s.people, Guard: guard, Process: livingProcess{s, health}, Settings: s.config.settings(), Version: version(), Log: s.log,
 	})

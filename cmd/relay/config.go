@@ -19,9 +19,6 @@ type Config struct {
 	// DroppedParameters are the names of what DatabaseURL held that means something to other
 	// drivers alone. DatabaseURL no longer holds them.
 	DroppedParameters []string
-	// SignInLink is a word that signs in one operator once. It comes from the program that runs the relay, not from the
-	// environment. Empty: none.
-	SignInLink string
 
 	// DatabaseConnections is at least 2.
 	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 19 more, each for one purpose."`

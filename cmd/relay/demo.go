@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"io"
 	"time"
@@ -46,11 +45,10 @@ func (c *DemoCmd) Validate() error {
 // Run shows the relay at work on servers of its own. It reads nothing from the
 // environment, and runs the commands that a person would run.
 func (c *DemoCmd) Run(ctx context.Context, app *App) error {
-	link := rand.Text()
 	config := demo.Config{
-		Rate: c.Rate, For: c.For, NoRabbit: c.NoRabbitMQ, Out: app.Stdout, SignInLink: link,
+		Rate: c.Rate, For: c.For, NoRabbit: c.NoRabbitMQ, Out: app.Stdout,
 		Relay: func(ctx context.Context, env map[string]string, log io.Writer, args ...string) error {
-			return execute(ctx, &App{Stdout: io.Discard, Stderr: log, Env: env, SignInLink: link}, args)
+			return execute(ctx, &App{Stdout: io.Discard, Stderr: log, Env: env}, args)
 		},
 	}
 	if !c.JSON {

@@ -34,7 +34,6 @@ func (c *RunCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	config.SignInLink = app.SignInLink
 	limitMemory(config)
 	return serve(ctx, config, log, !c.NoMigrate)
 }

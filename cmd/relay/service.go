@@ -225,7 +225,7 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 	if err := s.wire(); err != nil {
 		return err
 	}
-	s.operate = operate.New(s.store)
+	s.operate = operate.New(s.store.Console())
 	close(s.wired)
 	return s.run(ctx)
 }
