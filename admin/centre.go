@@ -7,11 +7,15 @@ import (
 // apiPolicy forbids a browser to do anything with what the API answers, should a person open it as a page.
 const apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
 
-// NewCentre returns what the admin address serves: the API below its prefix, and the endpoints that need no token.
-func NewCentre(prefix string, api, endpoints http.Handler) http.Handler {
+// NewCentre returns what the admin address serves: the API below its prefix, the endpoints that need no token, and the
+// console's pages at every other path.
+func NewCentre(prefix string, api, endpoints, console http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(prefix+"/", withPolicy(apiPolicy, api))
-	mux.Handle("/", endpoints)
+	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+		mux.Handle(path, endpoints)
+	}
+	mux.Handle("/", console)
 	return guarded(mux)
 }
 

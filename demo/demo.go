@@ -7,6 +7,7 @@ package demo
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -53,6 +54,8 @@ type demo struct {
 	receiver *receiver
 	consumer *consumer // nil: without RabbitMQ
 	metrics  string    // address of the relay's metrics
+	console  string    // address of its console
+	token    string    // RELAY_ADMIN_TOKEN
 	opened   time.Time // when the shop was; zero: not yet
 	ended    atomic.Pointer[[routes]int]
 }
@@ -82,10 +85,14 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 	if d.metrics, _, err = throwaway.FreeAddress(); err != nil { // claimed until the demo ends
 		return err
 	}
+	if d.console, _, err = throwaway.FreeAddress(); err != nil {
+		return err
+	}
+	d.token = rand.Text()
 	if d.receiver, err = newReceiver(d.tally, d.screen); err != nil {
 		return err
 	}
-	for _, args := range [][]string{{"migrate"}, {"grant", appRole}} {
+	for _, args := range append([][]string{{"migrate"}, {"grant", appRole}}, d.troubles()...) {
 		if err := d.cfg.Relay(ctx, d.environment(), d.screen, args...); err != nil {
 			return fmt.Errorf("relay %s: %w", args[0], err)
 		}
@@ -136,7 +143,11 @@ func (d *demo) open(ctx, relayCtx context.Context) error {
 	if err := d.awaitReady(ready); err != nil {
 		return err
 	}
-	d.screen.print(d.welcome())
+	link, err := d.signInLink(ready)
+	if err != nil {
+		return err
+	}
+	d.screen.print(d.welcome(link))
 	shopping, closeShop := whileBoth(ctx, relayCtx)
 	defer closeShop()
 	if d.cfg.For > 0 {
@@ -147,7 +158,8 @@ func (d *demo) open(ctx, relayCtx context.Context) error {
 	shown, stopShowing := context.WithCancel(relayCtx)
 	var display errgroup.Group
 	display.Go(func() error { d.show(shown); return nil })
-	err := d.shop().run(shopping)
+	display.Go(func() error { return d.trouble(shopping) })
+	err = d.shop().run(shopping)
 	if err == nil {
 		d.drain(ctx, relayCtx)
 	}

@@ -20,13 +20,16 @@ const (
 
 // welcome says what is to be seen, and how to take part. It is printed once, so that the
 // command can be copied while the numbers below it move.
-func (d *demo) welcome() string {
+func (d *demo) welcome(link string) string {
 	with := ""
 	if d.consumer != nil {
 		with = " and RabbitMQ " + d.consumer.version
 	}
 	return fmt.Sprintf(`
-A shop places %d orders a second on PostgreSQL %s%s.
+Console  %[10]s
+(The link signs in once. It shows a receiver that fails, a dead message and a key that it blocks: see and mend them.)
+
+A shop places %[1]d orders a second on PostgreSQL %s%s.
 Each order and its message are one transaction; some are rolled back.
 The receiver checks signatures, and sometimes it fails on purpose.
 
@@ -38,7 +41,7 @@ Send a message of your own, from another terminal:
 
 Metrics http://%[9]s/metrics, health http://%[9]s/readyz
 `, d.cfg.Rate, d.servers.version, with, psql(d.servers.postgres.BinDir()), appRole, appRole,
-		d.servers.postgres.Port(), database, d.metrics)
+		d.servers.postgres.Port(), database, d.metrics, link)
 }
 
 // psql returns how to call psql: by name, or by its path where PATH lacks it.

@@ -70,7 +70,10 @@ func newReceiver(t *tally, s *screen) (*receiver, error) {
 	return r, nil
 }
 
-func (r *receiver) url() string { return "http://" + r.listener.Addr().String() + "/orders" }
+func (r *receiver) url() string { return r.at("/orders") }
+
+// at returns the address of one of the receiver's paths.
+func (r *receiver) at(path string) string { return "http://" + r.listener.Addr().String() + path }
 
 // run serves until ctx ends.
 func (r *receiver) run(ctx context.Context) error {
@@ -96,6 +99,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err != nil || r.signed.Verify(body, req.Header) != nil {
 		r.tally.refused()
 		http.Error(w, "the signature is not valid", http.StatusUnauthorized)
+		return
+	}
+	if req.URL.Path != "/orders" {
+		r.answerTrouble(w, req, body)
 		return
 	}
 	attempt, _ := strconv.Atoi(req.Header.Get("relay-attempt")) // zero: none, which counts as the first

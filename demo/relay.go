@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,9 @@ func (d *demo) environment() map[string]string {
 		"RELAY_EGRESS_ALLOW":        "loopback", // for a person's own endpoint
 		"RELAY_SHUTDOWN_GRACE":      "5s",
 		"RELAY_METRICS_ADDR":        d.metrics,
-		"RELAY_ADMIN_ADDR":          "off",
+		"RELAY_ADMIN_ADDR":          d.console,
+		"RELAY_ADMIN_TOKEN":         d.token,
+		"RELAY_SOURCE":              "shop",
 		"RELAY_LOG_LEVEL":           "warn",
 	}
 	if d.servers.rabbit != nil {
@@ -79,4 +82,25 @@ func ask(ctx context.Context, url string) (text string, ok bool) {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	return string(body), err == nil && answer.StatusCode == http.StatusOK
+}
+
+// signInLink asks the relay for an address of the console that signs in one operator once.
+func (d *demo) signInLink(ctx context.Context) (string, error) {
+	const what = "ask for a link to the console"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.console+"/api/v1/signin/links", strings.NewReader("{}"))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+d.token)
+	req.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	defer answer.Body.Close()
+	var link struct{ Path string }
+	if err := json.NewDecoder(answer.Body).Decode(&link); err != nil || link.Path == "" {
+		return "", errors.Join(fmt.Errorf("%s: the relay answers %s", what, answer.Status), err)
+	}
+	return "http://" + d.console + link.Path, nil
 }

@@ -109,12 +109,12 @@ func (d *demo) row(ctx context.Context, id relay.ID) string {
 	return text
 }
 
-// countDead asks the table how many messages have ended badly. Where it cannot be asked
+// countDead asks the table how many of the shop's messages have ended badly. Where it cannot be asked
 // the last numbers stay.
 func (d *demo) countDead(ctx context.Context) {
 	const statement = `
 	select coalesce(destination like 'amqp:%', false), count(*)
-	from relay.outbox where status in ('dead', 'rejected') group by 1`
+	from relay.outbox where status in ('dead', 'rejected') and topic like 'order.%' group by 1`
 	rows, err := d.servers.admin.Query(ctx, statement)
 	if err != nil {
 		return

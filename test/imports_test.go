@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"relay/operate":        {"relay", "relay/sql"},
 	"relay/admin":          {"relay", "relay/sql", "relay/operate"},
 	"relay/admin/access":   nil,
+	"relay/admin/console":  nil, // the pages; they know what the API tells them
 	"relay/admin/api":      {"relay", "relay/sql", "relay/operate", "relay/admin/access"},
 	"relay/cdc":            {"relay", "relay/crash", "relay/sql"},
 	"relay/notify":         {"relay", "relay/crash", "relay/sql"},
@@ -28,7 +29,7 @@ var arrows = map[string][]string{
 	"relay/reconcile":      {"relay", "relay/crash", "relay/sql"},
 	"relay/throwaway":      nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":           {"relay", "relay/throwaway"},
-	"relay/cmd/relay":      {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/tracing", "relay/demo", "relay/throwaway"},
+	"relay/cmd/relay":      {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/tracing", "relay/demo", "relay/throwaway"},
 	"relay/test":           nil,
 	"relay/test/harness":   {"relay/throwaway"},
 	"relay/test/bench":     {"relay", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/sql", "relay/throwaway"}, // routing is measured alone, too

@@ -10,10 +10,11 @@ import (
 	"relay/admin"
 	"relay/admin/access"
 	"relay/admin/api"
+	"relay/admin/console"
 	"relay/operate"
 )
 
-// newCentre returns the message centre: the API, beside the endpoints that need no token.
+// newCentre returns the message centre: the API and the console, beside the endpoints that need no token.
 func (s *service) newCentre(health *admin.Health) (http.Handler, error) {
 	guard := access.New(string(s.config.AdminToken), string(s.config.ViewerToken))
 	centre, err := api.New(api.Config{
@@ -30,7 +31,11 @@ func (s *service) newCentre(health *admin.Health) (http.Handler, error) {
 		}
 		endpoints.ServeHTTP(w, r)
 	})
-	return admin.NewCentre(api.Prefix, centre, open), nil
+	pages, err := console.NewHandler()
+	if err != nil {
+		return nil, err
+	}
+	return admin.NewCentre(api.Prefix, centre, open, pages), nil
 }
 
 // people is what does what people ask for, over connections of its own. Nil: the relay has no database yet.

@@ -1,0 +1,1 @@
+"use strict";(()=>{const t=document.documentElement;try{const e=localStorage.getItem("relay.theme");(e==="light"||e==="dark")&&(t.dataset.theme=e),localStorage.getItem("relay.language")==="zh"&&(t.lang="zh-Hans")}catch{}})();

@@ -1,0 +1,59 @@
+// Charts of rates and latencies, for everything or for one subscriber.
+import type { JSX } from "preact";
+import { path, type Schemas } from "../api";
+import { duration, number } from "../format";
+import { useLive } from "../live";
+import { Chart } from "../parts/chart";
+import { Segments } from "../parts/controls";
+import { ProblemNote } from "../parts/problem";
+import { address, go, place, withQuery } from "../route";
+import { t } from "../text";
+
+const spans = ["1h", "6h", "24h", "7d"] as const;
+
+/** PulseCharts draws throughput and latency; dragging opens the list of that range. */
+export function PulseCharts({ subscription, failures }: { subscription?: string; failures?: boolean }): JSX.Element {
+  const wanted = place.value.query.get("range");
+  const span = spans.find((one) => one === wanted) ?? "1h";
+  const live = useLive<Schemas["Pulse"]>(path("pulse"), { subscription, from: span }, 10_000);
+  const words = t().chart;
+  const points = live.data?.points ?? [];
+  const step = live.data?.step ?? 60;
+  const times = points.map((one) => new Date(one.at).getTime() / 1000);
+  const rate = (of: (point: Schemas["PulsePoint"]) => number): number[] => points.map((one) => of(one) / step);
+  const open = (from: Date, to: Date): void => go(address("/messages", { since: from.toISOString(), until: to.toISOString(), subscription }));
+  const perSecond = (value: number): string => `${number(value)}/s`;
+  return (
+    <section class="stack" aria-label={words.title}>
+      <div class="chart-head">
+        <h2>{words.title}</h2>
+        <Segments label={words.span} value={span} onChange={(one) => go(withQuery({ range: one === "1h" ? undefined : one }), "replace")} options={spans.map((id) => ({ id, words: t().filter.ranges[id] }))} />
+      </div>
+      {live.problem && !live.data && <ProblemNote problem={live.problem} />}
+      <div class={`charts${live.stale ? " busy" : ""}`}>
+        <Chart title={words.throughput} unit="/s" times={times} show={perSecond} onRange={open} lines={[
+          ...(subscription ? [] : [{ words: words.received, values: rate((one) => one.received), colour: "muted", dash: [2, 3] }]),
+          { words: words.accepted, values: rate((one) => one.accepted), colour: "accent", fill: true },
+          { words: words.failed, values: rate((one) => one.push_failed + one.handle_failed), colour: "dead", dash: [6, 4] },
+        ]} />
+        <Chart title={words.latency} unit="ms" times={times} show={duration} logarithmic onRange={open} lines={[
+          { words: "p50", values: points.map((one) => one.total_p50_ms ?? null), colour: "accent" },
+          { words: "p99", values: points.map((one) => one.total_p99_ms ?? null), colour: "text", dash: [2, 3] },
+        ]} />
+        {failures && (
+          <>
+            <Chart title={words.failures} unit="/s" times={times} show={perSecond} lines={[
+              { words: t().state.push_failed, values: rate((one) => one.push_failed), colour: "retry" },
+              { words: t().state.handle_failed, values: rate((one) => one.handle_failed), colour: "reject", dash: [6, 4] },
+              { words: t().state.dead, values: rate((one) => one.dead), colour: "dead", dash: [2, 3] },
+            ]} />
+            <Chart title={words.wait} unit="ms" times={times} show={duration} logarithmic lines={[
+              { words: "p50", values: points.map((one) => one.wait_p50_ms ?? null), colour: "accent" },
+              { words: "p99", values: points.map((one) => one.wait_p99_ms ?? null), colour: "text", dash: [2, 3] },
+            ]} />
+          </>
+        )}
+      </div>
+    </section>
+  );
+}

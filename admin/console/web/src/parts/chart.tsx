@@ -1,0 +1,155 @@
+// Charts over time. The lines differ by dash as well as by colour, their words stand in the legend, and the same
+// numbers can be had as a table. Dragging chooses a range.
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import uPlot from "uplot";
+import { clockTime, when } from "../format";
+import { language, theme } from "../settings";
+import { t } from "../text";
+import { Button } from "./controls";
+
+export interface Line {
+  words: string;
+  values: (number | null)[];
+  /** Name of a token. */
+  colour: string;
+  dash?: number[];
+  fill?: boolean;
+}
+
+interface ChartProps {
+  title: string;
+  unit: string;
+  /** Seconds since 1970, one for each value. */
+  times: number[];
+  lines: Line[];
+  show: (value: number) => string;
+  logarithmic?: boolean;
+  onRange?: (from: Date, to: Date) => void;
+  height?: number;
+}
+
+export function Chart(p: ChartProps): JSX.Element {
+  const [table, setTable] = useState(false);
+  return (
+    <figure class="chart">
+      <figcaption>
+        <h3>{p.title}</h3>
+        <ul class="legend">
+          {p.lines.map((line) => <li key={line.words}><Swatch line={line} />{line.words} <span class="num muted">{lastOf(line, p.show)}</span></li>)}
+        </ul>
+        <Button kind="quiet" small onPress={() => setTable(!table)} expanded={table}>{table ? t().chart.asChart : t().chart.asTable}</Button>
+      </figcaption>
+      {table ? <Numbers {...p} /> : <Canvas {...p} />}
+    </figure>
+  );
+}
+
+function Swatch({ line }: { line: Line }): JSX.Element {
+  return (
+    <svg width="22" height="8" aria-hidden="true"><line x1="1" x2="21" y1="4" y2="4" stroke={`var(--${line.colour})`} stroke-width="2" stroke-dasharray={line.dash?.join(" ")} /></svg>
+  );
+}
+
+function lastOf(line: Line, show: (value: number) => string): string {
+  const value = line.values.findLast((one) => one !== null);
+  return value === undefined || value === null ? "–" : show(value);
+}
+
+function Numbers({ title, times, lines, show }: ChartProps): JSX.Element {
+  const rows = times.map((_, n) => times.length - 1 - n).slice(0, 200);
+  return (
+    <div class="table-scroll chart-table" tabIndex={0} role="region" aria-label={title}>
+      <table>
+        <caption class="only-read">{title}</caption>
+        <thead><tr><th scope="col">{t().chart.time}</th>{lines.map((line) => <th key={line.words} scope="col" class="num">{line.words}</th>)}</tr></thead>
+        <tbody>
+          {rows.map((n) => (
+            <tr key={times[n]}>
+              <th scope="row">{when(times[n]! * 1000)}</th>
+              {lines.map((line) => <td key={line.words} class="num">{line.values[n] == null ? "–" : show(line.values[n]!)}</td>)}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function token(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function Canvas(p: ChartProps): JSX.Element {
+  const root = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const range = useRef(p.onRange);
+  range.current = p.onRange;
+  const look = `${theme.value} ${language.value} ${p.lines.map((line) => line.words).join()} ${p.logarithmic}`;
+
+  useEffect(() => {
+    const element = root.current!;
+    const made = new uPlot(options(p, element.clientWidth, (from, to) => range.current?.(from, to)), data(p), element);
+    plot.current = made;
+    const resized = new ResizeObserver(() => element.clientWidth && made.setSize({ width: element.clientWidth, height: p.height ?? 180 }));
+    resized.observe(element);
+    return () => {
+      resized.disconnect();
+      made.destroy();
+    };
+  }, [look]);
+  useEffect(() => plot.current?.setData(data(p)), [p.times, p.lines]);
+
+  const words = p.lines.map((line) => `${line.words}: ${lastOf(line, p.show)}`).join(", ");
+  return <div class="chart-canvas" ref={root} role="img" aria-label={`${p.title}. ${words}`} />;
+}
+
+function data(p: ChartProps): uPlot.AlignedData {
+  const lines = p.lines.map((line) => (p.logarithmic ? line.values.map((value) => (value === null ? null : Math.max(value, 0.1))) : line.values));
+  return [p.times, ...lines] as uPlot.AlignedData;
+}
+
+function options(p: ChartProps, width: number, onRange: (from: Date, to: Date) => void): uPlot.Options {
+  const axis = { stroke: token("muted"), grid: { stroke: token("border"), width: 1 }, ticks: { show: false }, font: `11.5px ${token("sans")}` };
+  return {
+    width: Math.max(width, 100), height: p.height ?? 180, legend: { show: false },
+    cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
+    scales: { y: p.logarithmic ? { distr: 3 } : { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+    axes: [
+      { ...axis, values: (_u, splits) => splits.map((at) => clockTime(at * 1000).slice(0, 5)), space: 64, size: 26 },
+      { ...axis, size: 64, values: (_u, splits) => splits.map((value) => (value === null ? "" : p.show(value))), space: p.logarithmic ? 18 : 32 },
+    ],
+    series: [{}, ...p.lines.map((line) => ({
+      label: line.words, stroke: token(line.colour), width: 1.8, points: { show: false }, spanGaps: false,
+      ...(line.dash && { dash: line.dash }), ...(line.fill && { fill: `${token(line.colour)}1f` }),
+    }))],
+    hooks: {
+      setSelect: [(u) => {
+        if (u.select.width < 6) return;
+        const from = u.posToVal(u.select.left, "x");
+        const to = u.posToVal(u.select.left + u.select.width, "x");
+        u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        onRange(new Date(from * 1000), new Date(to * 1000));
+      }],
+      setCursor: [(u) => showTip(u, p)],
+    },
+  };
+}
+
+/** showTip writes the numbers under the cursor beside it. */
+function showTip(u: uPlot, p: ChartProps): void {
+  let tip = u.over.querySelector<HTMLElement>(".chart-tip");
+  if (!tip) {
+    tip = document.createElement("div");
+    tip.className = "chart-tip";
+    u.over.append(tip);
+  }
+  const n = u.cursor.idx;
+  tip.hidden = n == null || (u.cursor.left ?? -1) < 0;
+  if (n == null || tip.hidden) return;
+  const values = p.lines.map((line) => `${line.words} ${line.values[n] == null ? "–" : p.show(line.values[n]!)}`);
+  tip.textContent = [when(Number(u.data[0][n]) * 1000), ...values].join("\n");
+  const right = (u.cursor.left ?? 0) > u.over.clientWidth - 160;
+  tip.style.left = right ? "auto" : `${(u.cursor.left ?? 0) + 12}px`;
+  tip.style.right = right ? `${u.over.clientWidth - (u.cursor.left ?? 0) + 12}px` : "auto";
+}
