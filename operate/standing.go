@@ -43,7 +43,7 @@ type Standings struct {
 	Blocked, Behind map[string]int64
 	BlockedExact    bool
 	now             time.Time
-	minutes, hours  series
+	minutes         series
 	lately          map[string]sql.PulseOutcome
 	circuits        []string // open
 }

@@ -373,7 +373,7 @@ func TestTheExaminerCountsByIndexes(t *testing.T) {
 		t.Errorf("dead %v, want %v: %v", dead, want, err)
 	}
 	waiting, err := e.WaitingDeliveries(t.Context())
-	want := []Waiting{{"x", "push_failed", 2, "why"}, {"x", "waiting", 1, "why"}, {"https://h", "push_failed", 2, "why"}, {"https://h", "waiting", 1, "why"}}
+	want := []Waiting{{"x", "push_failed", 2, "why", "x"}, {"x", "waiting", 1, "why", "x"}, {"https://h", "push_failed", 2, "why", "direct"}, {"https://h", "waiting", 1, "why", "direct"}}
 	if err != nil || !slices.Equal(waiting, want) {
 		t.Errorf("waiting %v, want %v: %v", waiting, want, err)
 	}

@@ -46,34 +46,15 @@ func timeFlag(cmd *cobra.Command, to *time.Time, name, usage string) {
 	})
 }
 
-// onOff is a flag that may be given as --name and as --no-name, or not at all.
-func onOff(cmd *cobra.Command, to **bool, name, usage string) {
-	set := func(value bool) func(string) error {
-		return func(string) error {
-			*to = &value
-			return nil
-		}
-	}
-	cmd.Flags().BoolFunc(name, usage, set(true))
-	cmd.Flags().BoolFunc("no-"+name, "The opposite.", set(false))
-}
-
 // words are values of a closed list, separated by commas or repeated.
 type words[T ~string] struct {
 	to      *[]T
 	allowed []T
-	one     bool // the last one given stands alone
-}
-
-// wordFlag adds a flag for one value of a closed list.
-func wordFlag[T ~string](cmd *cobra.Command, to *[]T, name, usage string, allowed ...T) {
-	cmd.Flags().Var(&words[T]{to, allowed, true}, name, usage)
-	completeWords(cmd, name, allowed)
 }
 
 // wordsFlag adds a flag for values of a closed list.
 func wordsFlag[T ~string](cmd *cobra.Command, to *[]T, name, usage string, allowed ...T) {
-	cmd.Flags().Var(&words[T]{to, allowed, false}, name, usage)
+	cmd.Flags().Var(&words[T]{to, allowed}, name, usage)
 	completeWords(cmd, name, allowed)
 }
 
@@ -93,9 +74,6 @@ func (w *words[T]) Set(text string) error {
 		word := T(strings.TrimSpace(part))
 		if !slices.Contains(w.allowed, word) {
 			return fmt.Errorf("allowed is %s", listed(w.allowed))
-		}
-		if w.one {
-			*w.to = nil
 		}
 		if !slices.Contains(*w.to, word) {
 			*w.to = append(*w.to, word)
