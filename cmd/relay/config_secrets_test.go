@@ -16,7 +16,7 @@ import (
 func secretValues() map[string]string {
 	return map[string]string{
 		"RELAY_DATABASE_URL":        "postgres://relay:HUSH1@db:5432/shop?options=-capp.key%3DHUSH2",
-		"RELAY_AMQP_URL":            "amqp://relay:HUSH3@rabbitmq:5672/vhost?server_name_indication=HUSH4",
+		"RELAY_AMQP_URL":            "amqps://relay:HUSH3@rabbitmq:5671/vhost?server_name_indication=HUSH4",
 		"RELAY_HTTP_SECRET":         "whsec_HUSH5GKYqrTwjUPD8ILPZIo2LaLaSwAA whsec_HUSH6GKYqrTwjUPD8ILPZIo2LaLaSwAA",
 		"RELAY_ADMIN_TOKEN":         "HUSH7",
 		"RELAY_VIEWER_TOKEN":        "HUSH8",
