@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo test console screenshots chaos model simulate bench soak lint build fuzz help
+.PHONY: demo test console chaos model simulate bench soak lint build fuzz help
 
 # Arguments of the demo, as in: make demo ARGS='--for 10s'
 ARGS ?=
@@ -49,10 +49,6 @@ soak: ## 1,000 rows/s for a long time, with a snapshot held open in the middle (
 console: ## build the console's pages from admin/console/web into admin/console/dist
 	npm ci --prefix admin/console/web --ignore-scripts --no-audit --no-fund --loglevel error >/dev/null
 	@scripts/console admin/console
-
-screenshots: ## take docs/pictures from the demo's data, five pages in both themes
-	@scripts/install-test
-	go test -count=1 -timeout 10m -v -run '^TestConsoleScreenshots$$' ./test -console.pictures=$(CURDIR)/docs/pictures
 
 lint: ## gofmt, go vet, staticcheck, go.mod, and the console's bundle against its sources
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w: $$unformatted"; exit 1; fi

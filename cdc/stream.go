@@ -35,6 +35,8 @@ type Config struct {
 	// Conn leads to the database, as pgx.ParseConfig made it; required. It is copied.
 	// The role needs REPLICATION, CREATE on the database and relay.outbox for its own.
 	Conn *pgx.ConnConfig
+	// Renew brings Conn up to date for each new connection. Nil: Conn never changes.
+	Renew Renewal
 	// Slot and Publication are names. Empty: "relay".
 	Slot, Publication string
 	// HeartbeatEvery is how often the stream makes itself heard on the server and looks
@@ -102,7 +104,7 @@ func New(cfg Config, s sink) *Stream {
 		sink:    s,
 		metrics: newStreamMetrics(cfg.Registerer),
 		notices: newNotices(s, cfg.Log, newNoticeMetrics(cfg.Registerer, "stream")),
-		board:   newBoard(cfg.Log.With("doorbell", "stream")),
+		board:   newBoard(cfg.Log.With("capture", "stream")),
 	}
 }
 

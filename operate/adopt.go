@@ -19,7 +19,7 @@ type Adopted struct {
 
 // Adopt has relays deliver from a database that is a copy of another one; first, if that is asked for, it cancels
 // every message that has not ended and stops the jobs. Relays that wait for it go on within a second.
-func (s *Service) Adopt(ctx context.Context, _ Actor, cancelOutstanding bool) (Adopted, error) {
+func (s *Service) Adopt(ctx context.Context, actor Actor, cancelOutstanding bool) (Adopted, error) {
 	i, err := s.store.Identity(ctx)
 	if err != nil {
 		return Adopted{}, err
@@ -33,22 +33,22 @@ func (s *Service) Adopt(ctx context.Context, _ Actor, cancelOutstanding bool) (A
 		return a, nil
 	}
 	if cancelOutstanding {
-		if a.StoppedJobs, err = s.store.StopJobs(ctx); err != nil {
+		if a.StoppedJobs, err = s.by(actor).StopJobs(ctx); err != nil {
 			return a, err
 		}
-		if a.Cancelled, err = s.cancelEverything(ctx); err != nil {
+		if a.Cancelled, err = s.cancelEverything(ctx, actor); err != nil {
 			return a, err
 		}
 	}
-	i, err = s.store.Adopt(ctx)
+	i, err = s.by(actor).Adopt(ctx)
 	a.Database = i.Actual.String()
 	return a, err
 }
 
 // cancelEverything cancels what has not ended, batch by batch.
-func (s *Service) cancelEverything(ctx context.Context) (total int, err error) {
+func (s *Service) cancelEverything(ctx context.Context, actor Actor) (total int, err error) {
 	for tries := 0; ; {
-		n, found, err := s.store.CancelEverything(ctx, cancelledByAdopt, changeBatch)
+		n, found, err := s.by(actor).CancelEverything(ctx, cancelledByAdopt, changeBatch)
 		total += n
 		switch {
 		case err != nil:

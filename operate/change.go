@@ -72,6 +72,18 @@ func (s *Service) Cancel(ctx context.Context, actor Actor, c Change, tell func([
 	})
 }
 
+// Acknowledge notes that the consumer of the subscription has handled messages that it once accepted, as if it had said
+// so itself. Results are told in the order of the ids, batch by batch.
+func (s *Service) Acknowledge(ctx context.Context, actor Actor, c Change, tell func([]Result) error) error {
+	if c.Subscription == "" {
+		return invalid("subscription", "the subscription whose consumer has handled the messages is needed")
+	}
+	store := s.by(actor)
+	return s.each(ctx, c, tell, func(ctx context.Context, ids []relay.ID) ([]sql.Effect, error) {
+		return store.AcknowledgeDeliveries(ctx, ids, c.Subscription)
+	})
+}
+
 // Collect gathers the results of a change.
 func Collect(results *[]Result) func([]Result) error {
 	return func(batch []Result) error {

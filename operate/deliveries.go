@@ -35,6 +35,9 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, at At) (Page
 	if err != nil {
 		return Page[ListedDelivery]{}, err
 	}
+	if f.Subscription == "" {
+		return Page[ListedDelivery]{}, invalid("subscription", "the subscriber is needed")
+	}
 	own := Filter{Subscription: f.Subscription, DeliveryStatus: f.Status, Causes: f.Causes, Topic: f.Topic, Key: f.Key, Since: f.Since, Until: f.Until}
 	if err := own.Validate(); err != nil {
 		return Page[ListedDelivery]{}, err

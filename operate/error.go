@@ -22,14 +22,14 @@ const (
 	CodeNoJob          Code = "no_job"          // there is no such job, or none that could be stopped or resumed
 	CodeExists         Code = "exists"          // there is a message with this id already
 	CodeOutstanding    Code = "outstanding"     // deliveries have not ended
+	CodeVersion        Code = "version_changed" // the subscription was changed since the version that was given
+	CodeOtherRequest   Code = "key_reused"      // the idempotency key was used for another request
+	CodeTooLarge       Code = "too_large"       // the payload has more bytes than were allowed
 	CodeLocked         Code = "locked"          // another session holds the rows; a second try may succeed
 	CodeSearchLimit    Code = "search_limit"    // the search reached its limit before it found anything
 	CodeNotMigrated    Code = "not_migrated"    // the schema is missing or old
 	CodeDenied         Code = "denied"          // the database role may not
 	CodeUnavailable    Code = "unavailable"     // the database does not answer
-	CodeTooLarge       Code = "too_large"       // a payload is larger than may be read at once
-	CodeKeyReused      Code = "key_reused"      // an idempotency key was used for another request
-	CodeVersionChanged Code = "version_changed" // the subscription was changed meanwhile
 	CodeInternal       Code = "internal"        // anything else
 )
 
@@ -74,14 +74,16 @@ func CodeOf(err error) Code {
 		return CodeNoSubscription
 	case errors.Is(err, sql.ErrNoJob):
 		return CodeNoJob
-	case errors.Is(err, sql.ErrOutstanding):
-		return CodeOutstanding
+	case errors.Is(err, sql.ErrVersion):
+		return CodeVersion
+	case errors.Is(err, sql.ErrOtherRequest):
+		return CodeOtherRequest
 	case errors.Is(err, sql.ErrTooLarge):
 		return CodeTooLarge
-	case errors.Is(err, sql.ErrOtherRequest):
-		return CodeKeyReused
-	case errors.Is(err, sql.ErrVersion):
-		return CodeVersionChanged
+	case errors.Is(err, sql.ErrCursor):
+		return CodeInvalid
+	case errors.Is(err, sql.ErrOutstanding):
+		return CodeOutstanding
 	case stateOf(err) == "57014" && !errors.Is(err, context.Canceled):
 		return CodeSearchLimit
 	case stateOf(err) == "55P03":

@@ -118,7 +118,7 @@ func (r JobRequest) settled() (JobRequest, error) {
 // StartJobOnce makes a job that begins after UndoTime and counts its messages on its way. A second request with the same
 // key returns the first one's job.
 func (s *Service) StartJobOnce(ctx context.Context, actor Actor, r JobRequest, key string) (job Job, repeated bool, err error) {
-	o, err := once(key, r)
+	o, err := Once(key, r)
 	if err != nil {
 		return Job{}, false, err
 	}
@@ -145,12 +145,4 @@ func refusedJob(err error) error {
 		return &Error{Code: CodeInvalid, Text: err.Error(), cause: err}
 	}
 	return err
-}
-
-// SetJobRate changes how many messages a second a job changes at most; zero: no limit.
-func (s *Service) SetJobRate(ctx context.Context, actor Actor, id string, rate float64) (Job, error) {
-	if !(rate >= 0) {
-		return Job{}, invalid("rate", "below 0")
-	}
-	return s.switchJob(ctx, id, func(ctx context.Context, id relay.ID) error { return s.by(actor).SetJobRate(ctx, id, rate) })
 }

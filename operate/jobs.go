@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -18,14 +19,14 @@ type Job struct {
 	Filter       Filter        `json:"filter"`
 	Rate         float64       `json:"rate,omitempty"` // messages per second, at most; none: no limit
 	Total        int64         `json:"total"`
-	Done         int64         `json:"done"`   // messages that became what was asked for
-	Failed       int64         `json:"failed"` // messages that did not
+	Counted      bool          `json:"counted"` // false: Total is what was counted before it started
+	Done         int64         `json:"done"`    // messages that became what was asked for
+	Failed       int64         `json:"failed"`  // messages that did not
 	Error        string        `json:"error,omitempty"`
 	CreatedAt    time.Time     `json:"created_at"`
 	UpdatedAt    time.Time     `json:"updated_at"`
 	FinishedAt   *time.Time    `json:"finished_at,omitempty"`
-	Counted      bool          `json:"counted"` // false: total is not known yet, or more
-	StartAt      *time.Time    `json:"start_at,omitempty"`
+	StartAt      *time.Time    `json:"start_at,omitempty"` // until then it can be stopped before it has done anything
 	Actor        string        `json:"actor,omitempty"`
 	Reason       string        `json:"reason,omitempty"`
 }
@@ -34,7 +35,8 @@ func newJob(j sql.Job) Job {
 	return Job{
 		ID: j.ID.String(), Kind: j.Kind, Status: j.Status, Subscription: j.Filter.ReplayTo, Filter: filterOf(j.Filter), Rate: j.Rate,
 		Total: j.Total, Done: j.Done, Failed: j.Failed, Error: j.Error,
-		Counted: j.Counted, StartAt: utc(j.StartAt), Actor: j.Actor, Reason: j.Reason, CreatedAt: j.CreatedAt.UTC(), UpdatedAt: j.UpdatedAt.UTC(), FinishedAt: utc(j.FinishedAt),
+		CreatedAt: j.CreatedAt.UTC(), UpdatedAt: j.UpdatedAt.UTC(), FinishedAt: utc(j.FinishedAt),
+		Counted: j.Counted, StartAt: utc(j.StartAt), Actor: j.Actor, Reason: j.Reason,
 	}
 }
 
@@ -46,6 +48,10 @@ type JobRequest struct {
 	Subscription string
 	// Force allows a retry of what ended well.
 	Force bool
+	// Key makes a repeated request start nothing twice. Empty: none.
+	Key string
+	// Delay is how long a job waits before it begins, so that it can be stopped before it has done anything.
+	Delay time.Duration
 	Rate  float64 // messages per second, at most; zero: no limit
 }
 
@@ -99,37 +105,58 @@ type Plan struct {
 	Messages Count       `json:"messages"`
 	AsOf     time.Time   `json:"as_of"` // later messages do not belong to the job
 	job      sql.Job
+	request  JobRequest
 }
 
-// Preview counts the messages of a job, and changes nothing.
-func (s *Service) Preview(ctx context.Context, r JobRequest) (Plan, error) {
+// Preview counts the messages of a job for as long as most (zero: to the end), and changes nothing.
+func (s *Service) Preview(ctx context.Context, r JobRequest, most time.Duration) (Plan, error) {
 	if err := r.judge(); err != nil {
 		return Plan{}, err
 	}
 	f := r.Filter.store()
 	f.ReplayTo = r.Subscription
-	job, err := s.store.PlanJob(ctx, r.Kind, f, r.Rate, 0)
+	job, err := s.store.PlanJob(ctx, r.Kind, f, r.Rate, most)
 	if err != nil {
 		return Plan{}, err
 	}
-	return Plan{Kind: r.Kind, Messages: Count{N: job.Total, Precision: Exact}, AsOf: job.Filter.AsOf.UTC(), job: job}, nil
-}
-
-// StartPlan makes a job of a plan: the very messages that were counted are changed, no later ones.
-func (s *Service) StartPlan(ctx context.Context, actor Actor, p Plan) (Job, error) {
-	if _, err := s.by(actor).StartJob(ctx, &p.job, 0, sql.Once{}); err != nil {
-		return Job{}, err
+	count := Count{N: job.Total, Precision: Exact}
+	if !job.Counted {
+		count.Precision = AtLeast
 	}
-	return newJob(p.job), nil
+	return Plan{Kind: r.Kind, Messages: count, AsOf: job.Filter.AsOf.UTC(), job: job, request: r}, nil
 }
 
-// StartJob makes a job, which a relay runs from now on.
-func (s *Service) StartJob(ctx context.Context, actor Actor, r JobRequest) (Job, error) {
-	p, err := s.Preview(ctx, r)
+// StartPlan makes a job of a plan: the very messages that were counted are changed, no later ones. If the same request with
+// the same key came before, that one's job is returned, and repeated is true.
+func (s *Service) StartPlan(ctx context.Context, actor Actor, p Plan) (job Job, repeated bool, err error) {
+	once, err := Once(p.request.Key, p.request)
 	if err != nil {
-		return Job{}, err
+		return Job{}, false, err
+	}
+	if repeated, err = s.by(actor).StartJob(ctx, &p.job, p.request.Delay, once); err != nil {
+		return Job{}, false, err
+	}
+	return newJob(p.job), repeated, nil
+}
+
+// countFirst is how long the messages of a job are counted before it starts: it finds the rest on its way.
+const countFirst = 300 * time.Millisecond
+
+// StartJob makes a job, which a relay runs from now on. It returns as StartPlan does.
+func (s *Service) StartJob(ctx context.Context, actor Actor, r JobRequest) (job Job, repeated bool, err error) {
+	p, err := s.Preview(ctx, r, countFirst)
+	if err != nil {
+		return Job{}, false, err
 	}
 	return s.StartPlan(ctx, actor, p)
+}
+
+// SetJobRate changes how many messages a second a job changes at most; zero: no limit.
+func (s *Service) SetJobRate(ctx context.Context, actor Actor, id string, rate float64) (Job, error) {
+	if !(rate >= 0) || math.IsInf(rate, 0) {
+		return Job{}, invalid("rate", "a number from 0 is needed")
+	}
+	return s.switchJob(ctx, id, func(ctx context.Context, job relay.ID) error { return s.by(actor).SetJobRate(ctx, job, rate) })
 }
 
 // JobLimit is the most jobs that one page may have.

@@ -52,8 +52,8 @@ type Delivery struct {
 	DeliveredAt    *time.Time           `json:"delivered_at,omitempty"`
 	HandledAt      *time.Time           `json:"handled_at,omitempty"`
 	UpdatedAt      *time.Time           `json:"updated_at,omitempty"`
-	Cause          relay.Cause          `json:"cause,omitempty"`  // of the last failure
-	DueAt          *time.Time           `json:"due_at,omitempty"` // since when it is or will be due
+	Cause          relay.Cause          `json:"cause,omitempty"`
+	DueAt          *time.Time           `json:"due_at,omitempty"` // when it was to be sent first
 }
 
 // Attempt is one attempt at a delivery.

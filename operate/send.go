@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"strings"
 	"time"
@@ -25,8 +26,22 @@ type Draft struct {
 	Delay       time.Duration // from now, instead of DeliverAt
 }
 
-// Send inserts one message through the outbox, as an application does, and returns its id.
-func (s *Service) Send(ctx context.Context, _ Actor, d Draft) (Sent, error) {
+// Once makes a key by which a repeated request changes nothing twice; the request is all that tells it from another one.
+// An empty key is none.
+func Once(key string, request any) (sql.Once, error) {
+	if key == "" {
+		return sql.Once{}, nil
+	}
+	text, err := json.Marshal(request)
+	if err != nil {
+		return sql.Once{}, invalid("Idempotency-Key", "%s", err)
+	}
+	return sql.Once{Key: key, Digest: sha256.Sum256(text)}, storable("Idempotency-Key", key)
+}
+
+// Send inserts one message through the outbox, as an application does, and returns its id. Any role that may insert
+// can, so that nothing is noted in the audit.
+func (s *Service) Send(ctx context.Context, d Draft) (Sent, error) {
 	draft, err := d.store()
 	if err != nil {
 		return Sent{}, err
@@ -36,6 +51,24 @@ func (s *Service) Send(ctx context.Context, _ Actor, d Draft) (Sent, error) {
 		return Sent{}, err
 	}
 	return Sent{ID: id.String()}, nil
+}
+
+// Insert is Send for an actor, noted in the audit. If the same request with the same key came before, that one's message
+// is returned, and repeated is true.
+func (s *Service) Insert(ctx context.Context, actor Actor, d Draft, key string) (sent Sent, repeated bool, err error) {
+	draft, err := d.store()
+	if err != nil {
+		return Sent{}, false, err
+	}
+	once, err := Once(key, d)
+	if err != nil {
+		return Sent{}, false, err
+	}
+	id, repeated, err := s.by(actor).SendOnce(ctx, draft, once)
+	if err != nil {
+		return Sent{}, false, refusedInsert(err)
+	}
+	return Sent{ID: id.String()}, repeated, nil
 }
 
 // store judges the draft as the relay would before it sends.

@@ -79,7 +79,7 @@ type DeadStatus struct {
 
 // ReadStatus reads how the system stands. The slot is what the caller has read of it; nil: the relay uses none.
 func ReadStatus(ctx context.Context, examiner *sql.Examiner, slot *SlotStatus) (s Status, err error) {
-	s = Status{Slot: slot, Relays: []RelayStatus{}, Waiting: []WaitingStatus{}, Dead: []DeadStatus{}, AsOf: time.Now().UTC()}
+	s = Status{Slot: slot, Waiting: []WaitingStatus{}, Dead: []DeadStatus{}, AsOf: time.Now().UTC()}
 	schema, err := examiner.Schema(ctx)
 	if err != nil {
 		return s, err
@@ -89,15 +89,21 @@ func ReadStatus(ctx context.Context, examiner *sql.Examiner, slot *SlotStatus) (
 	if err != nil {
 		return s, err
 	}
-	for _, r := range relays {
-		s.Relays = append(s.Relays, RelayStatus{
-			Name: r.Name, Version: r.Version, Streaming: r.Streaming, Shards: r.Shards, Expired: r.Expired, SeenAgo: r.Seen.Seconds(),
-		})
-	}
+	s.Relays = relayStatuses(relays)
 	if s.Messages, err = readCounts(ctx, examiner); err != nil {
 		return s, err
 	}
 	return s, s.readDeliveries(ctx, examiner)
+}
+
+func relayStatuses(relays []sql.RunningRelay) []RelayStatus {
+	shown := []RelayStatus{}
+	for _, r := range relays {
+		shown = append(shown, RelayStatus{
+			Name: r.Name, Version: r.Version, Streaming: r.Streaming, Shards: r.Shards, Expired: r.Expired, SeenAgo: r.Seen.Seconds(),
+		})
+	}
+	return shown
 }
 
 func readCounts(ctx context.Context, examiner *sql.Examiner) (MessageStatus, error) {

@@ -16,16 +16,17 @@ type Deleted struct {
 	Cancelled int    `json:"cancelled"` // deliveries
 }
 
-// Delete removes a subscription. While deliveries are outstanding that is CodeOutstanding, unless they are to be
-// cancelled, each with an error that says so.
-func (s *Service) Delete(ctx context.Context, _ Actor, name string, cancelOutstanding bool) (Deleted, error) {
+// Delete removes a subscription that still has a version; an empty version is any. While deliveries are outstanding
+// that is CodeOutstanding, unless they are to be cancelled, each with an error that says so.
+func (s *Service) Delete(ctx context.Context, actor Actor, name, version string, cancelOutstanding bool) (Deleted, error) {
 	d := Deleted{Name: name}
-	err := s.store.DeleteSubscription(ctx, name)
+	store := s.by(actor)
+	err := store.DeleteSubscriptionAt(ctx, name, version)
 	if errors.Is(err, sql.ErrOutstanding) && !cancelOutstanding {
 		return d, s.outstanding(ctx, name)
 	}
 	if errors.Is(err, sql.ErrOutstanding) {
-		d.Cancelled, err = s.cancelAndDelete(ctx, name)
+		d.Cancelled, err = cancelAndDelete(ctx, store, name)
 	}
 	return d, noSubscription(err, name)
 }
@@ -45,14 +46,14 @@ func (s *Service) outstanding(ctx context.Context, name string) error {
 
 // cancelAndDelete cancels what is outstanding until the database lets the subscription go: meanwhile relays may take
 // up messages for it.
-func (s *Service) cancelAndDelete(ctx context.Context, name string) (cancelled int, err error) {
+func cancelAndDelete(ctx context.Context, store *sql.Store, name string) (cancelled int, err error) {
 	for tries := 0; ; {
-		n, found, err := s.store.CancelOutstanding(ctx, name, cancelledByDelete, changeBatch)
+		n, found, err := store.CancelOutstanding(ctx, name, cancelledByDelete, changeBatch)
 		if cancelled += n; err != nil {
 			return cancelled, err
 		}
 		if found == 0 {
-			if err := s.store.DeleteSubscription(ctx, name); !errors.Is(err, sql.ErrOutstanding) {
+			if err := store.DeleteSubscription(ctx, name); !errors.Is(err, sql.ErrOutstanding) {
 				return cancelled, err
 			}
 			continue

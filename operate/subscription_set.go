@@ -164,7 +164,8 @@ func intervals(spans []Span) any {
 
 // Put makes a subscription or changes it. Relays that run know of it at once for messages inserted afterwards, and
 // within two seconds for the others.
-func (s *Service) Put(ctx context.Context, actor Actor, name string, settings Settings) (created bool, err error) {
+// A version is what the subscription must still have; an empty one is any.
+func (s *Service) Put(ctx context.Context, actor Actor, name, version string, settings Settings) (created bool, err error) {
 	if err := settings.Validate(); err != nil {
 		return false, err
 	}
@@ -172,22 +173,22 @@ func (s *Service) Put(ctx context.Context, actor Actor, name string, settings Se
 	if len(given) == 0 {
 		return false, refused(CodeInvalid, nil, "nothing to set: at least one setting is needed")
 	}
-	return s.set(ctx, actor, name, given, true)
+	return s.set(ctx, actor, name, version, given, true)
 }
 
 // SetPaused pauses a subscription or resumes it: what has waited is sent then, in the order of its keys. Relays that
 // run know of it within two seconds.
 func (s *Service) SetPaused(ctx context.Context, actor Actor, name string, paused bool) error {
-	_, err := s.set(ctx, actor, name, map[string]any{"paused": paused}, false)
+	_, err := s.set(ctx, actor, name, "", map[string]any{"paused": paused}, false)
 	return err
 }
 
-func (s *Service) set(ctx context.Context, actor Actor, name string, given map[string]any, create bool) (created bool, err error) {
+func (s *Service) set(ctx context.Context, actor Actor, name, version string, given map[string]any, create bool) (created bool, err error) {
 	columns, err := json.Marshal(given)
 	if err != nil {
 		return false, invalid("settings", "%s", err)
 	}
-	created, err = s.by(actor).SetSubscription(ctx, name, columns, create)
+	created, err = s.by(actor).SetSubscriptionAt(ctx, name, columns, create, version)
 	var no sql.RefusedSetting
 	if errors.As(err, &no) {
 		return false, &Error{Code: CodeInvalid, Field: strings.Join(no.Columns, ", "), Text: no.Why, cause: err}

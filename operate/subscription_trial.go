@@ -15,15 +15,16 @@ const testPayload = `{"test": true}`
 
 // Test sends one message to a subscription alone, through the outbox and the relay that runs. Await says what became
 // of it.
-func (s *Service) Test(ctx context.Context, _ Actor, name, topic string) (Sent, error) {
+func (s *Service) Test(ctx context.Context, actor Actor, name, topic string) (Sent, error) {
 	if topic == "" {
 		topic = TopicTest
 	}
-	if _, err := s.Subscription(ctx, name); err != nil {
+	if _, err := s.settings(ctx, name); err != nil {
 		return Sent{}, err
 	}
 	payload := testPayload
-	id, err := s.store.Send(ctx, sql.Draft{Topic: topic, Payload: &payload, Destination: name, Internal: strings.HasPrefix(topic, "relay.")})
+	draft := sql.Draft{Topic: topic, Payload: &payload, Destination: name, Internal: strings.HasPrefix(topic, "relay.")}
+	id, _, err := s.by(actor).SendOnce(ctx, draft, sql.Once{})
 	if err != nil {
 		return Sent{}, err
 	}

@@ -44,7 +44,7 @@ type Subscription struct {
 	Secrets           int               `json:"secrets"` // how many
 	Headers           []string          `json:"headers"` // their names
 	CreatedAt         time.Time         `json:"created_at"`
-	Version           string            `json:"version"` // changes with the settings
+	Version           string            `json:"version"` // of the settings, for a change that must not overwrite another one
 }
 
 // Backlog counts the deliveries of a subscription that have not ended, by status.
@@ -80,6 +80,32 @@ func (s *Service) Subscription(ctx context.Context, name string) (Subscription, 
 		}
 	}
 	return Subscription{}, noSubscription(sql.ErrNoSubscription, name)
+}
+
+// SubscriptionSettings lists the settings of the subscriptions by name, of one if a name is given, without what is
+// outstanding or dead: it takes a moment however much that is.
+func (s *Service) SubscriptionSettings(ctx context.Context, name string) (Page[Subscription], error) {
+	list, err := s.store.ListSettings(ctx, name)
+	if err != nil {
+		return Page[Subscription]{}, err
+	}
+	var items []Subscription
+	for _, f := range list {
+		items = append(items, newSubscription(f))
+	}
+	return newPage(items, ""), nil
+}
+
+// settings reads the settings of one subscription.
+func (s *Service) settings(ctx context.Context, name string) (Subscription, error) {
+	page, err := s.SubscriptionSettings(ctx, name)
+	if err == nil && (name == "" || len(page.Items) == 0) {
+		err = noSubscription(sql.ErrNoSubscription, name)
+	}
+	if err != nil {
+		return Subscription{}, err
+	}
+	return page.Items[0], nil
 }
 
 func newSubscription(f sql.SubscriptionFacts) Subscription {

@@ -29,7 +29,7 @@ const (
 	stampFinished operation = "note_the_end"  // of a message that a person has ended
 )
 
-var operations = []operation{writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished}
+var operations = []operation{writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished, deletedEarly}
 
 const (
 	// quarantineFirst is how long a row stays in quarantine after the first failure. Each further one doubles it.

@@ -150,16 +150,16 @@ func (e *Examiner) Messages(ctx context.Context) (MessageFacts, error) {
 	)
 	select (select count(*) from pending),
 		(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null limit $1) x),
-		(select count(*) from (select from relay.outbox where status = 'open' limit $1) x),
-		(select count(*) from (select from relay.outbox where status = 'dead' limit $1) x),
-		(select count(*) from (select from relay.outbox where status = 'rejected' limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'open' and topic <> '' limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'dead' and topic <> '' limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'rejected' and topic <> '' limit $1) x),
 		coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from pending where isfinite(created_at)), 0)::float8,
 		coalesce((
 			select coalesce(d.last_error, o.last_error) from relay.outbox o
 			left join relay.delivery d on d.message_id = o.id and d.status = 'dead'
-			where o.status = 'dead' order by o.id desc limit 1
+			where o.status = 'dead' and o.topic <> '' order by o.created_at desc, o.seq desc limit 1
 		), ''),
-		coalesce((select last_error from relay.outbox where status = 'rejected' order by id desc limit 1), '')`
+		coalesce((select last_error from relay.outbox where status = 'rejected' and topic <> '' order by created_at desc, seq desc limit 1), '')`
 	var f MessageFacts
 	var oldest float64
 	err := e.Conn.QueryRow(ctx, statement, CountLimit).Scan(&f.Pending, &f.Delayed, &f.Open, &f.Dead, &f.Rejected,

@@ -34,47 +34,62 @@ type FailureGroups struct {
 	Exact  bool // false: more than StandingLimit deliveries, or rejectedLimit messages, are there, and the rest was not counted
 }
 
+// failingLike finds deliveries that are like those of a group.
+const failingLike = `d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and d.attempts >= 0
+				and d.subscription = g.subscription and d.status = g.status`
+
 const (
 	deadGroups = `
 	with dead as (
 		select subscription, cause, count(*)::int as n, min(seq) as oldest, max(seq) as newest
-		from (select subscription, cause, seq from relay.delivery where status = 'dead' limit $1) d group by subscription, cause
+		from (select subscription, cause, seq from relay.delivery where status = 'dead' and attempts >= 0 limit $1) d group by subscription, cause
 	)
 	select g.subscription, coalesce(g.cause, ''), g.n, o.message_id, n.message_id, o.updated_at, n.updated_at, coalesce(left(n.last_error, 8000), '')
 	from dead g
 	cross join lateral (
-		(select message_id, updated_at from relay.delivery where status = 'dead' and subscription = g.subscription and cause = g.cause and seq = g.oldest limit 1)
+		(select message_id, updated_at from relay.delivery where status = 'dead' and attempts >= 0 and subscription = g.subscription and cause = g.cause and seq = g.oldest limit 1)
 		union all
-		(select message_id, updated_at from relay.delivery where status = 'dead' and subscription = g.subscription and cause is null and g.cause is null and seq = g.oldest limit 1)
+		(select message_id, updated_at from relay.delivery where status = 'dead' and attempts >= 0 and subscription = g.subscription and cause is null and g.cause is null and seq = g.oldest limit 1)
 	) o
 	cross join lateral (
-		(select message_id, updated_at, last_error from relay.delivery where status = 'dead' and subscription = g.subscription and cause = g.cause and seq = g.newest limit 1)
+		(select message_id, updated_at, last_error from relay.delivery where status = 'dead' and attempts >= 0 and subscription = g.subscription and cause = g.cause and seq = g.newest limit 1)
 		union all
-		(select message_id, updated_at, last_error from relay.delivery where status = 'dead' and subscription = g.subscription and cause is null and g.cause is null and seq = g.newest limit 1)
+		(select message_id, updated_at, last_error from relay.delivery where status = 'dead' and attempts >= 0 and subscription = g.subscription and cause is null and g.cause is null and seq = g.newest limit 1)
 	) n
 	order by g.n desc, g.subscription, g.cause`
 
+	// One of the largest part of each group stands for it, looked up by all columns of the index.
 	failingGroups = `
-	with failing as (
-		select subscription, cause, count(*)::int as n, min(status) as status
+	with part as (
+		select subscription, status, reason, cause, count(*)::int as n
 		from (
-			select subscription, status, cause from relay.delivery where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
+			select subscription, status, reason, cause from relay.delivery
+			where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and attempts >= 0
 				and status in ('push_failed', 'handle_failed') limit $1
-		) d group by subscription, cause
+		) d group by 1, 2, 3, 4
+	), failing as (
+		select distinct on (subscription, cause) subscription, status, reason, cause, (sum(n) over (partition by subscription, cause))::int as n
+		from part order by subscription, cause, part.n desc
 	)
 	select g.subscription, coalesce(g.cause, ''), g.n, o.message_id, o.message_id, o.due_at, o.updated_at, coalesce(left(o.last_error, 8000), '')
 	from failing g
 	cross join lateral (
-		select message_id, due_at, updated_at, last_error from relay.delivery
-		where subscription = g.subscription and status = g.status and status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
-			and (cause = g.cause or cause is null and g.cause is null) limit 1
+		select * from (
+			(select * from relay.delivery d where ` + failingLike + ` and d.reason = g.reason and d.cause = g.cause limit 1)
+			union all
+			(select * from relay.delivery d where ` + failingLike + ` and d.reason is null and g.reason is null and d.cause = g.cause limit 1)
+			union all
+			(select * from relay.delivery d where ` + failingLike + ` and d.reason = g.reason and d.cause is null and g.cause is null limit 1)
+			union all
+			(select * from relay.delivery d where ` + failingLike + ` and d.reason is null and g.reason is null and d.cause is null and g.cause is null limit 1)
+		) x limit 1
 	) o
 	order by g.n desc, g.subscription, g.cause`
 
 	rejectedGroups = `
 	with rejected as materialized (
 		select id, created_at, seq, coalesce(cause, '') as cause, coalesce(finished_at, created_at) as at, last_error
-		from relay.outbox where status = 'rejected' order by created_at desc, seq desc limit $1
+		from relay.outbox where status = 'rejected' and topic <> '' order by created_at desc, seq desc limit $1
 	)
 	select '', cause, count(*)::int, (array_agg(id order by created_at, seq))[1], (array_agg(id order by created_at desc, seq desc))[1],
 		min(at), max(at), coalesce(left((array_agg(last_error order by created_at desc, seq desc))[1], 8000), '')
@@ -125,9 +140,9 @@ type FailureSample struct {
 
 const deadSamples = `
 select x.message_id, x.instance, coalesce(x.response_code, 0), coalesce(left(x.last_error, 8000), ''), x.updated_at from (
-	(select * from relay.delivery where status = 'dead' and subscription = $1 and cause = $2 order by seq desc limit $3)
+	(select * from relay.delivery where status = 'dead' and attempts >= 0 and subscription = $1 and cause = $2 order by seq desc limit $3)
 	union all
-	(select * from relay.delivery where status = 'dead' and subscription = $1 and cause is null and $2 = '' order by seq desc limit $3)
+	(select * from relay.delivery where status = 'dead' and attempts >= 0 and subscription = $1 and cause is null and $2 = '' order by seq desc limit $3)
 ) x order by x.seq desc`
 
 // DeadSamples lists the youngest of what is dead at a subscriber for a cause, at most limit of them.

@@ -48,7 +48,7 @@ type MessagePage struct {
 	// Next is where the list goes on. Empty: there is nothing more.
 	Next Cursor
 	// Complete says that the page is full, or that all there is was looked at. If not, the
-	// time was over after Looked messages, back to those inserted at SearchedTo; Next goes on from there.
+	// time was over after at least Looked messages, back to those inserted at SearchedTo; Next goes on from there.
 	Complete   bool
 	SearchedTo time.Time // zero: nothing was looked at
 	Looked     int64

@@ -32,7 +32,7 @@ const (
 
 	findStanding = `
 	select x.seq as place_seq, x.id as place_id,` + findColumns + ` from relay.outbox x
-	where x.status = '%s' and (x.created_at, x.seq) < ($1, $2) and x.created_at >= $5
+	where x.status = '%s' and x.topic <> '' and (x.created_at, x.seq) < ($1, $2) and x.created_at >= $5
 	order by x.created_at desc, x.seq desc limit $4`
 
 	findFewPending = `
@@ -74,8 +74,8 @@ const (
 			and (o.seq, o.id) < ($2, $3) order by o.seq desc, o.id desc limit $4)
 		union
 		(select o.seq, o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $9 and o.deliver_at is not null and (o.seq, o.id) < ($2, $3)
-		order by o.seq desc, o.id desc limit $4)
+		where o.status = 'pending' and o.key = $9 and o.deliver_at is not null and o.shard = (hashtext($9) & 63)::smallint
+			and (o.seq, o.id) < ($2, $3) order by o.seq desc, o.id desc limit $4)
 	) k order by seq desc, id desc limit $4`
 
 	// The causes of what is dead at a subscriber are found by a skip scan, and of each the youngest. A message has one
@@ -83,24 +83,24 @@ const (
 	deadPlaces = `
 	with recursive cause as (
 		(select d.cause from relay.delivery d
-		where d.status = 'dead' and d.subscription = $12 and d.cause is not null order by d.cause limit 1)
+		where d.status = 'dead' and d.attempts >= 0 and d.subscription = $12 and d.cause is not null order by d.cause limit 1)
 		union all
 		select n.cause from cause c cross join lateral (
 			select d.cause from relay.delivery d
-			where d.status = 'dead' and d.subscription = $12 and d.cause > c.cause order by d.cause limit 1
+			where d.status = 'dead' and d.attempts >= 0 and d.subscription = $12 and d.cause > c.cause order by d.cause limit 1
 		) n
 	)
 	select seq, id from (
 		select l.seq, l.id from cause c
 		cross join lateral (
 			select distinct d.seq, d.message_id as id from relay.delivery d
-			where d.status = 'dead' and d.subscription = $12 and d.cause = c.cause and (d.seq, d.message_id) < ($2, $3)
+			where d.status = 'dead' and d.attempts >= 0 and d.subscription = $12 and d.cause = c.cause and (d.seq, d.message_id) < ($2, $3)
 			order by d.seq desc, d.message_id desc limit $4
 		) l
 		where cardinality($13::text[]) = 0 or c.cause = any ($13)
 		union
 		(select distinct d.seq, d.message_id from relay.delivery d
-		where d.status = 'dead' and d.subscription = $12 and d.cause is null and cardinality($13::text[]) = 0
+		where d.status = 'dead' and d.attempts >= 0 and d.subscription = $12 and d.cause is null and cardinality($13::text[]) = 0
 			and (d.seq, d.message_id) < ($2, $3)
 		order by d.seq desc, d.message_id desc limit $4)
 	) k order by seq desc, id desc limit $4`

@@ -25,7 +25,7 @@ type hotStatement struct {
 func (h hotStatement) indexes() []string {
 	switch h.sql {
 	case (source{bySeq, findKey}).found(), (source{bySeq, findKey}).counted():
-		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_pending_key", "outbox_delayed_key"}
+		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_pending_key", "outbox_delayed"}
 	case (source{bySeq, findDeadThere}).found(), (source{bySeq, findDeadThere}).counted():
 		return []string{"Scan Backward using delivery_dead_cause "}
 	case (source{bySeq, findOpenThere}).found(), (source{bySeq, findOpenThere}).counted():
@@ -43,7 +43,7 @@ func (h hotStatement) indexes() []string {
 	case rejectedGroups:
 		return []string{"Scan Backward using outbox_standing "}
 	case keyBefore, keyAfter:
-		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_pending_key", "outbox_delayed_key"}
+		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_pending_key", "outbox_delayed"}
 	case jobsOfMessage:
 		return []string{"job_result_message"}
 	}
@@ -131,7 +131,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"parked of rows", parkedDirectDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"overdue", overdueDeliveries, []any{all, int64(0), 500}},
 		{"unrouted topics", unroutedTopics, []any{"why"}},
-		{"find rerouted", findRerouted, []any{"why", []string{"t"}, start.created, int64(0), rerouteBatch, all}},
+		{"find rerouted", findRerouted, []any{"why", []string{"t"}, finite(startOfTime), int64(0), rerouteBatch, all}},
 		{"reroute", reroute, []any{"why", uuids(ids)}},
 		{"find kept", findKept, []any{int64(0), time.Unix(0, 0), uuids(ids[:2]), 500}},
 		{"remove messages", removeMessages, []any{uuids(ids)}},
@@ -245,9 +245,13 @@ func explain(t *testing.T, conn *pgx.Conn, mode string, hot hotStatement) string
 	}
 	var literals []string
 	for i, argument := range hot.arguments {
-		text, err := conn.TypeMap().Encode(description.ParamOIDs[i], pgtype.TextFormatCode, argument, nil)
+		text, err := conn.TypeMap().Encode(description.ParamOIDs[i], pgtype.TextFormatCode, argument, []byte{})
 		if err != nil {
 			t.Fatalf("%s: argument %d: %v", hot.name, i+1, err)
+		}
+		if text == nil {
+			literals = append(literals, "null")
+			continue
 		}
 		literals = append(literals, "'"+strings.ReplaceAll(string(text), "'", "''")+"'")
 	}

@@ -31,6 +31,19 @@ func (l *Latencies) Add(d time.Duration) {
 	(*l)[i]++
 }
 
+// Merge adds what another one has counted.
+func (l *Latencies) Merge(other Latencies) {
+	if len(other) == 0 {
+		return
+	}
+	if *l == nil {
+		*l = make(Latencies, len(PulseBounds)+1)
+	}
+	for i, n := range other {
+		(*l)[i] += n
+	}
+}
+
 // Quantile estimates the duration below which a share of the durations lies, between the bounds of its bucket. In
 // the last bucket it is that one's lower bound. Zero: none was counted.
 func (l Latencies) Quantile(share float64) time.Duration {

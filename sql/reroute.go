@@ -14,7 +14,7 @@ import (
 // sent later, or while no relay ran.
 const unroutedTopics = `
 select distinct topic from relay.outbox
-where status = 'rejected' and destination is null and last_error = $1
+where status = 'rejected' and topic <> '' and destination is null and last_error = $1
 	and finished_at > statement_timestamp() - interval '24 hours'`
 
 // UnroutedTopics lists the topics of messages that were rejected with the given reason, for
@@ -37,7 +37,7 @@ const rerouteBatch = 1000
 const (
 	findRerouted = `
 	select id, created_at, seq from relay.outbox
-	where status = 'rejected' and destination is null and last_error = $1 and topic = any ($2) and (created_at, seq) > ($3, $4)
+	where status = 'rejected' and topic <> '' and destination is null and last_error = $1 and topic = any ($2) and (created_at, seq) > ($3, $4)
 		and finished_at > statement_timestamp() - interval '24 hours' and shard = any ($6)
 	order by created_at, seq limit $5`
 

@@ -43,10 +43,10 @@ select clock_timestamp(),
 	(select count(*) from (select from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1) x)
 	+ (select count(*) from (select from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null limit $1) x),
-	(select count(*) from (select from relay.outbox where status = 'open' limit $1) x),
-	(select count(*) from (select from relay.outbox where status = 'dead' limit $1) x),
-	(select count(*) from (select from relay.outbox where status = 'rejected' limit $1) x),
-	(select count(*) from (select from relay.outbox where status = 'cancelled' limit $1) x),
+	(select count(*) from (select from relay.outbox where status = 'open' and topic <> '' limit $1) x),
+	(select count(*) from (select from relay.outbox where status = 'dead' and topic <> '' limit $1) x),
+	(select count(*) from (select from relay.outbox where status = 'rejected' and topic <> '' limit $1) x),
+	(select count(*) from (select from relay.outbox where status = 'cancelled' and topic <> '' limit $1) x),
 	(select count(*) from (select from relay.outbox where status in ('done', 'cancelled') order by finished_at limit $1) x),
 	(select pg_stat_get_live_tuples('relay.outbox'::regclass)),
 	least(
@@ -58,19 +58,19 @@ select clock_timestamp(),
 			select created_at from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit 10000
 		) x)
 	),
-	(select created_at from relay.outbox where status = 'open' order by created_at, seq limit 1)`
+	(select created_at from relay.outbox where status = 'open' and topic <> '' order by created_at, seq limit 1)`
 
 const (
 	countUnfinished = `
 	select subscription, status::text, coalesce(reason, ''), coalesce(cause, ''), count(*)::int
 	from (
 		select subscription, status, reason, cause from relay.delivery
-		where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') limit $1
+		where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and attempts >= 0 limit $1
 	) d group by 1, 2, 3, 4 order by 1, 2, 3, 4`
 
 	countDead = `
 	select subscription, 'dead', '', coalesce(cause, ''), count(*)::int
-	from (select subscription, cause from relay.delivery where status = 'dead' limit $1) d group by 1, 4 order by 1, 4`
+	from (select subscription, cause from relay.delivery where status = 'dead' and attempts >= 0 limit $1) d group by 1, 4 order by 1, 4`
 )
 
 // Standing counts what has not ended well.

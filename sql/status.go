@@ -76,8 +76,8 @@ type DeadCount struct {
 // ten subscribers, among the CountLimit youngest dead messages.
 func (e *Examiner) DeadBySubscription(ctx context.Context) ([]DeadCount, error) {
 	const statement = `
-	select d.subscription, count(*), coalesce((array_agg(d.last_error order by o.id desc))[1], '')
-	from (select id from relay.outbox where status = 'dead' order by id desc limit $1) o
+	select d.subscription, count(*), coalesce((array_agg(d.last_error order by o.created_at desc, o.seq desc))[1], '')
+	from (select id, created_at, seq from relay.outbox where status = 'dead' and topic <> '' order by created_at desc, seq desc limit $1) o
 	cross join lateral (
 		select y.subscription, y.last_error from relay.delivery y where y.message_id = o.id and y.status = 'dead' offset 0
 	) d

@@ -67,7 +67,7 @@ cross join lateral (
 ) o
 cross join lateral (
 	select count(*)::int as n from (
-		select from relay.delivery d where d.subscription = s.name and d.status = 'dead' limit $1
+		select from relay.delivery d where d.subscription = s.name and d.status = 'dead' and d.attempts >= 0 limit $1
 	) y
 ) d
 order by s.name`

@@ -38,6 +38,9 @@ func TestRolesOfEveryOperation(t *testing.T) {
 		if op.Method != http.MethodGet && needs != operator && needs != anybody {
 			t.Errorf("%s changes something, and a viewer may", op.OperationID)
 		}
+		if op.OperationID == "sign-in" {
+			continue // it judges the token in its body, and slows down those that follow a wrong one
+		}
 		for role, token := range map[access.Role]string{access.None: "", access.Viewer: "Bearer " + viewerToken, access.Operator: "Bearer " + adminToken} {
 			body := any("{}")
 			if op.Method == http.MethodGet {
@@ -45,9 +48,6 @@ func TestRolesOfEveryOperation(t *testing.T) {
 			}
 			got := f.do(op.Method, somewhere(op.Path), body, "Authorization", token)
 			refused := got.status == http.StatusUnauthorized || got.status == http.StatusForbidden
-			if op.OperationID == "sign-in" {
-				refused = false // it judges the token that it is given
-			}
 			switch {
 			case refused == role.May(needs):
 				t.Errorf("%s with the role %q: status %d", op.OperationID, role, got.status)

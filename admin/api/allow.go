@@ -59,8 +59,8 @@ var statusOf = map[operate.Code]int{
 	operate.CodeLocked:         http.StatusConflict,
 	operate.CodeSearchLimit:    http.StatusUnprocessableEntity,
 	operate.CodeTooLarge:       http.StatusUnprocessableEntity,
-	operate.CodeKeyReused:      http.StatusUnprocessableEntity,
-	operate.CodeVersionChanged: http.StatusPreconditionFailed,
+	operate.CodeOtherRequest:   http.StatusUnprocessableEntity,
+	operate.CodeVersion:        http.StatusPreconditionFailed,
 	operate.CodeNotMigrated:    http.StatusServiceUnavailable,
 	operate.CodeDenied:         http.StatusServiceUnavailable,
 	operate.CodeUnavailable:    http.StatusServiceUnavailable,
@@ -68,17 +68,17 @@ var statusOf = map[operate.Code]int{
 
 // hints say what to do about each code.
 var hints = map[operate.Code]string{
-	operate.CodeNoMessage:      "Done and cancelled messages are removed after RELAY_RETENTION.",
-	operate.CodeNoJob:          "GET /api/v1/jobs lists the jobs.",
-	operate.CodeOutstanding:    "Let them end, or ask for cancel_outstanding=true.",
-	operate.CodeLocked:         "Another session holds the rows. Try again.",
-	operate.CodeSearchLimit:    "Give a key, a status, a subscription or a shorter range of time.",
-	operate.CodeTooLarge:       "Read it with SQL.",
-	operate.CodeKeyReused:      "Choose a new Idempotency-Key.",
-	operate.CodeVersionChanged: "Look at the subscription again, and send its new ETag.",
-	operate.CodeNotMigrated:    "Run relay migrate.",
-	operate.CodeDenied:         "Run relay doctor.",
-	operate.CodeUnavailable:    "The database does not answer in time. Try again; relay doctor says more.",
+	operate.CodeNoMessage:    "Done and cancelled messages are removed after RELAY_RETENTION.",
+	operate.CodeNoJob:        "GET /api/v1/jobs lists the jobs.",
+	operate.CodeOutstanding:  "Let them end, or ask for cancel_outstanding=true.",
+	operate.CodeLocked:       "Another session holds the rows. Try again.",
+	operate.CodeSearchLimit:  "Give a key, a status, a subscription or a shorter range of time.",
+	operate.CodeTooLarge:     "Read it with SQL.",
+	operate.CodeOtherRequest: "Choose a new Idempotency-Key.",
+	operate.CodeVersion:      "Look at the subscription again, and send its new ETag.",
+	operate.CodeNotMigrated:  "Run relay migrate.",
+	operate.CodeDenied:       "Run relay doctor.",
+	operate.CodeUnavailable:  "The database does not answer in time. Try again; relay doctor says more.",
 }
 
 // failed makes a problem of an error of package operate. What it does not know is logged, and told without a word of it.

@@ -166,13 +166,5 @@ func (c ChangeDeliveries) change() Change {
 }
 
 func (a *API) acknowledge(ctx context.Context, in *acknowledgeInput) (*Answer[Results], error) {
-	service, err := a.service()
-	if err != nil {
-		return nil, err
-	}
-	results, err := service.Acknowledge(ctx, actor(ctx, in.Body.Reason), in.Body.IDs, in.Body.Subscription)
-	if err != nil {
-		return nil, a.failed(ctx, err)
-	}
-	return newResults(results), nil
+	return a.changeMany(ctx, in.Body.IDs, Change{Subscription: in.Body.Subscription, Reason: in.Body.Reason}, (*operate.Service).Acknowledge)
 }

@@ -118,11 +118,11 @@ func (a *API) insertMessage(ctx context.Context, in *insertMessageInput) (*inser
 		}
 		d.Delay = time.Duration(span)
 	}
-	id, repeated, err := service.Insert(ctx, actor(ctx, b.Reason), d, in.IdempotencyKey)
+	sent, repeated, err := service.Insert(ctx, actor(ctx, b.Reason), d, in.IdempotencyKey)
 	if err != nil {
 		return nil, a.failed(ctx, err)
 	}
-	return inserted(id, "", repeated, http.StatusCreated), nil
+	return inserted(sent.ID, "", repeated, http.StatusCreated), nil
 }
 
 // inserted answers that a message was made, or had been.

@@ -10,7 +10,7 @@ import (
 // TestEveryOperationAnswersAsTheDocumentSays runs each operation on data, in an order in which each has something to do.
 func TestEveryOperationAnswersAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
-	f, pool := withData(t, Config{Settings: Settings{Source: "billing", Database: "shop"}, Process: stillProcess{}})
+	f, pool := withData(t, Config{Settings: Settings{Source: "billing", Database: "shop", Capture: "stream", BackoffMS: []int64{}}, Process: stillProcess{}})
 	fill(t, pool)
 	judge := newJudge(t, f)
 	seen := map[string]bool{}

@@ -50,6 +50,7 @@ func commands(app *App) *cobra.Command {
 func (a *App) add(parent *cobra.Command, list ...runner) {
 	for _, r := range list {
 		cmd := r.command()
+		cmd.Flags().BoolP("help", "h", false, "Show this help.")
 		cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 			if v, judges := r.(validator); judges {
 				if err := v.Validate(); err != nil {

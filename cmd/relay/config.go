@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
@@ -12,16 +13,24 @@ import (
 // Config holds every variable of the environment, already judged. Its tags are the one
 // place where a variable is described: env names it with its default, allow says what a
 // value may be, desc what it does, and unset what stands for a default that is computed.
-// The table in README and the errors at the start are made from them.
+// The table in docs/configuration.md and the errors at the start are made from them.
 type Config struct {
-	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set."`
+	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set. The file is read again for each new connection."`
+
+	// databaseFile is the file that held DatabaseURL, and databaseFileName the variable that named
+	// it. Empty: a variable held it.
+	databaseFile, databaseFileName string
+
+	DatabasePasswordCommand Secret `env:"RELAY_DATABASE_PASSWORD_COMMAND" unset:"the URL's password" allow:"a command of the shell that prints the password and nothing else, within 8 seconds" desc:"Run for each new connection to the database, for passwords that expire, such as tokens of a cloud's IAM."`
+
+	password *passwordCommand // nil: none is set
 
 	// DroppedParameters are the names of what DatabaseURL held that means something to other
 	// drivers alone. DatabaseURL no longer holds them.
 	DroppedParameters []string
 
 	// DatabaseConnections is at least 2.
-	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 19 more, each for one purpose."`
+	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 23 more, each for one purpose."`
 
 	Source string `env:"RELAY_SOURCE" unset:"the database's name" allow:"1 to 255 bytes without control characters" desc:"Sending service of the messages that name none (CloudEvents source)."`
 
@@ -47,7 +56,7 @@ type Config struct {
 
 	HTTPConcurrency int `env:"RELAY_HTTP_CONCURRENCY,default=64" allow:"a whole number from 1 to 1000000" desc:"Requests under way at once, per destination."`
 
-	// EgressAllow is for notify.ParseEgress, which has accepted it.
+	// EgressAllow is for webhook.ParseEgress, which has accepted it.
 	EgressAllow string `env:"RELAY_EGRESS_ALLOW" unset:"public addresses only" allow:"CIDRs, IP addresses, host names, and the words private and loopback, separated by commas or spaces" desc:"Where a URL in a row may lead besides public addresses. Targets set by the operator may be private anyway."`
 
 	// RowDestinations is for notify.ParseRowTargets, which has accepted it.
@@ -116,6 +125,12 @@ func ReadConfig(env map[string]string) (Config, error) {
 		return Config{}, src.fault(src.last, why)
 	}
 	_, c.ReconcileSet = src.Lookup("RELAY_RECONCILE")
+	if name := src.read[databaseName].name; strings.HasSuffix(name, fileSuffix) {
+		c.databaseFile, c.databaseFileName = env[name], name
+	}
+	if c.DatabasePasswordCommand != "" {
+		c.password = &passwordCommand{line: string(c.DatabasePasswordCommand), limit: passwordLimit}
+	}
 	if name, why := c.check(); name != "" {
 		return Config{}, src.fault(name, why)
 	}

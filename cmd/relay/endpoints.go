@@ -12,7 +12,7 @@ import (
 
 	"relay/admin"
 	"relay/admin/api"
-	"relay/notify"
+	"relay/notify/webhook"
 )
 
 // serveEndpoints opens the metrics, the admin and the acknowledgements' address and serves
@@ -35,7 +35,7 @@ func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) err
 	}{
 		{"RELAY_METRICS_ADDR", s.config.MetricsAddr, admin.NewHandler(health.Brief(), s.registry, s.log), share(files, 16, 64), 0},
 		{"RELAY_ADMIN_ADDR", s.config.AdminAddr, centre, share(files, 16, 64), api.MaxBody(int64(s.config.MaxPayload))},
-		{"RELAY_ACK_ADDR", s.config.AckAddr, notify.NewAckHandler(s, s.log), share(files, 8, 512), 0},
+		{"RELAY_ACK_ADDR", s.config.AckAddr, webhook.NewAckHandler(s, s.log), share(files, 8, 512), 0},
 	}
 	for _, a := range addresses {
 		if a.address == "" {
@@ -69,8 +69,10 @@ func (s *service) probes() []admin.Probe {
 	if s.config.Capture != CapturePoll {
 		probes = append(probes, admin.Probe{Name: string(s.config.Capture), Check: s.whenWired(s.probeDoorbell)})
 	}
-	if s.config.AMQPURL != "" {
-		probes = append(probes, admin.Probe{Name: "broker", Check: s.whenWired(s.probeBroker)})
+	for _, t := range technologies() {
+		if described := t.describe(s.config); t.probe != "" && described.Missing == nil {
+			probes = append(probes, admin.Probe{Name: t.probe, Check: s.whenWired(func() (string, error) { return s.probeLink(described.Name) })})
+		}
 	}
 	return probes
 }
@@ -147,8 +149,8 @@ func (s *service) probeDoorbell() (string, error) {
 	return state.String(), nil
 }
 
-func (s *service) probeBroker() (string, error) {
-	up, text := s.amqp.State()
+func (s *service) probeLink(technology string) (string, error) {
+	up, text := s.links[technology].state()
 	if !up {
 		return "", errors.New(text)
 	}

@@ -48,7 +48,7 @@ func (o *jobOptions) Validate() error {
 // start makes a job of what a filter matches, after the person has agreed to the count. The
 // very messages that were counted are changed, no later ones. The job has no id if none was made.
 func (o *jobOptions) start(ctx context.Context, app *App, service *operate.Service, r operate.JobRequest) (operate.Job, error) {
-	plan, err := service.Preview(ctx, r)
+	plan, err := service.Preview(ctx, r, 0)
 	if err != nil {
 		return operate.Job{}, err
 	}
@@ -68,7 +68,8 @@ func (o *jobOptions) start(ctx context.Context, app *App, service *operate.Servi
 			return operate.Job{}, err
 		}
 	}
-	return service.StartPlan(ctx, o.actor(), plan)
+	job, _, err := service.StartPlan(ctx, o.actor(), plan)
+	return job, err
 }
 
 // matching says how many messages match.

@@ -33,14 +33,14 @@ func dialStore(ctx context.Context, app *App) (*sql.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sql.Open(ctx, string(config.DatabaseURL), 2)
+	return config.Database().Open(ctx, 2)
 }
 
 // because is the reason that a person gives for a change.
 type because struct{ Reason string }
 
 func (b *because) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&b.Reason, "reason", "", "Why, for the `audit`.")
+	cmd.Flags().StringVar(&b.Reason, "reason", "", "Why, as `TEXT` for the audit.")
 }
 
 // actor is the user of the operating system who runs the command.

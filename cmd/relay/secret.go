@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"relay"
-	"relay/notify"
+	"relay/notify/webhook"
 )
 
 // secretName is the variable of the secrets that sign.
@@ -51,7 +51,7 @@ func (c *SecretCmd) Run(_ context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	derived, err := notify.RowSecrets(secrets, target)
+	derived, err := webhook.RowSecrets(secrets, target)
 	if err != nil {
 		return err
 	}

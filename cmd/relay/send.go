@@ -17,7 +17,6 @@ import (
 
 // SendCmd is `relay send TOPIC [PAYLOAD]`.
 type SendCmd struct {
-	because
 	Topic    string
 	Payload  []string // one, or none
 	Draft    operate.Draft
@@ -46,7 +45,6 @@ func (c *SendCmd) command() *cobra.Command {
 	f.StringVar(&c.Draft.ID, "id", "", "Message id, a `UUID`. Unset: a new one.")
 	f.StringVar(&c.BodyFile, "body-file", "", "`FILE` that holds a binary body, instead of a payload.")
 	spanFlag(cmd, &c.Wait, "wait", 0, "Wait so long a `SPAN` for the message to end, say how, and fail unless it is done.")
-	c.because.flags(cmd)
 	jsonFlag(cmd, &c.JSON, "Print JSON.")
 	return cmd
 }
@@ -78,7 +76,7 @@ func (c *SendCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer end()
-	s, err := service.Send(ctx, c.actor(), c.Draft)
+	s, err := service.Send(ctx, c.Draft)
 	if err != nil {
 		return err
 	}

@@ -75,13 +75,13 @@ const clearScreen = "\x1b[H\x1b[2J"
 func (c *StatusCmd) print(w io.Writer, s operate.Status, failed error) error {
 	if c.JSON {
 		if failed != nil {
-			return printJSON(w, watchFailure{failed.Error(), time.Now().UTC()})
+			return printJSON(w, watchFailure{errorLine(sql.Plain(failed)), time.Now().UTC()})
 		}
 		return printJSON(w, s)
 	}
 	text := statusText(s, terminalWidth(w, tableWidth))
 	if failed != nil {
-		text = fmt.Sprintf("%s  %s\n", clock(time.Now()), errorLine(failed))
+		text = fmt.Sprintf("%s  %s\n", clock(time.Now()), errorLine(sql.Plain(failed)))
 	}
 	if c.Watch && terminalWidth(w, 0) > 0 {
 		text = clearScreen + text
@@ -98,7 +98,7 @@ type watchFailure struct {
 
 // readStatus connects, and reads how all stands.
 func readStatus(ctx context.Context, config Config) (s operate.Status, err error) {
-	examiner, err := sql.Examine(ctx, string(config.DatabaseURL))
+	examiner, err := config.Database().Examine(ctx)
 	if err != nil {
 		return s, err
 	}

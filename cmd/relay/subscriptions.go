@@ -135,7 +135,7 @@ func (c *SubscriptionsDeleteCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer end()
-	deleted, err := service.Delete(ctx, c.actor(), c.Name, c.Force)
+	deleted, err := service.Delete(ctx, c.actor(), c.Name, "", c.Force)
 	switch {
 	case err != nil:
 		return err

@@ -186,7 +186,7 @@ func (c *SubscriptionsSetCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer end()
-	created, err := service.Put(ctx, c.actor(), c.Name, c.Settings)
+	created, err := service.Put(ctx, c.actor(), c.Name, "", c.Settings)
 	switch {
 	case err != nil:
 		return err
