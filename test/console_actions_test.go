@@ -109,7 +109,7 @@ func consoleSkip(b *browser, s *system) {
 	b.click("Skip")
 	b.shows("no dialog", "!document.querySelector('dialog[open]')")
 	harness.Eventually(b.t, patience, "the key goes on", func() bool { return s.text(b.t, blocked) != before })
-	if n := s.text(b.t, `select count(*)::text from relay.audit where action like 'keys.skip%' and name = 'Ada'`); n == "0" {
+	if n := s.text(b.t, `select count(*)::text from relay.audit where action like 'key.skip%' and name = 'Ada'`); n == "0" {
 		b.t.Error("the audit has no word of it")
 	}
 }

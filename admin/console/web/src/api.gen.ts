@@ -525,7 +525,7 @@ export interface paths {
         };
         /**
          * Rates and latencies over time
-         * @description By the minute, kept for 8 days. Give a subscription, or a source and a topic, or none.
+         * @description By the minute, kept for 8 days, of one subscription or of all.
          */
         get: operations["get-pulse"];
         put?: never;
@@ -621,6 +621,26 @@ export interface paths {
          * @description Programs send Authorization: Bearer and a token instead.
          */
         post: operations["sign-in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/signin/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a link that signs in an operator once
+         * @description It holds for ten minutes, at the relay that made it.
+         */
+        post: operations["make-link"];
         delete?: never;
         options?: never;
         head?: never;
@@ -800,6 +820,10 @@ export interface components {
             started_at: string;
             subscription: string;
         };
+        AuditDetail: {
+            name: string;
+            value: string;
+        };
         AuditEntry: {
             /** @description As message.retry, subscription.set, job.stop, key.skip or session.signin. */
             action: string;
@@ -808,15 +832,15 @@ export interface components {
             /** Format: date-time */
             at: string;
             /** @description More facts. */
-            details: components["schemas"]["Header"][];
+            details: components["schemas"]["AuditDetail"][];
             /** @description A number of 64 bits. */
             id: string;
             /** @description As the person said; nothing proves it. */
-            name?: string;
+            name: string;
             /** @description Id or name. */
             object?: string;
-            /** @description message, subscription, key, job or session. */
-            object_kind?: string;
+            /** @description message, subscription, key, job, failure or session. */
+            object_kind: string;
             /** @description As the person gave it. */
             reason?: string;
             /** @description What it came to. */
@@ -907,30 +931,13 @@ export interface components {
             precision: "exact" | "at_least" | "about";
         };
         Database: {
-            /**
-             * Format: int64
-             * @description Size of relay.outbox with its indexes, if it is known.
-             */
-            messages_bytes?: number;
             name: string;
             reachable: boolean;
-            /**
-             * Format: int64
-             * @description Version of the tables.
-             */
-            schema: number;
-            /**
-             * Format: int64
-             * @description By this program.
-             */
-            schema_needed: number;
             /**
              * Format: double
              * @description The database's clock minus the relay's.
              */
             skew_ms: number;
-            /** @description Of PostgreSQL. */
-            version?: string;
         };
         Delivery: {
             /** Format: int64 */
@@ -1048,10 +1055,10 @@ export interface components {
             last_at?: string;
             /** Format: uuid */
             newest_id?: string;
-            note?: components["schemas"]["Note"];
+            note?: components["schemas"]["FailureNote"];
             /**
              * Format: uuid
-             * @description The message that has waited the longest.
+             * @description The message that was inserted first.
              */
             oldest_id?: string;
             /**
@@ -1061,8 +1068,15 @@ export interface components {
             state: "dead" | "failing" | "rejected";
             /** @description Absent for rejected. */
             subscription?: string;
-            /** @description Failures per hour over the last 24, the oldest first; 24 values. Of the subscription, all causes together. */
+            /** @description Failed attempts per hour over the last 24, the oldest first; 24 values. Of the subscription, all causes together. */
             trend: number[];
+        };
+        FailureNote: {
+            /** Format: date-time */
+            at: string;
+            by?: string;
+            /** @description Empty: it was removed. */
+            text: string;
         };
         FailureSample: {
             /** @description The receiver's last answer. Absent if hidden. */
@@ -1190,8 +1204,6 @@ export interface components {
             reason?: string;
             /** @description Of a replay: the subscription. */
             replay_to?: string;
-            /** @description viewer, operator or cli. */
-            role?: string;
             /**
              * Format: date-time
              * @description Until then it can be stopped before it has done anything.
@@ -1220,8 +1232,6 @@ export interface components {
             as_of: string;
             /** @description Of the messages that were counted. */
             by_status: components["schemas"]["StatusCount"][];
-            /** @description Deliveries of these, where the filter asks for a delivery's state. */
-            by_subscription: components["schemas"]["SubscriptionCount"][];
             /** @description Everything was counted. If not, the job finds the rest on its way. */
             complete: boolean;
             /** @description Messages that match, as far as they were counted. */
@@ -1310,7 +1320,7 @@ export interface components {
             instance?: string;
             /** @enum {string} */
             status: "waiting" | "push_failed" | "handle_failed" | "awaiting_ack" | "delivered" | "handled" | "dead" | "cancelled";
-            /** @description In the order of time, without gaps: each begins where the one before ends. */
+            /** @description In the order of time. */
             steps: components["schemas"]["Step"][];
             subscription: string;
         };
@@ -1319,7 +1329,15 @@ export interface components {
             /** @description Of the messages. */
             status: string;
             /** @enum {string} */
-            why: "ended_well" | "not_ended" | "cancelled" | "pending" | "not_asked_for";
+            why: "ended_well" | "cancelled" | "pending" | "not_asked_for";
+        };
+        Link: {
+            /** Format: date-time */
+            expires_at: string;
+            /** @description For POST /signin. */
+            once: string;
+            /** @description Of the sign-in page. The word stands behind #, which browsers send to no server. */
+            path: string;
         };
         Message: {
             /**
@@ -1371,11 +1389,6 @@ export interface components {
             /** @description The message of the same key that was inserted after. */
             next?: components["schemas"]["Neighbour"];
             /**
-             * Format: date-time
-             * @description The earliest next attempt of a delivery.
-             */
-            next_attempt_at?: string;
-            /**
              * Format: uuid
              * @description The message of which this one is a copy.
              */
@@ -1404,8 +1417,6 @@ export interface components {
             stage: "send_failed" | "committed" | "push_failed" | "handle_failed" | "handled" | "cancelled";
             /** @enum {string} */
             status: "pending" | "open" | "done" | "dead" | "rejected" | "cancelled";
-            /** @description The deliveries, at most 12, those first that need a person. */
-            subscribers: components["schemas"]["SubscriberMark"][];
             /** @description From the commit to the end, one lane for each subscriber and instance. */
             timeline: components["schemas"]["Lane"][];
             topic: string;
@@ -1467,11 +1478,6 @@ export interface components {
             key?: string;
             /** @description A delivery is dead, or the message is rejected: nothing goes on by itself. */
             needs_person: boolean;
-            /**
-             * Format: date-time
-             * @description The earliest next attempt of a delivery.
-             */
-            next_attempt_at?: string;
             progress: components["schemas"]["DeliverySummary"];
             /** @description Order of insertion, a number of 64 bits. */
             seq: string;
@@ -1489,8 +1495,6 @@ export interface components {
             stage: "send_failed" | "committed" | "push_failed" | "handle_failed" | "handled" | "cancelled";
             /** @enum {string} */
             status: "pending" | "open" | "done" | "dead" | "rejected" | "cancelled";
-            /** @description The deliveries, at most 12, those first that need a person. */
-            subscribers: components["schemas"]["SubscriberMark"][];
             topic: string;
         };
         Messages: {
@@ -1507,11 +1511,9 @@ export interface components {
             next_due?: string;
             /**
              * Format: date-time
-             * @description Since when the oldest message is due that is not delivered.
+             * @description Creation of the oldest message that is neither delayed nor ended.
              */
             oldest?: string;
-            /** Format: uuid */
-            oldest_id?: string;
             /** @description In progress. */
             open: components["schemas"]["Count"];
             /** @description Not taken up, and due. */
@@ -1534,7 +1536,7 @@ export interface components {
              * @description What it is.
              * @enum {string}
              */
-            kind: "no_relay" | "database" | "not_migrated" | "dead" | "rejected" | "keys_blocked" | "circuit_open" | "stream_down" | "broker_down" | "paused" | "overdue" | "quarantine";
+            kind: "no_relay" | "not_well" | "dead" | "rejected" | "keys_blocked" | "circuit_open";
             /** @enum {string} */
             severity: "critical" | "warning";
             /** Format: date-time */
@@ -1553,7 +1555,7 @@ export interface components {
             status: "pending" | "open" | "done" | "dead" | "rejected" | "cancelled";
         };
         NewJob: {
-            /** @description Which messages. A retry or cancel needs exactly one status or delivery_status. */
+            /** @description Which messages. A retry or cancel needs a status, or a delivery_status that has not ended well; stage stands in no filter of a job. */
             filter: components["schemas"]["Filter"];
             /**
              * @description retry: send again what did not end well; cancel; replay: send what is past to one subscription.
@@ -1607,12 +1609,6 @@ export interface components {
             /** @description Empty removes the note. */
             text: string;
         };
-        Note: {
-            /** Format: date-time */
-            at: string;
-            by?: string;
-            text: string;
-        };
         Overview: {
             /** Format: date-time */
             as_of: string;
@@ -1628,9 +1624,9 @@ export interface components {
             /** @description What needs a person, the worst first. */
             needs: components["schemas"]["Need"][];
             relays: components["schemas"]["RunningRelay"][];
-            /** @description Only with RELAY_CAPTURE=stream. */
-            slot?: components["schemas"]["ReplicationSlot"];
-            /** @description Those in trouble first. Without settings of instances. */
+            /** Format: int64 */
+            running_jobs: number;
+            /** @description Those in trouble first. */
             subscriptions: components["schemas"]["Subscription"][];
             /** Format: double */
             took_ms: number;
@@ -1939,11 +1935,6 @@ export interface components {
             /** @description The oldest first, without gaps. */
             points: components["schemas"]["PulsePoint"][];
             /**
-             * Format: date-time
-             * @description The oldest minute that is kept.
-             */
-            since?: string;
-            /**
              * Format: int64
              * @description Seconds of one point.
              */
@@ -1978,11 +1969,9 @@ export interface components {
             push_failed: number;
             /**
              * Format: int64
-             * @description Messages that were taken up.
+             * @description Messages that were taken up; 0 where a subscription is asked for.
              */
             received: number;
-            /** Format: int64 */
-            rejected: number;
             /**
              * Format: double
              * @description From due to handled.
@@ -2021,17 +2010,6 @@ export interface components {
             response: string;
             /** Format: int64 */
             response_code?: number;
-        };
-        ReplicationSlot: {
-            /** Format: int64 */
-            confirmed_lag_bytes: number;
-            exists: boolean;
-            flaw?: string;
-            name: string;
-            /** @description The session that holds it. */
-            reader?: string;
-            /** Format: int64 */
-            restart_lag_bytes: number;
         };
         Result: {
             /** @description More words, where there are any. */
@@ -2093,18 +2071,23 @@ export interface components {
         };
         Sender: {
             /**
+             * Format: int64
+             * @description Of these.
+             */
+            bytes: number;
+            /**
              * Format: double
-             * @description 0 to 1: done, of the newest 1,000 messages within 24 hours.
+             * @description 0 to 1: done, of the newest messages. For one sender only.
              */
             handled_share?: number;
             /**
              * Format: date-time
-             * @description The last message, to the minute.
+             * @description Insertion of the last message that was taken up.
              */
             last_at?: string;
             /**
              * Format: date-time
-             * @description Creation of the oldest of these that is not done.
+             * @description Creation of the oldest of these that has not ended well. For one sender only.
              */
             oldest_open?: string;
             /**
@@ -2118,15 +2101,15 @@ export interface components {
             source: string;
             /** @description Messages per minute over the last hour, the oldest first; 60 values. */
             spark: number[];
-            /** @description Of the newest 1,000 messages within 24 hours. */
+            /** @description Of the newest messages, at most 500. For one sender only. */
             stages: components["schemas"]["StageCount"][];
-            /** @description Messages within 24 hours. */
+            /** @description Messages taken up within 24 hours. */
             today: components["schemas"]["Count"];
-            /** @description Filled for one sender only; at most 500. */
+            /** @description For one sender only; at most 500. */
             topic_list: components["schemas"]["SentTopic"][];
             /**
              * Format: int64
-             * @description Topics within the time that is looked at.
+             * @description Topics within 24 hours.
              */
             topics: number;
             /** @description Topics that no subscription matches, at most 20. */
@@ -2134,9 +2117,7 @@ export interface components {
         };
         SentTopic: {
             /** Format: date-time */
-            last_at?: string;
-            /** Format: double */
-            rate_per_second: number;
+            last_at: string;
             rejected: components["schemas"]["Count"];
             /** @description Who receives it. */
             subscriptions: string[];
@@ -2255,17 +2236,14 @@ export interface components {
              */
             circuit: "closed" | "open";
             dead: components["schemas"]["Count"];
-            /**
-             * Format: date-time
-             * @description Since when the oldest outstanding delivery is due.
-             */
-            oldest?: string;
             /** @description Deliveries that have not ended. */
             outstanding: components["schemas"]["Count"];
             /**
              * Format: double
-             * @description From the commit to accepted, over the last 5 minutes.
+             * @description From due to accepted by the first attempt, over the last 5 minutes.
              */
+            p50_ms?: number;
+            /** Format: double */
             p99_ms?: number;
             /**
              * Format: double
@@ -2294,7 +2272,7 @@ export interface components {
             /** Format: date-time */
             from: string;
             /**
-             * @description delayed: until deliver_at; queued: not taken up; waiting: held back, the reason says why; attempt: one attempt; interval: between attempts; awaiting_ack: until the consumer's word; acknowledged and ended: a point in time.
+             * @description delayed: until deliver_at; queued: until the first attempt; waiting: held back, the reason says why; attempt: one attempt; interval: between attempts; awaiting_ack: until the consumer's word; acknowledged and ended: a point in time.
              * @enum {string}
              */
             kind: "delayed" | "queued" | "waiting" | "attempt" | "interval" | "awaiting_ack" | "acknowledged" | "ended";
@@ -2310,25 +2288,9 @@ export interface components {
              */
             to?: string;
         };
-        SubscriberInstance: {
-            dead: components["schemas"]["Count"];
-            /** @description Without what may be secret. */
-            instance: string;
-            /** Format: date-time */
-            last_at: string;
-            outstanding: components["schemas"]["Count"];
-        };
-        SubscriberMark: {
-            cause?: string;
-            /** @enum {string} */
-            status: "waiting" | "push_failed" | "handle_failed" | "awaiting_ack" | "delivered" | "handled" | "dead" | "cancelled";
-            subscription: string;
-        };
         Subscription: {
             /** @description It is direct or default, which are no rows of the table: there are no settings. */
             built_in: boolean;
-            /** @description Of a broadcast: those that have had a delivery within a day. Filled for one subscription only. */
-            instances: components["schemas"]["SubscriberInstance"][];
             /** @description Why nothing can be sent to it. */
             invalid?: string;
             /** @description Topics seen within a day that its patterns match, at most 100. Filled for one subscription only. */
@@ -2351,11 +2313,6 @@ export interface components {
             version?: string;
             /** @description Deliveries that wait there. */
             waiting: components["schemas"]["Count"];
-        };
-        SubscriptionCount: {
-            /** Format: int64 */
-            n: number;
-            subscription: string;
         };
         SubscriptionDeleted: {
             /**
@@ -2520,7 +2477,7 @@ export interface operations {
                 /** @description As message.retry. */
                 action?: string;
                 /** @description Kind of the object. */
-                object_kind?: "message" | "subscription" | "key" | "job" | "session";
+                object_kind?: "message" | "subscription" | "key" | "job" | "failure" | "session";
                 /** @description Id or name of the object; needs object_kind. */
                 object?: string;
                 /** @description At or after this time: RFC 3339, or a time span before now. */
@@ -2728,7 +2685,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Note"];
+                    "application/json": components["schemas"]["FailureNote"];
                 };
             };
             /** @description A problem. */
@@ -2795,8 +2752,6 @@ export interface operations {
                 limit?: number;
                 /** @description Go on after this place: next of the answer before. */
                 after?: string;
-                /** @description Several match any. */
-                status?: ("running" | "stopped" | "done" | "failed")[];
             };
             header?: {
                 /** @description The ETag of the answer that the client has. If it is still valid the answer is 304 without a body. */
@@ -3733,10 +3688,6 @@ export interface operations {
             query?: {
                 /** @description Deliveries to this subscriber alone; absent: all. */
                 subscription?: string;
-                /** @description Messages of this sender alone; absent: all. */
-                source?: string;
-                /** @description Messages of this topic alone; absent: all. */
-                topic?: string;
                 /** @description Begin: RFC 3339, or a time span before now. 1h if absent. */
                 from?: string;
                 /** @description End. Now if absent. */
@@ -3962,6 +3913,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "make-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Because"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Link"];
                 };
             };
             /** @description A problem. */

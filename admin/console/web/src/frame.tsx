@@ -34,8 +34,8 @@ export function Frame({ children }: { children: ComponentChildren }): JSX.Elemen
   const [help, setHelp] = useState(false);
   const live = useLive<Schemas["Overview"]>(path("overview"), {}, place.value.path === "/" ? 2000 : 10_000);
   useEffect(() => { overview.value = { data: live.data, problem: live.problem }; }, [live.data, live.problem]);
-  const jobs = useLive<Schemas["PageJob"]>(path("jobs"), { status: "running", limit: "10" }, 10_000);
-  const badges = badgesOf(live.data, jobs.data?.items.length ?? 0);
+  const jobs = useLive<Schemas["PageJob"]>(path("jobs"), { limit: "10" }, 10_000);
+  const badges = badgesOf(live.data, jobs.data?.items.filter((job) => job.status === "running").length ?? 0);
   useKeys({
     ...Object.fromEntries(places.map((one) => [`g ${one.key}`, () => go(one.href)])),
     "?": () => setHelp(true),
@@ -161,9 +161,9 @@ function Band({ data }: { data: Schemas["Overview"] | undefined }): JSX.Element 
     const words = problemWords(bad.problem);
     return <div class="band" role="status"><Icon name="warn" /><p>{t().live.failed(words.what, clockTime(bad.since), bad.asOf < bad.since ? clockTime(bad.asOf) : "")}</p></div>;
   }
-  const need = data?.needs.find((one) => one.severity === "critical" && (one.kind === "database" || one.kind === "no_relay" || one.kind === "not_migrated"));
+  const need = data?.needs.find((one) => one.kind === "no_relay");
   if (!need) return null;
-  return <div class="band dead" role="status"><Icon name="warn" /><p>{t().needs[need.kind as "no_relay"](need as never)} {need.fix && <code>{need.fix}</code>}</p></div>;
+  return <div class="band dead" role="status"><Icon name="warn" /><p>{t().needs[need.kind](need)} {need.fix && <code>{need.fix}</code>}</p></div>;
 }
 
 function BottomBar({ badges }: { badges: Badges }): JSX.Element {

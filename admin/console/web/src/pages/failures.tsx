@@ -64,7 +64,7 @@ export function FailuresPage(): JSX.Element {
 
 function NoFailures({ state }: { state: State }): JSX.Element {
   const words = t().failures;
-  return <Empty glyph={<Glyph state="handled" />} title={words.none[state]} actions={state === "dead" ? <a class="button" href={address("/audit", { action: "messages.", since: "all" })}>{words.lastCleared}</a> : undefined} />;
+  return <Empty glyph={<Glyph state="handled" />} title={words.none[state]} actions={state === "dead" ? <a class="button" href={address("/audit", { action: "message.", since: "all" })}>{words.lastCleared}</a> : undefined} />;
 }
 
 /** filterOf is what the messages of a group have in common, as jobs and lists take it. */

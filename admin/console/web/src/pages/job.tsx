@@ -48,7 +48,7 @@ export function JobPage({ id }: { id: string }): JSX.Element {
           {job.status === "running" && new Date(job.starts_at) > new Date(job.updated_at) && <div><dt>{words.starts}</dt><dd><Time at={job.starts_at} /></dd></div>}
           {job.status === "running" && job.ends_at && <div><dt>{words.ends}</dt><dd><Time at={job.ends_at} /></dd></div>}
           <div><dt>{words.columns.rate}</dt><dd>{job.rate == null ? t().bulk.fast : `${number(job.rate)}/s`}</dd></div>
-          <div><dt>{words.columns.by}</dt><dd><Foreign text={job.by || job.role || "–"} /></dd></div>
+          <div><dt>{words.columns.by}</dt><dd><Foreign text={job.by || "–"} /></dd></div>
           {job.reason && <div><dt>{words.columns.reason}</dt><dd><Foreign text={job.reason} /></dd></div>}
           <div><dt>{words.columns.started}</dt><dd title={exactly(job.created_at)}><Time at={job.created_at} /></dd></div>
           {job.finished_at && <div><dt>{words.finished}</dt><dd><Time at={job.finished_at} /></dd></div>}

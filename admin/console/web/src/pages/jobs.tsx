@@ -15,7 +15,7 @@ import { ProblemNote } from "../parts/problem";
 import { Status } from "../parts/status";
 import { Table, type Column } from "../parts/table";
 import { Foreign, Time } from "../parts/words";
-import { address, go, place, withQuery } from "../route";
+import { go, place, withQuery } from "../route";
 import { t } from "../text";
 
 type Job = Schemas["Job"];
@@ -54,9 +54,9 @@ export function JobProgress({ job, wide }: { job: Job; wide?: boolean }): JSX.El
 export function JobsPage(): JSX.Element {
   const status = place.value.query.get("status") ?? undefined;
   const after = afterOf();
-  const live = useLive<Schemas["PageJob"]>(path("jobs"), { status, after }, (data) => (data?.items.some((job) => job.status === "running") ? 1000 : 10_000));
+  const live = useLive<Schemas["PageJob"]>(path("jobs"), { after }, (data) => (data?.items.some((job) => job.status === "running") ? 1000 : 10_000));
   const words = t().jobs;
-  const rows = live.data?.items;
+  const rows = live.data?.items.filter((job) => !status || job.status === status);
   const options = (["", "running", "stopped", "done", "failed"] as const).map((id) => ({ id, words: id ? words.states[id] : t().stages.all }));
   return (
     <>
@@ -64,7 +64,7 @@ export function JobsPage(): JSX.Element {
         <Segments label={t().messages.columns.status} value={(status ?? "") as ""} options={options as { id: ""; words: string }[]} onChange={(id) => go(withQuery({ status: id, after: [] }))} />
         <Menu words={t().common.copyAs} icon="copy" kind="quiet" items={[
           { words: "relay …", hint: "relay jobs list", onPress: () => void copy(command(["jobs", "list"]), t().common.command) },
-          { words: "curl", onPress: () => void copy(curl(address(path("jobs"), { status })), t().common.command) },
+          { words: "curl", onPress: () => void copy(curl(path("jobs")), t().common.command) },
         ]} />
       </PageHead>
       {live.problem && !rows && <ProblemNote problem={live.problem} />}
@@ -84,7 +84,7 @@ function columns(): Column<Job>[] {
     { id: "progress", head: words.progress, width: "w-bar", cell: (row) => <JobProgress job={row} /> },
     { id: "failed", head: words.failed, width: "w-num", number: true, cell: (row) => row.failed > 0 ? <span class="tone-dead strong">{number(row.failed)}</span> : "0" },
     { id: "rate", head: words.rate, width: "w-num", number: true, cell: (row) => row.rate == null ? "–" : `${number(row.rate)}/s` },
-    { id: "by", head: words.by, width: "w-source", cell: (row) => <Foreign text={row.by || row.role || "–"} cut /> },
+    { id: "by", head: words.by, width: "w-source", cell: (row) => <Foreign text={row.by || "–"} cut /> },
     { id: "reason", head: words.reason, width: "w-source", cell: (row) => <Foreign text={row.reason ?? "–"} cut /> },
     { id: "started", head: words.started, width: "w-time", cell: (row) => <Time at={row.created_at} /> },
   ];

@@ -89,10 +89,7 @@ function needLink(need: Schemas["Need"]): [string, string] | [undefined, undefin
     case "keys_blocked":
       return [address("/keys", { subscription: need.subscription }), words.look];
     case "circuit_open":
-    case "paused":
       return need.subscription ? [`/subscriptions/${encodeURIComponent(need.subscription)}`, words.look] : ["/subscriptions", words.look];
-    case "overdue":
-      return ["/messages?status=pending,open&since=all", words.look];
   }
   return [undefined, undefined];
 }
@@ -112,7 +109,7 @@ function Tiles({ o }: { o: Overview }): JSX.Element {
       <Tile words={words.received} value={number(traffic.received_per_second)} unit={words.perSecond} href="/messages?since=1h"><Sparkline values={traffic.received_spark} label={words.received} /></Tile>
       <Tile words={words.accepted} value={number(traffic.accepted_per_second)} unit={words.perSecond}><Sparkline values={traffic.accepted_spark} label={words.accepted} /></Tile>
       <Tile words={words.latency} value={ms(traffic.p50_ms)}><span class="tile-sub">p99 {ms(traffic.p99_ms)}</span></Tile>
-      <Tile words={words.oldest} value={messages.oldest ? <Age since={messages.oldest} /> : "–"} {...(messages.oldest_id && { href: `/messages/${messages.oldest_id}` })}><span class="tile-sub">{messages.next_due && <>{words.nextDue} <Time at={messages.next_due} /></>}</span></Tile>
+      <Tile words={words.oldest} value={messages.oldest ? <Age since={messages.oldest} /> : "–"} href="/messages?status=pending,open&since=all"><span class="tile-sub">{messages.next_due && <>{words.nextDue} <Time at={messages.next_due} /></>}</span></Tile>
       <Tile words={words.inFlight} value={number(traffic.in_flight)}><span class="tile-sub">{bytes(traffic.in_flight_bytes)}</span></Tile>
       <Tile words={words.waiting} value={counted(messages.pending)} href="/messages?status=pending&since=all"><span class="tile-sub">{words.delayed(counted(messages.delayed))}</span></Tile>
       <Tile words={words.open} value={counted(messages.open)} href="/messages?status=open&since=all" />
@@ -146,7 +143,7 @@ function Transport({ o }: { o: Overview }): JSX.Element {
         <li>
           <Glyph state={o.database.reachable ? "delivered" : "dead"} label={o.database.reachable ? words.well : words.unwell} />
           <span class="strong">{words.database}</span>
-          <span class="break">{o.database.version && <>PostgreSQL <Foreign text={o.database.version} /> · </>}{words.schema(o.database.schema)}{Math.abs(o.database.skew_ms) > 500 && ` · ${words.skew(duration(Math.abs(o.database.skew_ms)))}`}{o.database.messages_bytes !== undefined && ` · relay.outbox ${bytes(o.database.messages_bytes)}`}</span>
+          <span class="break"><Foreign text={o.database.name} />{Math.abs(o.database.skew_ms) > 500 && ` · ${words.skew(duration(Math.abs(o.database.skew_ms)))}`}</span>
         </li>
       </ul>
     </section>

@@ -12,7 +12,7 @@ import { Empty, Waiting } from "../parts/empty";
 import { PageHead } from "../parts/head";
 import { ProblemNote } from "../parts/problem";
 import { failed, toast } from "../parts/toast";
-import { Age, Foreign, Time } from "../parts/words";
+import { Foreign } from "../parts/words";
 import { address } from "../route";
 import { mayChange } from "../session";
 import { t } from "../text";
@@ -40,7 +40,6 @@ export function SubscriptionPage({ name, tab }: { name: string; tab: string }): 
   const tabs = [
     { id: "", words: words.tabs.deliveries, href: base }, { id: "charts", words: words.tabs.charts, href: `${base}/charts` },
     ...(item.built_in ? [] : [{ id: "settings", words: words.tabs.settings, href: `${base}/settings` }]),
-    ...(item.settings?.broadcast ? [{ id: "instances", words: words.tabs.instances, href: `${base}/instances` }] : []),
   ];
   return (
     <>
@@ -48,7 +47,7 @@ export function SubscriptionPage({ name, tab }: { name: string; tab: string }): 
       {item.invalid && <div class="problem"><div><p class="strong">{words.invalid}</p><p><Foreign text={item.invalid} /></p></div></div>}
       <Facts item={item} />
       <Tabs label={name} tabs={tabs} current={tab} />
-      {tab === "charts" ? <PulseCharts subscription={name} failures /> : tab === "settings" && item.settings ? <SubscriptionForm item={item} onDone={live.reload} /> : tab === "instances" ? <Instances item={item} /> : <Deliveries item={item} />}
+      {tab === "charts" ? <PulseCharts subscription={name} failures /> : tab === "settings" && item.settings ? <SubscriptionForm item={item} onDone={live.reload} /> : <Deliveries item={item} />}
     </>
   );
 }
@@ -63,7 +62,6 @@ function Facts({ item }: { item: Item }): JSX.Element {
       <div><dt>{words.rate}</dt><dd>{number(s.rate_per_second)}</dd></div>
       <div><dt>p99</dt><dd>{s.p99_ms == null ? "–" : duration(s.p99_ms)}</dd></div>
       <div><dt>{words.outstanding}</dt><dd>{counted(s.outstanding)}</dd></div>
-      <div><dt>{words.oldest}</dt><dd><Age since={s.oldest} /></dd></div>
       {s.blocked_keys.n > 0 && <div><dt>{t().frame.places.keys}</dt><dd><a href={address("/keys", { subscription: item.name })}>{counted(s.blocked_keys)}</a></dd></div>}
     </dl>
   );
@@ -96,19 +94,5 @@ function Actions({ item }: { item: Item }): JSX.Element {
       {asked === "replay" && <BulkDialog request={{ kind: "replay", kinds: ["replay"], filter: { since: "24h" }, replayTo: item.name }} onClose={close} />}
       {asked === "delete" && <DeleteDialog item={item} onClose={close} />}
     </>
-  );
-}
-
-function Instances({ item }: { item: Item }): JSX.Element {
-  const words = t().subscription;
-  if (item.instances.length === 0) return <Empty title={words.noInstances} />;
-  return (
-    <div class="table-scroll" tabIndex={0} role="region" aria-label={words.tabs.instances}>
-      <table class="plain">
-        <caption class="only-read">{words.tabs.instances}</caption>
-        <thead><tr><th scope="col">{words.instance}</th><th scope="col" class="num">{t().subscriptions.columns.outstanding}</th><th scope="col" class="num">{t().subscriptions.columns.dead}</th><th scope="col">{words.lastSeen}</th></tr></thead>
-        <tbody>{item.instances.map((one) => <tr key={one.instance}><th scope="row"><Foreign text={one.instance} mono /></th><td class="num">{counted(one.outstanding)}</td><td class="num">{counted(one.dead)}</td><td><Time at={one.last_at} /></td></tr>)}</tbody>
-      </table>
-    </div>
   );
 }

@@ -142,7 +142,6 @@ function Preview({ preview }: { preview: Schemas["JobPreview"] }): JSX.Element {
       {preview.estimated_ms !== undefined && preview.count.n > 0 && <p class="muted">{words.takes(duration(preview.estimated_ms))}</p>}
       <ul class="counts">
         {preview.by_status.map((one) => <li key={one.status}><Status state={known(one.status)} /> {number(one.n)}</li>)}
-        {preview.by_subscription.slice(0, 8).map((one) => <li key={one.subscription}><span class="muted">{words.at}</span> <Foreign text={one.subscription} /> {number(one.n)}</li>)}
       </ul>
       {preview.samples.length > 0 && (
         <ul class="samples" aria-label={words.samples}>

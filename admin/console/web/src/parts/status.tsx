@@ -31,11 +31,12 @@ export function Status({ state, chip, words }: { state: State; chip?: boolean; w
 export function Progress({ m }: { m: Schemas["MessageItem"] }): JSX.Element {
   if (m.progress.total === 0) return <span class="muted">–</span>;
   const words = t().messages.progress(m.progress.well, m.progress.total);
-  const title = m.subscribers.map((one) => `${one.subscription}: ${t().state[deliveryState(one)]}`).join("\n");
+  const title = m.progress.by_status.map((one) => `${t().state[known(one.status)]}: ${number(one.n)}`).join("\n");
+  const marks = m.progress.by_status.flatMap((one) => Array.from({ length: Math.min(one.n, 8) }, () => one.status));
   return (
     <span class="progress" title={title}>
       <span>{m.progress.well}/{m.progress.total}<span class="only-read"> {words}</span></span>
-      <span class="marks" aria-hidden="true">{m.subscribers.slice(0, 8).map((one) => <i key={one.subscription} class={`seg tone-${toneOf(known(one.status))} seg-${one.status}`} />)}</span>
+      <span class="marks" aria-hidden="true">{marks.slice(0, 8).map((status, n) => <i key={n} class={`seg tone-${toneOf(known(status))} seg-${status}`} />)}</span>
     </span>
   );
 }

@@ -115,7 +115,7 @@ export const en = {
     },
   },
   needs: {
-    no_relay: (_: Need) => "No relay runs: nothing is delivered.", database: (_: Need) => "The database does not answer.", not_migrated: (_: Need) => "The tables are of another version than this program.",
+    not_well: (n: Need) => n.text, no_relay: (_: Need) => "No relay runs: nothing is delivered.", database: (_: Need) => "The database does not answer.", not_migrated: (_: Need) => "The tables are of another version than this program.",
     dead: (n: Need) => `${amount(n)} dead${at(n.subscription ?? "")}${n.cause ? `: ${(en.cause as Record<string, string>)[n.cause] ?? n.cause}` : ""}`,
     rejected: (n: Need) => `${amount(n)} cannot be sent${n.topic ? `: no route for ${n.topic}` : ""}`,
     keys_blocked: (n: Need) => `${n.count?.n === 1 ? "1 key is" : `${amount(n)} keys are`} blocked${at(n.subscription ?? "")}${n.behind ? `, ${s(n.behind.n, "message")} behind` : ""}`,
@@ -226,9 +226,9 @@ export const en = {
     columns: { at: "When", who: "Who", what: "What", object: "Object", result: "Result", reason: "Reason", address: "From" },
     kinds: { message: "message", subscription: "subscription", key: "key", job: "job", failure: "failure", operation: "operation", viewer: "viewer", operator: "operator", cli: "command line", none: "not signed in" },
     actions: {
-      signin: "signed in", signout: "signed out", refused: "was refused", "messages.retry": "retried messages", "messages.cancel": "cancelled messages", "messages.copy": "copied a message", "messages.insert": "inserted a message",
-      "deliveries.retry": "retried deliveries", "deliveries.cancel": "cancelled deliveries", "deliveries.acknowledge": "acknowledged deliveries", "subscriptions.set": "changed a subscription", "subscriptions.delete": "deleted a subscription", "subscriptions.pause": "paused a subscription", "subscriptions.resume": "resumed a subscription", "subscriptions.test": "sent a test",
-      "keys.retry": "retried heads of keys", "keys.skip": "skipped heads of keys", "jobs.start": "started a job", "jobs.stop": "stopped a job", "jobs.resume": "resumed a job", "failures.note": "wrote a note",
+      "session.signin": "signed in", "session.signout": "signed out", "session.refused": "was refused", "session.token": "was refused a token", "session.link": "made a sign-in link", "message.retry": "retried messages", "message.cancel": "cancelled messages", "message.copy": "copied a message", "message.send": "inserted a message",
+      "delivery.retry": "retried deliveries", "delivery.cancel": "cancelled deliveries", "delivery.acknowledge": "acknowledged deliveries", "subscription.set": "changed a subscription", "subscription.delete": "deleted a subscription", "subscription.pause": "paused a subscription", "subscription.resume": "resumed a subscription", "subscription.test": "sent a test",
+      "key.retry": "retried heads of keys", "key.skip": "skipped heads of keys", "job.start": "started a job", "job.stop": "stopped a job", "job.resume": "resumed a job", "failure.note": "wrote a note",
     },
   },
   signIn: {

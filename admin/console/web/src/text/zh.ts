@@ -87,7 +87,7 @@ export const zh: Text = {
     tiles: { received: "接收", accepted: "送达", perSecond: "/秒", latency: "提交到送达 p50", oldest: "最早未送达", nextDue: "下次到期", inFlight: "在途", waiting: "待处理", delayed: (n) => `${n} 条延时`, open: "进行中", dead: "已放弃", rejected: "发送失败", done: "已完成" },
   },
   needs: {
-    no_relay: () => "没有中继在运行：消息不会投递。", database: () => "数据库没有答复。", not_migrated: () => "表结构版本与程序不符。",
+    not_well: (n) => n.text, no_relay: () => "没有中继在运行：消息不会投递。", database: () => "数据库没有答复。", not_migrated: () => "表结构版本与程序不符。",
     dead: (n) => `${n.subscription ? `${n.subscription}：` : ""}${amount(n)}已放弃${n.cause ? `，${(zh.cause as Record<string, string>)[n.cause] ?? n.cause}` : ""}`,
     rejected: (n) => `${amount(n)}发送失败${n.topic ? `：${n.topic} 没有路由` : ""}`,
     keys_blocked: (n) => `${n.subscription ? `${n.subscription}：` : ""}${number(n.count?.n ?? 0)} 个键受阻${n.behind ? `，后面有 ${number(n.behind.n)} 条消息` : ""}`,
@@ -189,9 +189,9 @@ export const zh: Text = {
     columns: { at: "时间", who: "谁", what: "操作", object: "对象", result: "结果", reason: "原因", address: "来自" },
     kinds: { message: "消息", subscription: "订阅", key: "键", job: "任务", failure: "失败", operation: "操作", viewer: "只读", operator: "操作员", cli: "命令行", none: "未登录" },
     actions: {
-      signin: "登录", signout: "退出", refused: "被拒绝", "messages.retry": "重试消息", "messages.cancel": "取消消息", "messages.copy": "复制消息", "messages.insert": "插入消息",
-      "deliveries.retry": "重试投递", "deliveries.cancel": "取消投递", "deliveries.acknowledge": "确认投递", "subscriptions.set": "修改订阅", "subscriptions.delete": "删除订阅", "subscriptions.pause": "暂停订阅", "subscriptions.resume": "恢复订阅", "subscriptions.test": "发送测试",
-      "keys.retry": "重试键的队首", "keys.skip": "跳过键的队首", "jobs.start": "启动任务", "jobs.stop": "停止任务", "jobs.resume": "继续任务", "failures.note": "写备注",
+      "session.signin": "登录", "session.signout": "退出", "session.refused": "被拒绝", "session.token": "令牌被拒绝", "session.link": "生成登录链接", "message.retry": "重试消息", "message.cancel": "取消消息", "message.copy": "复制消息", "message.send": "插入消息",
+      "delivery.retry": "重试投递", "delivery.cancel": "取消投递", "delivery.acknowledge": "确认投递", "subscription.set": "修改订阅", "subscription.delete": "删除订阅", "subscription.pause": "暂停订阅", "subscription.resume": "恢复订阅", "subscription.test": "发送测试",
+      "key.retry": "重试键的队首", "key.skip": "跳过键的队首", "job.start": "启动任务", "job.stop": "停止任务", "job.resume": "继续任务", "failure.note": "写备注",
     },
   },
   signIn: {
