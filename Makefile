@@ -46,11 +46,12 @@ soak: ## 1,000 rows/s for a long time, with a snapshot held open in the middle (
 	@scripts/install-test
 	go run ./test/bench -only soak -for $(FOR) $(ARGS)
 
-lint: ## gofmt, go vet, staticcheck, go.mod
+lint: ## gofmt, go vet, staticcheck, go.mod, workflows
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w: $$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 
 build: ## build bin/relay
 	go build -trimpath -o bin/relay ./cmd/relay

@@ -36,13 +36,25 @@ type Target struct {
 	// URL is set for TargetHTTP alone, in the form in which it is sent and compared: see parseURL.
 	URL *url.URL
 	// Exchange and RoutingKey are set for TargetExchange; an empty RoutingKey means the
-	// topic, and {topic} and {key} in it are replaced per message.
+	// topic, and {topic} and {key} in it are replaced per message. A queue has no placeholders.
 	Exchange   string
 	RoutingKey string
 	// Queue is set for TargetQueue.
 	Queue string
 	// Subscription is set for TargetSubscription.
 	Subscription string
+}
+
+// ParseSubscriptionTarget reads the target of a subscription, which cannot lead to another one.
+func ParseSubscriptionTarget(text string) (Target, error) {
+	target, err := ParseTarget(text)
+	switch {
+	case err != nil:
+		return target, fmt.Errorf("target: %w", err)
+	case target.Kind == TargetSubscription:
+		return target, errors.New("target: a subscription cannot lead to another one")
+	}
+	return target, nil
 }
 
 // ParseTarget reads a target in the forms of the contract, whatever spaces and control
@@ -55,6 +67,33 @@ type Target struct {
 // Anything else that is a plain name is taken for a subscription's. The error says
 // what is wrong without repeating a password that may stand in the text.
 func ParseTarget(text string) (Target, error) {
+	t, err := readTarget(text)
+	if err == nil {
+		err = t.checkNames()
+	}
+	if err != nil {
+		return Target{}, err
+	}
+	return t, nil
+}
+
+// checkNames refuses what looks like a part that is replaced, or like parameters, where nothing is
+// replaced and nothing has parameters: taken for a part of the name, it would make a queue of that
+// name, in which messages stay.
+func (t Target) checkNames() error {
+	switch {
+	case strings.ContainsAny(t.Queue, "{}"):
+		return errors.New("malformed AMQP target: a queue has no placeholders, since it is declared; write amqp:<exchange>/{topic}, and bind queues to the exchange")
+	case strings.Contains(t.Queue, "?"):
+		return errors.New("malformed AMQP target: a queue takes no query; declare it beforehand with the arguments that it needs, and write amqp:/<queue>")
+	case strings.ContainsAny(t.Exchange, "{}?"):
+		return errors.New("malformed AMQP target: an exchange has neither placeholders nor a query; {topic} and {key} may stand in the routing key")
+	}
+	return nil
+}
+
+// readTarget is ParseTarget without checkNames: what it reads can be shown.
+func readTarget(text string) (Target, error) {
 	s := strings.TrimFunc(text, isMargin)
 	switch {
 	case s == "":

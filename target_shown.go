@@ -24,7 +24,7 @@ func ShownTarget(text string) string {
 	if _, err := netip.ParseAddrPort(text); err == nil || text == PlainInstance {
 		return text // an instance of a broadcast
 	}
-	target, err := ParseTarget(text)
+	target, err := readTarget(text)
 	if err != nil {
 		return UnreadableTarget
 	}

@@ -79,6 +79,12 @@ func TestParseTargetRejects(t *testing.T) {
 		"amqp://user:hunter2@broker/":             "RELAY_AMQP_URL",
 		"amqp:events":                             "no slash",
 		"amqp:/":                                  "neither exchange nor queue",
+		"amqp:/jobs.{topic}":                      "a queue has no placeholders",
+		"amqp:/{key}":                             "a queue has no placeholders",
+		"amqp:/jobs?durable=false":                "a queue takes no query",
+		"amqp:/jobs?":                             "a queue takes no query",
+		"amqp:events.{key}/x":                     "an exchange has neither placeholders nor a query",
+		"amqp:events?x=1/y":                       "an exchange has neither placeholders nor a query",
 		"amqp:" + strings.Repeat("e", 256) + "/k": "longer than 255",
 		"amqp:e/" + strings.Repeat("k", 256):      "longer than 255",
 		"two words":                               "none of http",
@@ -179,7 +185,7 @@ func TestRoutingKeyFor(t *testing.T) {
 		"amqp:events/{topic}":         "order.created",
 		"amqp:events/a.{key}.{topic}": "a.order-{topic}.order.created",
 		"amqp:events/{other}":         "{other}",
-		"amqp:/orders.{topic}":        "orders.{topic}",
+		"amqp:/orders.topic":          "orders.topic",
 	}
 	for text, want := range rows {
 		target, err := ParseTarget(text)

@@ -65,7 +65,7 @@ func NewListener(cfg ListenerConfig, s sink) *Listener {
 		sink:    s,
 		metrics: newListenerMetrics(cfg.Registerer),
 		notices: newNotices(s, cfg.Log, newNoticeMetrics(cfg.Registerer, "notify")),
-		board:   newBoard(cfg.Log.With("doorbell", "notify")),
+		board:   newBoard(cfg.Log.With("capture", "notify")),
 	}
 }
 

@@ -94,7 +94,7 @@ func TestATriggerThatDoesNotRingIsNoticed(t *testing.T) {
 		harness.Eventually(t, 10*time.Second, "a ring", func() bool { return b.rec.changes() == 1 })
 		b.forget()
 	}
-	if n := strings.Count(b.log.String(), "trouble with the doorbell"); n != 2 {
+	if n := strings.Count(b.log.String(), "new rows are found by sweeps alone"); n != 2 {
 		t.Errorf("%d lines:\n%s", n, b.log)
 	}
 }

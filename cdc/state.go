@@ -106,7 +106,7 @@ func (b *board) say(why string) {
 // warn prints a reason unless it is the one given last, or was printed less than sayAgain ago.
 func (b *board) warn(why string) {
 	if b.news(why) {
-		b.log.Warn("trouble with the doorbell", "why", why)
+		b.log.Warn("new rows are found by sweeps alone until this is mended", "why", why)
 	}
 }
 
@@ -134,7 +134,7 @@ func (b *board) up() {
 	b.state = State{Streaming: true, Since: time.Now(), ConfirmedLag: -1, RestartLag: -1}
 	b.last, b.said = "", nil
 	b.mu.Unlock()
-	b.log.Info("doorbell is heard", "failures", failures)
+	b.log.Info("new rows are seen as they are committed", "failures", failures)
 }
 
 // down notes that they are not. Why comes with the next say.

@@ -104,7 +104,7 @@ func New(cfg Config, s sink) *Stream {
 		sink:    s,
 		metrics: newStreamMetrics(cfg.Registerer),
 		notices: newNotices(s, cfg.Log, newNoticeMetrics(cfg.Registerer, "stream")),
-		board:   newBoard(cfg.Log.With("doorbell", "stream")),
+		board:   newBoard(cfg.Log.With("capture", "stream")),
 	}
 }
 

@@ -40,6 +40,8 @@ type Config struct {
 	Relay Command
 	// Out takes the display, which is redrawn in place if this is a terminal.
 	Out io.Writer
+	// Done is told what came of it at the end. Nil: only the display is.
+	Done func(Report)
 }
 
 // demo is one demonstration under way.

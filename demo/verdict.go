@@ -20,6 +20,15 @@ type verdict struct {
 	interrupted bool
 }
 
+// Report counts the messages of a demo that has ended.
+type Report struct {
+	Committed   int  `json:"committed"`
+	RolledBack  int  `json:"rolled_back"`
+	Lost        int  `json:"lost"`        // committed, never accepted; or still on their way, if interrupted
+	Phantoms    int  `json:"phantoms"`    // rolled back, and delivered
+	Interrupted bool `json:"interrupted"` // a person ended it
+}
+
 // err says what was wrong, naming at most five messages of each kind; nil if nothing was.
 func (v verdict) err() error {
 	var errs []error
@@ -52,6 +61,9 @@ func (d *demo) judge(ctx context.Context, interrupted bool) error {
 	all := d.columns()
 	total := all[len(all)-1]
 	err := v.err()
+	if d.cfg.Done != nil {
+		d.cfg.Done(Report{Committed: total.committed, RolledBack: total.rolledBack, Lost: len(v.lost), Phantoms: len(v.phantoms), Interrupted: interrupted})
+	}
 	switch {
 	case err != nil:
 		d.screen.print("\n" + d.explain(ctx, v))

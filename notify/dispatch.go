@@ -63,6 +63,7 @@ type Dispatcher struct {
 	targets   *targets
 	origins   map[string]*sharedOrigin // that all targets in rows of a technology share, by Technology.Origin
 	shortages *shortages
+	failures  *failureLog
 	reported  *reporter
 	held      holding
 
@@ -85,7 +86,7 @@ func NewDispatcher(config DispatcherConfig) *Dispatcher {
 		config: config, base: base, cancel: cancel,
 		wake: make(chan struct{}, 1), operators: newRecent[*lane](), rows: newRecent[*lane](),
 		targets: newTargets(), origins: origins,
-		shortages: newShortages(config.Log, config.Metrics), reported: newReporter(config.Log, config.Metrics),
+		shortages: newShortages(config.Log, config.Metrics), failures: newFailureLog(config.Log), reported: newReporter(config.Log, config.Metrics),
 	}
 }
 
@@ -287,7 +288,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		return relay.Outcome{Class: relay.ClassParked}
 	}
 	if delivery.Refused != "" {
-		return relay.Outcome{Class: relay.ClassRejected, Error: delivery.Refused}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.Rejection(delivery.Refused).Cause(), Error: delivery.Refused}
 	}
 	started := time.Now()
 	technology, unknown := d.config.Technologies.Of(delivery.Subscriber.Target)
@@ -304,26 +305,27 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.config.Log.Error("a destination panicked", "message", delivery.Message.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			o = relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: "the relay failed on this message; its log has the details"}
+			o = relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseRelay, Error: "the relay failed on this message; its log has the details"}
 		}
 		if o.Lack != relay.ResourceNone {
 			o.RetryAfter = d.shortages.note(o.Lack, o.Error, time.Now())
 		}
 		o.Started, o.Duration = started, time.Since(started)
 		d.config.Metrics.attempt(name, o)
+		d.failures.note(delivery, o, time.Now())
 	}()
 	if wrong := delivery.Subscriber.Invalid; wrong != "" {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseSettings, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
 	}
 	switch {
 	case unknown != nil:
-		return relay.Outcome{Class: relay.ClassRejected, Error: unknown.Error()}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadTarget, Error: unknown.Error()}
 	case technology.Destination == nil:
-		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: technology.Missing.Error()}
+		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Cause: relay.CauseBrokerDown, Error: technology.Missing.Error()}
 	}
 	resolved, err := d.resolved(delivery)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassPushFailed, Cause: relay.CauseSettings, Blame: relay.BlameNone, Error: err.Error()}
 	}
 	crash.At(crash.BeforeSend)
 	return technology.Destination.Deliver(ctx, resolved)

@@ -13,12 +13,6 @@ import (
 	"relay"
 )
 
-// A header or a secret of a subscription that begins with one of these holds no value, but names one.
-const (
-	envReference  = "env:"
-	fileReference = "file:"
-)
-
 const (
 	// referenceLife is how long a value is used before its variable or file is read again.
 	referenceLife = time.Second
@@ -56,8 +50,8 @@ type referenced struct {
 func ParseReferences(s string) (*References, error) {
 	r := &References{known: make(map[string]referenced)}
 	for _, element := range strings.FieldsFunc(s, IsSeparator) {
-		name, isEnv := strings.CutPrefix(element, envReference)
-		path, isFile := strings.CutPrefix(element, fileReference)
+		name, isEnv := strings.CutPrefix(element, relay.EnvReference)
+		path, isFile := strings.CutPrefix(element, relay.FileReference)
 		switch {
 		case isEnv && strings.Trim(name, "*") != "" && !isKept(name):
 		case isFile && filepath.IsAbs(path) && strings.TrimSuffix(path, "/") == filepath.Clean(path):
@@ -74,20 +68,15 @@ func isKept(name string) bool {
 	return strings.HasPrefix(name, "RELAY_") || strings.HasPrefix(name, "PG") || name == "DATABASE_URL"
 }
 
-// Refers reports whether a header or a secret of a subscription is a reference.
-func Refers(value string) bool {
-	return strings.HasPrefix(value, envReference) || strings.HasPrefix(value, fileReference)
-}
-
 // refersAnywhere reports whether a subscription holds a reference.
 func refersAnywhere(s *relay.Subscriber) bool {
 	for _, value := range s.Headers {
-		if Refers(value) {
+		if relay.Refers(value) {
 			return true
 		}
 	}
 	for _, secret := range s.Secrets {
-		if Refers(secret) {
+		if relay.Refers(secret) {
 			return true
 		}
 	}
@@ -122,7 +111,7 @@ func (r *References) Resolve(s *relay.Subscriber) (*relay.Subscriber, error) {
 
 // value returns what a header or a secret stands for.
 func (r *References) value(text string) (string, error) {
-	if !Refers(text) {
+	if !relay.Refers(text) {
 		return text, nil
 	}
 	if err := r.check(text); err != nil {
@@ -144,11 +133,11 @@ func (r *References) value(text string) (string, error) {
 
 // check says why a reference may not be followed.
 func (r *References) check(text string) error {
-	name, isEnv := strings.CutPrefix(text, envReference)
+	name, isEnv := strings.CutPrefix(text, relay.EnvReference)
 	if isEnv && isKept(name) {
 		return fmt.Errorf("%s is a variable of the relay itself, which no subscription may name", text)
 	}
-	path, isFile := strings.CutPrefix(text, fileReference)
+	path, isFile := strings.CutPrefix(text, relay.FileReference)
 	if isFile && (!filepath.IsAbs(path) || filepath.Clean(path) != path) {
 		return fmt.Errorf("%s names no file by its whole path, from the root and without dots", text)
 	}
@@ -164,9 +153,9 @@ func (r *References) check(text string) error {
 
 // readReference reads a variable or a file.
 func readReference(text string) (value string, err error) {
-	if name, isEnv := strings.CutPrefix(text, envReference); isEnv {
+	if name, isEnv := strings.CutPrefix(text, relay.EnvReference); isEnv {
 		value = os.Getenv(name)
-	} else if value, err = readLimited(strings.TrimPrefix(text, fileReference)); err != nil {
+	} else if value, err = readLimited(strings.TrimPrefix(text, relay.FileReference)); err != nil {
 		return "", fmt.Errorf("%s cannot be read: %w", text, err)
 	}
 	value = strings.TrimSpace(value)

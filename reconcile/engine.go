@@ -119,6 +119,7 @@ type Engine struct {
 	quarantine quarantine
 	tellings   chan sql.Telling // to be written into rows in quarantine
 	orphans    *orphans
+	pulse      *pulse
 }
 
 // New returns an engine that does nothing before Run.
@@ -138,6 +139,7 @@ func New(config Config) *Engine {
 		gathering: make(chan struct{}, 1),
 		trouble:   troubles{log: config.Log},
 		orphans:   newOrphans(),
+		pulse:     newPulse(),
 		tellings:  make(chan sql.Telling, tellMost),
 	}
 	e.hidden = newHidden(e.keyring)
@@ -272,6 +274,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.endOrphans(ctx) })
 	intake.Go(func() error { return e.watchQuarantine(ctx) })
 	intake.Go(func() error { return e.runTell(ctx) })
+	intake.Go(func() error { return e.writePulse(ctx) })
 	for i := range e.config.Groups {
 		intake.Go(func() error { return e.sweep(ctx, i) })
 	}
@@ -293,6 +296,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	last, cancelLast := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancelLast()
 	unwritten := e.writer.finish(last)
+	e.trouble.note("write the pulse", e.flushPulse(last))
 	stopRenewing()
 	renewal.Wait()
 	stopWriting()

@@ -122,6 +122,7 @@ func (e *Engine) launch(f *flight, now time.Time) {
 // that is given up still exists is found out first, without holding up the reader.
 func (f *flight) endWithout(c sql.Change) {
 	e := f.engine
+	f.count(f.reject != nil)
 	if f.reject != nil || !f.legs[0].delivery.Pinned() || e.config.Gone == nil {
 		e.writer.put(f.entry, []sql.Change{c}, f.wake)
 		return
@@ -143,11 +144,11 @@ func (f *flight) needsNone() (sql.Change, bool) {
 	case f.state.status == relay.DeliveryAwaitingAck && f.state.attempts >= p.most(f.legs[0].delivery.Subscriber):
 		d := f.legs[0].delivery
 		c := unchanged(d, f.state)
-		c.Status, c.Error = relay.DeliveryDead, silent(d.Subscriber, f.state.attempts)
+		c.Status, c.Cause, c.Error = relay.DeliveryDead, relay.CauseNoAck, silent(d.Subscriber, f.state.attempts)
 		return c, true
 	case !f.state.taking && p.overdue(f.state, time.Now()):
 		c := p.change(f.legs[0].delivery, f.state, relay.Outcome{Class: relay.ClassDead})
-		c.Attempts, c.Attempt, c.Error = f.state.attempts, nil, p.gaveUp("")
+		c.Attempts, c.Attempt, c.Cause, c.Error = f.state.attempts, nil, relay.CauseGaveUp, p.gaveUp("")
 		return c, true
 	}
 	return sql.Change{}, false
@@ -198,6 +199,7 @@ func (f *flight) note(l *leg, o relay.Outcome) {
 		change.Taking = false
 		e.writer.put(l.entry, []sql.Change{change}, l.settled)
 	case whole:
+		f.count(change.MessageStatus == relay.MessageRejected)
 		e.writer.put(f.entry, f.conclude(), func() { settle(f.legs) })
 	}
 }
@@ -238,7 +240,15 @@ func (f *flight) takeUp() {
 	}
 	changes := f.conclude()
 	f.mu.Unlock()
+	f.count(false)
 	f.engine.writer.put(f.entry, changes, func() { settle(over) })
+}
+
+// count notes in the pulse that a message is taken up, or rejected.
+func (f *flight) count(rejected bool) {
+	if f.state.taking && !f.state.again {
+		f.engine.pulse.took(f.message, rejected, time.Now())
+	}
 }
 
 // conclude collects the changes of all legs. Those of a message that is taken up carry its
@@ -257,7 +267,7 @@ func (f *flight) conclude() []sql.Change {
 // rejection is the change of a message that cannot be sent at all. A delivery of an open
 // message, which could once be sent, is dead instead.
 func (f *flight) rejection(reason error) sql.Change {
-	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.accepted}
+	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Cause: relay.Rejection(reason.Error()).Cause(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.accepted}
 	c.Delivery.Message = f.message.ID
 	if f.state.taking {
 		c.MessageStatus = relay.MessageRejected

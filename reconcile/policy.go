@@ -62,14 +62,14 @@ func unchanged(d *relay.Delivery, s state) sql.Change {
 		Delivery: sql.DeliveryID{Message: d.Message.ID, Subscription: d.Subscriber.Name, Instance: d.Instance},
 		Shard:    d.Message.Shard, Target: d.Subscriber.Target.Raw, Circuit: d.Circuit(), Taking: s.taking, Again: s.again,
 		Attempts: s.attempts, HandleAttempts: s.handleAttempts, NextAttempt: -1,
-		Ackable: d.Subscriber.AckByConsumer || s.accepted,
+		Ackable: d.Subscriber.AckByConsumer || s.accepted, Due: s.due,
 	}
 }
 
 // change turns an outcome into what is written.
 func (p Policy) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
 	c := unchanged(d, s)
-	c.ResponseCode, c.Error = o.Code, o.Error
+	c.ResponseCode, c.Error, c.Cause = o.Code, o.Error, o.Cause
 	switch o.Class {
 	case relay.ClassHandled:
 		c.Status = relay.DeliveryHandled
@@ -159,6 +159,7 @@ func (p Policy) acknowledged(d *relay.Delivery, s state, a sql.AckRow) sql.Chang
 	if !a.Counted {
 		c.HandleAttempts++
 	}
+	c.Cause = relay.CauseConsumerNo
 	c.Error = "the consumer acknowledged that it failed"
 	if a.Ack.Error != "" {
 		c.Error += ": " + a.Ack.Error

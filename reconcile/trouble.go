@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"relay/sql"
 )
 
 // sayAgain is how often a failing operation may say why: a lost connection words itself
@@ -53,6 +55,7 @@ func (t *troubles) note(operation string, err error) {
 	default:
 		was.again++
 	}
+	err = sql.Plain(err)
 	was.text, was.failed = err.Error(), time.Now()
 	if was.text == was.printed || time.Since(was.at) < sayAgain {
 		return

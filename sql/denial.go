@@ -15,10 +15,16 @@ func denial(err error) error {
 		return err
 	case NotMigrated(err):
 		return denied{fmt.Sprintf("the tables of the schema relay are not there: run relay migrate (SQLSTATE %s)", pg.Code), err}
-	case pg.Code == "42501":
+	case Denied(err):
 		return denied{fmt.Sprintf("this role may not: use the relay's own role (SQLSTATE %s)", pg.Code), err}
 	}
 	return err
+}
+
+// Denied reports whether err means that the role lacks a privilege.
+func Denied(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "42501"
 }
 
 // denied is an error in other words.

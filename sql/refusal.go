@@ -3,6 +3,8 @@ package sql
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"regexp"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +33,17 @@ func AboutTheServer(err error) bool {
 		return true
 	}
 	return false
+}
+
+// Unreachable reports whether an error says that the database cannot be reached, or cannot work at present.
+func Unreachable(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return AboutTheServer(err)
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 }
 
 // LostConnection reports whether an error is the end of a connection. The server may have ended it because of what

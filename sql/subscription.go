@@ -56,10 +56,8 @@ func scanSubscription(row pgx.CollectableRow) (*relay.Subscriber, error) {
 	for _, us := range backoff {
 		s.Backoff = append(s.Backoff, time.Duration(us)*time.Microsecond)
 	}
-	if s.Target, err = relay.ParseTarget(target); err != nil {
-		s.Invalid = "target: " + err.Error()
-	} else if s.Target.Kind == relay.TargetSubscription {
-		s.Invalid = "target: a subscription cannot lead to another one"
+	if s.Target, err = relay.ParseSubscriptionTarget(target); err != nil {
+		s.Invalid = err.Error()
 	}
 	if s.Headers, err = relay.ParseHeaders(headers); err != nil {
 		s.Invalid = err.Error()

@@ -12,19 +12,20 @@ import (
 )
 
 // arrows holds, for each package of this module, which others it may import outside of its
-// tests. They point one way: cmd/relay → {admin, cdc, notify, reconcile} → sql → root.
+// tests. They point one way: cmd/relay → admin → operate and cmd/relay → {cdc, notify, reconcile, operate} → sql → root.
 // Whoever makes a package decides here where it stands.
 var arrows = map[string][]string{
 	"relay":                nil, // the vocabulary
 	"relay/crash":          nil, // marks at which tests kill the relay; nothing in ordinary builds
 	"relay/sql":            {"relay", "relay/crash"},
-	"relay/admin":          {"relay", "relay/sql"},
+	"relay/operate":        {"relay", "relay/sql"},
+	"relay/admin":          {"relay", "relay/sql", "relay/operate"},
 	"relay/cdc":            {"relay", "relay/crash", "relay/sql"},
 	"relay/notify":         {"relay", "relay/crash", "relay/sql"},
 	"relay/reconcile":      {"relay", "relay/crash", "relay/sql"},
 	"relay/throwaway":      nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":           {"relay", "relay/throwaway"},
-	"relay/cmd/relay":      {"relay", "relay/sql", "relay/admin", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/demo", "relay/throwaway"},
+	"relay/cmd/relay":      {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/demo", "relay/throwaway"},
 	"relay/test":           nil,
 	"relay/test/harness":   {"relay/throwaway"},
 	"relay/test/bench":     {"relay", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/sql", "relay/throwaway"}, // routing is measured alone, too

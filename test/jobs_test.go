@@ -217,7 +217,7 @@ func TestDeadLettersOfOneSubscriberAreRetriedAndCancelled(t *testing.T) {
 		return s.text(t, "select count(*)::text from relay.outbox where status = 'dead'") == "60"
 	})
 	payloads := s.text(t, "select string_agg(payload, ',' order by seq) from relay.outbox")
-	dead := []string{"--status=dead", "--subscription=bad", "--cause=ANSWERED 500"}
+	dead := []string{"--status=dead", "--subscription=bad", "--error=ANSWERED 500"}
 	if out := s.cli(t, append([]string{"messages", "list", "--limit=100"}, dead...)...); strings.Count(out, "\n") != 61 {
 		t.Errorf("listed:\n%s", out)
 	}

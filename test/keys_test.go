@@ -53,13 +53,14 @@ func TestADeadHeadIsListedAndSkipped(t *testing.T) {
 	}
 	code, out, errs := s.keys(t, "list", "--subscription=blocks", "--json")
 	var got struct {
-		Subscription, Key, Status, Error string
-		Message                          string `json:"message_id"`
-		Since                            time.Time
-		Waiting                          int
+		Subscription, Key, Status string
+		Error                     string `json:"last_error"`
+		Message                   string `json:"message_id"`
+		Since                     time.Time
+		Waiting                   struct{ N int }
 	}
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got.Subscription != "blocks" || got.Key != "k" || got.Status != "dead" ||
-		got.Message != dead || got.Waiting != 3 || !strings.Contains(got.Error, "500") || time.Since(got.Since) > time.Minute {
+		got.Message != dead || got.Waiting.N != 3 || !strings.Contains(got.Error, "500") || time.Since(got.Since) > time.Minute {
 		t.Errorf("list: code %d, %q, %q: %v", code, out, errs, err)
 	}
 	if _, out, _ := s.keys(t, "list"); !strings.Contains(out, "blocks        k    "+dead+"  dead") {
@@ -98,7 +99,7 @@ func TestADeadHeadIsRetriedAloneAndFirst(t *testing.T) {
 		t.Error("what is behind it has passed a message that died again")
 	}
 	takes.Store(true)
-	if code, out, errs := s.keys(t, "retry", "k", "--subscription=blocks", "--json"); code != 0 || out != `{"message_id":"`+dead+`","result":"retried"}`+"\n" {
+	if code, out, errs := s.keys(t, "retry", "k", "--subscription=blocks", "--json"); code != 0 || out != `{"message_id":"`+dead+`","result":"retried","ok":true}`+"\n" {
 		t.Errorf("retry: code %d, %q, %q", code, out, errs)
 	}
 	harness.Eventually(t, soon, "both have arrived", func() bool { return endpoint.distinct() == 2 })
@@ -122,7 +123,7 @@ func TestAFailingHeadIsRetriedOrCancelledByHand(t *testing.T) {
 		return head, behind
 	}
 	first, second := head()
-	if code, out, errs := s.keys(t, "skip", "k", "--subscription=sub"); code != 1 || out != first+"  not dead\n" || !strings.Contains(errs, "relay messages cancel "+first) {
+	if code, out, errs := s.keys(t, "skip", "k", "--subscription=sub"); code != 1 || out != first+"  not dead\n" || !strings.Contains(errs, "relay messages cancel "+first+" --subscription sub") {
 		t.Errorf("skip: code %d, %q, %q", code, out, errs)
 	}
 	if code, _, errs := s.messages(t, "cancel", first); code != 0 {

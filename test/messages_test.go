@@ -56,7 +56,7 @@ func TestDeadMessagesAreRetriedBesideARunningRelay(t *testing.T) {
 	}
 	payloads := s.text(t, "select string_agg(payload, ',' order by seq) from relay.outbox")
 
-	code, out, errs := s.messages(t, "retry", "--status=dead", "--subscription=direct", "--cause=answered 500", "--since=1h")
+	code, out, errs := s.messages(t, "retry", "--status=dead", "--subscription=direct", "--error=answered 500", "--since=1h")
 	if code != 1 || out != "" || !strings.Contains(errs, "30 dead messages match") || !strings.Contains(errs, "say --yes") {
 		t.Errorf("without a terminal: code %d, %q, %q", code, out, errs)
 	}
@@ -65,7 +65,7 @@ func TestDeadMessagesAreRetriedBesideARunningRelay(t *testing.T) {
 	}
 	works.Store(true)
 	code, out, errs = s.messages(t, "retry", ids[0], ids[0], "--json")
-	if code != 0 || out != `{"id":"`+ids[0]+`","result":"retried"}`+"\n" {
+	if code != 0 || out != `{"id":"`+ids[0]+`","result":"retried","ok":true}`+"\n" {
 		t.Errorf("by id: code %d, %q, %q", code, out, errs)
 	}
 	begun := time.Now()
@@ -85,7 +85,7 @@ func TestDeadMessagesAreRetriedBesideARunningRelay(t *testing.T) {
 	if now := s.text(t, "select string_agg(payload, ',' order by seq) from relay.outbox"); now != payloads {
 		t.Error("payloads have changed")
 	}
-	if code, out, _ = s.messages(t, "retry", ids[0]); code != 1 || out != ids[0]+"  ended well\n" {
+	if code, out, _ = s.messages(t, "retry", ids[0]); code != 1 || out != ids[0]+"  ended well: handled by direct\n" {
 		t.Errorf("what is done: code %d, %q", code, out)
 	}
 	if code, out, _ = s.messages(t, "retry", ids[0], "--force"); code != 0 || out != ids[0]+"  retried\n" {
@@ -125,7 +125,7 @@ func TestCancelBesideARunningRelay(t *testing.T) {
 	harness.Eventually(t, 20*time.Second, "one is in flight", func() bool { return len(slow.requests(inFlight)) == 1 })
 	code, out, errs := s.messages(t, "cancel", inFlight, open, delayed, done)
 	close(release)
-	if code != 1 || out != inFlight+"  cancelled\n"+open+"  cancelled\n"+delayed+"  cancelled\n"+done+"  ended well\n" ||
+	if code != 1 || out != inFlight+"  cancelled\n"+open+"  cancelled\n"+delayed+"  cancelled\n"+done+"  ended well: handled by default\n" ||
 		!strings.Contains(errs, "1 of 4 messages failed") {
 		t.Errorf("code %d, %q, %q", code, out, errs)
 	}
@@ -251,7 +251,7 @@ func TestListPagesAndFitsATerminal(t *testing.T) {
 		t.Errorf("%d messages in %d pages", len(seen), lines+1)
 	}
 	code, out, errs := s.messages(t, "list", "--json", "--since=150m")
-	var first struct{ ID, Status, Key, Destination, Error string }
+	var first struct{ ID, Status, Key, Destination string }
 	if err := json.Unmarshal([]byte(strings.SplitN(out, "\n", 2)[0]), &first); err != nil || code != 0 || strings.Count(out, "\n") != 2 ||
 		first.Status != "dead" || first.Destination != "http://h/?…" || strings.Contains(out, "hunter2") {
 		t.Errorf("code %d, %q, %q: %v", code, out, errs, err)
@@ -266,7 +266,7 @@ func TestShowTellsAllOfAMessage(t *testing.T) {
 	id := s.send(t, "topic, key, destination, payload, headers", `'order.created', 'k', $1, '{"secret": "cargo"}', '{"a": "b"}'`, target)
 	s.waitStatus(t, id, "dead")
 	code, out, errs := s.messages(t, "show", id)
-	for _, want := range []string{"status        dead, ended ", "topic         order.created\n", "key           k\n", `{"a": "b"}`, "delivery      direct, " + endpoint.URL + ": dead, attempts: 2",
+	for _, want := range []string{"status        dead, ended ", "topic         order.created\n", "key           k\n", "header        a: b\n", "delivery      direct, " + endpoint.URL + ": dead, attempts: 2",
 		"attempt 1", "attempt 2", "handle_failed after", "the shop is closed"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,7 +117,7 @@ func (s *system) deliversWithin(t testing.TB, more int, within time.Duration) {
 func TestThePasswordIsNotThereYet(t *testing.T) {
 	t.Parallel()
 	v, env := newVault(t, "command")
-	s := v.s
+	s, env := v.s, slices.Clip(env) // each list of variables below is one of its own
 	broken := append(env, "RELAY_DATABASE_PASSWORD_COMMAND=echo hush; echo no credentials >&2; exit 4")
 	const says = "RELAY_DATABASE_PASSWORD_COMMAND: exit status 4: no credentials"
 	for _, args := range [][]string{{"status"}, {"messages", "list"}} {
@@ -126,11 +127,15 @@ func TestThePasswordIsNotThereYet(t *testing.T) {
 	}
 	diagnose(t, "", broken...).names(t, "fail", "database", says, "run RELAY_DATABASE_PASSWORD_COMMAND by hand")
 	diagnose(t, "", append(env, "RELAY_DATABASE_PASSWORD_COMMAND=echo wrong")...).names(t, "fail", "database", "28P01", "RELAY_DATABASE_PASSWORD_COMMAND")
+	waiting := launch(t, s.db, broken...)
+	waiting.says("database: failed: not connected yet", says)
+	if log := waiting.log.String(); !strings.Contains(log, says) || strings.Contains(log, "hush") {
+		t.Errorf("the log of a relay without a password:\n%s", log)
+	}
+	waiting.kill()
 	v.write(t, "wrong")
 	s.relay = launch(t, s.db, env...)
-	harness.Eventually(t, 20*time.Second, "the relay says that it waits", func() bool {
-		return strings.Contains(s.relay.log.String(), "password authentication failed")
-	})
+	s.relay.says("database: failed: not connected yet", "password authentication failed")
 	v.rotate(t)
 	s.relay.waitReady()
 	s.waitStatus(t, s.send(t, "topic", "'t'"), "done")

@@ -82,7 +82,7 @@ func TestSendSaysWhatIsRefused(t *testing.T) {
 		"no such file":                       {"a", "--body-file", "/nowhere/x"},
 		"a payload or --body-file, not both": {"a", "{}", "--body-file", "x"},
 		"--deliver-at or --delay, not both":  {"a", "--delay", "1s", "--deliver-at", "2199-01-31T12:00:00Z"},
-		"expected \"<topic>":                 {},
+		"TOPIC is missing":                   {},
 	} {
 		code, out, errs := run(t, "", append([]string{"send"}, args...), url)
 		if code == 0 || out != "" || !strings.Contains(errs, want) || strings.Count(errs, "\n") != 1 || strings.Contains(errs, "hunter2") {

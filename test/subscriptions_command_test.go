@@ -37,9 +37,10 @@ func TestSubscriptionsAreSetAndListed(t *testing.T) {
 		t.Fatalf("set: code %d, %q, %q", code, out, errs)
 	}
 	code, out, errs = s.subscriptions(t, "list", "--json")
-	want := `"name":"shop","state":"paused","outstanding":{},"count_limit":100000,"dead":0,"topics":["order.#","stock.*","other"],"target":"http://shop.example/in?…","ordered":false,` +
-		`"broadcast":false,"ack":"response","ack_timeout":"2m0s","timeout":"1.5s","concurrency":3,"rate_limit":2.5,"max_attempts":4,"max_handle_attempts":1,` +
-		`"backoff":["1s","1m0s"],"on_dead":"block","secrets":1,"headers":["authorization","x-shop"]`
+	want := `"name":"shop","state":"paused","outstanding":{"n":0,"precision":"exact","by_status":{}},"dead":{"n":0,"precision":"exact"},"topics":["order.#","stock.*","other"],"target":"http://shop.example/in?…",` +
+		`"target_hidden":"a user, a password, a query and the end of a long path segment may be secrets","paused":true,"ordered":false,` +
+		`"broadcast":false,"ack":"response","ack_timeout_seconds":120,"timeout_seconds":1.5,"concurrency":3,"rate_limit":2.5,"max_attempts":4,"max_handle_attempts":1,` +
+		`"backoff_seconds":[1,60],"on_dead":"block","secrets":1,"headers":["authorization","x-shop"]`
 	if code != 0 || !strings.Contains(out, want) || strings.Contains(out, "hunter2") {
 		t.Errorf("list: code %d, %q\n%s\nwant %s", code, errs, out, want)
 	}
@@ -94,7 +95,7 @@ func TestABadSettingNamesItsOption(t *testing.T) {
 			t.Errorf("%s: code %d, %q, %q, want %q", tt.option, code, out, errs, tt.says)
 		}
 	}
-	if code, _, errs := s.subscriptions(t, "set", "sub"); code == 0 || !strings.Contains(errs, "at least one option") {
+	if code, _, errs := s.subscriptions(t, "set", "sub"); code == 0 || !strings.Contains(errs, "at least one setting") {
 		t.Errorf("nothing to set: code %d, %q", code, errs)
 	}
 	if n := s.text(t, "select count(*)::text from relay.subscription"); n != "0" {
@@ -144,7 +145,7 @@ func TestPauseResumeAndTestBesideARunningRelay(t *testing.T) {
 	paused := s.send(t, "topic", "'order.created'")
 	harness.Eventually(t, 20*time.Second, "the list shows what waits", func() bool {
 		_, out, _ := s.subscriptions(t, "list", "--json")
-		return strings.Contains(out, `"name":"shop","state":"paused","outstanding":{"waiting":1}`)
+		return strings.Contains(out, `"name":"shop","state":"paused","outstanding":{"n":1,"precision":"exact","by_status":{"waiting":1}`)
 	})
 	if code, out, errs = s.subscriptions(t, "test", "shop", "--wait=2s"); code != 1 || !strings.Contains(out, "waiting (paused)") {
 		t.Errorf("test of a paused one: code %d, %q, %q", code, out, errs)
@@ -186,7 +187,7 @@ func TestDeleteWithForceCancelsVisibly(t *testing.T) {
 	if got := s.status(t, alone); got != "cancelled" {
 		t.Errorf("what nobody else receives is %s", got)
 	}
-	if says := s.text(t, "select string_agg(distinct last_error, ',') from relay.delivery where status = 'cancelled'"); says != "cancelled by relay subscriptions delete --force" {
+	if says := s.text(t, "select string_agg(distinct last_error, ',') from relay.delivery where status = 'cancelled'"); says != "cancelled because its subscription was deleted" {
 		t.Errorf("error %q", says)
 	}
 }

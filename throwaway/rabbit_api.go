@@ -19,6 +19,11 @@ var apiClient = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true},
 }
 
+// ManagementAddress is where the management plugin listens.
+func (r *Rabbit) ManagementAddress() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(r.ports.management.number))
+}
+
 // API calls the management plugin: method and path, such as "GET", "/api/queues", with
 // body as JSON if it is not nil, and the answer read into into if that is not nil. Names
 // within the path are escaped by the caller. An answer that is not 2xx is an error. What
@@ -32,7 +37,7 @@ func (r *Rabbit) API(ctx context.Context, method, path string, body, into any) e
 		}
 		content = bytes.NewReader(b)
 	}
-	address := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(r.ports.management.number)) + path
+	address := "http://" + r.ManagementAddress() + path
 	req, err := http.NewRequestWithContext(ctx, method, address, content)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)

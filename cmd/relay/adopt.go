@@ -6,77 +6,49 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"relay/sql"
 )
 
 // AdoptCmd is `relay adopt`.
 type AdoptCmd struct {
-	CancelOutstanding bool `name:"cancel-outstanding" help:"First cancel every message that has not ended, and stop the jobs that run."`
+	CancelOutstanding bool
+	JSON              bool
 }
 
-// cancelledByAdopt is the last error of what --cancel-outstanding cancels.
-const cancelledByAdopt = "cancelled by relay adopt"
+func (c *AdoptCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "adopt", Short: "Have relays deliver from a database that is a copy of another one.", Args: exactly(),
+		Example: "  relay adopt --cancel-outstanding",
+	}
+	cmd.Flags().BoolVar(&c.CancelOutstanding, "cancel-outstanding", false, "First cancel every message that has not ended, and stop the jobs that run.")
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
+}
 
 // Run has relays deliver from a copy of a database. Relays that wait for it go on within a second.
-func (c AdoptCmd) Run(ctx context.Context, app *App) error {
-	store, err := dialStore(ctx, app)
+func (c *AdoptCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	i, err := store.Identity(ctx)
-	if err != nil {
+	defer end()
+	a, err := service.Adopt(ctx, because{}.actor(), c.CancelOutstanding)
+	switch {
+	case err != nil:
 		return err
-	}
-	home := i.Stored.Database != 0 && i.Err() == nil
-	if home && c.CancelOutstanding {
-		return fmt.Errorf("nothing was cancelled: this database (%s) is no copy, and its messages are delivered from here", i.Actual)
-	}
-	if home {
-		_, err = fmt.Fprintf(app.Stdout, "nothing to do: relays deliver from this database (%s) already\n", i.Actual)
+	case c.JSON:
+		return printJSON(app.Stdout, a)
+	case a.Already:
+		_, err = fmt.Fprintf(app.Stdout, "nothing to do: relays deliver from this database (%s) already\n", a.Database)
 		return err
 	}
 	if c.CancelOutstanding {
-		if err := cancelEverything(ctx, app, store); err != nil {
-			return err
-		}
+		fmt.Fprintf(app.Stdout, "%s cancelled, %s stopped\n", plural(int64(a.Cancelled), "message"), plural(int64(a.StoppedJobs), "job"))
 	}
-	if i, err = store.Adopt(ctx); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(app.Stdout, "adopted: relays deliver from this database (%s) now\n", i.Actual)
+	_, err = fmt.Fprintf(app.Stdout, "adopted: relays deliver from this database (%s) now\n", a.Database)
 	return err
-}
-
-// cancelEverything stops the jobs and cancels what has not ended, batch by batch.
-func cancelEverything(ctx context.Context, app *App, store *sql.Store) error {
-	jobs, err := store.StopJobs(ctx)
-	if err != nil {
-		return err
-	}
-	total := 0
-	for tries := 0; ; {
-		n, found, err := store.CancelEverything(ctx, cancelledByAdopt, changeBatch)
-		total += n
-		switch {
-		case err != nil:
-			return fmt.Errorf("%w; %d messages were cancelled, and the copy is not adopted: run the command again", err, total)
-		case found == 0:
-			_, err = fmt.Fprintf(app.Stdout, "%d messages cancelled, %d jobs stopped\n", total, jobs)
-			return err
-		case n > 0:
-			tries = 0
-			continue
-		}
-		if tries++; tries > lockedTries {
-			return fmt.Errorf("other sessions hold messages that have not ended: end those sessions and run the command again; %d messages were cancelled, and the copy is not adopted", total)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(lockedWait):
-		}
-	}
 }
 
 // adoptedWithin is how soon a relay that waits hears of relay adopt.

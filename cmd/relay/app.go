@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
+	"maps"
 	"strings"
 )
 
@@ -13,6 +14,20 @@ type App struct {
 	Stderr io.Writer // the log, and the one line of an error
 	// Env holds the variables of the environment.
 	Env map[string]string
+}
+
+// appKey is the key under which the context of a command holds the App.
+type appKey struct{}
+
+// with returns the App with another value of a variable.
+func (a *App) with(name, value string) *App {
+	other := *a
+	other.Env = maps.Clone(a.Env)
+	if other.Env == nil {
+		other.Env = map[string]string{}
+	}
+	other.Env[name] = value
+	return &other
 }
 
 // environment turns the NAME=value lines of os.Environ into a map.

@@ -30,7 +30,7 @@ type Config struct {
 	DroppedParameters []string
 
 	// DatabaseConnections is at least 2.
-	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 19 more, each for one purpose."`
+	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 23 more, each for one purpose."`
 
 	Source string `env:"RELAY_SOURCE" unset:"the database's name" allow:"1 to 255 bytes without control characters" desc:"Sending service of the messages that name none (CloudEvents source)."`
 
@@ -42,7 +42,7 @@ type Config struct {
 
 	Adopt Adopt `env:"RELAY_ADOPT,default=ask" allow:"ask or auto" desc:"What a relay does on a database that is a copy of another one: it sends nothing until relay adopt is run, or delivers what the copy holds."`
 
-	AMQPURL Secret `env:"RELAY_AMQP_URL" unset:"no broker" allow:"an amqp:// or amqps:// URL, such as amqp://relay:secret@rabbitmq:5672/vhost" desc:"The RabbitMQ broker of amqp: targets."`
+	AMQPURL Secret `env:"RELAY_AMQP_URL" unset:"no broker" allow:"amqp:// or amqps:// URLs, such as amqp://relay:secret@rabbitmq:5672/vhost, several separated by commas" desc:"The RabbitMQ broker of amqp: targets. Of several addresses of a cluster the first that answers is used. Parameters: cacertfile, certfile, keyfile, server_name_indication, auth_mechanism."`
 
 	// DefaultDestination has the kind relay.TargetNone when there is none. envconfig would
 	// walk into an unset struct as into a group of variables, hence decodeunset.

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"relay"
 	"relay/notify"
+	"relay/notify/amqp"
 	"relay/notify/webhook"
 )
 
@@ -70,8 +70,8 @@ func databaseReason(value string, err error) reason {
 
 func (c *Config) checkBroker() (string, reason) {
 	if c.AMQPURL != "" {
-		if _, err := amqp091.ParseURI(string(c.AMQPURL)); err != nil {
-			return "RELAY_AMQP_URL", ""
+		if err := amqp.CheckURL(string(c.AMQPURL)); err != nil {
+			return "RELAY_AMQP_URL", reason(err.Error())
 		}
 	}
 	return "", ""

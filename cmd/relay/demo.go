@@ -6,18 +6,33 @@ import (
 	"io"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"relay/demo"
 )
 
 // DemoCmd is `relay demo`.
 type DemoCmd struct {
-	For        time.Duration `name:"for" help:"Close the shop after this time, wait for what is on its way, and fail if a message was lost or should not have come."`
-	Rate       int           `name:"rate" default:"100" help:"Orders per second."`
-	NoRabbitMQ bool          `name:"no-rabbitmq" help:"Leave RabbitMQ out even if it is installed."`
+	For        time.Duration
+	Rate       int
+	NoRabbitMQ bool
+	JSON       bool
 }
 
-// Validate judges the flags. It is called by kong.
-func (c DemoCmd) Validate() error {
+func (c *DemoCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Show the relay at work on throw-away servers; needs no configuration.", Args: exactly(),
+		Example: "  relay demo\n  relay demo --for 20s --rate 500",
+	}
+	spanFlag(cmd, &c.For, "for", 0, "Close the shop after this `SPAN`, wait for what is on its way, and fail if a message was lost or should not have come.")
+	cmd.Flags().IntVar(&c.Rate, "rate", 100, "Orders per second.")
+	cmd.Flags().BoolVar(&c.NoRabbitMQ, "no-rabbitmq", false, "Leave RabbitMQ out even if it is installed.")
+	jsonFlag(cmd, &c.JSON, "Print JSON at the end instead of the display.")
+	return cmd
+}
+
+// Validate judges the flags.
+func (c *DemoCmd) Validate() error {
 	switch {
 	case c.Rate < 1:
 		return errors.New("--rate: at least 1 order per second")
@@ -29,11 +44,17 @@ func (c DemoCmd) Validate() error {
 
 // Run shows the relay at work on servers of its own. It reads nothing from the
 // environment, and runs the commands that a person would run.
-func (c DemoCmd) Run(ctx context.Context, app *App) error {
-	return demo.Run(ctx, demo.Config{
+func (c *DemoCmd) Run(ctx context.Context, app *App) error {
+	config := demo.Config{
 		Rate: c.Rate, For: c.For, NoRabbit: c.NoRabbitMQ, Out: app.Stdout,
 		Relay: func(ctx context.Context, env map[string]string, log io.Writer, args ...string) error {
 			return execute(ctx, &App{Stdout: io.Discard, Stderr: log, Env: env}, args)
 		},
-	})
+	}
+	if !c.JSON {
+		return demo.Run(ctx, config)
+	}
+	var printed error
+	config.Out, config.Done = io.Discard, func(r demo.Report) { printed = printJSON(app.Stdout, r) }
+	return errors.Join(demo.Run(ctx, config), printed)
 }

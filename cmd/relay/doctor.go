@@ -101,7 +101,7 @@ func (d *doctor) examine(ctx context.Context, env map[string]string) {
 	d.checkRows()
 	for _, t := range technologies() {
 		if t.checkRelay != nil {
-			t.checkRelay(d)
+			t.checkRelay(ctx, d)
 		}
 	}
 }

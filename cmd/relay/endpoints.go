@@ -88,8 +88,11 @@ func (s *service) probeDatabase(ctx context.Context) (string, error) {
 	case <-s.wired:
 		return "answers", s.store.Ping(ctx)
 	default:
-		return "", errors.New("not connected yet")
 	}
+	if err := s.away.Load(); err != nil && *err != nil {
+		return "", errors.New("not connected yet: " + oneLine(*err))
+	}
+	return "", errors.New("not connected yet")
 }
 
 func (s *service) probeShards() (string, error) {

@@ -6,19 +6,34 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"relay/sql"
 )
 
 // GrantCmd is `relay grant ROLE`.
 type GrantCmd struct {
-	Role          string   `arg:"" help:"Role that an application connects as."`
-	Inbox         bool     `help:"Let the role call relay.receive(), for the consumers named, or for every consumer if none is."`
-	Consumers     []string `arg:"" optional:"" name:"consumer" help:"With --inbox: consumers for which the role receives, and no others."`
-	NoDestination bool     `help:"Do not let the role say where its messages go."`
+	Role          string
+	Inbox         bool
+	Consumers     []string
+	NoDestination bool
+	JSON          bool
+}
+
+func (c *GrantCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "grant ROLE [CONSUMER…]", Short: "Let an application's role insert messages.",
+		Long: "Let an application's role insert messages; with --inbox let it receive them once, for the consumers named alone.",
+		Args: arguments(1, []*string{&c.Role}, &c.Consumers), Example: "  relay grant shop\n  relay grant shop --inbox billing",
+	}
+	cmd.Flags().BoolVar(&c.Inbox, "inbox", false, "Let the role call relay.receive(), for the consumers named, or for every consumer if none is.")
+	cmd.Flags().BoolVar(&c.NoDestination, "no-destination", false, "Do not let the role say where its messages go.")
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
 }
 
 // Validate refuses what belongs to the other use of the command.
-func (c GrantCmd) Validate() error {
+func (c *GrantCmd) Validate() error {
 	switch {
 	case len(c.Consumers) > 0 && !c.Inbox:
 		return errors.New("consumers are named with --inbox only")
@@ -28,9 +43,15 @@ func (c GrantCmd) Validate() error {
 	return nil
 }
 
+// granted is what a role may do now, as JSON.
+type granted struct {
+	Role string `json:"role"`
+	May  string `json:"may"`
+}
+
 // Run gives an application's role what it needs to insert messages and no more; with
 // --inbox what it needs to receive each of them once.
-func (c GrantCmd) Run(ctx context.Context, app *App) error {
+func (c *GrantCmd) Run(ctx context.Context, app *App) error {
 	config, log, err := app.Configure()
 	if err != nil {
 		return err
@@ -44,12 +65,15 @@ func (c GrantCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
+	if c.JSON {
+		return printJSON(app.Stdout, granted{c.Role, may})
+	}
 	_, err = fmt.Fprintf(app.Stdout, "role %s may %s\n", c.Role, may)
 	return err
 }
 
 // grant returns what the role may do now.
-func (c GrantCmd) grant(ctx context.Context, store *sql.Store) (may string, err error) {
+func (c *GrantCmd) grant(ctx context.Context, store *sql.Store) (may string, err error) {
 	switch {
 	case c.NoDestination:
 		return "insert messages without a destination into relay.outbox", store.GrantWithoutDestination(ctx, c.Role)

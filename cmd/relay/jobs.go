@@ -7,173 +7,197 @@ import (
 	"strings"
 	"time"
 
-	"relay"
-	"relay/sql"
+	"github.com/spf13/cobra"
+
+	"relay/operate"
 )
 
-// JobsCmd is `relay jobs …`: what goes on in the background.
-type JobsCmd struct {
-	List   JobsListCmd   `cmd:"" help:"List jobs, the youngest first."`
-	Show   JobsShowCmd   `cmd:"" help:"Show one job, or what it did to each message."`
-	Stop   JobsStopCmd   `cmd:"" help:"Stop a job."`
-	Resume JobsResumeCmd `cmd:"" help:"Have a job go on that was stopped."`
-}
-
-// shownJob is a job as JSON.
-type shownJob struct {
-	ID         string            `json:"id"`
-	Kind       sql.JobKind       `json:"kind"`
-	Status     sql.JobStatus     `json:"status"`
-	Filter     sql.MessageFilter `json:"filter"`
-	Rate       float64           `json:"rate,omitempty"` // messages per second; none: no limit
-	Total      int64             `json:"total"`
-	Done       int64             `json:"done"`
-	Failed     int64             `json:"failed"`
-	Error      string            `json:"error,omitempty"`
-	CreatedAt  time.Time         `json:"created_at"`
-	UpdatedAt  time.Time         `json:"updated_at"`
-	FinishedAt *time.Time        `json:"finished_at,omitempty"`
-}
-
-func newShownJob(j sql.Job) shownJob {
-	return shownJob{
-		ID: j.ID.String(), Kind: j.Kind, Status: j.Status, Filter: j.Filter, Rate: j.Rate, Total: j.Total, Done: j.Done,
-		Failed: j.Failed, Error: j.Error, CreatedAt: j.CreatedAt.UTC(), UpdatedAt: j.UpdatedAt.UTC(), FinishedAt: j.FinishedAt,
-	}
-}
+const exampleJob = "01890000-0000-7000-8000-000000000002"
 
 // JobsListCmd is `relay jobs list`.
 type JobsListCmd struct {
-	Limit int  `name:"limit" default:"50" help:"Jobs to list, at most."`
-	JSON  bool `name:"json" help:"Print a line of JSON for each job."`
+	Limit int
+	After string
+	JSON  bool
+}
+
+func (c *JobsListCmd) command() *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List jobs, the youngest first.", Args: exactly(), Example: "  relay jobs list --limit 5"}
+	cmd.Flags().IntVar(&c.Limit, "limit", 50, "Jobs to list, at most.")
+	cmd.Flags().StringVar(&c.After, "after", "", "Go on after this `PLACE`, which the page before has named.")
+	jsonFlag(cmd, &c.JSON, "Print a line of JSON for each job.")
+	return cmd
+}
+
+// Validate judges the limit.
+func (c *JobsListCmd) Validate() error { return checkLimit(c.Limit, operate.JobLimit) }
+
+// checkLimit judges how many things are to be listed.
+func checkLimit(limit, most int) error {
+	if limit < 1 || limit > most {
+		return fmt.Errorf("--limit: allowed is 1 to %d", most)
+	}
+	return nil
 }
 
 // Run lists jobs.
-func (c JobsListCmd) Run(ctx context.Context, app *App) error {
-	store, err := dialStore(ctx, app)
+func (c *JobsListCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	jobs, err := store.Jobs(ctx, max(c.Limit, 1))
+	defer end()
+	page, err := service.Jobs(ctx, operate.At{Cursor: c.After, Limit: c.Limit})
 	if err != nil {
 		return err
 	}
-	if !c.JSON {
-		_, err := io.WriteString(app.Stdout, jobTable(jobs, time.Now()))
+	if err := printList(app.Stdout, c.JSON, page.Items, jobTable); err != nil {
 		return err
 	}
-	for _, job := range jobs {
-		if err := printJSON(app.Stdout, newShownJob(job)); err != nil {
+	hintMore(app, page.Next)
+	return nil
+}
+
+// printList prints a line of JSON for each item, or all of them as a table.
+func printList[T any](w io.Writer, asJSON bool, items []T, table func(items []T, now time.Time, width int) string) error {
+	if !asJSON {
+		_, err := io.WriteString(w, table(items, time.Now(), terminalWidth(w, tableWidth)))
+		return err
+	}
+	for _, item := range items {
+		if err := printJSON(w, item); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func jobTable(jobs []sql.Job, now time.Time) string {
+// hintMore says how a list goes on.
+func hintMore(app *App, next string) {
+	if next != "" {
+		fmt.Fprintf(app.Stderr, "there may be more: --after %s\n", next)
+	}
+}
+
+func jobTable(jobs []operate.Job, now time.Time, width int) string {
 	if len(jobs) == 0 {
 		return "no jobs\n"
 	}
 	rows := [][]string{{"ID", "AGE", "KIND", "PROGRESS", "OF"}}
 	for _, job := range jobs {
-		rows = append(rows, []string{job.ID.String(), shortAge(now.Sub(job.CreatedAt)), string(job.Kind), progress(job), chosen(job.Filter)})
+		rows = append(rows, []string{job.ID, shortAge(now.Sub(job.CreatedAt)), string(job.Kind), progress(job), chosen(job)})
 	}
-	return columns(rows, []int{36, 6, 6, 32, tableWidth}, tableWidth)
+	return columns(rows, []int{36, 6, 6, 32, width}, width)
 }
 
 // chosen says in words which messages a job is about.
-func chosen(f sql.MessageFilter) string {
+func chosen(job operate.Job) string {
 	var words []string
 	add := func(name, value string) {
 		if value != "" {
 			words = append(words, name+" "+value)
 		}
 	}
-	add("to", f.ReplayTo)
-	add("status", string(f.Status))
+	f := job.Filter
+	add("to", job.Subscription)
+	for _, status := range f.Status {
+		add("status", string(status))
+	}
 	add("subscription", f.Subscription)
 	add("topic", f.Topic)
 	add("key", f.Key)
 	add("source", f.Source)
-	add("cause", f.Cause)
-	if !f.Since.IsZero() {
-		add("since", clock(f.Since))
+	for _, status := range f.DeliveryStatus {
+		add("delivery", string(status))
 	}
-	add("until", clock(f.Until))
+	for _, cause := range f.Causes {
+		add("cause", string(cause))
+	}
+	add("error", f.Error)
+	add("text", f.Text)
+	if !f.Since.IsZero() {
+		add("since", clock(f.Since.Time))
+	}
+	add("until", clock(f.Until.Time))
 	return strings.Join(words, ", ")
 }
 
 // JobsShowCmd is `relay jobs show ID`.
 type JobsShowCmd struct {
-	ID      string `arg:"" name:"id" help:"Job id."`
-	Results bool   `name:"results" help:"Print what became of each message instead."`
-	Failed  bool   `name:"failed" help:"Likewise, only of those that did not become what was asked for."`
-	JSON    bool   `name:"json" help:"Print JSON; with --results or --failed a line for each message."`
+	ID      string
+	Results bool
+	Failed  bool
+	JSON    bool
+}
+
+func (c *JobsShowCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show one job, or what it did to each message.", Args: exactly(&c.ID),
+		Example: "  relay jobs show " + exampleJob + " --failed",
+	}
+	cmd.Flags().BoolVar(&c.Results, "results", false, "Print what became of each message instead.")
+	cmd.Flags().BoolVar(&c.Failed, "failed", false, "Likewise, only of those that did not become what was asked for.")
+	jsonFlag(cmd, &c.JSON, "Print JSON; with --results or --failed a line for each message.")
+	return cmd
 }
 
 // Run shows one job.
-func (c JobsShowCmd) Run(ctx context.Context, app *App) error {
-	id, err := relay.ParseID(c.ID)
+func (c *JobsShowCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	store, err := dialStore(ctx, app)
-	if err != nil {
-		return err
+	defer end()
+	if c.Results || c.Failed {
+		return c.results(ctx, app.Stdout, service)
 	}
-	defer store.Close()
-	job, err := store.Job(ctx, id)
+	job, err := service.Job(ctx, c.ID)
 	switch {
 	case err != nil:
 		return err
-	case c.Results || c.Failed:
-		return c.results(ctx, app.Stdout, store, id)
 	case c.JSON:
-		return printJSON(app.Stdout, newShownJob(job))
+		return printJSON(app.Stdout, job)
 	}
 	_, err = io.WriteString(app.Stdout, jobText(job))
 	return err
 }
 
-func (c JobsShowCmd) results(ctx context.Context, w io.Writer, store *sql.Store, id relay.ID) error {
-	const page = 1000
-	for after := (relay.ID{}); ; {
-		results, err := store.JobResults(ctx, id, after, c.Failed, page)
+func (c *JobsShowCmd) results(ctx context.Context, w io.Writer, service *operate.Service) error {
+	for at := (operate.At{Limit: operate.JobLimit}); ; {
+		page, err := service.JobResults(ctx, c.ID, c.Failed, at)
 		if err != nil {
 			return err
 		}
-		for _, r := range results {
+		for _, r := range page.Items {
 			if c.JSON {
-				err = printJSON(w, changed{ID: r.Message.String(), Result: r.Effect})
+				err = printJSON(w, r)
 			} else {
-				_, err = fmt.Fprintf(w, "%s  %s\n", r.Message, r.Effect)
+				_, err = fmt.Fprintf(w, "%s  %s\n", r.ID, r.Result)
 			}
 			if err != nil {
 				return err
 			}
-			after = r.Message
 		}
-		if len(results) < page {
+		if at.Cursor = page.Next; at.Cursor == "" {
 			return nil
 		}
 	}
 }
 
 // jobText is a job for a terminal.
-func jobText(job sql.Job) string {
+func jobText(job operate.Job) string {
 	var b strings.Builder
 	line := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(&b, "%-9s  %s\n", name, visible(value))
 		}
 	}
-	line("id", job.ID.String())
+	line("id", job.ID)
 	line("kind", string(job.Kind))
 	line("progress", progress(job))
-	line("messages", chosen(job.Filter))
+	line("messages", chosen(job))
 	if job.Rate > 0 {
-		line("rate", fmt.Sprintf("%g a second", job.Rate))
+		line("rate", fmt.Sprintf("%g messages a second", job.Rate))
 	}
 	line("created", clock(job.CreatedAt))
 	line("updated", clock(job.UpdatedAt))
@@ -183,46 +207,60 @@ func jobText(job sql.Job) string {
 
 // jobSwitch is a command that changes how a job stands.
 type jobSwitch struct {
-	ID   string `arg:"" name:"id" help:"Job id."`
-	JSON bool   `name:"json" help:"Print JSON."`
+	because
+	ID   string
+	JSON bool
 }
 
-func (c jobSwitch) run(ctx context.Context, app *App, change func(*sql.Store, context.Context, relay.ID) error) error {
-	id, err := relay.ParseID(c.ID)
-	if err != nil {
-		return err
-	}
-	store, err := dialStore(ctx, app)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	if err := change(store, ctx, id); err != nil {
-		return err
-	}
-	job, err := store.Job(ctx, id)
+func (c *jobSwitch) on(use, short string) *cobra.Command {
+	cmd := &cobra.Command{Use: use + " ID", Short: short, Args: exactly(&c.ID), Example: "  relay jobs " + use + " " + exampleJob}
+	c.because.flags(cmd)
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
+}
+
+// print prints a job whose standing was changed.
+func (c *jobSwitch) print(app *App, job operate.Job, err error) error {
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return printJSON(app.Stdout, newShownJob(job))
+		return printJSON(app.Stdout, job)
 	}
-	_, err = fmt.Fprintf(app.Stdout, "job %s: %s\n", id, progress(job))
+	_, err = fmt.Fprintf(app.Stdout, "job %s: %s\n", job.ID, progress(job))
 	return err
 }
 
 // JobsStopCmd is `relay jobs stop ID`.
 type JobsStopCmd struct{ jobSwitch }
 
+func (c *JobsStopCmd) command() *cobra.Command { return c.on("stop", "Stop a job.") }
+
 // Run stops a job. When it returns, the job changes nothing any more.
-func (c JobsStopCmd) Run(ctx context.Context, app *App) error {
-	return c.run(ctx, app, (*sql.Store).StopJob)
+func (c *JobsStopCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
+	if err != nil {
+		return err
+	}
+	defer end()
+	job, err := service.StopJob(ctx, c.actor(), c.ID)
+	return c.print(app, job, err)
 }
 
 // JobsResumeCmd is `relay jobs resume ID`.
 type JobsResumeCmd struct{ jobSwitch }
 
+func (c *JobsResumeCmd) command() *cobra.Command {
+	return c.on("resume", "Have a job go on that was stopped.")
+}
+
 // Run has a job go on where it was stopped.
-func (c JobsResumeCmd) Run(ctx context.Context, app *App) error {
-	return c.run(ctx, app, (*sql.Store).ResumeJob)
+func (c *JobsResumeCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
+	if err != nil {
+		return err
+	}
+	defer end()
+	job, err := service.ResumeJob(ctx, c.actor(), c.ID)
+	return c.print(app, job, err)
 }

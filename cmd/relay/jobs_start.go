@@ -4,124 +4,141 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"strings"
 
-	"relay"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"relay/operate"
 	"relay/sql"
 )
 
 // jobOptions are what every command takes that makes a job.
 type jobOptions struct {
-	Yes     bool    `name:"yes" short:"y" help:"Do not ask before many messages are changed."`
-	Preview bool    `name:"preview" aliases:"dry-run" help:"Count the messages that match, and change nothing."`
-	Rate    float64 `name:"rate" help:"Messages per second, at most. 0: no limit."`
-	Wait    bool    `name:"wait" help:"Wait until the job has ended, and fail if a message did."`
-	JSON    bool    `name:"json" help:"Print JSON."`
+	because
+	Yes     bool
+	Preview bool
+	Rate    float64
+	JSON    bool
 }
 
-// Validate judges the rate. It is called by kong.
-func (o jobOptions) Validate() error {
+func (o *jobOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVarP(&o.Yes, "yes", "y", false, "Do not ask before many messages are changed.")
+	f.BoolVar(&o.Preview, "preview", false, "Count the messages that match, and change nothing (also --dry-run).")
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "dry-run" {
+			name = "preview"
+		}
+		return pflag.NormalizedName(name)
+	})
+	f.Float64Var(&o.Rate, "rate", 0, "Messages per second, at most `N`. 0: no limit.")
+	jsonFlag(cmd, &o.JSON, "Print JSON.")
+	o.because.flags(cmd)
+}
+
+// Validate judges the rate.
+func (o *jobOptions) Validate() error {
 	if !(o.Rate >= 0) {
 		return errors.New("--rate: below 0")
 	}
 	return nil
 }
 
-// previewed is what --preview prints.
-type previewed struct {
-	Kind     sql.JobKind `json:"kind"`
-	Messages int64       `json:"messages"`
-}
-
 // start makes a job of what a filter matches, after the person has agreed to the count. The
-// very messages that were counted are changed, no later ones.
-func (o jobOptions) start(ctx context.Context, app *App, store *sql.Store, kind sql.JobKind, f sql.MessageFilter) error {
-	job, err := store.PlanJob(ctx, kind, f, o.Rate)
+// very messages that were counted are changed, no later ones. The job has no id if none was made.
+func (o *jobOptions) start(ctx context.Context, app *App, service *operate.Service, r operate.JobRequest) (operate.Job, error) {
+	plan, err := service.Preview(ctx, r, 0)
 	if err != nil {
-		return err
-	}
-	count := fmt.Sprintf("%d messages match", job.Total)
-	if f.Status != "" {
-		count = fmt.Sprintf("%d %s messages match", job.Total, f.Status)
+		return operate.Job{}, err
 	}
 	switch {
 	case o.Preview && o.JSON:
-		return printJSON(app.Stdout, previewed{Kind: kind, Messages: job.Total})
+		return operate.Job{}, printJSON(app.Stdout, plan)
 	case o.Preview:
-		_, err := fmt.Fprintln(app.Stdout, count)
-		return err
+		_, err := fmt.Fprintln(app.Stdout, matching(plan, r.Filter))
+		return operate.Job{}, err
 	}
-	fmt.Fprintln(app.Stderr, count)
-	if job.Total == 0 {
-		return nil
+	fmt.Fprintln(app.Stderr, matching(plan, r.Filter))
+	if plan.Messages.N == 0 {
+		return operate.Job{}, nil
 	}
 	if !o.Yes {
-		if err := confirm(ctx, app, string(kind)); err != nil {
-			return err
+		if err := confirm(ctx, app, string(r.Kind)); err != nil {
+			return operate.Job{}, err
 		}
 	}
-	if err := store.StartJob(ctx, &job); err != nil {
+	job, _, err := service.StartPlan(ctx, o.actor(), plan)
+	return job, err
+}
+
+// matching says how many messages match.
+func matching(plan operate.Plan, f operate.Filter) string {
+	statuses := make([]string, len(f.Status))
+	for i, status := range f.Status {
+		statuses[i] = string(status)
+	}
+	text := counted(plan.Messages, strings.TrimPrefix(strings.Join(statuses, " or ")+" message", " "))
+	if plan.Messages.N == 1 {
+		return text + " matches"
+	}
+	return text + " match"
+}
+
+// startAndFollow makes a job, and prints it: at once, or when it has ended.
+func (o *jobOptions) startAndFollow(ctx context.Context, app *App, service *operate.Service, r operate.JobRequest, wait bool) error {
+	job, err := o.start(ctx, app, service, r)
+	if err != nil || job.ID == "" {
 		return err
 	}
-	if o.Wait {
-		return o.follow(ctx, app, store, job.ID)
+	if !wait {
+		return o.started(app, job)
 	}
-	fmt.Fprintf(app.Stderr, "a relay does it in the background: relay jobs show %s\n", job.ID)
+	if job, err = awaitJob(ctx, app, service, job.ID); err != nil {
+		return err
+	}
 	if o.JSON {
-		return printJSON(app.Stdout, newShownJob(job))
-	}
-	_, err = fmt.Fprintln(app.Stdout, job.ID)
-	return err
-}
-
-const (
-	// followEvery is how often a job that is waited for is looked at, tellEvery how often the
-	// person is told how it gets on.
-	followEvery = 200 * time.Millisecond
-	tellEvery   = 2 * time.Second
-)
-
-// follow waits until a job runs no more, prints it, and fails if a message of it did.
-func (o jobOptions) follow(ctx context.Context, app *App, store *sql.Store, id relay.ID) error {
-	for told := time.Now(); ; {
-		job, err := store.Job(ctx, id)
-		switch {
-		case err != nil:
-			return errors.Join(err, fmt.Errorf("job %s goes on", id))
-		case job.Status != sql.JobRunning:
-			return o.ended(app, job)
-		case time.Since(told) > tellEvery:
-			told = time.Now()
-			fmt.Fprintf(app.Stderr, "job %s: %s\n", id, progress(job))
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(followEvery):
-		}
-	}
-}
-
-// ended prints a job that runs no more.
-func (o jobOptions) ended(app *App, job sql.Job) (err error) {
-	if o.JSON {
-		err = printJSON(app.Stdout, newShownJob(job))
+		err = printJSON(app.Stdout, job)
 	} else {
 		_, err = fmt.Fprintf(app.Stdout, "job %s: %s\n", job.ID, progress(job))
 	}
+	return errors.Join(err, jobFailure(job))
+}
+
+// started prints a job that goes on in the background.
+func (o *jobOptions) started(app *App, job operate.Job) error {
+	fmt.Fprintf(app.Stderr, "a relay does it in the background: relay jobs show %s\n", job.ID)
+	if o.JSON {
+		return printJSON(app.Stdout, job)
+	}
+	_, err := fmt.Fprintln(app.Stdout, job.ID)
+	return err
+}
+
+// awaitJob waits until a job runs no more, and tells now and then how it gets on.
+func awaitJob(ctx context.Context, app *App, service *operate.Service, id string) (operate.Job, error) {
+	job, err := service.AwaitJob(ctx, id, func(job operate.Job) {
+		fmt.Fprintf(app.Stderr, "job %s: %s\n", id, progress(job))
+	})
+	if err != nil && ctx.Err() == nil {
+		err = errors.Join(err, fmt.Errorf("job %s goes on", id))
+	}
+	return job, err
+}
+
+// jobFailure is an error unless the job has done all that it was made for.
+func jobFailure(job operate.Job) error {
 	switch {
-	case err != nil:
-		return err
 	case job.Status != sql.JobDone:
 		return fmt.Errorf("job %s is %s: %s", job.ID, job.Status, progress(job))
 	case job.Failed > 0:
-		return fmt.Errorf("%s: %d of %d messages failed: relay jobs show --failed %s", job.Kind, job.Failed, job.Total, job.ID)
+		return fmt.Errorf("%s: %d of %s failed: relay jobs show --failed %s", job.Kind, job.Failed, plural(job.Total, "message"), job.ID)
 	}
 	return nil
 }
 
 // progress says how far a job is.
-func progress(job sql.Job) string {
+func progress(job operate.Job) string {
 	text := fmt.Sprintf("%s, %d of %d", job.Status, job.Done+job.Failed, job.Total)
 	if job.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", job.Failed)

@@ -4,199 +4,164 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"time"
 
-	"relay"
+	"github.com/spf13/cobra"
+
+	"relay/operate"
 	"relay/sql"
 )
 
-// KeysCmd is `relay keys …`: what a person does with keys that wait.
-type KeysCmd struct {
-	List  KeysListCmd  `cmd:"" help:"List the keys that wait, and the message at the head of each."`
-	Skip  KeysSkipCmd  `cmd:"" help:"Cancel the dead message that blocks a key, so that the key goes on."`
-	Retry KeysRetryCmd `cmd:"" help:"Send the message at the head of a key again at once."`
-}
-
 // KeysListCmd is `relay keys list`.
 type KeysListCmd struct {
-	Subscription string `name:"subscription" help:"Of this subscriber alone; direct and default are two."`
-	Limit        int    `name:"limit" default:"100" help:"Keys to list, at most."`
-	JSON         bool   `name:"json" help:"Print a line of JSON for each key."`
+	Subscription string
+	Limit        int
+	After        string
+	JSON         bool
 }
 
-// Validate judges the limit. It is called by kong.
-func (c KeysListCmd) Validate() error {
-	if c.Limit < 1 || c.Limit > sql.CountLimit {
-		return fmt.Errorf("--limit: allowed is 1 to %d", sql.CountLimit)
+func (c *KeysListCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the keys that wait, and the message at the head of each.", Args: exactly(),
+		Example: "  relay keys list --subscription billing",
 	}
-	return nil
+	cmd.Flags().StringVar(&c.Subscription, "subscription", "", "Of the subscriber `NAME` alone; direct and default are two.")
+	cmd.Flags().IntVar(&c.Limit, "limit", 100, "Keys to list, at most.")
+	cmd.Flags().StringVar(&c.After, "after", "", "Go on after this `PLACE`, which the page before has named.")
+	jsonFlag(cmd, &c.JSON, "Print a line of JSON for each key.")
+	completeSubscriptions(cmd, "subscription")
+	return cmd
 }
+
+// Validate judges the limit.
+func (c *KeysListCmd) Validate() error { return checkLimit(c.Limit, operate.KeyLimit) }
 
 // Run lists keys by subscription and key.
-func (c KeysListCmd) Run(ctx context.Context, app *App) error {
-	store, err := dialStore(ctx, app)
+func (c *KeysListCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	list, err := store.HeldKeys(ctx, c.Subscription, c.Limit+1)
+	defer end()
+	page, err := service.Keys(ctx, c.Subscription, operate.At{Cursor: c.After, Limit: c.Limit})
 	if err != nil {
 		return err
 	}
-	more := len(list) > c.Limit
-	list = list[:min(len(list), c.Limit)]
-	if err := c.print(app.Stdout, list); err != nil {
+	if err := printList(app.Stdout, c.JSON, page.Items, keyTable); err != nil {
 		return err
 	}
-	if more {
+	if page.Next == "" && !page.Complete {
 		fmt.Fprintln(app.Stderr, "there are more: --limit or --subscription")
 	}
+	hintMore(app, page.Next)
 	return nil
-}
-
-func (c KeysListCmd) print(w io.Writer, list []sql.HeldKey) error {
-	if !c.JSON {
-		_, err := io.WriteString(w, keyTable(list, time.Now()))
-		return err
-	}
-	for _, k := range list {
-		if err := printJSON(w, newListedKey(k)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// listedKey is one key as a list prints it.
-type listedKey struct {
-	Subscription string               `json:"subscription"`
-	Instance     string               `json:"instance,omitempty"` // as relay.ShownTarget has it
-	Key          string               `json:"key"`
-	Message      string               `json:"message_id"` // at the head
-	Status       relay.DeliveryStatus `json:"status"`
-	Reason       string               `json:"reason,omitempty"`
-	Since        time.Time            `json:"since"` // the head died, or was due first
-	NextAttempt  *time.Time           `json:"next_attempt_at,omitempty"`
-	Error        string               `json:"error,omitempty"`
-	Waiting      int                  `json:"waiting"` // behind the head, up to the limit
-	Limit        int                  `json:"waiting_limit"`
-}
-
-func newListedKey(k sql.HeldKey) listedKey {
-	return listedKey{
-		Subscription: k.Subscription, Instance: relay.ShownTarget(k.Instance), Key: k.Key, Message: k.Message.String(), Status: k.Status, Reason: k.Reason,
-		Since: k.Since.UTC(), NextAttempt: k.NextAttempt, Error: k.Error, Waiting: k.Waiting, Limit: sql.KeyWaitLimit,
-	}
 }
 
 // keyTable prints keys in columns.
-func keyTable(list []sql.HeldKey, now time.Time) string {
+func keyTable(list []operate.Key, now time.Time, width int) string {
 	if len(list) == 0 {
 		return "no keys wait\n"
 	}
-	rows := [][]string{{"SUBSCRIPTION", "KEY", "HEAD", "STATUS", "SINCE", "WAITING", "ERROR"}}
+	rows := [][]string{{"SUBSCRIPTION", "KEY", "HEAD", "STATUS", "SINCE", "WAITING", "WHY"}}
 	for _, k := range list {
 		status := string(k.Status)
 		if k.Reason != "" {
-			status += " (" + k.Reason + ")"
+			status += " (" + string(k.Reason) + ")"
 		}
-		waiting := fmt.Sprint(k.Waiting)
-		if k.Waiting == sql.KeyWaitLimit {
-			waiting += "+"
-		}
-		rows = append(rows, []string{k.Subscription, k.Key, k.Message.String(), status, shortAge(now.Sub(k.Since)), waiting, k.Error})
+		rows = append(rows, []string{k.Subscription, k.Key, k.MessageID, status, shortAge(now.Sub(k.Since)), upTo(k.Waiting), causeFirst(k.LastError)})
 	}
-	return columns(rows, []int{16, 20, 36, 22, 6, 7, tableWidth}, 2*tableWidth)
+	width = max(width, 2*tableWidth)
+	return columns(rows, []int{16, 20, 36, 22, 6, 7, width}, width)
 }
 
 // head says which head is meant.
 type head struct {
-	Key          string `arg:"" help:"Ordering key."`
-	Subscription string `name:"subscription" required:"" help:"Subscriber at which the key waits."`
-	JSON         bool   `name:"json" help:"Print a line of JSON for each instance of the subscriber."`
+	because
+	Key          string
+	Subscription string
+	JSON         bool
+}
+
+func (h *head) on(use, short string) *cobra.Command {
+	cmd := &cobra.Command{Use: use + " KEY", Short: short, Args: exactly(&h.Key), Example: "  relay keys " + use + " order-17 --subscription billing"}
+	cmd.Flags().StringVar(&h.Subscription, "subscription", "", "Subscriber `NAME` at which the key waits; it is needed.")
+	h.because.flags(cmd)
+	jsonFlag(cmd, &h.JSON, "Print a line of JSON for each instance of the subscriber.")
+	completeSubscriptions(cmd, "subscription")
+	return cmd
+}
+
+// Validate asks for the subscriber.
+func (h *head) Validate() error {
+	if h.Subscription == "" {
+		return errors.New("--subscription is missing: the subscriber at which the key waits")
+	}
+	return nil
 }
 
 // KeysSkipCmd is `relay keys skip KEY --subscription NAME`.
 type KeysSkipCmd struct{ head }
 
+func (c *KeysSkipCmd) command() *cobra.Command {
+	return c.on("skip", "Cancel the dead message that blocks a key at one subscriber, so that the key goes on.")
+}
+
 // Run cancels the dead head of a key whose subscription blocks.
-func (c KeysSkipCmd) Run(ctx context.Context, app *App) error {
-	return c.change(ctx, app, (*sql.Store).SkipHeads)
+func (c *KeysSkipCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
+	if err != nil {
+		return err
+	}
+	defer end()
+	results, err := service.SkipKey(ctx, c.actor(), c.Subscription, c.Key)
+	return c.print(app, results, err)
 }
 
 // KeysRetryCmd is `relay keys retry KEY --subscription NAME`.
 type KeysRetryCmd struct{ head }
 
-// Run sends the head of a key again: a dead one with all of its attempts and all of its
-// time, any other at once.
-func (c KeysRetryCmd) Run(ctx context.Context, app *App) error {
-	return c.change(ctx, app, (*sql.Store).RetryHeads)
+func (c *KeysRetryCmd) command() *cobra.Command {
+	return c.on("retry", "Send the message at the head of a key again at once, to one subscriber.")
 }
 
-type changeHeads func(s *sql.Store, ctx context.Context, subscription, key string) ([]sql.HeadChange, error)
+// Run sends the head of a key again: a dead one with all of its attempts and all of its
+// time, any other at once.
+func (c *KeysRetryCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
+	if err != nil {
+		return err
+	}
+	defer end()
+	results, err := service.RetryKey(ctx, c.actor(), c.Subscription, c.Key)
+	return c.print(app, results, err)
+}
 
-// change changes the heads of a key, one for each instance at which it waits, prints what
-// became of them, and fails unless all became what the person wants.
-func (h head) change(ctx context.Context, app *App, change changeHeads) error {
-	store, err := dialStore(ctx, app)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	changes, err := h.insist(ctx, store, change)
-	if err != nil {
-		return err
-	}
-	if len(changes) == 0 {
-		return fmt.Errorf("key %s does not wait at %s: relay keys list shows those that do", quote(h.Key), quote(h.Subscription))
-	}
-	var failed error
-	for _, c := range changes {
+// print prints what became of the heads of a key, one for each instance at which it waits, and fails unless all
+// became what the person wants.
+func (h *head) print(app *App, results []operate.HeadResult, err error) error {
+	failed := err
+	for _, r := range results {
 		if h.JSON {
-			err = printJSON(app.Stdout, changedHead{ID: c.Message.String(), Instance: relay.ShownTarget(c.Instance), Result: c.Effect})
+			err = printJSON(app.Stdout, r)
 		} else {
-			_, err = fmt.Fprintf(app.Stdout, "%s  %s\n", c.Message, c.Effect)
+			_, err = fmt.Fprintf(app.Stdout, "%s  %s\n", r.MessageID, r.Result)
 		}
-		failed = errors.Join(failed, err, h.failure(c))
+		failed = errors.Join(failed, err, h.failure(r))
 	}
 	return failed
 }
 
-// changedHead is what became of one head.
-type changedHead struct {
-	ID       string     `json:"message_id"`
-	Instance string     `json:"instance,omitempty"`
-	Result   sql.Effect `json:"result"`
-}
-
-// insist changes the heads, and tries again for a while where another session holds the row
-// of each. Where one was changed it is not tried again: behind it there may be another head.
-func (h head) insist(ctx context.Context, store *sql.Store, change changeHeads) ([]sql.HeadChange, error) {
-	for try := 0; ; try++ {
-		changes, err := change(store, ctx, h.Subscription, h.Key)
-		free := slices.ContainsFunc(changes, func(c sql.HeadChange) bool { return c.Effect != sql.EffectLocked })
-		if err != nil || len(changes) == 0 || free || try == lockedTries {
-			return changes, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(lockedWait):
-		}
-	}
-}
-
-// failure says what to do where a head is not what the person wants.
-func (h head) failure(c sql.HeadChange) error {
-	switch c.Effect {
+// failure says what to do where a head is not what the person wants. What it advises changes nothing for other
+// subscribers.
+func (h *head) failure(r operate.HeadResult) error {
+	switch r.Result {
 	case sql.EffectGoesOn:
-		return fmt.Errorf("message %s at the head of key %s is not dead: it is tried again by itself; to give it up: relay messages cancel %s", c.Message, quote(h.Key), c.Message)
+		return fmt.Errorf("message %s at the head of key %s is not dead: it is tried again by itself; to give it up for this subscriber alone: relay messages cancel %s --subscription %s",
+			r.MessageID, quote(h.Key), r.MessageID, shellWord(h.Subscription))
 	case sql.EffectSetBack:
-		return fmt.Errorf("message %s at the head of key %s is pending: it goes by itself", c.Message, quote(h.Key))
+		return fmt.Errorf("message %s at the head of key %s is pending: it goes by itself", r.MessageID, quote(h.Key))
 	case sql.EffectLocked:
-		return fmt.Errorf("message %s at the head of key %s is locked by another session: try again", c.Message, quote(h.Key))
+		return fmt.Errorf("message %s at the head of key %s is locked by another session: try again", r.MessageID, quote(h.Key))
 	}
 	return nil
 }

@@ -46,10 +46,15 @@ func realMain(ctx context.Context, app *App, args []string) int {
 	if errors.As(err, new(usageError)) {
 		code = exitUsage
 	}
-	printError(app.Stderr, sql.ExplainPooler(err))
+	printError(app.Stderr, sql.Plain(sql.ExplainPooler(err)))
 	return code
 }
 
 func printError(w io.Writer, err error) {
-	fmt.Fprintln(w, "relay:", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+	fmt.Fprintln(w, "relay:", errorLine(err))
+}
+
+// errorLine is an error on one line.
+func errorLine(err error) string {
+	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
 }

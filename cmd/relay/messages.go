@@ -2,205 +2,166 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"relay"
-	"relay/sql"
+	"relay/operate"
 )
 
-// MessagesCmd is `relay messages …`: what a person does with messages.
-type MessagesCmd struct {
-	List   MessagesListCmd   `cmd:"" help:"List messages, the youngest first."`
-	Show   MessagesShowCmd   `cmd:"" help:"Show one message with its deliveries and attempts."`
-	Retry  MessagesRetryCmd  `cmd:"" help:"Send messages again, by id or by filter; with --subscription to one subscriber."`
-	Copy   MessagesCopyCmd   `cmd:"" help:"Insert a message of the same content under a new id."`
-	Cancel MessagesCancelCmd `cmd:"" help:"Cancel messages, by id or by filter; with --subscription for one subscriber."`
-}
-
 // selection is the filter by which messages are chosen.
-type selection struct {
-	Status       relay.MessageStatus `name:"status" placeholder:"STATUS" enum:",pending,open,done,dead,rejected,cancelled" default:"" help:"pending, open, done, dead, rejected or cancelled."`
-	Topic        topicFilter         `name:"topic" help:"Topic, or a pattern: * is one word, # any number of words."`
-	Key          string              `name:"key" help:"Ordering key."`
-	Source       string              `name:"source" help:"Sending service, as the row names it."`
-	Subscription string              `name:"subscription" help:"Subscriber; direct and default are two. With --status dead or open: the one where it is dead or open."`
-	Cause        string              `name:"cause" help:"A part of the last error, in either case."`
-	Since        moment              `name:"since" help:"Inserted at or after this time, as 2026-01-31T12:00:00Z, or so long ago, as 2h."`
-	Until        moment              `name:"until" help:"Inserted before this time, written likewise."`
+type selection struct{ operate.Filter }
+
+func (s *selection) flags(cmd *cobra.Command) {
+	wordsFlag(cmd, &s.Status, "status", "`STATUS` of the message: pending, open, done, dead, rejected or cancelled; several with commas.",
+		relay.MessagePending, relay.MessageOpen, relay.MessageDone, relay.MessageDead, relay.MessageRejected, relay.MessageCancelled)
+	f := cmd.Flags()
+	f.StringVar(&s.Topic, "topic", "", "Topic, or a `PATTERN`: * is one word, # any number of words.")
+	f.StringVar(&s.Key, "key", "", "Ordering `KEY`.")
+	f.StringVar(&s.Source, "source", "", "Sending `SERVICE`, as the row names it.")
+	f.StringVar(&s.Subscription, "subscription", "", "Subscriber `NAME`; direct and default are two. With --status dead or open: the one where it is dead or open.")
+	wordsFlag(cmd, &s.DeliveryStatus, "delivery-status", "`STATUS` of a delivery, with --subscription of the one to it; several with commas.",
+		relay.DeliveryWaiting, relay.DeliveryPushFailed, relay.DeliveryHandleFailed, relay.DeliveryAwaitingAck,
+		relay.DeliveryDelivered, relay.DeliveryHandled, relay.DeliveryDead, relay.DeliveryCancelled)
+	f.Var((*causes)(&s.Causes), "cause", "`CAUSE` of the last failure, as timeout or 'http 500'; several with commas.")
+	completeWords(cmd, "cause", relay.Causes())
+	f.StringVar(&s.Error, "error", "", "A part `TEXT` of the last error, in either case.")
+	f.StringVar(&s.Text, "text", "", "A part `TEXT` of the payload or of the last error, in either case.")
+	textFlag(cmd, &s.Since, "since", "Inserted at or after this `TIME`, as 2026-01-31T12:00:00Z, or so long ago, as 2h or 7d.")
+	textFlag(cmd, &s.Until, "until", "Inserted before this `TIME`, written likewise.")
+	textFlag(cmd, &s.UpdatedSince, "updated-since", "Ended, or a delivery changed, at or after this `TIME`.")
+	textFlag(cmd, &s.UpdatedUntil, "updated-until", "Ended, or a delivery changed, before this `TIME`.")
+	completeSubscriptions(cmd, "subscription")
 }
 
-// empty reports whether nothing is asked for.
-func (s selection) empty() bool { return s == selection{} }
+// causes are causes of failures, separated by commas or repeated.
+type causes []relay.Cause
 
-func (s selection) filter() sql.MessageFilter {
-	return sql.MessageFilter{
-		Status: s.Status, Topic: string(s.Topic), Key: s.Key, Source: s.Source, Subscription: s.Subscription, Cause: s.Cause,
-		Since: s.Since.Time, Until: s.Until.Time,
+// Set implements pflag.Value.
+func (c *causes) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		cause := relay.Cause(strings.TrimSpace(part))
+		if !cause.Known() {
+			return fmt.Errorf("allowed is %s, http or amqp and a code", listed(relay.Causes()))
+		}
+		*c = append(*c, cause)
 	}
-}
-
-// topicFilter is a topic, or a pattern that can match.
-type topicFilter string
-
-// UnmarshalText judges the pattern.
-func (f *topicFilter) UnmarshalText(text []byte) error {
-	*f = topicFilter(text)
-	return relay.CheckTopicFilter(string(text))
-}
-
-// moment is a time that a person writes as one, or as a time span before now.
-type moment struct{ time.Time }
-
-// UnmarshalText reads RFC 3339, or a duration as Go writes it.
-func (m *moment) UnmarshalText(text []byte) error {
-	if span, err := time.ParseDuration(string(text)); err == nil && span >= 0 {
-		m.Time = time.Now().Add(-span)
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339, string(text))
-	if err != nil {
-		return fmt.Errorf("%s is neither a time, as 2026-01-31T12:00:00Z, nor a duration, as 2h", quote(string(text)))
-	}
-	m.Time = at
 	return nil
 }
 
-// dialStore connects once to the configured database. The caller closes the store.
-func dialStore(ctx context.Context, app *App) (*sql.Store, error) {
-	config, _, err := app.Configure()
-	if err != nil {
-		return nil, err
-	}
-	return config.Database().Open(ctx, 2)
-}
+// String implements pflag.Value.
+func (c *causes) String() string { return "" }
 
-// printJSON prints a value on one line.
-func printJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
-}
+// Type implements pflag.Value.
+func (c *causes) Type() string { return "cause" }
+
+// Validate judges the filter.
+func (s selection) Validate() error { return inOptions(s.Filter.Validate()) }
 
 // MessagesCopyCmd is `relay messages copy ID`.
 type MessagesCopyCmd struct {
-	ID          string `arg:"" name:"id" help:"Message id."`
-	Destination string `name:"destination" help:"Target of the copy. Unset: as the message has it."`
-	JSON        bool   `name:"json" help:"Print JSON."`
+	because
+	ID          string
+	Destination string
+	JSON        bool
+}
+
+func (c *MessagesCopyCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "copy ID", Short: "Insert a message of the same content under a new id.", Args: exactly(&c.ID),
+		Example: "  relay messages copy 01890000-0000-7000-8000-000000000001 --destination https://test.example/hook",
+	}
+	cmd.Flags().StringVar(&c.Destination, "destination", "", "`TARGET` of the copy. Unset: as the message has it.")
+	c.because.flags(cmd)
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
 }
 
 // Run copies a message and prints the new id.
-func (c MessagesCopyCmd) Run(ctx context.Context, app *App) error {
-	id, err := relay.ParseID(c.ID)
+func (c *MessagesCopyCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	var target relay.Target
-	if c.Destination != "" {
-		if target, err = relay.ParseTarget(c.Destination); err != nil {
-			return fmt.Errorf("--destination: %w", err)
-		}
-	}
-	store, err := dialStore(ctx, app)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	copied, err := store.CopyMessage(ctx, id, target.Raw)
+	defer end()
+	copied, err := service.Copy(ctx, c.actor(), c.ID, c.Destination)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return printJSON(app.Stdout, sent{ID: copied.String()})
+		return printJSON(app.Stdout, copied)
 	}
-	_, err = fmt.Fprintln(app.Stdout, copied)
+	_, err = fmt.Fprintln(app.Stdout, copied.ID)
 	return err
 }
 
 // MessagesListCmd is `relay messages list`.
 type MessagesListCmd struct {
 	selection
-	Limit int    `name:"limit" default:"50" help:"Messages to list, at most."`
-	After string `name:"after" placeholder:"ID" help:"Go on after this message: only those with smaller ids."`
-	JSON  bool   `name:"json" help:"Print a line of JSON for each message."`
+	Limit int
+	After string
+	JSON  bool
 }
 
-// Validate judges the limit. It is called by kong.
-func (c MessagesListCmd) Validate() error {
-	if c.Limit < 1 || c.Limit > sql.FindWindow {
-		return fmt.Errorf("--limit: allowed is 1 to %d", sql.FindWindow)
+func (c *MessagesListCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Short: "List messages, the youngest first.", Args: exactly(),
+		Example: "  relay messages list --status dead,rejected --since 2h\n  relay messages list --key order-17 --json",
 	}
-	return nil
+	c.selection.flags(cmd)
+	cmd.Flags().IntVar(&c.Limit, "limit", 50, "Messages to list, at most.")
+	cmd.Flags().StringVar(&c.After, "after", "", "Go on after this `PLACE`, which the page before has named.")
+	jsonFlag(cmd, &c.JSON, "Print a line of JSON for each message.")
+	return cmd
+}
+
+// Validate judges the limit and the filter.
+func (c *MessagesListCmd) Validate() error {
+	if c.Limit < 1 || c.Limit > operate.MessageLimit {
+		return fmt.Errorf("--limit: allowed is 1 to %d", operate.MessageLimit)
+	}
+	return c.selection.Validate()
 }
 
 // searchLimit bounds a whole search. It looks at some hundred thousand messages a second.
 const searchLimit = 20 * time.Second
 
-// errSearchLimit is the cause with which a search ends that has taken too long.
-var errSearchLimit = errors.New("the search took too long")
-
-// Run lists messages. Where there may be more, the last line on standard error says how to
-// go on.
-func (c MessagesListCmd) Run(ctx context.Context, app *App) (err error) {
-	var after relay.ID
-	if c.After != "" {
-		if after, err = relay.ParseID(c.After); err != nil {
-			return fmt.Errorf("--after: %w", err)
-		}
-	}
-	store, err := dialStore(ctx, app)
+// Run lists messages. Where there may be more, the last line on standard error says how to go on.
+func (c *MessagesListCmd) Run(ctx context.Context, app *App) (err error) {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	found, err := search(ctx, store, c.filter(), after, c.Limit)
+	defer end()
+	page, err := service.Messages(ctx, c.Filter, operate.At{Cursor: c.After, Limit: c.Limit}, searchLimit)
 	if err != nil {
 		return err
 	}
-	if err := c.print(app.Stdout, found.Messages); err != nil {
+	if err := c.print(app.Stdout, page.Items); err != nil {
 		return err
 	}
 	switch {
-	case found.More && len(found.Messages) < c.Limit:
-		fmt.Fprintf(app.Stderr, "looked for %s, and not at all messages; go on: --after %s\n", searchLimit, found.Next)
-	case found.More:
-		fmt.Fprintf(app.Stderr, "there may be more: --after %s\n", found.Next)
+	case page.Next != "" && len(page.Items) < c.Limit:
+		fmt.Fprintf(app.Stderr, "looked for %s, and not at all messages; go on: --after %s\n", searchLimit, page.Next)
+	case page.Next != "":
+		fmt.Fprintf(app.Stderr, "there may be more: --after %s\n", page.Next)
 	}
 	return nil
 }
 
-func (c MessagesListCmd) print(w io.Writer, messages []sql.MessageSummary) error {
+func (c *MessagesListCmd) print(w io.Writer, messages []operate.Message) error {
 	if !c.JSON {
-		_, err := io.WriteString(w, messageTable(messages, time.Now()))
+		_, err := io.WriteString(w, messageTable(messages, time.Now(), terminalWidth(w, tableWidth)))
 		return err
 	}
 	for _, m := range messages {
-		if err := printJSON(w, newListed(m)); err != nil {
+		if err := printJSON(w, m); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// search finds up to limit messages, or as many as there are, or as searchLimit allows.
-func search(ctx context.Context, store *sql.Store, f sql.MessageFilter, after relay.ID, limit int) (found sql.MessagePage, err error) {
-	const most = 10_000 // per statement
-	limited, cancel := context.WithTimeoutCause(ctx, searchLimit, errSearchLimit)
-	defer cancel()
-	found.More, found.Next = true, after
-	for found.More && len(found.Messages) < limit {
-		page, err := store.FindMessages(limited, f, found.Next, min(most, limit-len(found.Messages)))
-		switch {
-		case err != nil && errors.Is(context.Cause(limited), errSearchLimit) && found.Next != after:
-			return found, nil
-		case err != nil:
-			return found, err
-		}
-		found.Messages = append(found.Messages, page.Messages...)
-		found.More, found.Next = page.More, page.Next
-	}
-	return found, nil
 }

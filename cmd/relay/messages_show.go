@@ -2,146 +2,144 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/spf13/cobra"
 
 	"relay"
-	"relay/sql"
+	"relay/operate"
 )
-
-// payloadMost is how much of a payload is shown, in bytes.
-const payloadMost = 64 << 10
 
 // MessagesShowCmd is `relay messages show ID`.
 type MessagesShowCmd struct {
-	ID      string `arg:"" name:"id" help:"Message id."`
-	Payload bool   `name:"payload" help:"Show the payload too, at most its first 64 KiB; what is no text, in hexadecimal."`
-	JSON    bool   `name:"json" help:"Print JSON."`
+	ID      string
+	Payload bool
+	JSON    bool
+}
+
+func (c *MessagesShowCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show one message with its deliveries and attempts.", Args: exactly(&c.ID),
+		Example: "  relay messages show 01890000-0000-7000-8000-000000000001 --payload",
+	}
+	cmd.Flags().BoolVar(&c.Payload, "payload", false, "Show the payload too, at most its first 64 KiB; what is no text, in hexadecimal.")
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
 }
 
 // Run shows one message.
-func (c MessagesShowCmd) Run(ctx context.Context, app *App) error {
-	id, err := relay.ParseID(c.ID)
+func (c *MessagesShowCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	store, err := dialStore(ctx, app)
+	defer end()
+	m, err := service.Message(ctx, c.ID, c.Payload)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	payload := 0
-	if c.Payload {
-		payload = payloadMost
-	}
-	m, err := store.ShowMessage(ctx, id, payload)
-	if err != nil {
-		return err
-	}
-	s := newShown(m, c.Payload)
 	if c.JSON {
-		return printJSON(app.Stdout, s)
+		return printJSON(app.Stdout, m)
 	}
-	_, err = io.WriteString(app.Stdout, s.text())
+	_, err = io.WriteString(app.Stdout, messageText(m, time.Now()))
 	return err
 }
 
-// shown is one message as it is shown.
-type shown struct {
-	listed
-	Seq         int64           `json:"seq"`
-	Shard       int16           `json:"shard"`
-	ContentType string          `json:"content_type"`
-	Headers     json.RawMessage `json:"headers"`
-	Payload     *content        `json:"payload,omitempty"`
-	Deliveries  []shownDelivery `json:"deliveries"`
-	Attempts    []shownAttempt  `json:"attempts"`
-}
-
-// content is the beginning of what was sent or answered.
-type content struct {
-	Text string `json:"text,omitempty"`
-	Hex  string `json:"hex,omitempty"`  // instead of Text, of what is no text
-	More int64  `json:"more,omitempty"` // bytes that are not shown
-}
-
-type shownDelivery struct {
-	Subscription   string               `json:"subscription"`
-	Instance       string               `json:"instance,omitempty"`
-	Target         string               `json:"target"` // as relay.ShownTarget has it
-	Status         relay.DeliveryStatus `json:"status"`
-	Reason         string               `json:"reason,omitempty"`
-	Attempts       int                  `json:"attempts"`
-	HandleAttempts int                  `json:"handle_attempts"`
-	NextAttemptAt  *time.Time           `json:"next_attempt_at,omitempty"`
-	Code           int                  `json:"response_code,omitempty"`
-	Error          string               `json:"error,omitempty"`
-	DeliveredAt    *time.Time           `json:"delivered_at,omitempty"`
-	HandledAt      *time.Time           `json:"handled_at,omitempty"`
-	UpdatedAt      time.Time            `json:"updated_at"`
-}
-
-type shownAttempt struct {
-	Subscription string               `json:"subscription"`
-	Instance     string               `json:"instance,omitempty"`
-	Attempt      int                  `json:"attempt"`
-	StartedAt    time.Time            `json:"started_at"`
-	DurationMS   float64              `json:"duration_ms"`
-	Outcome      relay.DeliveryStatus `json:"outcome"`
-	Code         int                  `json:"response_code,omitempty"`
-	Error        string               `json:"error,omitempty"`
-	Response     *content             `json:"response,omitempty"`
-}
-
-func newShown(m sql.MessageDetail, payload bool) shown {
-	s := shown{
-		listed: newListed(m.MessageSummary), Seq: m.Seq, Shard: m.Shard, ContentType: m.ContentType, Headers: m.Headers,
-		Deliveries: []shownDelivery{}, Attempts: []shownAttempt{},
+// messageText is a message for a terminal: a line for each thing that there is to say.
+func messageText(m operate.MessageDetail, now time.Time) string {
+	var b strings.Builder
+	line := func(name, format string, values ...any) {
+		fmt.Fprintf(&b, "%-12s  %s\n", name, visible(fmt.Sprintf(format, values...)))
 	}
-	if payload {
-		s.Payload = newContent(m.Payload, m.Size, m.Binary)
+	optional := func(name, value string) {
+		if value != "" {
+			line(name, "%s", value)
+		}
+	}
+	line("id", "%s", m.ID)
+	line("status", "%s%s", m.Status, clause(m.FinishedAt, ", ended "))
+	optional("error", m.LastError)
+	line("topic", "%s", m.Topic)
+	optional("key", m.Key)
+	optional("source", m.Source)
+	optional("destination", withReason(m.Destination, m.DestinationHidden))
+	line("created", "%s, number %s, shard %d", clock(m.CreatedAt), m.Seq, m.Shard)
+	optional("deliver at", clause(m.DeliverAt, "")+dueIn(m.DeliverAt, now))
+	line("content", "%s, %s", m.ContentType, plural(m.SizeBytes, "byte"))
+	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+		line("header", "%s: %s", name, m.Headers[name])
+	}
+	if m.HeadersTooLarge {
+		line("headers", "too large to be shown")
 	}
 	for _, d := range m.Deliveries {
-		s.Deliveries = append(s.Deliveries, shownDelivery{
-			Subscription: d.Subscription, Instance: relay.ShownTarget(d.Instance), Target: relay.ShownTarget(d.Target), Status: d.Status,
-			Reason: d.Reason, Attempts: d.Attempts, HandleAttempts: d.HandleAttempts, NextAttemptAt: d.NextAttemptAt,
-			Code: d.Code, Error: d.Error, DeliveredAt: d.DeliveredAt, HandledAt: d.HandledAt, UpdatedAt: d.UpdatedAt,
-		})
+		line("delivery", "%s", deliveryText(d))
 	}
 	for _, a := range m.Attempts {
-		one := shownAttempt{
-			Subscription: a.Subscription, Instance: relay.ShownTarget(a.Instance), Attempt: a.Number, StartedAt: a.StartedAt,
-			DurationMS: float64(a.Micros) / 1000, Outcome: a.Outcome, Code: a.Code, Error: a.Error,
+		line(fmt.Sprintf("attempt %d", a.Attempt), "%s", attemptText(a))
+		if a.Response != nil {
+			line("  answer", "%s", cut(contentText(*a.Response), 200))
 		}
-		if len(a.Response) > 0 {
-			one.Response = newContent(a.Response, int64(len(a.Response)), false)
-		}
-		s.Attempts = append(s.Attempts, one)
 	}
-	return s
+	if m.Payload != nil {
+		fmt.Fprintf(&b, "payload:\n%s\n", contentText(*m.Payload))
+	}
+	return b.String()
 }
 
-// newContent makes the beginning of size bytes fit to be printed. A character that the bound
-// cuts through is left out.
-func newContent(b []byte, size int64, binary bool) *content {
-	whole := b
-	for i := 0; i < utf8.UTFMax && int64(len(b)) < size && !utf8.Valid(whole); i++ {
-		whole = whole[:max(len(whole)-1, 0)]
+// withReason is a target and why not all of it is shown.
+func withReason(target, why string) string {
+	if why == "" {
+		return target
 	}
-	if binary || !utf8.Valid(whole) {
-		return &content{Hex: hex.EncodeToString(b), More: size - int64(len(b))}
-	}
-	return &content{Text: string(whole), More: size - int64(len(whole))}
+	return target + " (shortened: " + why + ")"
 }
 
-// text is the content for a terminal.
-func (c content) text() string {
+// dueIn says how long it is until a time that lies ahead.
+func dueIn(at *time.Time, now time.Time) string {
+	if at == nil || !at.After(now) {
+		return ""
+	}
+	return ", due in " + shortAge(at.Sub(now))
+}
+
+// deliveryText says how a delivery stands.
+func deliveryText(d operate.Delivery) string {
+	text := fmt.Sprintf("%s, %s: %s", atInstance(d.Subscription, d.Instance), d.Target, d.Status)
+	if d.Reason != "" {
+		text += " (" + string(d.Reason) + ")"
+	}
+	text += fmt.Sprintf(", attempts: %d", d.Attempts)
+	if d.LastError != "" {
+		text += ", " + causeFirst(d.LastError)
+	}
+	text += clause(d.NextAttemptAt, ", next attempt ") + clause(d.DeliveredAt, ", accepted ")
+	if d.TargetHidden != "" {
+		text += "; the target is shortened: " + d.TargetHidden
+	}
+	return text
+}
+
+// attemptText says how an attempt went.
+func attemptText(a operate.Attempt) string {
+	text := fmt.Sprintf("%s, %s: %s after %.1f ms", clock(a.StartedAt), atInstance(a.Subscription, a.Instance), a.Outcome, a.DurationMS)
+	if a.ResponseCode != 0 {
+		text += fmt.Sprintf(", code %d", a.ResponseCode)
+	}
+	if a.Error != "" {
+		text += ", " + causeFirst(a.Error)
+	}
+	return text
+}
+
+// contentText is the beginning of a payload or an answer for a terminal.
+func contentText(c operate.Content) string {
 	text := c.Hex
 	if text == "" {
 		text = strings.Map(func(r rune) rune {
@@ -152,7 +150,27 @@ func (c content) text() string {
 		}, c.Text)
 	}
 	if c.More > 0 {
-		text += fmt.Sprintf("… and %d more bytes", c.More)
+		text += "… and " + plural(c.More, "more byte")
 	}
 	return text
+}
+
+// clause is a time after some words, or nothing if there is no time.
+func clause(at *time.Time, words string) string {
+	if at == nil {
+		return ""
+	}
+	return words + clock(*at)
+}
+
+// clock prints a time for people.
+func clock(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05.000Z") }
+
+// atInstance names a subscription with the instance of a broadcast. Of a row's own destination
+// the instance is the target, which stands there anyway.
+func atInstance(subscription, instance string) string {
+	if instance == relay.PlainInstance || subscription == relay.SubscriptionDirect {
+		return subscription
+	}
+	return subscription + " at " + instance
 }

@@ -2,62 +2,56 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"relay"
-	"relay/sql"
+	"relay/operate"
 )
 
-// tableWidth is what a table of messages fits into.
-const tableWidth = 100
-
-// listed is one message as a list prints it.
-type listed struct {
-	ID          string              `json:"id"`
-	CreatedAt   time.Time           `json:"created_at"`
-	Status      relay.MessageStatus `json:"status"`
-	Topic       string              `json:"topic"`
-	Key         string              `json:"key,omitempty"`
-	Source      string              `json:"source,omitempty"`
-	Destination string              `json:"destination,omitempty"` // as relay.ShownTarget has it
-	DeliverAt   *time.Time          `json:"deliver_at,omitempty"`
-	FinishedAt  *time.Time          `json:"finished_at,omitempty"`
-	Error       string              `json:"error,omitempty"`
-	Outstanding int                 `json:"outstanding"`
-	Size        int64               `json:"size"` // bytes of payload or body
-}
-
-func newListed(m sql.MessageSummary) listed {
-	return listed{
-		ID: m.ID.String(), CreatedAt: m.CreatedAt.UTC(), Status: m.Status, Topic: m.Topic, Key: m.Key, Source: m.Source,
-		Destination: relay.ShownTarget(m.Destination), DeliverAt: m.DeliverAt, FinishedAt: m.FinishedAt, Error: m.Error,
-		Outstanding: m.Outstanding, Size: m.Size,
-	}
-}
-
-// messageTable prints messages in columns. The error takes what the others leave; a column
-// of keys is there only if there are keys.
-func messageTable(messages []sql.MessageSummary, now time.Time) string {
+// messageTable prints messages in columns within a width. The last column takes what the others leave, and says why a
+// message has failed, or when it is due; a column of keys is there only if there are keys.
+func messageTable(messages []operate.Message, now time.Time, width int) string {
 	if len(messages) == 0 {
 		return "no messages\n"
 	}
-	rows := [][]string{{"ID", "AGE", "STATUS", "TOPIC", "KEY", "ERROR"}}
+	rows := [][]string{{"ID", "AGE", "STATUS", "TOPIC", "KEY", "WHY"}}
 	keys := false
 	for _, m := range messages {
 		keys = keys || m.Key != ""
-		rows = append(rows, []string{m.ID.String(), shortAge(now.Sub(m.CreatedAt)), string(m.Status), m.Topic, m.Key, m.Error})
+		rows = append(rows, []string{m.ID, shortAge(now.Sub(m.CreatedAt)), string(m.Status), m.Topic, m.Key, messageWhy(m, now)})
 	}
-	widest := []int{36, 6, 9, 20, 12, tableWidth}
+	rest := width - 57 // what id, age and status leave
+	widest := []int{36, 6, 9, max(8, rest/4), max(6, rest/6), width}
 	if !keys {
 		for i, row := range rows {
 			rows[i] = append(row[:4:4], row[5])
 		}
-		widest = []int{36, 6, 9, 28, tableWidth}
+		widest = []int{36, 6, 9, max(8, rest*2/5), width}
 	}
-	return columns(rows, widest, tableWidth)
+	return columns(rows, widest, width)
+}
+
+// messageWhy says in short why a message stands as it does.
+func messageWhy(m operate.Message, now time.Time) string {
+	if m.Status == relay.MessagePending && m.DeliverAt != nil && m.DeliverAt.After(now) {
+		return "due in " + shortAge(m.DeliverAt.Sub(now))
+	}
+	return causeFirst(m.LastError)
+}
+
+// requestError is an error of an HTTP attempt: the request, then what went wrong.
+var requestError = regexp.MustCompile(`^POST (\S+): (.+)$`)
+
+// causeFirst puts what went wrong before where it did, so that a narrow table shows the cause.
+func causeFirst(text string) string {
+	if parts := requestError.FindStringSubmatch(text); parts != nil {
+		return parts[2] + " (POST " + parts[1] + ")"
+	}
+	return text
 }
 
 // columns prints cells below each other, two spaces apart, each no wider than its column may
@@ -71,7 +65,7 @@ func columns(rows [][]string, widest []int, width int) string {
 		}
 	}
 	for i := range wide {
-		wide[i] = min(wide[i], width)
+		wide[i] = min(wide[i], max(width, 0))
 		width -= wide[i] + 2
 	}
 	var b strings.Builder
@@ -90,7 +84,10 @@ func cut(text string, most int) string {
 	if utf8.RuneCountInString(text) <= most {
 		return text
 	}
-	return string([]rune(text)[:max(most-1, 0)]) + "…"
+	if most <= 0 {
+		return ""
+	}
+	return string([]rune(text)[:most-1]) + "…"
 }
 
 // visible makes a text of any origin fit for a terminal: one line, and no control characters

@@ -7,43 +7,19 @@ import (
 	"unicode/utf8"
 
 	"relay"
-	"relay/sql"
+	"relay/operate"
 )
 
-func TestContentIsShownAsTextOrInHexadecimal(t *testing.T) {
+func TestContentIsFitForATerminal(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		bytes  string
-		size   int64
-		binary bool
-		want   string
-	}{
-		{"", 0, false, ""},
-		{"äö", 4, false, "äö"},
-		{"ä\xc3", 6, false, "ä… and 4 more bytes"},
-		{"a\xc3", 2, false, "61c3"},
-		{"ab", 2, true, "6162"},
-		{"\x00\xff", 9, true, "00ff… and 7 more bytes"},
-		{"a\x1b[31m\n\tb", 9, false, "a·[31m\n\tb"},
+	for want, c := range map[string]operate.Content{
+		"":                      {},
+		"ä… and 4 more bytes":   {Text: "ä", More: 4},
+		"00ff… and 1 more byte": {Hex: "00ff", More: 1},
+		"a·[31m\n\tb":           {Text: "a\x1b[31m\n\tb"},
 	} {
-		if got := newContent([]byte(tt.bytes), tt.size, tt.binary).text(); got != tt.want {
-			t.Errorf("%q: %q, want %q", tt.bytes, got, tt.want)
-		}
-	}
-}
-
-func TestMomentIsATimeOrATimeSpan(t *testing.T) {
-	t.Parallel()
-	var m moment
-	if err := m.UnmarshalText([]byte("2026-01-31T12:00:00+01:00")); err != nil || !m.Equal(time.Date(2026, 1, 31, 11, 0, 0, 0, time.UTC)) {
-		t.Errorf("%s: %v", m, err)
-	}
-	if err := m.UnmarshalText([]byte("2h")); err != nil || time.Since(m.Time).Round(time.Minute) != 2*time.Hour {
-		t.Errorf("%s: %v", m, err)
-	}
-	for _, bad := range []string{"", "yesterday", "-2h", "2026-01-31"} {
-		if err := m.UnmarshalText([]byte(bad)); err == nil {
-			t.Errorf("%q is taken for %s", bad, m)
+		if got := contentText(c); got != want {
+			t.Errorf("%+v: %q, want %q", c, got, want)
 		}
 	}
 }
@@ -51,21 +27,61 @@ func TestMomentIsATimeOrATimeSpan(t *testing.T) {
 func TestAMessageTableFitsItsWidth(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	m := sql.MessageSummary{ID: relay.NewID(), CreatedAt: now.Add(-50 * time.Hour), Status: "cancelled", Topic: strings.Repeat("ü", 60), Error: strings.Repeat("e", 200)}
+	m := operate.Message{ID: relay.NewID().String(), CreatedAt: now.Add(-50 * time.Hour), Status: "cancelled", Topic: strings.Repeat("ü", 60), LastError: strings.Repeat("e", 200)}
 	keyed := m
 	keyed.Key = strings.Repeat("k", 60)
-	for _, messages := range [][]sql.MessageSummary{{m}, {m, keyed}} {
-		table := messageTable(messages, now)
-		if withKeys := strings.Contains(table, "KEY"); withKeys != (len(messages) == 2) {
-			t.Errorf("keys %v in\n%s", withKeys, table)
-		}
-		for line := range strings.Lines(table) {
-			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > tableWidth {
-				t.Errorf("%d columns: %s", n, line)
+	for _, messages := range [][]operate.Message{{m}, {m, keyed}} {
+		for _, width := range []int{leastWidth, 80, tableWidth, 220} {
+			table := messageTable(messages, now, width)
+			if withKeys := strings.Contains(table, "  KEY"); withKeys != (len(messages) == 2) && width > leastWidth {
+				t.Errorf("keys %v in\n%s", withKeys, table)
+			}
+			for line := range strings.Lines(table) {
+				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+					t.Errorf("%d columns instead of %d: %s", n, width, line)
+				}
+			}
+			if !strings.Contains(table, m.ID+"  2d") || width >= tableWidth && !strings.Contains(table, "e…") {
+				t.Errorf("\n%s", table)
 			}
 		}
-		if !strings.Contains(table, m.ID.String()+"  2d") || !strings.Contains(table, "e…") {
-			t.Errorf("\n%s", table)
+	}
+}
+
+func TestATableShowsTheCauseBeforeTheURLAndWhenAMessageIsDue(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	due := now.Add(3*time.Hour + time.Minute)
+	table := messageTable([]operate.Message{
+		{ID: "1", CreatedAt: now, Status: relay.MessageDead, Topic: "t", LastError: "POST https://shop.example/a/long/path: connection refused"},
+		{ID: "2", CreatedAt: now, Status: relay.MessagePending, Topic: "t", DeliverAt: &due},
+	}, now, 80)
+	for _, want := range []string{"connection refused (POST https://shop", "pending  t      due in 3h"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("no %q in\n%s", want, table)
+		}
+	}
+}
+
+func TestNumbersAndThingsAgree(t *testing.T) {
+	t.Parallel()
+	for want, got := range map[string]string{
+		"1 message": plural(1, "message"), "0 messages": plural(0, "message"), "2 deliveries": plural(2, "delivery"), "1 delivery": plural(1, "delivery"),
+		"at least 5 messages": counted(operate.Count{N: 5, Precision: operate.AtLeast}, "message"), "5+": upTo(operate.Count{N: 5, Precision: operate.AtLeast}),
+		"1 dead message matches":            matching(operate.Plan{Messages: operate.Count{N: 1}}, operate.Filter{Status: []relay.MessageStatus{"dead"}}),
+		"2 dead or rejected messages match": matching(operate.Plan{Messages: operate.Count{N: 2}}, operate.Filter{Status: []relay.MessageStatus{"dead", "rejected"}}),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestAShellTakesAWordForOne(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{"billing": "billing", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$x": "'$x'"} {
+		if got := shellWord(value); got != want {
+			t.Errorf("%q: %s, want %s", value, got, want)
 		}
 	}
 }

@@ -3,11 +3,31 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/spf13/cobra"
 )
 
 // MigrateCmd is `relay migrate`.
 type MigrateCmd struct {
-	InboxOnly bool `help:"Install relay.inbox and relay.receive() alone, for a consumer with a database of its own."`
+	InboxOnly bool
+	JSON      bool
+}
+
+func (c *MigrateCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "migrate", Short: "Create the schema relay, or bring it to this program's version.", Args: exactly(),
+		Example: "  RELAY_DATABASE_URL=postgres://relay@db/shop relay migrate\n  relay migrate --inbox-only",
+	}
+	cmd.Flags().BoolVar(&c.InboxOnly, "inbox-only", false, "Install relay.inbox and relay.receive() alone, for a consumer with a database of its own.")
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
+}
+
+// migrated is what migrations did, as JSON.
+type migrated struct {
+	What string `json:"what"`
+	From int32  `json:"from"` // version
+	To   int32  `json:"to"`
 }
 
 // schedule is what a consumer has to run now and then. The relay never does: it cannot know
@@ -17,7 +37,7 @@ const schedule = `Let cron forget now and then what was received long ago:
 `
 
 // Run creates the schema relay or brings it to this program's version.
-func (c MigrateCmd) Run(ctx context.Context, app *App) error {
+func (c *MigrateCmd) Run(ctx context.Context, app *App) error {
 	config, log, err := app.Configure()
 	if err != nil {
 		return err
@@ -34,6 +54,9 @@ func (c MigrateCmd) Run(ctx context.Context, app *App) error {
 	from, to, err := migrate(ctx, reportSteps(log))
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return printJSON(app.Stdout, migrated{what, from, to})
 	}
 	if from == to {
 		_, err = fmt.Fprintf(app.Stdout, "%s is at version %d already\n%s", what, to, advice)

@@ -23,9 +23,14 @@ func openStore(ctx context.Context, config Config, log *slog.Logger) (store *sql
 	return store, err
 }
 
-// persist makes a step of the start again and again while the database is away.
+// persist makes a step of the start again and again while the database is away, which /readyz
+// then tells.
 func (s *service) persist(ctx context.Context, step func() error) error {
-	return persist(ctx, s.log, s.config.Database().Changes(), step)
+	return persist(ctx, s.log, s.config.Database().Changes(), func() error {
+		err := step()
+		s.away.Store(&err)
+		return err
+	})
 }
 
 // persist makes one step of the start again and again while the database is away, and says
@@ -40,7 +45,7 @@ func persist(ctx context.Context, log *slog.Logger, passwords bool, step func() 
 		}
 		if err.Error() != said {
 			said = err.Error()
-			log.Warn("the database cannot be reached yet; the relay keeps trying", "error", err)
+			log.Warn("the database cannot be reached yet; the relay keeps trying", "error", sql.Plain(err))
 		}
 		select {
 		case <-ctx.Done():

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+
+	"github.com/spf13/cobra"
 
 	"relay"
 	"relay/notify/webhook"
@@ -13,13 +16,30 @@ const secretName = "RELAY_HTTP_SECRET"
 
 // SecretCmd is `relay secret URL`.
 type SecretCmd struct {
-	URL string `arg:"" name:"url" help:"Where rows send to, as https://hooks.example; only scheme, host and port count."`
+	URL  string
+	JSON bool
+}
+
+func (c *SecretCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "secret URL", Short: "Print the secrets with which a receiver checks what rows send to a destination of their own.",
+		Long: "Print the secrets with which a receiver checks what rows send to a destination of their own, one a line, newest first.\n" +
+			"Of the URL only scheme, host and port count.",
+		Args: exactly(&c.URL), Example: "  relay secret https://hooks.example",
+	}
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
+}
+
+// receiverSecrets are the secrets of a receiver, as JSON.
+type receiverSecrets struct {
+	Secrets []string `json:"secrets"` // newest first
 }
 
 // Run prints the secrets with which a receiver at the URL checks what rows send there that
 // name it as their destination: one a line for each secret of RELAY_HTTP_SECRET, newest
 // first. It needs no other variable and no database.
-func (c SecretCmd) Run(app *App) error {
+func (c *SecretCmd) Run(_ context.Context, app *App) error {
 	target, err := relay.ParseTarget(c.URL)
 	switch {
 	case err != nil:
@@ -34,6 +54,9 @@ func (c SecretCmd) Run(app *App) error {
 	derived, err := webhook.RowSecrets(secrets, target)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return printJSON(app.Stdout, receiverSecrets{derived})
 	}
 	for _, secret := range derived {
 		if _, err := fmt.Fprintln(app.Stdout, secret); err != nil {

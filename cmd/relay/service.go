@@ -35,6 +35,7 @@ type service struct {
 	registry   *prometheus.Registry
 	store      *sql.Store
 	identity   sql.Identity                  // of the database
+	away       atomic.Pointer[error]         // how the last step of the start ended; nil: there was none yet
 	copied     atomic.Pointer[sql.CopyError] // set while the relay waits, since the database is a copy
 	ackKey     relay.AckKey
 	ackQueue   string // of RabbitMQ
@@ -209,7 +210,11 @@ func serve(ctx context.Context, config Config, log *slog.Logger, migrate bool) e
 
 // work is the relay's life between opening and closing the database.
 func (s *service) work(ctx context.Context, migrate bool) (err error) {
-	if s.store, err = openStore(ctx, s.config, s.log); err != nil {
+	err = s.persist(ctx, func() (err error) {
+		s.store, err = s.config.Database().Open(ctx, s.config.DatabaseConnections)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	defer s.store.Close()
@@ -229,6 +234,7 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 		return err
 	}
 	close(s.wired)
+	s.logStart()
 	return s.run(ctx)
 }
 

@@ -4,44 +4,46 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"relay/operate"
 )
 
 // caughtUp is the lag in bytes below which a slot counts as caught up: the relay confirms
 // what it has heard every few seconds.
 const caughtUp = 1 << 20
 
-// text is the state for one screen: a line for each thing, wide ones cut.
-func (s state) text() string {
+// statusText is the status for one screen: a line for each thing, wide ones cut.
+func statusText(s operate.Status, width int) string {
 	var b strings.Builder
 	line := func(name, format string, values ...any) {
-		fmt.Fprintf(&b, "%-9s  %s\n", name, cut(visible(fmt.Sprintf(format, values...)), tableWidth-11))
+		fmt.Fprintf(&b, "%-9s  %s\n", name, cut(visible(fmt.Sprintf(format, values...)), width-11))
 	}
-	line("schema", "%s", s.Schema.sentence())
+	line("schema", "%s", schemaText(s.Schema))
 	for _, r := range s.Relays {
-		line("relay", "%s", r.sentence())
+		line("relay", "%s", relayText(r))
 	}
 	if len(s.Relays) == 0 {
 		line("relay", "none runs")
 	}
 	if s.Slot != nil {
-		line("slot", "%s", s.Slot.sentence())
+		line("slot", "%s", slotText(*s.Slot))
 	}
-	for _, sentence := range s.Messages.sentences() {
+	for _, sentence := range countTexts(s.Messages) {
 		line("messages", "%s", sentence)
 	}
 	for _, w := range s.Waiting {
-		line("waiting", "%s for %s (%s)%s", many(w.Count), w.Circuit, w.Why, because(w.Error))
+		line("waiting", "%s for %s (%s)%s", many(w.Count), w.Circuit, w.Why, afterColon(w.Error))
 	}
 	if s.NextDueIn != nil {
 		line("next due", "%s", inWords(seconds(*s.NextDueIn)))
 	}
 	for _, d := range s.Dead {
-		line("dead", "%s of %s%s", many(d.Count), d.Subscription, because(d.Error))
+		line("dead", "%s of %s%s", many(d.Count), d.Subscription, afterColon(d.Error))
 	}
 	return b.String()
 }
 
-func (s schemaState) sentence() string {
+func schemaText(s operate.SchemaStatus) string {
 	switch {
 	case s.Version == 0:
 		return fmt.Sprintf("this role does not own it; this program needs version %d", s.Needed)
@@ -53,7 +55,7 @@ func (s schemaState) sentence() string {
 	return fmt.Sprintf("version %d", s.Version)
 }
 
-func (r relayState) sentence() string {
+func relayText(r operate.RelayStatus) string {
 	text := fmt.Sprintf("%s (%s): %d of 64 shards", r.Name, r.Version, r.Shards)
 	if r.Expired > 0 {
 		text += fmt.Sprintf(", %d more that wait for another relay", r.Expired)
@@ -64,7 +66,7 @@ func (r relayState) sentence() string {
 	return text + ", seen " + age(seconds(r.SeenAgo).Round(100*time.Millisecond)) + " ago"
 }
 
-func (s slotState) sentence() string {
+func slotText(s operate.SlotStatus) string {
 	switch {
 	case !s.Exists:
 		return fmt.Sprintf("there is no %q: relays work by sweeps", s.Name)
@@ -74,7 +76,7 @@ func (s slotState) sentence() string {
 	text := fmt.Sprintf("%q ", s.Name)
 	switch {
 	case s.Reader == "":
-		text += "is read by nobody, " + bytesText(s.Confirmed) + " behind"
+		text += "is read by no relay, " + bytesText(s.Confirmed) + " behind"
 	case s.Confirmed < caughtUp:
 		text += "is caught up"
 	default:
@@ -83,7 +85,7 @@ func (s slotState) sentence() string {
 	return text + "; the server keeps " + bytesText(s.Restart) + " of WAL for it"
 }
 
-func (m messageState) sentences() []string {
+func countTexts(m operate.MessageStatus) []string {
 	pending := many(m.Pending) + " pending"
 	if m.OldestPending > 0 {
 		pending += ", the oldest for " + age(seconds(m.OldestPending).Round(100*time.Millisecond))
@@ -109,12 +111,12 @@ func inWords(d time.Duration) string {
 	return "in " + age(d)
 }
 
-// because appends an error to a sentence.
-func because(err string) string {
+// afterColon appends an error to a sentence.
+func afterColon(err string) string {
 	if err == "" {
 		return ""
 	}
-	return ": " + err
+	return ": " + causeFirst(err)
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

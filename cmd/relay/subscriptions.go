@@ -2,142 +2,191 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
-	"relay/sql"
+	"github.com/spf13/cobra"
+
+	"relay/operate"
 )
 
-// SubscriptionsCmd is `relay subscriptions …`: who receives which topics, and how.
-type SubscriptionsCmd struct {
-	List   SubscriptionsListCmd   `cmd:"" help:"List subscriptions with what waits for them."`
-	Set    SubscriptionsSetCmd    `cmd:"" help:"Make a subscription, or change what is given of one."`
-	Pause  SubscriptionsPauseCmd  `cmd:"" help:"Keep a subscription's messages in the table."`
-	Resume SubscriptionsResumeCmd `cmd:"" help:"Send again what waits for a paused subscription."`
-	Test   SubscriptionsTestCmd   `cmd:"" help:"Send one test message to a subscription alone, and say how it ended."`
-	Replay SubscriptionsReplayCmd `cmd:"" help:"Send the messages of the past to a subscription, by a job in the background."`
-	Delete SubscriptionsDeleteCmd `cmd:"" help:"Delete a subscription."`
+// completeSubscriptions completes an option with the names of the subscriptions in the database.
+func completeSubscriptions(cmd *cobra.Command, option string) {
+	if err := cmd.RegisterFlagCompletionFunc(option, completeNames); err != nil {
+		panic(err) // the option was added a moment ago
+	}
 }
 
-// noSubscription names the subscription that is not there.
-func noSubscription(err error, name string) error {
-	if errors.Is(err, sql.ErrNoSubscription) {
-		return fmt.Errorf("there is no subscription %s: relay subscriptions list shows them all", quote(name))
+// completeName completes the argument of a command with the names of the subscriptions in the database.
+func completeName(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	return completeNames(cmd, args, typed)
+}
+
+// completionLimit bounds how long a person waits for a completion.
+const completionLimit = 2 * time.Second
+
+func completeNames(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	app, found := cmd.Context().Value(appKey{}).(*App)
+	if !found {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
+	defer cancel()
+	service, end, err := connect(ctx, app)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp // without a database there is nothing to complete
+	}
+	defer end()
+	page, err := service.Subscriptions(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, s := range page.Items {
+		names = append(names, s.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// named is a command about one subscription.
+type named struct {
+	because
+	Name string
+	JSON bool
+}
+
+func (c *named) on(use, short string) *cobra.Command {
+	cmd := &cobra.Command{Use: use + " NAME", Short: short, Args: exactly(&c.Name), ValidArgsFunction: completeName, Example: "  relay subscriptions " + use + " billing"}
+	c.because.flags(cmd)
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
+}
+
+// changedSubscription is what became of a subscription, as JSON.
+type changedSubscription struct {
+	Name   string `json:"name"`
+	Result string `json:"result"`
+}
+
+func (c *named) print(app *App, result string) (err error) {
+	if c.JSON {
+		return printJSON(app.Stdout, changedSubscription{c.Name, result})
+	}
+	_, err = fmt.Fprintf(app.Stdout, "%s  %s\n", c.Name, result)
 	return err
 }
 
 // setPaused pauses or resumes a subscription.
-func setPaused(ctx context.Context, app *App, name string, paused bool, says string) error {
-	store, err := dialStore(ctx, app)
+func (c *named) setPaused(ctx context.Context, app *App, paused bool, says string) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	columns, err := json.Marshal(map[string]any{"paused": paused})
-	if err != nil {
+	defer end()
+	if err := service.SetPaused(ctx, c.actor(), c.Name, paused); err != nil {
 		return err
 	}
-	if _, err := store.SetSubscription(ctx, name, columns, false); err != nil {
-		return noSubscription(err, name)
-	}
-	_, err = fmt.Fprintf(app.Stdout, "%s  %s\n", name, says)
-	return err
+	return c.print(app, says)
 }
 
 // SubscriptionsPauseCmd is `relay subscriptions pause NAME`.
-type SubscriptionsPauseCmd struct {
-	Name string `arg:"" help:"Subscription."`
+type SubscriptionsPauseCmd struct{ named }
+
+func (c *SubscriptionsPauseCmd) command() *cobra.Command {
+	return c.on("pause", "Keep a subscription's messages in the table.")
 }
 
 // Run pauses a subscription. Relays that run know of it within two seconds.
-func (c SubscriptionsPauseCmd) Run(ctx context.Context, app *App) error {
-	return setPaused(ctx, app, c.Name, true, "paused")
+func (c *SubscriptionsPauseCmd) Run(ctx context.Context, app *App) error {
+	return c.setPaused(ctx, app, true, "paused")
 }
 
 // SubscriptionsResumeCmd is `relay subscriptions resume NAME`.
-type SubscriptionsResumeCmd struct {
-	Name string `arg:"" help:"Subscription."`
+type SubscriptionsResumeCmd struct{ named }
+
+func (c *SubscriptionsResumeCmd) command() *cobra.Command {
+	return c.on("resume", "Send again what waits for a paused subscription.")
 }
 
 // Run resumes a subscription: what has waited is sent, in the order of its keys.
-func (c SubscriptionsResumeCmd) Run(ctx context.Context, app *App) error {
-	return setPaused(ctx, app, c.Name, false, "resumed")
+func (c *SubscriptionsResumeCmd) Run(ctx context.Context, app *App) error {
+	return c.setPaused(ctx, app, false, "resumed")
 }
 
 // SubscriptionsDeleteCmd is `relay subscriptions delete NAME`.
 type SubscriptionsDeleteCmd struct {
-	Name  string `arg:"" help:"Subscription."`
-	Force bool   `name:"force" help:"Cancel the deliveries that have not ended, each with an error that says so."`
+	named
+	Force bool
+}
+
+func (c *SubscriptionsDeleteCmd) command() *cobra.Command {
+	cmd := c.on("delete", "Delete a subscription.")
+	cmd.Flags().BoolVar(&c.Force, "force", false, "Cancel the deliveries that have not ended, each with an error that says so.")
+	return cmd
 }
 
 // Run deletes a subscription. The database refuses that while deliveries are outstanding.
-func (c SubscriptionsDeleteCmd) Run(ctx context.Context, app *App) error {
-	store, err := dialStore(ctx, app)
+func (c *SubscriptionsDeleteCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	err = store.DeleteSubscription(ctx, c.Name)
-	cancelled := 0
-	if errors.Is(err, sql.ErrOutstanding) {
-		if !c.Force {
-			return c.refused(ctx, store)
-		}
-		cancelled, err = c.cancelAndDelete(ctx, store)
+	defer end()
+	deleted, err := service.Delete(ctx, c.actor(), c.Name, "", c.Force)
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return printJSON(app.Stdout, deleted)
+	case deleted.Cancelled > 0:
+		return c.print(app, "deleted, "+plural(int64(deleted.Cancelled), "delivery")+" cancelled")
 	}
-	if err != nil {
-		return noSubscription(err, c.Name)
-	}
-	if cancelled > 0 {
-		_, err = fmt.Fprintf(app.Stdout, "%s  deleted, %d deliveries cancelled\n", c.Name, cancelled)
-	} else {
-		_, err = fmt.Fprintf(app.Stdout, "%s  deleted\n", c.Name)
-	}
-	return err
+	return c.print(app, "deleted")
 }
 
-// refused says how much is outstanding.
-func (c SubscriptionsDeleteCmd) refused(ctx context.Context, store *sql.Store) error {
-	n, err := store.CountOutstanding(ctx, c.Name)
+// SubscriptionsReplayCmd is `relay subscriptions replay NAME`.
+type SubscriptionsReplayCmd struct {
+	jobOptions
+	Name   string
+	Filter operate.Filter
+	Wait   bool
+}
+
+func (c *SubscriptionsReplayCmd) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "replay NAME", Short: "Send the messages of the past to a subscription, by a job in the background.", Args: exactly(&c.Name),
+		ValidArgsFunction: completeName, Example: "  relay subscriptions replay billing --since 2d --topic 'order.#' --preview",
+	}
+	textFlag(cmd, &c.Filter.Since, "since", "Inserted at or after this `TIME`, as 2026-01-31T12:00:00Z, or so long ago, as 2h or 7d.")
+	textFlag(cmd, &c.Filter.Until, "until", "Inserted before this `TIME`, written likewise. Unset: now.")
+	f := cmd.Flags()
+	f.StringVar(&c.Filter.Topic, "topic", "", "Only of this topic, or of this `PATTERN`, among those of the subscription.")
+	f.StringVar(&c.Filter.Key, "key", "", "Only of this ordering `KEY`.")
+	f.StringVar(&c.Filter.Source, "source", "", "Only of this sending `SERVICE`.")
+	f.BoolVar(&c.Wait, "wait", false, "Wait until the job has ended, and fail if a message did.")
+	c.jobOptions.flags(cmd)
+	return cmd
+}
+
+// Validate judges the filter and the rate.
+func (c *SubscriptionsReplayCmd) Validate() error {
+	if err := c.Filter.Validate(); err != nil {
+		return inOptions(err)
+	}
+	return c.jobOptions.Validate()
+}
+
+// Run makes a job that sends the messages of the past to a subscription, whether it has had
+// them or not, and to no other one.
+func (c *SubscriptionsReplayCmd) Run(ctx context.Context, app *App) error {
+	service, end, err := connect(ctx, app)
 	if err != nil {
 		return err
 	}
-	number := fmt.Sprint(n)
-	if n == sql.CountLimit {
-		number += " or more"
-	}
-	return fmt.Errorf("subscription %s was not deleted, deliveries outstanding: %s; let them end, or cancel them with --force", quote(c.Name), number)
-}
-
-// cancelAndDelete cancels what is outstanding until the database lets the subscription go:
-// meanwhile relays may take up messages for it.
-func (c SubscriptionsDeleteCmd) cancelAndDelete(ctx context.Context, store *sql.Store) (cancelled int, err error) {
-	const reason = "cancelled by relay subscriptions delete --force"
-	for tries := 0; ; {
-		n, found, err := store.CancelOutstanding(ctx, c.Name, reason, changeBatch)
-		if cancelled += n; err != nil {
-			return cancelled, err
-		}
-		if found == 0 {
-			if err := store.DeleteSubscription(ctx, c.Name); !errors.Is(err, sql.ErrOutstanding) {
-				return cancelled, err
-			}
-			continue
-		}
-		if n > 0 {
-			tries = 0
-			continue
-		}
-		if tries++; tries > lockedTries {
-			return cancelled, fmt.Errorf("subscription %s was not deleted: other sessions hold deliveries outstanding; %d were cancelled, try again", quote(c.Name), cancelled)
-		}
-		select {
-		case <-ctx.Done():
-			return cancelled, ctx.Err()
-		case <-time.After(lockedWait):
-		}
-	}
+	defer end()
+	r := operate.JobRequest{Kind: "replay", Subscription: c.Name, Filter: c.Filter, Rate: c.Rate}
+	return c.startAndFollow(ctx, app, service, r, c.Wait)
 }

@@ -25,7 +25,7 @@ type technology struct {
 	// checkTable examines what the database holds for it.
 	checkTable func(context.Context, *doctor, *sql.Examiner)
 	// checkRelay examines what all its targets need.
-	checkRelay func(*doctor)
+	checkRelay func(context.Context, *doctor)
 	// rowsAnywhere says where rows may send if no setting restricts them, rowsWithin what holds
 	// beside a setting. Empty: nothing can be sent.
 	rowsAnywhere, rowsWithin func(Config) string

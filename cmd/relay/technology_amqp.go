@@ -2,13 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"strconv"
-	"time"
-
-	amqp091 "github.com/rabbitmq/amqp091-go"
+	"slices"
 
 	"relay"
 	"relay/notify"
@@ -62,36 +57,26 @@ func checkBrokersTargets(_ context.Context, d *doctor, subscriptions []subscript
 	d.fail("subscriptions", "set RELAY_AMQP_URL for every relay", "what is for %s waits: their targets are on a broker, and RELAY_AMQP_URL is not set", naming(names))
 }
 
-// checkBroker connects to the broker, if there is one to connect to.
-func checkBroker(d *doctor) {
+// checkBroker connects to each address of the broker, if there is one to connect to.
+func checkBroker(ctx context.Context, d *doctor) {
 	if d.config.AMQPURL == "" {
 		d.ok("broker", "RELAY_AMQP_URL is not set: rows that name an amqp: target are rejected, and what subscriptions send there waits")
 		return
 	}
-	conn, err := amqp091.DialConfig(string(d.config.AMQPURL), amqp091.Config{Dial: amqp091.DefaultDial(dialLimit)})
+	all, err := amqp.Examine(ctx, string(d.config.AMQPURL))
 	if err != nil {
-		d.fail("broker", mendBroker(err, string(d.config.AMQPURL)), "%s: %s", d.config.AMQPURL, oneLine(err))
+		d.fail("broker", "correct RELAY_AMQP_URL", "%s", oneLine(err))
 		return
 	}
-	product, _ := conn.Properties["product"].(string)
-	version, _ := conn.Properties["version"].(string)
-	d.ok("broker", "%s %s at %s", product, version, d.config.AMQPURL)
-	// What closing says is of no use: all was asked.
-	_ = conn.CloseDeadline(time.Now().Add(time.Second))
-}
-
-// mendBroker says what helps against a broker that was not reached.
-func mendBroker(err error, address string) string {
-	uri, parseErr := amqp091.ParseURI(address)
-	if parseErr != nil {
-		return "correct RELAY_AMQP_URL"
+	answers := slices.ContainsFunc(all, func(e amqp.Examined) bool { return e.Trouble == nil })
+	for _, e := range all {
+		switch {
+		case e.Trouble == nil:
+			d.ok("broker", "%s at %s", e.Broker, e.Address)
+		case answers:
+			d.warn("broker", e.Trouble.Mend, "%s: %s; another address answers", e.Address, e.Trouble.Why)
+		default:
+			d.fail("broker", e.Trouble.Mend, "%s: %s", e.Address, e.Trouble.Why)
+		}
 	}
-	var answer *amqp091.Error
-	switch {
-	case errors.As(err, &answer) && answer.Code == amqp091.AccessRefused:
-		return fmt.Sprintf("correct user and password in RELAY_AMQP_URL, or rabbitmqctl add_user %s", uri.Username)
-	case errors.As(err, &answer) && (answer.Code == amqp091.NotAllowed || answer.Code == amqp091.NotFound):
-		return fmt.Sprintf("rabbitmqctl add_vhost %s; rabbitmqctl set_permissions -p %[1]s %s '.*' '.*' '.*'", strconv.Quote(uri.Vhost), uri.Username)
-	}
-	return fmt.Sprintf("start the broker at %s (rabbitmq-server), or set RELAY_AMQP_URL to where it is", net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)))
 }

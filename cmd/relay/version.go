@@ -1,20 +1,27 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/spf13/cobra"
 )
 
 // VersionCmd is `relay version`.
-type VersionCmd struct {
-	JSON bool `name:"json" help:"Print JSON."`
+type VersionCmd struct{ JSON bool }
+
+func (c *VersionCmd) command() *cobra.Command {
+	cmd := &cobra.Command{Use: "version", Short: "Print the version of this program.", Args: exactly(), Example: "  relay version --json"}
+	jsonFlag(cmd, &c.JSON, "Print JSON.")
+	return cmd
 }
 
 // Run prints what is known of this program's build.
-func (c VersionCmd) Run(app *App) error {
+func (c *VersionCmd) Run(_ context.Context, app *App) error {
 	b := readBuild()
 	if c.JSON {
 		return json.NewEncoder(app.Stdout).Encode(b)

@@ -26,7 +26,9 @@ const (
 // Config says how to reach the broker and how hard to press it.
 type Config struct {
 	// URL is an amqp:// or amqps:// URI (RELAY_AMQP_URL), with user, password and vhost as
-	// https://www.rabbitmq.com/docs/uri-spec has it. It never appears in a log or an error.
+	// https://www.rabbitmq.com/docs/uri-spec has it and the parameters of
+	// https://www.rabbitmq.com/docs/uri-query-parameters, or several of a cluster with commas
+	// between, which are tried in turn. It never appears in a log or an error.
 	URL string
 	// Window is how many publishes to one destination may await their confirm. Zero: 200.
 	Window int
@@ -49,9 +51,10 @@ type Config struct {
 // and the pipeline fills because many goroutines call Deliver at once. What a row names is declared in no
 // case and shares no channel with what the operator names. Run must be running.
 type Destination struct {
-	cfg      Config
-	unstored worry // replies that could not be stored
-	untaken  worry // replies could not be consumed
+	cfg       Config
+	addresses []address
+	unstored  worry // replies that could not be stored
+	untaken   worry // replies could not be consumed
 
 	mu      sync.Mutex
 	conn    *connection    // nil: none
@@ -63,7 +66,8 @@ type Destination struct {
 // New checks the URL and returns a destination that is not connected yet: Run
 // connects it. The error never repeats the URL, which holds a password.
 func New(cfg Config) (*Destination, error) {
-	if err := checkURL(cfg.URL); err != nil {
+	addresses, err := parseAddresses(cfg.URL)
+	if err != nil {
 		return nil, err
 	}
 	if cfg.Window <= 0 {
@@ -81,7 +85,7 @@ func New(cfg Config) (*Destination, error) {
 	if cfg.OnUp == nil {
 		cfg.OnUp = func() {}
 	}
-	return &Destination{cfg: cfg, down: "not connected yet", changed: make(chan struct{})}, nil
+	return &Destination{cfg: cfg, addresses: addresses, down: "not connected yet", changed: make(chan struct{})}, nil
 }
 
 // Deliver publishes one message and waits for the broker's confirm. The classes:
@@ -109,7 +113,7 @@ func (a *Destination) Deliver(ctx context.Context, d *relay.Delivery) relay.Outc
 func (a *Destination) deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	m, err := newMessage(d)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.Rejection(err.Error()).Cause(), Error: err.Error()}
 	}
 	ackable := d.Subscriber.AckByConsumer && a.cfg.Replies.Queue != ""
 	if ackable {
@@ -185,6 +189,9 @@ func (a *Destination) State() (up bool, text string) {
 	}
 	if reason, blocked := c.blockedBy(); blocked {
 		return false, "blocked by the broker: " + reason
+	}
+	if len(a.addresses) > 1 {
+		return true, "connected to " + c.at.String()
 	}
 	return true, "connected"
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,30 +30,13 @@ var (
 	errFull          = errors.New("earlier messages to this destination still await the broker's confirm")
 )
 
-// checkURL refuses what the library could not dial. The parsers' own errors quote
-// pieces of the URL, and with them of the password.
-func checkURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil {
-		return errors.New("malformed AMQP URL: write amqp://user:password@host:5672/vhost, with special characters percent-encoded")
-	}
-	if u.Scheme != "amqp" && u.Scheme != "amqps" {
-		return errors.New("malformed AMQP URL: it must begin with amqp:// or amqps://")
-	}
-	if u.Hostname() == "" {
-		return errors.New("malformed AMQP URL: no host")
-	}
-	if _, err := amqp091.ParseURI(text); err != nil {
-		return errors.New("malformed AMQP URL: bad port, vhost or parameter")
-	}
-	return nil
-}
-
 // errorText is the text of err without the library's decoration: the broker's code
 // and words where the broker spoke.
 func errorText(err error) string {
 	var e *amqp091.Error
 	switch {
+	case errors.As(err, new(*Trouble)):
+		return err.Error()
 	case !errors.As(err, &e):
 		return err.Error()
 	case e.Server:
@@ -65,6 +47,7 @@ func errorText(err error) string {
 
 // connection is one connection from dial to close, with what is known through it.
 type connection struct {
+	at       address
 	conn     *amqp091.Connection
 	socket   *socket
 	allowed  func(shard int16) bool
@@ -100,22 +83,44 @@ type gate struct {
 	reason string // set before shut is closed
 }
 
-// connect dials the broker and shakes hands, for at most dialTimeout or until ctx ends. The broker shows
-// the name.
+// connect connects to the first address that lets it, beginning with the first each time. The broker
+// shows the name. The error tells of all.
 func (a *Destination) connect(ctx context.Context, name string) (*connection, error) {
+	var failed troubles
+	for _, at := range a.addresses {
+		c, err := a.connectTo(ctx, at, name)
+		if err == nil {
+			return c, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var t *Trouble
+		errors.As(err, &t)
+		failed = append(failed, t)
+	}
+	return nil, failed
+}
+
+// connectTo dials one address and shakes hands, for at most dialTimeout or until ctx ends. The error is
+// a Trouble.
+func (a *Destination) connectTo(ctx context.Context, at address, name string) (*connection, error) {
 	socket := &socket{}
-	conn, err := amqp091.DialConfig(a.cfg.URL, amqp091.Config{
+	if len(a.addresses) > 1 { // the others wait for their turn
+		socket.limit = dialTimeout / 3
+	}
+	conn, err := amqp091.DialConfig(at.url, amqp091.Config{
 		Heartbeat:  heartbeat,
 		Properties: amqp091.Table{"product": "relay", "connection_name": name},
 		Dial:       func(network, addr string) (net.Conn, error) { return socket.dial(ctx, network, addr) },
 	})
 	if err != nil {
 		socket.Close() // the library leaves it open after some failures
-		return nil, err
+		return nil, at.explain(ctx, err, socket)
 	}
 	socket.established()
 	c := &connection{
-		conn: conn, socket: socket, allowed: a.cfg.Allowed, window: a.cfg.Window,
+		at: at, conn: conn, socket: socket, allowed: a.cfg.Allowed, window: a.cfg.Window,
 		closes:   conn.NotifyClose(make(chan *amqp091.Error, 1)),
 		blocks:   conn.NotifyBlocked(make(chan amqp091.Blocking, 16)),
 		gone:     make(chan struct{}),

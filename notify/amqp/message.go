@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -67,6 +68,7 @@ func newMessage(d *relay.Delivery) (*message, error) {
 		},
 	}
 	numberDelay(m.publishing.Headers)
+	m.ask(relay.BrokerPropertiesOf(relay.MergeHeaders(d.Subscriber.Headers, d.Headers)))
 	if m.namedByRow {
 		if err := checkRowTarget(target); err != nil {
 			return nil, err
@@ -84,6 +86,19 @@ func (m *message) replyTo(queue, token string) {
 	m.headerSize += 2 + len(queue) + len(token)
 }
 
+// ask sets what the message asks of the broker.
+func (m *message) ask(p relay.BrokerProperties) {
+	if p.Priority != nil {
+		m.publishing.Priority = *p.Priority
+	}
+	if p.Expiration != nil {
+		m.publishing.Expiration = strconv.FormatUint(uint64(*p.Expiration), 10)
+	}
+	if p.Delay != nil {
+		m.publishing.Headers[delayHeader] = *p.Delay
+	}
+}
+
 // headersOf returns the header table: the subscriber's headers, those of the row that are
 // none of these, then the relay's own, which no other may replace. The CloudEvents attributes are named as the
 // CloudEvents AMQP binding 1.0 says, with the prefix that JMS can express too.
@@ -91,7 +106,7 @@ func headersOf(d *relay.Delivery) amqp091.Table {
 	headers := relay.MergeHeaders(d.Subscriber.Headers, d.Headers)
 	table := make(amqp091.Table, len(headers)+8)
 	for name, value := range headers {
-		if !actingHeaders[relay.FoldHeader(name)] {
+		if !actingHeaders[relay.FoldHeader(name)] && !relay.IsBrokerHeader(name) {
 			table[name] = value
 		}
 	}
@@ -132,7 +147,7 @@ func (m *message) check() error {
 		text, _ := value.(string) // a number takes what an empty string does
 		size += 1 + len(name) + 1 + 4 + len(text)
 	}
-	m.headerSize = size
+	m.headerSize = size + 1 + 1 + len(p.Expiration) // and the priority
 	if len(p.Body) > maxBody {
 		return relay.Rejection(fmt.Sprintf("body of %d bytes, RabbitMQ allows %d at most", len(p.Body), maxBody))
 	}

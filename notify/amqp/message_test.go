@@ -36,6 +36,25 @@ func delivery(t *testing.T, target string) *relay.Delivery {
 	}
 }
 
+// What a row asks of the broker becomes properties of the message, and no header.
+func TestAMQPMessageAsksTheBroker(t *testing.T) {
+	d := delivery(t, "amqp:orders/{topic}")
+	d.Headers = map[string]string{"amqp-priority": "7", "amqp-expiration": "060000", "AMQP_X_Delay": "1500", "x-delay": "3"}
+	d.Subscriber.Headers = map[string]string{"Amqp-Priority": "9"}
+	m, err := newMessage(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := m.publishing; p.Priority != 9 || p.Expiration != "60000" || p.Headers["x-delay"] != int32(1500) {
+		t.Errorf("priority %d, expiration %q, headers %v", p.Priority, p.Expiration, p.Headers)
+	}
+	for name := range m.publishing.Headers {
+		if relay.IsBrokerHeader(name) {
+			t.Errorf("%s is a header, too", name)
+		}
+	}
+}
+
 func TestAMQPMessageProperties(t *testing.T) {
 	d := delivery(t, "amqp:orders/{topic}.{key}")
 	m, err := newMessage(d)

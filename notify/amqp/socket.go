@@ -1,8 +1,10 @@
 package amqp
 
 import (
+	"cmp"
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,13 +12,15 @@ import (
 // deadline: a broker that has stopped reading would hold the writer, and all who wait
 // for it, for ever.
 type socket struct {
-	net.Conn             // nil before dial
-	stop     func() bool // ends the watch over the handshake
+	net.Conn                        // nil before dial
+	limit    time.Duration          // of the dial. Zero: dialTimeout
+	stop     func() bool            // ends the watch over the handshake
+	first    atomic.Pointer[string] // the first bytes that came; nil: none
 }
 
 // dial connects. Until established is called, the end of ctx closes the socket.
 func (s *socket) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
+	dialer := net.Dialer{Timeout: cmp.Or(s.limit, dialTimeout)}
 	conn, err := dialer.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -32,6 +36,19 @@ func (s *socket) dial(ctx context.Context, network, addr string) (net.Conn, erro
 
 // established says that the handshake is over: from here on close decides.
 func (s *socket) established() { s.stop() }
+
+// firstBytes is how many of the first bytes are kept: they tell what the peer speaks.
+const firstBytes = 4
+
+// Read is net.Conn's, and keeps the first bytes.
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if n > 0 && s.first.Load() == nil {
+		first := string(p[:min(n, firstBytes)])
+		s.first.Store(&first)
+	}
+	return n, err
+}
 
 // Write is net.Conn's, with a deadline of its own.
 func (s *socket) Write(p []byte) (int, error) {

@@ -22,7 +22,9 @@ func requestHeader(d *relay.Delivery, keys [][]byte, now time.Time) (http.Header
 	headers := relay.MergeHeaders(ownHeaders(d.Subscriber), d.Headers)
 	h := make(http.Header, 16+len(headers))
 	for name, value := range headers {
-		h.Set(name, headerValue(value))
+		if !relay.IsBrokerHeader(name) {
+			h.Set(name, headerValue(value))
+		}
 	}
 	if err := setContentType(h, m.ContentType); err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"relay/notify"
 	"slices"
 	"strings"
 	"sync"
@@ -75,7 +74,7 @@ func checkGrant(s *relay.Subscriber) error {
 	if err != nil || g == nil {
 		return err
 	}
-	if notify.Refers(g.tokenURL) {
+	if relay.Refers(g.tokenURL) {
 		return nil // it is judged when it is known
 	}
 	_, err = g.target()

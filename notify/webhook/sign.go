@@ -6,53 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"relay/notify"
 	"strings"
 
 	"relay"
 )
-
-// secretPrefix begins a secret in the text form of Standard Webhooks.
-const secretPrefix = "whsec_"
-
-// The bounds that Standard Webhooks sets for a symmetric secret, in bytes.
-const (
-	minSecret = 24
-	maxSecret = 64
-)
-
-// ParseSecrets splits a list of signing secrets at commas and white space and checks each:
-// "whsec_" and the base64 of 24 to 64 bytes, as Standard Webhooks 1.0.0 has it. The order
-// is kept, newest first. Its error names the place in the list and never repeats a secret.
-// An empty text is an empty list.
-func ParseSecrets(s string) ([]string, error) {
-	secrets := strings.FieldsFunc(s, notify.IsSeparator)
-	if _, err := signingKeys(secrets); err != nil {
-		return nil, err
-	}
-	return secrets, nil
-}
-
-// signingKeys decodes secrets in their order.
-func signingKeys(secrets []string) ([][]byte, error) {
-	keys := make([][]byte, 0, len(secrets))
-	for i, secret := range secrets {
-		encoded, found := strings.CutPrefix(secret, secretPrefix)
-		if !found {
-			return nil, fmt.Errorf("secret %d of %d does not begin with %s", i+1, len(secrets), secretPrefix)
-		}
-		// The decoder's error would tell where in the secret it stumbled; nobody needs that.
-		key, err := base64.StdEncoding.Strict().DecodeString(encoded)
-		if err != nil {
-			return nil, fmt.Errorf("secret %d of %d is not %s and base64", i+1, len(secrets), secretPrefix)
-		}
-		if len(key) < minSecret || len(key) > maxSecret {
-			return nil, fmt.Errorf("secret %d of %d has %d bytes, %d to %d are allowed", i+1, len(secrets), len(key), minSecret, maxSecret)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
-}
 
 // rowKeyInfo begins what a key for rows' own destinations is derived for; the origin follows.
 const rowKeyInfo = "relay row destination v1 "
@@ -79,7 +36,7 @@ func rowKeys(keys [][]byte, target relay.Target) ([][]byte, error) {
 // rows that name it as their destination, one for each of the secrets and in their order.
 // Its error never repeats a secret.
 func RowSecrets(secrets []string, target relay.Target) ([]string, error) {
-	keys, err := signingKeys(secrets)
+	keys, err := relay.SigningKeys(secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +45,7 @@ func RowSecrets(secrets []string, target relay.Target) ([]string, error) {
 	}
 	texts := make([]string, len(keys))
 	for i, key := range keys {
-		texts[i] = secretPrefix + base64.StdEncoding.EncodeToString(key)
+		texts[i] = relay.SigningPrefix + base64.StdEncoding.EncodeToString(key)
 	}
 	return texts, nil
 }

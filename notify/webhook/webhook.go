@@ -75,7 +75,7 @@ type Destination struct {
 // New returns a destination for cfg. Its error says what is wrong with the secrets
 // without repeating one.
 func New(cfg Config) (*Destination, error) {
-	keys, err := signingKeys(cfg.Secrets)
+	keys, err := relay.SigningKeys(cfg.Secrets)
 	if err != nil {
 		return nil, fmt.Errorf("http destination: %w", err)
 	}
@@ -138,7 +138,7 @@ func (h *Destination) Deliver(ctx context.Context, d *relay.Delivery) relay.Outc
 
 func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.Time) relay.Outcome {
 	if d.Subscriber.Target.Kind != relay.TargetHTTP {
-		return relay.Outcome{Class: relay.ClassRejected, Error: "the target is no http or https URL"}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadTarget, Error: "the target is no http or https URL"}
 	}
 	timeout := h.cfg.Timeout
 	if d.Subscriber.Timeout > 0 {
@@ -150,7 +150,7 @@ func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.T
 	g, err := grantOf(d.Subscriber)
 	switch {
 	case err != nil:
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassPushFailed, Cause: relay.CauseSettings, Blame: relay.BlameNone, Error: err.Error()}
 	case g != nil:
 		return h.tryWithToken(t, d, g)
 	}
@@ -193,18 +193,18 @@ func (h *Destination) noToken(t try, d *relay.Delivery, err error) relay.Outcome
 	if t.parent.Err() != nil {
 		blame = relay.BlameNone
 	}
-	return relay.Outcome{Class: relay.ClassPushFailed, Blame: blame, Error: text}
+	return relay.Outcome{Class: relay.ClassPushFailed, Cause: relay.CauseSettings, Blame: blame, Error: text}
 }
 
 func (h *Destination) try(t try, d *relay.Delivery) relay.Outcome {
 	target := d.Subscriber.Target
 	keys, err := h.keysFor(d.Subscriber)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseSettings, Error: err.Error()}
 	}
 	header, err := requestHeader(d, keys, t.now)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadHeader, Error: err.Error()}
 	}
 	ackable := d.Subscriber.AckByConsumer && h.cfg.AckURL != ""
 	if ackable {
@@ -229,7 +229,7 @@ func (h *Destination) try(t try, d *relay.Delivery) relay.Outcome {
 // unsigned what should be signed would only teach the receiver not to check.
 func (h *Destination) keysFor(s *relay.Subscriber) ([][]byte, error) {
 	if len(s.Secrets) > 0 {
-		keys, err := signingKeys(s.Secrets)
+		keys, err := relay.SigningKeys(s.Secrets)
 		if err != nil {
 			return nil, fmt.Errorf("cannot sign for subscription %q: %w", s.Name, err)
 		}

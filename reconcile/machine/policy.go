@@ -31,7 +31,7 @@ const (
 func (p Policy) change(d *delivery, o relay.Outcome, m *Machine) Change {
 	e := d.entry
 	c := e.unchanged(d)
-	c.ResponseCode, c.Error = o.Code, o.Error
+	c.ResponseCode, c.Error, c.Cause = o.Code, o.Error, o.Cause
 	switch o.Class {
 	case relay.ClassHandled:
 		c.Status = relay.DeliveryHandled
@@ -89,10 +89,10 @@ func (p Policy) over(d *delivery, now time.Duration) (c Change, over bool) {
 	c.Status = relay.DeliveryDead
 	switch {
 	case e.open.Status == relay.DeliveryAwaitingAck && e.open.Attempts >= p.most(d.to.Subscriber):
-		c.Error = silent(d.to.Subscriber, e.open.Attempts)
+		c.Cause, c.Error = relay.CauseNoAck, silent(d.to.Subscriber, e.open.Attempts)
 		return c, true
 	case p.overdue(e.due, now):
-		c.Error = p.gaveUp("")
+		c.Cause, c.Error = relay.CauseGaveUp, p.gaveUp("")
 		return c, true
 	}
 	return c, false
@@ -109,6 +109,7 @@ func (p Policy) acknowledged(d *delivery, a *Acknowledged) Change {
 	if !a.Counted {
 		c.HandleAttempts++
 	}
+	c.Cause = relay.CauseConsumerNo
 	c.Error = "the consumer acknowledged that it failed"
 	if a.Ack.Error != "" {
 		c.Error += ": " + a.Ack.Error
