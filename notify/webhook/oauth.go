@@ -37,6 +37,9 @@ type grant struct{ tokenURL, clientID, secret, scope, audience string }
 
 // grantOf reads the settings of a subscriber. Nil: it has none.
 func grantOf(s *relay.Subscriber) (*grant, error) {
+	if len(s.Headers) == 0 {
+		return nil, nil
+	}
 	var g grant
 	settings := map[string]*string{
 		oauthTokenURL: &g.tokenURL, oauthClientID: &g.clientID, oauthSecret: &g.secret, oauthScope: &g.scope, oauthAudience: &g.audience,
