@@ -96,29 +96,6 @@ const (
 			union all
 			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.deliver_at is not null limit $2)
 		) x where x.id < $1 order by x.id desc limit $2`
-	// The deliveries have the key, and so have their own index the messages that were never
-	// taken up. Those of the future that share the shard are looked through.
-	findKey = `
-		select` + findColumns + ` from (
-			(select distinct d.message_id as id from relay.delivery d
-			where d.key = $6 and d.message_id < $1 order by d.message_id desc limit $2)
-			union
-			(select distinct d.message_id from relay.delivery d
-			where d.search_key = $6 and d.message_id < $1 order by d.message_id desc limit $2)
-			union
-			(select o.id from relay.outbox o
-			where o.status in ('rejected', 'cancelled') and o.key = $6 and o.id < $1 order by o.id desc limit $2)
-			union
-			(select o.id from relay.outbox o
-			where o.status = 'pending' and o.key = $6 and o.deliver_at is null and o.shard = (hashtext($6) & 63)::smallint
-				and o.id < $1 order by o.id desc limit $2)
-			union
-			(select o.id from relay.outbox o
-			where o.status = 'pending' and o.key = $6 and o.deliver_at is not null and o.shard = (hashtext($6) & 63)::smallint
-				and o.id < $1 order by o.id desc limit $2)
-			order by id desc limit $2
-		) k
-		cross join lateral (select * from relay.outbox y where y.id = k.id limit 1) x`
 	countFewPending = `
 	select count(*) from (
 		(select from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
@@ -128,6 +105,30 @@ const (
 		(select from relay.outbox where status = 'pending' and deliver_at is not null limit $1)
 	) x`
 )
+
+// The deliveries have the key, and so have their own index the messages that were never
+// taken up. Those of the future that share the shard are looked through.
+var findKey = fmt.Sprintf(`
+	select`+findColumns+` from (
+		(select distinct d.message_id as id from relay.delivery d
+		where d.key = $6 and d.message_id < $1 order by d.message_id desc limit $2)
+		union
+		(select distinct d.message_id from relay.delivery d
+		where d.search_key = $6 and d.message_id < $1 order by d.message_id desc limit $2)
+		union
+		(select o.id from relay.outbox o
+		where o.status in ('rejected', 'cancelled') and o.key = $6 and o.id < $1 order by o.id desc limit $2)
+		union
+		(select o.id from relay.outbox o
+		where o.status = 'pending' and o.key = $6 and o.deliver_at is null and o.shard = (hashtext($6) & %[1]d)::smallint
+			and o.id < $1 order by o.id desc limit $2)
+		union
+		(select o.id from relay.outbox o
+		where o.status = 'pending' and o.key = $6 and o.deliver_at is not null and o.shard = (hashtext($6) & %[1]d)::smallint
+			and o.id < $1 order by o.id desc limit $2)
+		order by id desc limit $2
+	) k
+	cross join lateral (select * from relay.outbox y where y.id = k.id limit 1) x`, relay.Shards-1)
 
 // judgeMessages says of each message of a source whether it matches, and numbers them.
 const judgeMessages = `

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"relay"
 )
 
 // caughtUp is the lag in bytes below which a slot counts as caught up: the relay confirms
@@ -54,7 +56,7 @@ func (s schemaState) sentence() string {
 }
 
 func (r relayState) sentence() string {
-	text := fmt.Sprintf("%s (%s): %d of 64 shards", r.Name, r.Version, r.Shards)
+	text := fmt.Sprintf("%s (%s): %d of %d shards", r.Name, r.Version, r.Shards, relay.Shards)
 	if r.Expired > 0 {
 		text += fmt.Sprintf(", %d more that wait for another relay", r.Expired)
 	}
