@@ -3,10 +3,12 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -167,9 +169,11 @@ func (e *Engine) apply(en *entry, a sql.AckRow) bool {
 	if err != nil { // it cannot be sent any more, but the word on what was sent counts
 		d = &relay.Delivery{Message: m, Subscriber: &relay.Subscriber{Name: a.Delivery.Subscription}, Instance: a.Delivery.Instance, Attempt: a.Attempts}
 	}
-	s := state{status: a.Status, attempts: a.Attempts, handleAttempts: a.HandleAttempts, due: a.DueAt, accepted: true}
+	s := state{Open: machine.Open{Status: a.Status, Attempts: a.Attempts, HandleAttempts: a.HandleAttempts}, due: a.DueAt}
+	word := machine.Word{Ack: a.Ack, Attempt: a.Attempt, Received: a.Received, Counted: a.Counted}
 	line := sql.Line{Subscription: a.Delivery.Subscription, Instance: a.Delivery.Instance, Key: a.Key}
-	e.writer.put(en, []sql.Change{e.config.Policy.acknowledged(d, s, a)}, func() { e.waker.add(line) })
+	change := e.config.Policy.Acknowledged(d, s.past(), word, rand.Float64)
+	e.writer.put(en, []sql.Change{s.stored(m, change)}, func() { e.waker.add(line) })
 	return true
 }
 

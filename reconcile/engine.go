@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -56,7 +57,7 @@ type Config struct {
 	Store      *sql.Store
 	Router     router
 	Dispatcher dispatcher
-	Policy     Policy
+	Policy     machine.Policy
 	// Gone reports whether the instance of a pinned delivery is certainly none of its host
 	// name's any more. Nil: nobody knows.
 	Gone func(context.Context, *relay.Delivery) bool

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -81,7 +82,8 @@ func (f *flight) standOutside() {
 func (f *flight) resume(r router, row *sql.DeliveryRow) {
 	f.row, f.due = row, true
 	f.state = state{
-		status: row.Status, attempts: row.Attempts, handleAttempts: row.HandleAttempts, due: row.DueAt, accepted: row.Accepted,
+		Open: machine.Open{Status: row.Status, Attempts: row.Attempts, HandleAttempts: row.HandleAttempts, Accepted: row.Accepted},
+		due:  row.DueAt,
 	}
 	if f.reject != nil {
 		return
@@ -127,8 +129,10 @@ func (f *flight) endWithout(c sql.Change) {
 		return
 	}
 	go func() {
-		if e.config.Gone(context.Background(), f.legs[0].delivery) {
-			vanish(&c)
+		d := f.legs[0].delivery
+		if e.config.Gone(context.Background(), d) {
+			over, _ := e.config.Policy.Over(d, f.state.past(), true)
+			c = f.state.stored(f.message, over)
 		}
 		e.writer.put(f.entry, []sql.Change{c}, f.wake)
 	}()
@@ -136,21 +140,14 @@ func (f *flight) endWithout(c sql.Change) {
 
 // needsNone returns the change of a flight that ends without an attempt.
 func (f *flight) needsNone() (sql.Change, bool) {
-	p := f.engine.config.Policy
 	switch {
 	case f.reject != nil:
 		return f.rejection(f.reject), true
-	case f.state.status == relay.DeliveryAwaitingAck && f.state.attempts >= p.most(f.legs[0].delivery.Subscriber):
-		d := f.legs[0].delivery
-		c := unchanged(d, f.state)
-		c.Status, c.Error = relay.DeliveryDead, silent(d.Subscriber, f.state.attempts)
-		return c, true
-	case !f.state.taking && p.overdue(f.state, time.Now()):
-		c := p.change(f.legs[0].delivery, f.state, relay.Outcome{Class: relay.ClassDead})
-		c.Attempts, c.Attempt, c.Error = f.state.attempts, nil, p.gaveUp("")
-		return c, true
+	case f.state.taking:
+		return sql.Change{}, false
 	}
-	return sql.Change{}, false
+	c, over := f.engine.config.Policy.Over(f.legs[0].delivery, f.state.past(), false)
+	return f.state.stored(f.message, c), over
 }
 
 // wake is called when the change of a flight that ended without an attempt is written. The
@@ -173,7 +170,7 @@ func (f *flight) note(l *leg, o relay.Outcome) {
 	if f.holdBack(l, o) {
 		return
 	}
-	change := e.config.Policy.change(l.delivery, f.state, o)
+	change := e.change(l.delivery, f.state, o)
 	if l.behind {
 		change.Reason = relay.ReasonKeyBlocked
 	}
@@ -233,7 +230,7 @@ func (f *flight) takeUp() {
 		if l.ordered() && f.engine.order.waits(l) {
 			outcome = parkedBehind() // or a crash would make a head of it
 		}
-		l.change = f.engine.config.Policy.change(l.delivery, f.state, outcome)
+		l.change = f.engine.change(l.delivery, f.state, outcome)
 		l.entry = f.engine.registry.adopt(l.change.Delivery, f.entry)
 	}
 	changes := f.conclude()
@@ -257,13 +254,13 @@ func (f *flight) conclude() []sql.Change {
 // rejection is the change of a message that cannot be sent at all. A delivery of an open
 // message, which could once be sent, is dead instead.
 func (f *flight) rejection(reason error) sql.Change {
-	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.accepted}
+	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.Accepted}
 	c.Delivery.Message = f.message.ID
 	if f.state.taking {
 		c.MessageStatus = relay.MessageRejected
 		return c
 	}
 	c.Delivery, c.Target, c.Circuit = f.row.Delivery, f.row.Target, f.row.Circuit
-	c.Status, c.Attempts, c.HandleAttempts = relay.DeliveryDead, f.state.attempts, f.state.handleAttempts
+	c.Status, c.Attempts, c.HandleAttempts = relay.DeliveryDead, f.state.Attempts, f.state.HandleAttempts
 	return c
 }

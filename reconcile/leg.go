@@ -23,7 +23,7 @@ func (l *leg) ordered() bool { return l.line != sql.Line{} }
 
 func newLeg(f *flight, d *relay.Delivery) *leg {
 	l := &leg{flight: f, delivery: d}
-	if !f.state.accepted {
+	if !f.state.Accepted {
 		l.line = lineOf(d)
 	}
 	return l
@@ -78,7 +78,7 @@ func (l *leg) ended(o relay.Outcome) {
 			next.flight.note(next, o)
 		}
 	default:
-		change := e.config.Policy.change(l.delivery, f.state, o)
+		change := e.change(l.delivery, f.state, o)
 		next := e.order.ended(l, goesOn(l, o, change.Status))
 		f.note(l, o)
 		if next != nil {

@@ -73,13 +73,13 @@ func (l *leg) spreadOpen(legs []*leg) {
 	if l.ordered() {
 		outcome = parkedBehind()
 	}
-	change := e.config.Policy.change(l.delivery, fresh, outcome)
+	change := e.change(l.delivery, fresh, outcome)
 	var lines []sql.Line
 	for _, next := range legs {
 		if next.ordered() {
 			lines = append(lines, next.line)
 		}
-		c := e.config.Policy.change(next.delivery, fresh, outcome)
+		c := e.change(next.delivery, fresh, outcome)
 		if !l.ordered() {
 			c.NextAttempt = 0
 		}

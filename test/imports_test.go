@@ -21,10 +21,10 @@ var arrows = map[string][]string{
 	"relay/admin":          {"relay", "relay/sql"},
 	"relay/cdc":            {"relay", "relay/crash", "relay/sql"},
 	"relay/notify":         {"relay", "relay/crash", "relay/sql"},
-	"relay/reconcile":      {"relay", "relay/crash", "relay/sql"},
+	"relay/reconcile":      {"relay", "relay/crash", "relay/sql", "relay/reconcile/machine"},
 	"relay/throwaway":      nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":           {"relay", "relay/throwaway"},
-	"relay/cmd/relay":      {"relay", "relay/sql", "relay/admin", "relay/cdc", "relay/notify", "relay/reconcile", "relay/demo", "relay/throwaway"},
+	"relay/cmd/relay":      {"relay", "relay/sql", "relay/admin", "relay/cdc", "relay/notify", "relay/reconcile", "relay/reconcile/machine", "relay/demo", "relay/throwaway"},
 	"relay/test":           nil,
 	"relay/test/harness":   {"relay/throwaway"},
 	"relay/test/bench":     {"relay", "relay/notify", "relay/sql", "relay/throwaway"}, // routing is measured alone, too

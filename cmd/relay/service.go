@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"relay/cdc"
 	"relay/notify"
 	"relay/reconcile"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -83,7 +85,7 @@ func (s *service) wireDestinations() (err error) {
 	dispatch := notify.DispatcherConfig{
 		HTTP: uncrowded{s.http, s}, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
 		Messages: int64(c.InFlight), Bytes: int64(c.InFlightBytes),
-		Retry: s.policy().Interval, Allowed: s.mayAttempt,
+		Retry: s.interval, Allowed: s.mayAttempt,
 		Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	}
 	if c.AMQPURL != "" {
@@ -117,10 +119,15 @@ func (u uncrowded) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome
 	return u.Destination.Deliver(ctx, d)
 }
 
-func (s *service) policy() reconcile.Policy {
-	return reconcile.Policy{
+func (s *service) policy() machine.Policy {
+	return machine.Policy{
 		Backoff: s.config.Backoff, MaxAttempts: s.config.MaxAttempts, GiveUpAfter: s.config.GiveUpAfter,
 	}
+}
+
+// interval is the time until a destination that is down is probed again.
+func (s *service) interval(d *relay.Delivery, attempts int) time.Duration {
+	return s.policy().Interval(d.Subscriber, attempts, rand.Float64)
 }
 
 func (s *service) wireEngine() {
