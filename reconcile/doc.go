@@ -53,8 +53,8 @@
 // routed in that order. A sequence is taken before the commit: a lower one that shows up late
 // was rung, or is found when the key is read from its lowest message again, as it is after
 // each sweep, wherever a ring may have been lost, and as long as a transaction has been rung for that SQL
-// does not show. Delayed ones are among them from the
-// moment they are due, whether their own timer has seen them yet or not. A line is in memory
+// does not show. A delayed message becomes an ordinary one when its time has come, by a change of its row; a key of
+// which something is due that has not become so yet is left alone for that moment. A line is in memory
 // as long as something of it is under way or being written. What is behind a head that
 // failed, or has waited for a second, is parked as key_blocked, and only after the head's own
 // outcome is written: else a crash in between would let it overtake. As soon as the table

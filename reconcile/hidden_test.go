@@ -15,7 +15,7 @@ func TestHiddenTransactionsKeepReadingFromTheLowestMessage(t *testing.T) {
 		after, _, _ := k.from("k")
 		return after > 0
 	}
-	k.took("k", 7, false)
+	k.took("k", 7)
 	if !sure() {
 		t.Fatal("a key is not read on although all is visible")
 	}

@@ -275,7 +275,7 @@ func unknown(batch []hint, found []sql.Glance) []hint {
 // and others of its key may have been read before.
 func hintedEntry(g sql.Glance) entry {
 	en := messageEntry(relay.Ring{ID: g.ID, Key: g.Key}, true)
-	en.unflushed, en.rekeyed = true, g.Key != ""
+	en.unflushed, en.anew = true, g.Key != ""
 	return en
 }
 

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,9 +38,8 @@ type keyring struct {
 }
 
 type keyState struct {
-	last int64 // the highest sequence taken into memory, of those that are not delayed
-	// taken are the sequences in memory; true: of a delayed message.
-	taken map[int64]bool
+	last  int64          // the highest sequence taken into memory
+	taken map[int64]bool // the sequences in memory
 	// sure are the doubts that were there when all below last was read. Zero: some was left.
 	sure  int64
 	more  bool // the table has more of them
@@ -66,7 +67,7 @@ func (k *keyring) after(key string) int64 {
 }
 
 // from returns the sequence after which a key is read, how many of its messages, and those
-// behind that sequence that are not, since they are in memory. The caller reads at once.
+// behind that sequence that are not read, since they are in memory. The caller reads at once.
 func (k *keyring) from(key string) (after int64, ahead int, taken []int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -75,21 +76,15 @@ func (k *keyring) from(key string) (after int64, ahead int, taken []int64) {
 	if st == nil {
 		return 0, readAhead, nil
 	}
-	sure := st.sure == k.reading && !k.hidden.Load()
-	for seq, delayed := range st.taken {
-		if delayed || !sure {
-			taken = append(taken, seq)
-		}
-	}
-	if sure {
-		return st.last, st.ahead, taken
+	if st.sure == k.reading && !k.hidden.Load() {
+		return st.last, st.ahead, nil
 	}
 	st.sure = k.reading
-	return 0, st.ahead, taken
+	return 0, st.ahead, slices.Collect(maps.Keys(st.taken))
 }
 
 // took notes that a message of a key was taken into memory.
-func (k *keyring) took(key string, seq int64, delayed bool) {
+func (k *keyring) took(key string, seq int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	st := k.keys[key]
@@ -97,10 +92,8 @@ func (k *keyring) took(key string, seq int64, delayed bool) {
 		st = &keyState{ahead: readAhead, read: time.Now(), sure: k.reading, taken: make(map[int64]bool)}
 		k.keys[key] = st
 	}
-	st.taken[seq] = delayed
-	if !delayed {
-		st.last = max(st.last, seq)
-	}
+	st.taken[seq] = true
+	st.last = max(st.last, seq)
 }
 
 // full reports whether as much of a key is in memory as may be. What was to be read now is

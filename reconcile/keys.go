@@ -16,6 +16,9 @@ const (
 	keysBatch = 200
 	// maxKeyWait is how long a message may wait in memory behind others of its key.
 	maxKeyWait = time.Second
+	// lateAgain is when a key is read again at the latest of which something is due that is not an ordinary message yet:
+	// it may have become one just before another relay took the key over.
+	lateAgain = time.Second
 )
 
 // readKeyed reads what has a key, one batch after the other: a single reader, so that the
@@ -101,15 +104,15 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits *sql.Li
 // has become due, or was rung for without its key, is read from its lowest message.
 func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sql.Key) {
 	for _, en := range entries {
-		if en.rekeyed || !en.rung && !en.isKey() {
+		if en.isKey() {
+			e.registry.remove(en) // first, or the ring for what has room in a moment would be dropped
+		}
+		if en.anew || !en.rung && !en.isKey() {
 			e.keyring.unsure(en.key)
 		}
 	}
 	seen := make(map[string]bool, len(entries))
 	for _, en := range entries {
-		if en.isKey() {
-			e.registry.remove(en) // first, or the ring for what has room in a moment would be dropped
-		}
 		if !seen[en.key] && e.keyring.full(en.key) {
 			e.registry.remove(en)
 			continue
@@ -131,6 +134,10 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 // memory, it stops before one that nobody has registered yet, neither for its ring nor for its
 // time: another one that committed before it with a lower sequence is rung for first.
 func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry, limits *sql.Limits) (flights []*flight, short bool) {
+	if len(rows) > 0 && rows[0].Late {
+		e.awaitDue(key.Key, wanted)
+		return nil, false
+	}
 	short = len(rows) == key.Most
 	for i := range rows {
 		row := &rows[i]
@@ -162,9 +169,22 @@ func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID
 	return flights, short
 }
 
+// awaitDue leaves a key alone until what is due of it has become an ordinary message, whose place may be before that of
+// the others. The key stands for them.
+func (e *Engine) awaitDue(key string, wanted map[relay.ID]*entry) {
+	for id, en := range wanted {
+		if en.key == key {
+			delete(wanted, id)
+			e.registry.remove(en)
+		}
+	}
+	e.due.now()
+	time.AfterFunc(lateAgain, func() { e.registry.add([]entry{keyEntryAnew(key)}) })
+}
+
 // fly routes a message with a key and has the keyring count it.
 func (e *Engine) fly(f *flight, row *sql.MessageRow) {
-	e.keyring.took(row.Message.Key, row.Message.Seq, !row.Message.DeliverAt.IsZero())
+	e.keyring.took(row.Message.Key, row.Message.Seq)
 	f.entry.keyed, f.entry.seq = true, row.Message.Seq
 	f.route(e.config.Router, row)
 }

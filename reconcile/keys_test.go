@@ -22,7 +22,7 @@ func keysEngine(t *testing.T) *Engine {
 	own.until = time.Now().Add(time.Hour)
 	e.lease.Store(own)
 	e.keysOf([]*entry{ring(e, "k")}, map[relay.ID]*entry{})
-	e.keyring.took("k", 11, false)
+	e.keyring.took("k", 11)
 	return e
 }
 
@@ -97,37 +97,45 @@ func TestNothingPassesAMessageWhoseRingIsYetToCome(t *testing.T) {
 	}
 }
 
-// What becomes due takes its place behind a lower one that committed late, and whose ring is
-// yet to come.
+// What becomes due takes its place, which may be before what was read already, and behind a lower one that committed
+// late and whose ring is yet to come. That its key stands to be read anyhow does not change it.
 func TestAKeyIsReadFromItsLowestMessageForOneThatIsDue(t *testing.T) {
 	t.Parallel()
 	e := keysEngine(t)
-	e.registry.add([]entry{{id: sql.DeliveryID{Message: relay.NewID()}, key: "k"}})
-	due := e.registry.takeKeyed(1)[0]
-	wanted := make(map[relay.ID]*entry)
-	keys := e.keysOf([]*entry{due}, wanted)
-	if len(keys) != 1 || keys[0].After != 0 {
+	e.registry.add([]entry{keyEntry("k")})
+	due := sql.Due{ID: sql.DeliveryID{Message: relay.NewID()}, Key: "k"}
+	e.registry.add(dueMessages([]sql.Due{due, due}))
+	batch := e.registry.takeKeyed(10)
+	if len(batch) != 1 {
+		t.Fatalf("%d entries", len(batch))
+	}
+	keys := e.keysOf(batch, map[relay.ID]*entry{})
+	if len(keys) != 1 || keys[0].After != 0 || !slices.Equal(keys[0].Taken, []int64{11}) {
 		t.Fatalf("read %+v", keys)
 	}
-	row := keyRow(due.id.Message, 12)
-	row.Message.DeliverAt = time.Now()
-	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(relay.NewID(), 10), row}, wanted, &sql.Limits{Budget: 1 << 20})
+	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(relay.NewID(), 10), keyRow(due.ID.Message, 12)}, nil, &sql.Limits{Budget: 1 << 20})
 	if got := seqs(flights); !slices.Equal(got, []int64{10, 12}) {
 		t.Errorf("took %v", got)
 	}
 }
 
-// Nobody has registered it yet: the key was read for another one in the moment it became due.
-func TestWhatIsDueIsNotReadAhead(t *testing.T) {
+// A message of the key is due and not an ordinary one yet: nobody knows its place, so nothing of the key goes.
+func TestNothingPassesAMessageThatHasJustBecomeDue(t *testing.T) {
 	t.Parallel()
 	e := keysEngine(t)
 	wanted := make(map[relay.ID]*entry)
-	rung := ring(e, "k")
-	keys := e.keysOf([]*entry{rung}, wanted)
-	due := keyRow(relay.NewID(), 13)
-	due.Message.DeliverAt = time.Now()
-	flights, _ := e.takeKey(keys[0], []sql.MessageRow{keyRow(rung.id.Message, 12), due}, wanted, &sql.Limits{Budget: 1 << 20})
-	if got := seqs(flights); !slices.Equal(got, []int64{12}) {
-		t.Errorf("took %v", got)
+	rung, other := ring(e, "k"), ring(e, "other")
+	keys := e.keysOf([]*entry{rung, other}, wanted)
+	late := keyRow(rung.id.Message, 12)
+	late.Late = true
+	flights, short := e.takeKey(keys[0], []sql.MessageRow{late}, wanted, &sql.Limits{Budget: 1 << 20})
+	if len(flights) > 0 || short || len(wanted) != 1 || wanted[other.id.Message] == nil {
+		t.Errorf("took %v, more %v, still wanted %v", seqs(flights), short, wanted)
+	}
+	if e.registry.has(rung.id.Message) || !e.registry.has(other.id.Message) {
+		t.Error("want the one of the other key registered alone")
+	}
+	if e.due.at.IsZero() {
+		t.Error("due times are not looked at")
 	}
 }

@@ -190,7 +190,7 @@ func TestTheKeyringReadsOnWhenHalfHasLanded(t *testing.T) {
 	t.Parallel()
 	k := newKeyring()
 	for seq := range int64(readAhead) {
-		k.took("k", seq+1, false)
+		k.took("k", seq+1)
 	}
 	if !k.more("k") || k.after("k") != readAhead {
 		t.Fatal("more is not remembered")
@@ -224,7 +224,7 @@ func TestTheKeyringGoesBackToWhatMayHaveBeenLeft(t *testing.T) {
 	}
 	expect("at first", "0 []")
 	for _, seq := range []int64{6, 7, 8} {
-		k.took("k", seq, false)
+		k.took("k", seq)
 	}
 	expect("when all was rung", "8 []")
 	k.doubt()
@@ -232,7 +232,7 @@ func TestTheKeyringGoesBackToWhatMayHaveBeenLeft(t *testing.T) {
 	expect("when all was read again", "8 []")
 	k.landed("k", 7, true)
 	expect("when 7 was left", "0 [6 8]")
-	k.took("k", 7, false)
+	k.took("k", 7)
 	expect("when 7 was read again", "8 []")
 	k.unsure("k")
 	expect("when that may have gone wrong", "0 [6 7 8]")
@@ -240,7 +240,7 @@ func TestTheKeyringGoesBackToWhatMayHaveBeenLeft(t *testing.T) {
 	expect("when some are behind it", "0 [6 7 8]")
 	k.reads("another")
 	k.doubt()
-	k.took("another", 9, false)
+	k.took("another", 9)
 	if got := k.reads("another"); got != "0 [9]" {
 		t.Errorf("in doubt since it was read: after %s", got)
 	}
@@ -255,7 +255,7 @@ func TestTheKeyringIsFull(t *testing.T) {
 		if k.full("k") {
 			t.Fatalf("full with %d", seq)
 		}
-		k.took("k", 2*seq+2, false)
+		k.took("k", 2*seq+2)
 	}
 	if got := k.reads("k"); got != "128 []" {
 		t.Errorf("after %s", got)
@@ -270,28 +270,6 @@ func TestTheKeyringIsFull(t *testing.T) {
 	}
 	if after, _, taken := k.from("k"); after != 0 || len(taken) != readAhead/2 || k.full("k") {
 		t.Errorf("read on after %d without %d", after, len(taken))
-	}
-}
-
-// Delayed messages have a place of their own: reading goes on where it was.
-func TestTheKeyringRemembersDelayedMessagesByTheirSequence(t *testing.T) {
-	t.Parallel()
-	k := newKeyring()
-	k.took("k", 5, false)
-	k.took("k", 9, true)
-	k.took("k", 2, true)
-	k.doubt()
-	k.reads("k")
-	if got := k.reads("k"); got != "5 [2 9]" {
-		t.Errorf("after %s", got)
-	}
-	if read := k.landed("k", 2, true); !read {
-		t.Error("what was left is not read again")
-	}
-	k.landed("k", 9, false)
-	k.reads("k")
-	if got := k.reads("k"); got != "5 []" {
-		t.Errorf("after %s when both have landed", got)
 	}
 }
 

@@ -27,9 +27,10 @@ const (
 	dropAck       operation = "drop_ack"      // an acknowledgement that has nothing to be applied to
 	takeAck       operation = "acknowledge"   // a message whose consumer acknowledges while another session has locked it
 	stampFinished operation = "note_the_end"  // of a message that a person has ended
+	makeDue       operation = "make_due"      // a delayed message whose time has come
 )
 
-var operations = []operation{writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished}
+var operations = []operation{writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished, makeDue}
 
 const (
 	// quarantineFirst is how long a row stays in quarantine after the first failure. Each further one doubles it.
@@ -49,7 +50,7 @@ const (
 )
 
 // longest is how long rows of each operation stay in quarantine at most; those that are not named, 5 minutes.
-var longest = map[operation]time.Duration{writeOutcome: 30 * time.Second, readRow: 30 * time.Second}
+var longest = map[operation]time.Duration{writeOutcome: 30 * time.Second, readRow: 30 * time.Second, makeDue: 30 * time.Second}
 
 const longestOthers = 5 * time.Minute
 

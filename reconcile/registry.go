@@ -29,7 +29,7 @@ type entry struct {
 	body      *body // not nil: it shares its message with others, which count it together
 	since     time.Time
 	keyed     bool  // a message that the keyring counts
-	rekeyed   bool  // it was rung without its key, which may have let others of the key go before
+	anew      bool  // its key is read from the lowest message: one may have its place before what was read already
 	seq       int64 // of such a message
 	// held says that its outcome waits for somebody else: a session has locked its row, or
 	// the database refuses it.
@@ -126,7 +126,8 @@ func (r *registry) addUpTo(things []entry, most int) (added int) {
 	defer r.mu.Unlock()
 	left := 0
 	for i := range things {
-		if r.entries[things[i].id] != nil {
+		if known := r.entries[things[i].id]; known != nil {
+			known.anew = known.anew || known.isKey() && things[i].anew
 			continue
 		}
 		if len(r.entries) >= most {
@@ -259,7 +260,7 @@ func (r *registry) reread(entries []*entry) {
 func (r *registry) rekey(e *entry, key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.key, e.rekeyed = key, true
+	e.key, e.anew = key, true
 	r.push(e)
 }
 
@@ -451,4 +452,11 @@ func messageEntry(ring relay.Ring, rung bool) entry {
 // keyEntry is the entry of a key whose pending messages are to be read.
 func keyEntry(key string) entry {
 	return entry{id: sql.DeliveryID{Instance: key}, key: key}
+}
+
+// keyEntryAnew is keyEntry for a key that is to be read from its lowest message.
+func keyEntryAnew(key string) entry {
+	en := keyEntry(key)
+	en.anew = true
+	return en
 }

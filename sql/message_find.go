@@ -90,19 +90,19 @@ const (
 		where d.subscription = $11 and d.status = 'dead' and d.message_id < $1 order by d.message_id desc limit $2`
 	findFewPending = `
 		select * from (
-			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.key is null and x.deliver_at is null limit $2)
+			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.key is null and (x.deliver_at is null or x.due) limit $2)
 			union all
-			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.key is not null and x.deliver_at is null limit $2)
+			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.key is not null and (x.deliver_at is null or x.due) limit $2)
 			union all
-			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.deliver_at is not null limit $2)
+			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.deliver_at is not null and not x.due limit $2)
 		) x where x.id < $1 order by x.id desc limit $2`
 	countFewPending = `
 	select count(*) from (
-		(select from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
+		(select from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1)
 		union all
-		(select from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1)
+		(select from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1)
 		union all
-		(select from relay.outbox where status = 'pending' and deliver_at is not null limit $1)
+		(select from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1)
 	) x`
 )
 
@@ -120,11 +120,11 @@ var findKey = fmt.Sprintf(`
 		where o.status in ('rejected', 'cancelled') and o.key = $6 and o.id < $1 order by o.id desc limit $2)
 		union
 		(select o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $6 and o.deliver_at is null and o.shard = (hashtext($6) & %[1]d)::smallint
+		where o.status = 'pending' and o.key = $6 and (o.deliver_at is null or o.due) and o.shard = (hashtext($6) & %[1]d)::smallint
 			and o.id < $1 order by o.id desc limit $2)
 		union
 		(select o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $6 and o.deliver_at is not null and o.shard = (hashtext($6) & %[1]d)::smallint
+		where o.status = 'pending' and o.key = $6 and o.deliver_at is not null and not o.due and o.shard = (hashtext($6) & %[1]d)::smallint
 			and o.id < $1 order by o.id desc limit $2)
 		order by id desc limit $2
 	) k

@@ -338,8 +338,8 @@ func TestALargeTableIsWalkedByIndexAndInWindows(t *testing.T) {
 		for index, hot := range map[string]hotStatement{
 			"outbox_pkey":                       {"list", fmt.Sprintf(findMessages, findAll), some("s")},
 			"outbox_unfinished":                 {"list dead", fmt.Sprintf(findMessages, fmt.Sprintf(findUnfinished, "dead")), some("s")},
-			"outbox_pending":                    {"list pending", fmt.Sprintf(findMessages, findFewPending), some("")},
-			"outbox_delayed":                    {"count pending", countFewPending, []any{100}},
+			"outbox_ready":                      {"list pending", fmt.Sprintf(findMessages, findFewPending), some("")},
+			"outbox_waiting":                    {"count pending", countFewPending, []any{100}},
 			"Index":                             {"lock", lockMessages, []any{ids}},
 			"Index Scan using":                  {"retry", retryMessages, []any{ids}},
 			"delivery_":                         {"hurry", hurryDeliveries, []any{ids, ""}},

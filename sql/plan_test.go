@@ -25,7 +25,7 @@ type hotStatement struct {
 func (h hotStatement) indexes() []string {
 	switch h.sql {
 	case fmt.Sprintf(findMessages, findKey), fmt.Sprintf(countMessages, findKey):
-		return []string{"delivery_search ", "delivery_search_again", "outbox_untaken_key", "outbox_pending_key", "outbox_delayed"}
+		return []string{"delivery_search ", "delivery_search_again", "outbox_untaken_key", "outbox_ready_key", "outbox_waiting"}
 	case fmt.Sprintf(findMessages, findDeadThere), fmt.Sprintf(countMessages, findDeadThere):
 		return []string{"Scan Backward using delivery_dead "}
 	case fmt.Sprintf(countMessages, fmt.Sprintf(findUnfinished, relay.MessageOpen)):
@@ -35,7 +35,7 @@ func (h hotStatement) indexes() []string {
 	}
 	switch h.sql {
 	case readKeys, lineHeads:
-		return []string{"outbox_pending_key", "outbox_delayed_key"}
+		return []string{"outbox_ready_key", "outbox_waiting_key"}
 	case parkedDeliveries, parkedCircuits:
 		return []string{"delivery_parked_operator "}
 	case parkedDirectDeliveries, parkedDirectCircuits:
@@ -108,6 +108,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"free lines", freeLines, []any{subscriptions, instances, subscriptions, 16}},
 		{"unfinished lines", unfinishedLines, []any{"", "", "", 500}},
 		{"due messages", dueMessages, []any{all, time.Unix(0, 0), 500}},
+		{"release due", releaseDue, []any{uuids(ids)}},
 		{"due deliveries", dueDeliveries, []any{all, time.Unix(0, 0), 500}},
 		{"next due", nextDue, []any{all}},
 		{"parked", parkedDeliveries, []any{"sub", all, int64(0), 500}},

@@ -95,7 +95,7 @@ select (extract(epoch from least(greatest(x.at, n.now - interval '100 years'), n
 from (select clock_timestamp()) as n(now), relay.lease as s
 cross join lateral (
 	(select o.deliver_at as at from relay.outbox o
-	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard order by o.deliver_at limit 1)
+	where o.status = 'pending' and o.deliver_at is not null and not o.due and o.shard = s.shard order by o.deliver_at limit 1)
 	union all
 	(select d.next_attempt_at from relay.delivery d
 	where d.next_attempt_at is not null and d.shard = s.shard order by d.next_attempt_at limit 1)
