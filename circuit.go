@@ -39,11 +39,8 @@ func (d *Delivery) Circuits() Circuits {
 		return Circuits{Lane: name, Origin: name, Target: name}
 	}
 	t := d.Subscriber.Target
-	if t.Kind != TargetHTTP {
-		entity := t.entity()
-		return Circuits{Lane: entity, Origin: CircuitBroker, Target: entity}
-	}
-	return Circuits{Lane: t.Origin(), Origin: t.Origin(), Target: t.circuit()}
+	f := forms[t.Kind]
+	return Circuits{Lane: f.lane(t), Origin: f.origin(t), Target: f.circuit(t)}
 }
 
 // Circuit is the delivery's lane: what it waits for unless an outcome says otherwise.
@@ -52,11 +49,11 @@ func (d *Delivery) Circuit() string { return d.Circuits().Lane }
 // maxCircuit is the largest length of a circuit's name in bytes: it is indexed.
 const maxCircuit = 1024
 
-// circuit names an HTTP target among those of its origin. The path, which begins with a
+// httpCircuit names an HTTP target among those of its origin. The path, which begins with a
 // slash, tells it from the origin. User and password stand there as a digest: what is
 // answered to one user says nothing about another.
-func (t Target) circuit() string {
-	name := t.Origin() + t.URL.RequestURI()
+func httpCircuit(t Target) string {
+	name := httpOrigin(t) + t.URL.RequestURI()
 	if t.URL.User != nil {
 		name += fmt.Sprintf("#%x", sha256.Sum256([]byte(t.URL.User.String())))[:17]
 	}
@@ -64,7 +61,7 @@ func (t Target) circuit() string {
 }
 
 // entity names the exchange or the queue of an AMQP target, whatever the routing key.
-func (t Target) entity() string { return CircuitBroker + t.Exchange + "/" + t.Queue }
+func entity(t Target) string { return CircuitBroker + t.Exchange + "/" + t.Queue }
 
 // OriginOfCircuit returns the origin of a circuit that rows' own targets have: of an HTTP
 // target scheme, host and port, of an exchange or a queue the broker. The name of any

@@ -72,7 +72,7 @@ type Delivery struct {
 // Unresolved reports whether the delivery stands for instances that are not known yet: its
 // attempt looks their addresses up.
 func (d *Delivery) Unresolved() bool {
-	return d.Subscriber.Broadcast && d.Subscriber.Target.Kind == TargetHTTP && d.Instance == PlainInstance
+	return d.Subscriber.Broadcast && d.Subscriber.Target.Spreads() && d.Instance == PlainInstance
 }
 
 // Pinned reports whether the delivery is for one instance of a subscription, whose address

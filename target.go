@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"unicode"
@@ -133,19 +132,6 @@ func (t Target) RoutingKeyFor(m *Message) string {
 		key = strings.NewReplacer("{topic}", m.Topic, "{key}", m.Key).Replace(key)
 	}
 	return cmp.Or(key, m.Topic)
-}
-
-// Origin names what connections to an HTTP target share: scheme, host and port, which is always
-// written. It is CircuitBroker for every AMQP target.
-func (t Target) Origin() string {
-	if t.Kind != TargetHTTP {
-		return CircuitBroker
-	}
-	port := t.URL.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(t.URL.Scheme)]
-	}
-	return strings.ToLower(t.URL.Scheme) + "://" + net.JoinHostPort(strings.ToLower(t.URL.Hostname()), port)
 }
 
 // maxInstance is the largest length of an instance in bytes: together with a message's

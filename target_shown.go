@@ -31,12 +31,8 @@ func ShownTarget(text string) string {
 	return target.Redacted()
 }
 
-// Redacted returns the target without user, password and query, and with the beginning of
-// long segments of its path alone, fit for logs and errors. AMQP targets hold no secret.
-func (t Target) Redacted() string {
-	if t.Kind != TargetHTTP {
-		return t.Raw
-	}
+// shownURL is Target.Redacted for a URL.
+func shownURL(t Target) string {
 	scheme, rest, _ := strings.Cut(t.Raw, "://")
 	rest, query, _ := strings.Cut(rest, "?")
 	authority, path := rest, ""

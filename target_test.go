@@ -217,3 +217,12 @@ func TestInstancesOfLongTargetsAreShortAndApart(t *testing.T) {
 		t.Error("a host name of 256 bytes is accepted")
 	}
 }
+
+func TestEveryKindHasAForm(t *testing.T) {
+	t.Parallel()
+	for kind := TargetNone; kind <= TargetSubscription; kind++ {
+		if f := forms[kind]; f.origin == nil || f.lane == nil || f.circuit == nil || f.shown == nil {
+			t.Errorf("kind %d has no form, or one with a gap", kind)
+		}
+	}
+}

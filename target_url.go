@@ -166,7 +166,7 @@ func removeDotSegments(path string) string {
 // it is the scheme's own, port, all in lower case, without the dot of the root. Empty: the
 // target is no HTTP target.
 func (t Target) WebOrigin() string {
-	if t.Kind != TargetHTTP {
+	if t.URL == nil {
 		return ""
 	}
 	origin := url.URL{Scheme: t.URL.Scheme, Host: t.URL.Host}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"relay"
-	"relay/notify"
+	"relay/notify/webhook"
 )
 
 // reader is a program of one language that answers a request with the value of its header
@@ -127,7 +127,7 @@ func deliver(t *testing.T, address, value string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	destination, err := notify.NewHTTP(notify.HTTPConfig{Timeout: patience})
+	destination, err := webhook.New(webhook.Config{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,8 +146,8 @@ func TestWhatIsDecidedBeforeAByteIsSentOpensNoCircuit(t *testing.T) {
 	for name, o := range map[string]relay.Outcome{
 		"refused by a rule":       {Class: relay.ClassPushFailed, Blame: relay.BlameNone},
 		"a metadata address":      {Class: relay.ClassDead, Push: true, Blame: relay.BlameNone},
-		"no file descriptor":      lacking(relay.ResourceDescriptors, false, ""),
-		"none after a first try":  lacking(relay.ResourceDescriptors, true, ""),
+		"no file descriptor":      Lacking(relay.ResourceDescriptors, false, ""),
+		"none after a first try":  Lacking(relay.ResourceDescriptors, true, ""),
 		"an impossible header":    {Class: relay.ClassRejected},
 		"a queue that is full":    parked(relay.ReasonFull),
 		"no longer this relay's":  {Class: relay.ClassParked},

@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// brokerConcurrency bounds the attempts under way to one destination of the broker: as
-	// many as may await their confirm, and some whose outcome is being taken.
-	brokerConcurrency = defaultAMQPWindow + 50
 	// housekeeping is how often waiting items are looked at, idleHousekeeping how often it is
 	// looked whether there are any.
 	housekeeping     = 100 * time.Millisecond
@@ -33,12 +30,7 @@ const (
 
 // DispatcherConfig names the destinations and bounds.
 type DispatcherConfig struct {
-	HTTP Destination
-	// AMQP may be nil: no broker is configured.
-	AMQP Destination
-	// Concurrency bounds the attempts under way to one HTTP destination
-	// (RELAY_HTTP_CONCURRENCY).
-	Concurrency int
+	Technologies Technologies
 	// QueueBytes bounds the bodies that wait for one destination; what is above waits in the
 	// table, so that one slow destination does not hold the memory of all. Zero: no bound.
 	QueueBytes int64
@@ -67,7 +59,7 @@ type Dispatcher struct {
 	workers sync.WaitGroup
 
 	targets   *targets
-	broker    *circuit // to reach it, for rows with an AMQP target of their own
+	origins   map[string]*sharedOrigin // that all targets in rows of a technology share, by Technology.Origin
 	shortages *shortages
 	reported  *reporter
 	held      holding
@@ -81,10 +73,16 @@ type Dispatcher struct {
 // NewDispatcher returns a dispatcher that makes attempts until Stop.
 func NewDispatcher(config DispatcherConfig) *Dispatcher {
 	base, cancel := context.WithCancel(context.Background())
+	origins := make(map[string]*sharedOrigin)
+	for _, t := range config.Technologies.all {
+		if t.Origin != "" {
+			origins[t.Origin] = &sharedOrigin{circuit: newCircuit(t.Origin), technology: t}
+		}
+	}
 	return &Dispatcher{
 		config: config, base: base, cancel: cancel,
 		wake: make(chan struct{}, 1), operators: newRecent[*lane](), rows: newRecent[*lane](),
-		targets: newTargets(), broker: newCircuit(relay.CircuitBroker),
+		targets: newTargets(), origins: origins,
 		shortages: newShortages(config.Log, config.Metrics), reported: newReporter(config.Log, config.Metrics),
 	}
 }
@@ -240,7 +238,7 @@ func (d *Dispatcher) next(l *lane, last item, o relay.Outcome) (it item, more bo
 	freed := d.conclude(l, last, o, now)
 	l.mu.Lock()
 	l.ending--
-	if o.Class.Attempted() || o.Duration > maxWait {
+	if o.Class.Attempted() || o.Duration > MaxWait {
 		l.learn(o.Duration)
 	}
 	l.used = now
@@ -290,6 +288,11 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		return relay.Outcome{Class: relay.ClassRejected, Error: delivery.Refused}
 	}
 	started := time.Now()
+	technology, unknown := d.config.Technologies.Of(delivery.Subscriber.Target)
+	name := noTechnology
+	if unknown == nil {
+		name = technology.Name
+	}
 	timeout := d.config.Timeout
 	if t := delivery.Subscriber.Timeout; t > 0 {
 		timeout = t
@@ -305,20 +308,37 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 			o.RetryAfter = d.shortages.note(o.Lack, o.Error, time.Now())
 		}
 		o.Started, o.Duration = started, time.Since(started)
-		d.config.Metrics.attempt(delivery, o)
+		d.config.Metrics.attempt(name, o)
 	}()
 	if wrong := delivery.Subscriber.Invalid; wrong != "" {
 		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
 	}
-	destination := d.config.HTTP
-	if delivery.Subscriber.Target.Kind != relay.TargetHTTP {
-		destination = d.config.AMQP
-	}
-	if destination == nil {
-		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: errNoBroker.Error()}
+	switch {
+	case unknown != nil:
+		return relay.Outcome{Class: relay.ClassRejected, Error: unknown.Error()}
+	case technology.Destination == nil:
+		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: technology.Missing.Error()}
 	}
 	crash.At(crash.BeforeSend)
-	return destination.Deliver(ctx, delivery)
+	return technology.Destination.Deliver(ctx, delivery)
+}
+
+// Gone reports whether the instance of a delivery that is Pinned certainly does not exist any more.
+func (d *Dispatcher) Gone(ctx context.Context, delivery *relay.Delivery) bool {
+	technology, err := d.config.Technologies.Of(delivery.Subscriber.Target)
+	return err == nil && technology.Gone != nil && technology.Gone(ctx, delivery)
+}
+
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (d *Dispatcher) ring() {

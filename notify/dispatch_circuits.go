@@ -8,14 +8,21 @@ import (
 	"relay"
 )
 
+// sharedOrigin is the circuit of failures to connect that all targets in rows of a technology
+// share.
+type sharedOrigin struct {
+	circuit    *circuit
+	technology *Technology
+}
+
 // gates returns the circuits that an attempt in a lane has to pass. target names that of a
 // row's own HTTP target; empty: there is none.
 func (d *Dispatcher) gates(l *lane, target string) gates {
 	switch {
 	case !l.direct:
 		return gates{origin: l.circuit}
-	case l.broker:
-		return gates{origin: d.broker, target: l.circuit}
+	case l.origin != nil:
+		return gates{origin: l.origin, target: l.circuit}
 	case target == "":
 		return gates{origin: l.circuit}
 	}
@@ -78,8 +85,12 @@ func (d *Dispatcher) failing(name string, now time.Time) *circuit {
 func (d *Dispatcher) Room(name string, direct bool) int {
 	now := time.Now()
 	lane, target := name, ""
-	if direct && relay.OriginOfCircuit(name) != relay.CircuitBroker {
-		if lane = relay.OriginOfCircuit(name); lane != name {
+	var shared *sharedOrigin // of a row's own target
+	if direct {
+		if shared = d.origins[relay.OriginOfCircuit(name)]; shared == nil {
+			lane = relay.OriginOfCircuit(name)
+		}
+		if lane != name {
 			target = name
 		}
 	}
@@ -88,12 +99,10 @@ func (d *Dispatcher) Room(name string, direct bool) int {
 	d.mu.Unlock()
 	switch {
 	case found:
-	case direct && lane == relay.CircuitBroker:
-		return gates{origin: d.broker}.room(brokerConcurrency, now)
-	case direct && strings.HasPrefix(lane, relay.CircuitBroker):
-		return gates{origin: d.broker}.room(d.config.Concurrency, now)
+	case shared != nil:
+		return gates{origin: shared.circuit}.room(shared.technology.Concurrency, now)
 	default:
-		return gates{target: d.targets.find(target)}.room(d.config.Concurrency, now)
+		return gates{target: d.targets.find(target)}.room(d.config.Technologies.leastConcurrency(), now)
 	}
 	passes := d.gates(l, target)
 	if passes.room(1, now) == 0 {
@@ -126,13 +135,15 @@ func (d *Dispatcher) UpInstances(subscription string) {
 	d.upWhere(func(l *lane) bool { return !l.direct && strings.HasPrefix(l.name, subscription+"/") })
 }
 
-// UpBroker closes the circuits of all that goes over the broker at once: it takes messages
-// again.
-func (d *Dispatcher) UpBroker() {
-	if d.broker.up() {
-		d.reported.changed(d.broker, true, false, "")
+// UpTechnology closes the circuits of all that goes by a technology at once: what its targets
+// have in common, such as the broker, takes messages again.
+func (d *Dispatcher) UpTechnology(name string) {
+	for _, shared := range d.origins {
+		if shared.technology.Name == name && shared.circuit.up() {
+			d.reported.changed(shared.circuit, true, false, "")
+		}
 	}
-	d.upWhere(func(l *lane) bool { return l.broker })
+	d.upWhere(func(l *lane) bool { return l.technology == name })
 	d.ring()
 }
 
@@ -173,8 +184,10 @@ func (d *Dispatcher) Open() []string {
 			operators = append(operators, l.name)
 		}
 	}
-	if d.broker.now().open {
-		rows = append(rows, d.broker.name)
+	for name, shared := range d.origins {
+		if shared.circuit.now().open {
+			rows = append(rows, name)
+		}
 	}
 	rows = append(rows, d.targets.open()...)
 	slices.Sort(operators)

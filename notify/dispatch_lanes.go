@@ -38,9 +38,15 @@ func (d *Dispatcher) lane(it *item, now time.Time) *lane {
 	if circuits.Target != circuits.Lane {
 		it.target = circuits.Target
 	}
-	limit, rate := d.limit(delivery.Subscriber), delivery.Subscriber.RateLimit
+	technology, err := d.config.Technologies.Of(delivery.Subscriber.Target)
+	if err != nil { // its attempt says so
+		technology = &Technology{Name: noTechnology, Concurrency: 1}
+	}
+	limit, rate := technology.Concurrency, delivery.Subscriber.RateLimit
 	if delivery.Unresolved() {
-		limit, rate = d.config.Concurrency, 0
+		rate = 0
+	} else if own := delivery.Subscriber.Concurrency; own > 0 {
+		limit = own
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -54,13 +60,15 @@ func (d *Dispatcher) lane(it *item, now time.Time) *lane {
 			d.evict(lanes, now)
 		}
 		l = &lane{name: circuits.Lane, direct: direct, circuit: newCircuit(circuits.Lane)}
+		if shared := d.origins[circuits.Origin]; shared != nil && direct {
+			l.origin = shared.circuit
+		}
 		lanes.add(circuits.Lane, l)
 	}
 	l.mu.Lock()
 	l.used = now
-	kind := delivery.Subscriber.Target.Kind
-	l.broker = kind != relay.TargetHTTP
-	l.shared = kind == relay.TargetExchange && (direct || delivery.Subscriber.Name == relay.SubscriptionDefault)
+	l.technology = technology.Name
+	l.shared = technology.shares(delivery.Subscriber.Target) && (direct || delivery.Subscriber.Name == relay.SubscriptionDefault)
 	l.configure(limit, rate)
 	l.mu.Unlock()
 	return l
@@ -100,17 +108,6 @@ func (d *Dispatcher) forget(lanes *recent[*lane], l *lane) {
 	if l.circuit.retire() {
 		d.reported.forgotten(l.direct)
 	}
-}
-
-// limit is how many attempts for a subscriber may be under way at once.
-func (d *Dispatcher) limit(s *relay.Subscriber) int {
-	switch {
-	case s.Concurrency > 0:
-		return s.Concurrency
-	case s.Target.Kind != relay.TargetHTTP:
-		return brokerConcurrency
-	}
-	return d.config.Concurrency
 }
 
 // expire parks what waited too long and forgets destinations that are no longer used. It

@@ -24,11 +24,20 @@ func (s scripted) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome 
 
 func newTestDispatcher(concurrency int, s scripted) *Dispatcher {
 	return NewDispatcher(DispatcherConfig{
-		HTTP: s, Concurrency: concurrency, Timeout: 10 * time.Second,
+		Technologies: testTechnologies(s, concurrency), Timeout: 10 * time.Second,
 		Retry:   func(*relay.Delivery, int) time.Duration { return time.Second },
 		Allowed: func(int16) bool { return true },
 		Log:     slog.New(slog.DiscardHandler), Metrics: NewMetrics(nil),
 	})
+}
+
+// testTechnologies are one whose targets each have an origin of their own, and one whose targets
+// share it.
+func testTechnologies(s scripted, concurrency int) Technologies {
+	return Register(
+		Technology{Name: "http", Prefixes: []string{"http://", "https://"}, Destination: s, Concurrency: concurrency},
+		Technology{Name: "amqp", Prefixes: []string{"amqp:"}, Destination: s, Concurrency: 250, Origin: relay.CircuitBroker},
+	)
 }
 
 func deliveryTo(t *testing.T, url string) *relay.Delivery {

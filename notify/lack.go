@@ -13,23 +13,11 @@ import (
 	"relay"
 )
 
-// errHostName is why nothing is looked up for a name that no host can have.
-var errHostName = errors.New("the URL's host is neither an address nor a name that a host can have")
-
-// canBeHost reports whether the host of a URL can be looked up at all. Names outside ASCII
-// have been encoded before they are dialled.
-func canBeHost(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return true
-	}
-	return isHostName(foldHost(host))
-}
-
-// lackError is an error that is known to be a lack of the relay's own.
-type lackError struct{ lack relay.Resource }
+// LackError is an error that is known to be a lack of the relay's own.
+type LackError struct{ Lack relay.Resource }
 
 // Error says what is missing and what mends it.
-func (e lackError) Error() string { return lackRemedies[e.lack] }
+func (e LackError) Error() string { return lackRemedies[e.Lack] }
 
 // lackingErrors are the errors by which the operating system says that the relay's own
 // machine has too little of something.
@@ -47,11 +35,11 @@ var lackingErrors = []struct {
 // the machine is configured with do not arrive. What a server says about a name is another matter.
 var unreachable = []syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.EPERM}
 
-// lackOf returns what the relay's own machine has too little of, so that an attempt failed.
+// LackOf returns what the relay's own machine has too little of, so that an attempt failed.
 // ResourceNone: nothing; then the failure is the destination's. rootless says that there are
 // no certificates of authorities by which to judge an endpoint's.
-func lackOf(err error, rootless bool) relay.Resource {
-	var known lackError
+func LackOf(err error, rootless bool) relay.Resource {
+	var known LackError
 	var dns *net.DNSError
 	var stranger x509.UnknownAuthorityError
 	var roots x509.SystemRootsError
@@ -65,7 +53,7 @@ func lackOf(err error, rootless bool) relay.Resource {
 	}
 	switch {
 	case errors.As(err, &known):
-		return known.lack
+		return known.Lack
 	case errors.As(err, &dns):
 		return lackOfResolver(dns)
 	case errors.Is(err, syscall.EADDRNOTAVAIL) && portsExhausted(err):
@@ -76,7 +64,7 @@ func lackOf(err error, rootless bool) relay.Resource {
 	return relay.ResourceNone
 }
 
-// lackOfResolver is lackOf for a name that was not resolved. The resolvers keep the texts of
+// lackOfResolver is LackOf for a name that was not resolved. The resolvers keep the texts of
 // errors alone, and the C library's says that a name does not exist where it could not open
 // a file.
 func lackOfResolver(dns *net.DNSError) relay.Resource {
@@ -126,9 +114,9 @@ func portsExhausted(err error) bool {
 	})
 }
 
-// lacking is the outcome of an attempt that was not made because the relay itself lacked
+// Lacking is the outcome of an attempt that was not made because the relay itself lacked
 // something. Where an earlier try within it may have arrived, the outcome is unknown.
-func lacking(lack relay.Resource, sent bool, text string) relay.Outcome {
+func Lacking(lack relay.Resource, sent bool, text string) relay.Outcome {
 	out := relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonNoResources, Lack: lack, Blame: relay.BlameNone, Error: text}
 	if sent {
 		out.Class, out.Reason = relay.ClassUnknown, relay.ReasonNone
@@ -145,6 +133,7 @@ var lackRemedies = map[relay.Resource]string{
 	relay.ResourceCertificates: "the relay's machine has no certificates of authorities by which to judge an endpoint; install them (package ca-certificates) and start the relay again",
 }
 
-func explainLack(lack relay.Resource) string {
+// ExplainLack says in words what is missing, what mends it, and that the attempt does not count.
+func ExplainLack(lack relay.Resource) string {
 	return lackRemedies[lack] + ". This attempt does not count"
 }

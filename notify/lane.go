@@ -10,16 +10,16 @@ import (
 	"relay"
 )
 
-// maxWait is how long a delivery may wait in memory for its turn. What waited longer goes
+// MaxWait is how long a delivery may wait in memory for its turn. What waited longer goes
 // back to the table and is read again: it may have been cancelled meanwhile.
-const maxWait = time.Second
+const MaxWait = time.Second
 
 // item is one delivery that waits for its turn or is under way.
 type item struct {
 	delivery *relay.Delivery
 	done     func(relay.Outcome)
 	since    time.Time
-	// target names the circuit of a row's own HTTP target, among those of its lane. Empty: none.
+	// target names the circuit of a row's own target, among those of its lane. Empty: none.
 	target string
 	probes gates // the circuits of which its attempt is the probe
 }
@@ -28,7 +28,7 @@ type item struct {
 func (it item) park(closed *circuit) {
 	o := parked(relay.ReasonCircuitOpen)
 	if state := closed.now(); state.lacking() && !state.open {
-		o.Reason, o.Error = relay.ReasonNoResources, explainLack(state.lack)
+		o.Reason, o.Error = relay.ReasonNoResources, ExplainLack(state.lack)
 	}
 	o.Circuit = closed.name
 	it.done(o)
@@ -40,8 +40,11 @@ func (it item) park(closed *circuit) {
 type lane struct {
 	name   string
 	direct bool // rows name it
-	broker bool // its deliveries go over the broker
-	shared bool // several routing keys lead to its exchange
+	shared bool // it leads to several places: Technology.Shares
+	// technology is the name of that by which its deliveries go.
+	technology string
+	// origin is the circuit of failures to connect that it shares with others. Nil: none.
+	origin *circuit
 	// circuit is its own: of an origin that rows name for failures to connect, of an exchange
 	// or queue that they name for answers, otherwise for both.
 	circuit *circuit
@@ -95,10 +98,10 @@ func (l *lane) pop() item {
 	return it
 }
 
-// overdue estimates whether one more item would wait longer than maxWait, from how long
+// overdue estimates whether one more item would wait longer than MaxWait, from how long
 // attempts took lately. The caller holds the mutex.
 func (l *lane) overdue() bool {
-	return time.Duration(l.queued())*l.took/time.Duration(l.limit) > maxWait
+	return time.Duration(l.queued())*l.took/time.Duration(l.limit) > MaxWait
 }
 
 // full is the outcome of an item for which others leave no room. The caller holds the mutex.
@@ -113,18 +116,18 @@ func (l *lane) full() relay.Outcome {
 	return out
 }
 
-// room is how many more items would start within about half of maxWait if every circuit is
+// room is how many more items would start within about half of MaxWait if every circuit is
 // closed. The caller holds the mutex.
 func (l *lane) room(now time.Time) int {
-	if l.rate != nil && l.rate.TokensAt(now)+float64(l.rate.Limit())*maxWait.Seconds() < 1 {
+	if l.rate != nil && l.rate.TokensAt(now)+float64(l.rate.Limit())*MaxWait.Seconds() < 1 {
 		return 0 // it would wait longer than it may
 	}
 	fits := 2 * l.limit
 	if l.took > 0 {
-		fits = min(fits+1000, max(l.limit, int(maxWait/2*time.Duration(l.limit)/l.took)))
+		fits = min(fits+1000, max(l.limit, int(MaxWait/2*time.Duration(l.limit)/l.took)))
 	}
 	if l.rate != nil {
-		fits = min(fits, 1+int(float64(l.rate.Limit())*maxWait.Seconds()/2))
+		fits = min(fits, 1+int(float64(l.rate.Limit())*MaxWait.Seconds()/2))
 	}
 	return max(0, fits-l.queued()-l.active)
 }
@@ -143,15 +146,15 @@ func (l *lane) configure(limit int, perSecond float64) {
 }
 
 // mayGo waits for the lane's rate, and returns false if an item that has waited since a time
-// would have waited longer than maxWait then, or if ctx ends.
+// would have waited longer than MaxWait then, or if ctx ends.
 func (l *lane) mayGo(ctx context.Context, since time.Time) bool {
 	l.mu.Lock()
 	limiter := l.rate
 	l.mu.Unlock()
 	if limiter == nil {
-		return time.Since(since) <= maxWait
+		return time.Since(since) <= MaxWait
 	}
-	ctx, cancel := context.WithDeadline(ctx, since.Add(maxWait))
+	ctx, cancel := context.WithDeadline(ctx, since.Add(MaxWait))
 	defer cancel()
 	return limiter.Wait(ctx) == nil
 }
@@ -189,7 +192,7 @@ func (l *lane) expired(now time.Time, closed func(item) *circuit) (out []refusal
 	kept := waiting[:0]
 	for _, it := range waiting {
 		c := closed(it)
-		if c == nil && now.Sub(it.since) < maxWait {
+		if c == nil && now.Sub(it.since) < MaxWait {
 			kept = append(kept, it)
 			continue
 		}

@@ -50,7 +50,6 @@ func TestTheBrokersReturnClosesTheCircuitsOfAllThatGoesOverIt(t *testing.T) {
 			return relay.Outcome{Class: relay.ClassPushFailed}
 		}
 		d := newTestDispatcher(4, down)
-		d.config.AMQP = scripted(down)
 		var out outcomes
 		for range openAfter {
 			for name, target := range map[string]string{"sub": "amqp:shop/x", relay.SubscriptionDirect: "amqp:/queue", "http": "http://one/"} {
@@ -63,7 +62,7 @@ func TestTheBrokersReturnClosesTheCircuitsOfAllThatGoesOverIt(t *testing.T) {
 		if open := d.Open(); len(open) != 3 {
 			t.Errorf("open circuits %v", open)
 		}
-		d.UpBroker()
+		d.UpTechnology("amqp")
 		if open := d.Open(); len(open) != 1 || open[0] != "http" {
 			t.Errorf("open circuits %v after the broker's return", open)
 		}

@@ -59,13 +59,12 @@ var classNames = map[relay.Class]string{
 	relay.ClassResolved: "resolved",
 }
 
-func (m *Metrics) attempt(d *relay.Delivery, o relay.Outcome) {
+// noTechnology is the label of what no technology serves.
+const noTechnology = "none"
+
+func (m *Metrics) attempt(technology string, o relay.Outcome) {
 	if o.Class == relay.ClassResolved {
 		return // nothing was sent
-	}
-	technology := "http"
-	if d.Subscriber.Target.Kind != relay.TargetHTTP {
-		technology = "amqp"
 	}
 	m.attempts.WithLabelValues(technology, classNames[o.Class]).Inc()
 	m.seconds.WithLabelValues(technology).Observe(o.Duration.Seconds())

@@ -125,3 +125,25 @@ func (m *matcher[T]) take(values []T) {
 		m.found = append(m.found, v)
 	}
 }
+
+// WordPattern is one pattern, as elements of RELAY_ROW_DESTINATIONS hold it: words are separated
+// by dots, * stands for one word, # for any number. What patterns says of relay.TopicDead does not
+// hold for it.
+type WordPattern struct{ tree patterns[bool] }
+
+// NewWordPattern returns the pattern, or an error that says why it is malformed.
+func NewWordPattern(text string) (*WordPattern, error) {
+	if err := relay.CheckPattern(text); err != nil {
+		return nil, err
+	}
+	p := &WordPattern{}
+	p.tree.add(text, true)
+	return p, nil
+}
+
+// Matches reports whether the pattern stands for the text.
+func (p *WordPattern) Matches(text string) bool {
+	m := matcher[bool]{words: strings.Split(text, ".")}
+	m.walk(&p.tree.root, 0)
+	return len(m.found) > 0
+}

@@ -1,7 +1,7 @@
 package notify
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,17 +15,14 @@ import (
 const NoRoute = relay.Rejection("no route: the row names no destination, no subscription matches its topic, and RELAY_DEFAULT_DESTINATION is not set")
 
 // RouterConfig says where messages go that name no destination, and what every delivery
-// inherits. The zero value rejects messages without a destination of their own.
+// inherits. The zero value rejects every message.
 type RouterConfig struct {
-	// Default is RELAY_DEFAULT_DESTINATION: an HTTP or AMQP target. Empty: none.
+	// Default is RELAY_DEFAULT_DESTINATION: a target of one of the technologies. Empty: none.
 	Default string
 	// Source stands in for a row's own source (RELAY_SOURCE).
 	Source string
-	// Broker says that an AMQP broker is configured; without one AMQP targets are rejected.
-	Broker bool
-	// AckURL says that consumers can acknowledge over HTTP; without it HTTP subscriptions of
-	// which the consumer acknowledges cannot be served.
-	AckURL bool
+	// Technologies are those by which messages go.
+	Technologies Technologies
 	// Timeout bounds one attempt (RELAY_HTTP_TIMEOUT).
 	Timeout time.Duration
 	// Rows says where rows may send by a destination of their own (RELAY_ROW_DESTINATIONS).
@@ -45,8 +42,7 @@ type routes struct {
 	version int64
 	byName  map[string]*relay.Subscriber
 	topics  patterns[*relay.Subscriber]
-	acks    bool // the consumers of one acknowledge
-	replies bool // and do so through the broker
+	acks    map[string]bool // by the technologies whose consumers acknowledge
 	counted atomic.Pointer[matches]
 }
 
@@ -59,16 +55,11 @@ type matches struct {
 // Replace makes the router use these subscriptions from now on. It keeps them; nobody may
 // change them afterwards.
 func (r *Router) Replace(version int64, all []*relay.Subscriber) {
-	next := &routes{version: version, byName: make(map[string]*relay.Subscriber, len(all))}
+	next := &routes{version: version, byName: make(map[string]*relay.Subscriber, len(all)), acks: make(map[string]bool)}
 	for _, s := range all {
-		if err := checkTarget(s.Target); err != nil && s.Invalid == "" {
-			s.Invalid = "target: " + err.Error()
+		if technology := r.judge(s); s.AckByConsumer {
+			next.acks[technology] = true
 		}
-		if s.Invalid == "" && s.AckByConsumer && s.Target.Kind == relay.TargetHTTP && !r.config.AckURL {
-			s.Invalid = noAckURL
-		}
-		next.acks = next.acks || s.AckByConsumer
-		next.replies = next.replies || s.AckByConsumer && s.Target.Kind != relay.TargetHTTP
 		if s.Timeout == 0 {
 			s.Timeout = r.config.Timeout
 		}
@@ -80,15 +71,24 @@ func (r *Router) Replace(version int64, all []*relay.Subscriber) {
 	r.routes.Store(next)
 }
 
-// noAckURL is why nothing is sent to consumers that could not acknowledge it: each message
-// would come to them again and again, and be dead in the end.
-const noAckURL = "ack: its HTTP consumer is to acknowledge, and cannot: set RELAY_ACK_URL and RELAY_ACK_ADDR, or ack = 'response'"
+// judge notes why nothing can be sent to a subscription, and returns the name of its technology.
+func (r *Router) judge(s *relay.Subscriber) (technology string) {
+	found, err := r.config.Technologies.Of(s.Target)
+	if err != nil {
+		s.Invalid = cmp.Or(s.Invalid, "target: "+err.Error())
+		return noTechnology
+	}
+	if err := found.checkSubscriber(s); err != nil {
+		s.Invalid = cmp.Or(s.Invalid, err.Error())
+	}
+	return found.Name
+}
 
 // WantsAcks reports whether the consumers of some subscription acknowledge.
-func (r *Router) WantsAcks() bool { return r.routes.Load().acks }
+func (r *Router) WantsAcks() bool { return len(r.routes.Load().acks) > 0 }
 
-// WantsReplies reports whether some of them do so through the broker.
-func (r *Router) WantsReplies() bool { return r.routes.Load().replies }
+// WantsAcksBy reports whether those of some subscription with a target of the technology do.
+func (r *Router) WantsAcksBy(technology string) bool { return r.routes.Load().acks[technology] }
 
 // Version returns the version of the subscriptions in use. Zero: none were loaded.
 func (r *Router) Version() int64 { return r.routes.Load().version }
@@ -108,8 +108,8 @@ func (r *Router) Rests(subscription string) bool {
 	return s != nil && s.Paused && !s.Broadcast
 }
 
-// NewRouter returns a router, or an error if the default destination is no HTTP or AMQP
-// target that this relay can reach.
+// NewRouter returns a router, or an error if the default destination is no target of a
+// technology by which this relay can send.
 func NewRouter(config RouterConfig) (*Router, error) {
 	r := &Router{config: config}
 	r.routes.Store(&routes{})
@@ -118,7 +118,7 @@ func NewRouter(config RouterConfig) (*Router, error) {
 	}
 	target, err := relay.ParseTarget(config.Default)
 	if err == nil {
-		err = r.check(target)
+		_, err = r.check(target)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("default destination: %w", err)
@@ -180,7 +180,7 @@ func (r *Router) Route(m *relay.Message) ([]*relay.Delivery, error) {
 			d.Instance = s.Target.Instance()
 		}
 		d.Attempt = 1
-		if err := checkDelivery(d); err != nil && len(subscribers) == 1 {
+		if err := r.checkDelivery(d); err != nil && len(subscribers) == 1 {
 			return nil, err
 		} else if err != nil {
 			d.Refused = err.Error()
@@ -204,7 +204,7 @@ func (r *Router) Resume(m *relay.Message, subscription, instance, target string,
 	}
 	d := r.delivery(m, subscriber, instance, headers)
 	d.Attempt = attempts + 1
-	return d, checkDelivery(d)
+	return d, r.checkDelivery(d)
 }
 
 // known returns the subscriber of a delivery that was taken up earlier, as it is today.
@@ -219,12 +219,13 @@ func (r *Router) known(m *relay.Message, subscription, target string) (*relay.Su
 		return nil, relay.Rejection(fmt.Sprintf("there is no subscription %q any more", subscription))
 	}
 	parsed, err := relay.ParseTarget(target)
+	var technology *Technology
 	if err == nil {
-		err = checkTarget(parsed)
+		technology, err = r.config.Technologies.Of(parsed)
 	}
 	direct := subscription == relay.SubscriptionDirect
 	if err == nil && direct {
-		err = r.config.Rows.check(parsed, m)
+		err = r.checkRow(technology, parsed, m)
 	}
 	if err != nil {
 		return nil, relay.Rejection("destination: " + err.Error())
@@ -261,11 +262,12 @@ func (r *Router) own(m *relay.Message) (*relay.Subscriber, error) {
 			return s, nil
 		}
 	}
+	var technology *Technology
 	if err == nil {
-		err = r.check(target)
+		technology, err = r.check(target)
 	}
 	if err == nil {
-		err = r.config.Rows.check(target, m)
+		err = r.checkRow(technology, target, m)
 	}
 	if err != nil {
 		return nil, relay.Rejection("destination: " + err.Error())
@@ -273,24 +275,24 @@ func (r *Router) own(m *relay.Message) (*relay.Subscriber, error) {
 	return &relay.Subscriber{Name: relay.SubscriptionDirect, Target: target, Timeout: r.config.Timeout}, nil
 }
 
-// errNoBroker is why nothing goes to an AMQP target. A message that is new is rejected; one
-// that was taken up while there was a broker waits.
-var errNoBroker = errors.New("it needs a broker, and RELAY_AMQP_URL is not set")
-
-// check says whether this relay can send to the target at all.
-func (r *Router) check(target relay.Target) error {
-	if target.Kind != relay.TargetHTTP && target.Kind != relay.TargetSubscription && !r.config.Broker {
-		return errNoBroker
+// check returns the technology by which this relay can send to the target, or why it cannot.
+func (r *Router) check(target relay.Target) (*Technology, error) {
+	technology, err := r.config.Technologies.Of(target)
+	if err != nil {
+		return nil, err
 	}
-	return checkTarget(target)
+	return technology, technology.Missing
 }
 
-// checkTarget says whether the target is one that messages may go to, be it that they have to wait.
-func checkTarget(target relay.Target) error {
-	if target.Kind == relay.TargetSubscription {
-		return fmt.Errorf("there is no subscription %q", target.Subscription)
+// checkRow says why a row may not send a message to a target that it names itself.
+func (r *Router) checkRow(technology *Technology, target relay.Target, m *relay.Message) error {
+	if err := r.config.Rows.checkAny(); err != nil {
+		return err
 	}
-	return nil
+	if err := technology.checkRow(target); err != nil {
+		return err
+	}
+	return r.config.Rows.check(target, m)
 }
 
 func (r *Router) delivery(m *relay.Message, s *relay.Subscriber, instance string, headers map[string]string) *relay.Delivery {
@@ -302,16 +304,10 @@ func (r *Router) delivery(m *relay.Message, s *relay.Subscriber, instance string
 }
 
 // checkDelivery judges what depends on target and message together.
-func checkDelivery(d *relay.Delivery) error {
-	t := d.Subscriber.Target
-	if t.Kind == relay.TargetHTTP {
-		return nil
+func (r *Router) checkDelivery(d *relay.Delivery) error {
+	technology, err := r.config.Technologies.Of(d.Subscriber.Target)
+	if err != nil {
+		return nil // the subscription says so itself: Subscriber.Invalid
 	}
-	if key := t.RoutingKeyFor(d.Message); len(key) > relay.MaxShortString {
-		return relay.Rejection(fmt.Sprintf("routing key of %d bytes, AMQP allows %d", len(key), relay.MaxShortString))
-	}
-	if len(d.Message.Topic) > relay.MaxShortString {
-		return relay.Rejection(fmt.Sprintf("topic of %d bytes, AMQP allows a type of %d", len(d.Message.Topic), relay.MaxShortString))
-	}
-	return nil
+	return technology.check(d)
 }

@@ -188,9 +188,6 @@ func TestRowsPushNoOperatorsCircuitOut(t *testing.T) {
 		d := newTestDispatcher(20, func(context.Context, *relay.Delivery) relay.Outcome {
 			return relay.Outcome{Class: relay.ClassPushFailed}
 		})
-		d.config.AMQP = scripted(func(context.Context, *relay.Delivery) relay.Outcome {
-			return relay.Outcome{Class: relay.ClassPushFailed}
-		})
 		var out outcomes
 		send := func(delivery *relay.Delivery) {
 			d.Dispatch(delivery, false, out.done)
@@ -219,8 +216,7 @@ func TestQueuesThatRowsNameShareTheBrokersCircuitAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		blame := relay.BlameTarget
-		d := newTestDispatcher(4, nil)
-		d.config.AMQP = scripted(func(_ context.Context, d *relay.Delivery) relay.Outcome {
+		d := newTestDispatcher(4, func(_ context.Context, d *relay.Delivery) relay.Outcome {
 			if d.Subscriber.Target.Queue == "good" && blame == relay.BlameTarget {
 				return relay.Outcome{Class: relay.ClassDelivered}
 			}
@@ -246,7 +242,7 @@ func TestQueuesThatRowsNameShareTheBrokersCircuitAlone(t *testing.T) {
 		if parked.count("amqp:") != 2 || d.Room("amqp:", true) != 0 || d.Room("amqp:/good", true) != 0 {
 			t.Errorf("a broker that is down: parked %v", parked.all)
 		}
-		d.UpBroker()
+		d.UpTechnology("amqp")
 		if d.Room("amqp:", true) == 0 || d.Room("amqp:/bad", true) == 0 || len(d.Open()) != 0 {
 			t.Errorf("after the broker's return open is %v", d.Open())
 		}
@@ -288,7 +284,7 @@ func TestAShortageOfTheRelaysOwnPausesTheAttempts(t *testing.T) {
 			if plenty.Load() {
 				return relay.Outcome{Class: relay.ClassHandled}
 			}
-			return lacking(relay.ResourceDescriptors, false, "none left")
+			return Lacking(relay.ResourceDescriptors, false, "none left")
 		})
 		var log counted
 		d.shortages.log, d.reported.log = slog.New(&log), slog.New(&log)
@@ -343,7 +339,7 @@ func TestAShortageHoldsUpNothingThatGoesWithoutIt(t *testing.T) {
 		var n atomic.Int64
 		d := newTestDispatcher(4, func(context.Context, *relay.Delivery) relay.Outcome {
 			if n.Add(1)%3 > 0 {
-				return lacking(relay.ResourceDescriptors, false, "none left")
+				return Lacking(relay.ResourceDescriptors, false, "none left")
 			}
 			return relay.Outcome{Class: relay.ClassHandled}
 		})

@@ -79,7 +79,7 @@ func TestALaneForgetsTheBytesOfWhatWaitedTooLong(t *testing.T) {
 	l := &lane{limit: 1}
 	delivery := deliveryTo(t, "http://one/")
 	delivery.Message.Body, delivery.Message.Headers = []byte("body"), []byte("headers")
-	l.push(item{delivery: delivery, since: time.Now().Add(-2 * maxWait)})
+	l.push(item{delivery: delivery, since: time.Now().Add(-2 * MaxWait)})
 	if out := l.expired(time.Now(), func(item) *circuit { return nil }); len(out) != 1 || l.bytes != 0 {
 		t.Errorf("%d items have expired, and %d bytes are left in the queue", len(out), l.bytes)
 	}
@@ -87,7 +87,7 @@ func TestALaneForgetsTheBytesOfWhatWaitedTooLong(t *testing.T) {
 
 func TestRoutesCountsSubscribers(t *testing.T) {
 	t.Parallel()
-	r, err := NewRouter(RouterConfig{Default: "http://default/"})
+	r, err := NewRouter(RouterConfig{Default: "http://default/", Technologies: testTechnologies(nil, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}

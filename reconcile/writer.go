@@ -59,7 +59,7 @@ type writer struct {
 	engine  *Engine
 	ready   chan struct{}
 	idle    chan struct{} // receives when the last outcome was written
-	failing atomic.Bool   // the last write failed; changed with mu held
+	failing atomic.Bool   // blocked is not 0; changed with mu held
 	// gathering is held by the writer that waits for a batch.
 	gathering chan struct{}
 	// fannedReady receives when outcomes of a message with many deliveries are queued.
@@ -67,9 +67,10 @@ type writer struct {
 
 	mu      sync.Mutex
 	queue   []*written
-	fanned  []*written // those with many deliveries, which a writer of their own writes
-	pending int        // put and not settled yet, whether queued, being written, or waiting for a lock
-	healthy chan struct{}
+	fanned  []*written    // those with many deliveries, which a writer of their own writes
+	pending int           // put and not settled yet, whether queued, being written, or waiting for a lock
+	blocked int           // groups that are being tried although nothing at all can be written
+	healthy chan struct{} // closed while blocked is 0
 	// apart writes what must not be written together with the rest.
 	apart *apart
 }
@@ -245,22 +246,29 @@ func (w *writer) waitHealthy(ctx context.Context) error {
 	}
 }
 
-// works reports whether the last write succeeded. It is asked several times for each message.
+// works reports whether outcomes can be written. It is asked several times for each message.
 func (w *writer) works() bool { return !w.failing.Load() }
 
-// report remembers whether writing works.
-func (w *writer) report(err error) {
+// block notes that a group cannot be written because nothing can. The group calls unblock once, however its trial ends:
+// a state that only the next success ended would stay for good if there is none left to write.
+func (w *writer) block() {
 	w.mu.Lock()
-	switch {
-	case err != nil && !w.failing.Load():
+	defer w.mu.Unlock()
+	if w.blocked++; w.blocked == 1 {
 		w.healthy = make(chan struct{})
 		w.failing.Store(true)
-	case err == nil && w.failing.Load():
+	}
+}
+
+// unblock takes a call of block back.
+func (w *writer) unblock() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.blocked--; w.blocked == 0 {
 		w.failing.Store(false)
 		close(w.healthy)
+		w.engine.trouble.note("write outcomes", nil)
 	}
-	w.mu.Unlock()
-	w.engine.trouble.note("write outcomes", err)
 }
 
 // write writes one batch. What the database refuses, for whatever row of it, is written apart from the rest.
@@ -311,7 +319,12 @@ func groupsOf(batch []*written) (groups []group) {
 // with the messages that were written, or an error that is due to one of them, or to the end of ctx.
 func (w *writer) try(ctx context.Context, store *sql.Store, g group) (items []*written, ids []relay.ID, err error) {
 	items = g.items
-	losses := 0
+	losses, blocked := 0, false
+	defer func() {
+		if blocked {
+			w.unblock()
+		}
+	}()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		own := w.engine.lease.Load()
 		if items = w.dropStale(own, items); len(items) == 0 {
@@ -321,21 +334,21 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (items []*w
 		ids, err := g.write(store, ctx, own.lease, changesOf(items))
 		if err == nil {
 			crash.At(crash.AfterWrite)
-			w.report(nil)
+			w.engine.trouble.note("write outcomes", nil)
 			return items, ids, nil
 		}
 		if ctx.Err() != nil {
 			return items, nil, err
 		}
 		if !errors.Is(err, sql.ErrFenced) {
-			general := w.general(ctx, err)
-			if general == nil && sql.LostConnection(err) {
-				losses++
-			}
-			if general == nil && (!sql.LostConnection(err) || losses == mostLosses) {
+			if w.dueToRows(ctx, err, &losses) {
 				return items, nil, err
 			}
-			w.report(err)
+			if !blocked {
+				blocked = true
+				w.block()
+			}
+			w.engine.trouble.note("write outcomes", err)
 		}
 		if !pause(ctx, wait, nil) {
 			return items, nil, ctx.Err()
@@ -343,13 +356,17 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (items []*w
 	}
 }
 
-// general returns why nothing at all can be written, if that is why a statement failed. Nil: it failed because of
-// what it was to write.
-func (w *writer) general(ctx context.Context, err error) error {
-	if sql.AboutTheServer(err) && !sql.LostConnection(err) {
-		return err
+// dueToRows reports whether a statement failed because of what it was to write, rather than because nothing at all can be
+// written. It counts the connections that were lost although outcomes can be written.
+func (w *writer) dueToRows(ctx context.Context, err error, losses *int) bool {
+	lost := sql.LostConnection(err)
+	if sql.AboutTheServer(err) && !lost || w.engine.config.Store.ProbeWriting(ctx) != nil {
+		return false
 	}
-	return w.engine.config.Store.ProbeWriting(ctx)
+	if lost {
+		*losses++
+	}
+	return !lost || *losses == mostLosses
 }
 
 func changesOf(items []*written) []sql.Change {

@@ -239,8 +239,8 @@ func collectAcks(rows pgx.Rows, err error) ([]AckRow, error) {
 // maxAcknowledging bounds what Acknowledging lists.
 const maxAcknowledging = 5
 
-// Acknowledging lists subscriptions whose consumers acknowledge over HTTP, at most five.
-func (e *Examiner) Acknowledging(ctx context.Context) (names []string, err error) {
+// Acknowledging lists subscriptions whose consumers acknowledge, at most five, with a target that concerned accepts.
+func (e *Examiner) Acknowledging(ctx context.Context, concerned func(relay.Target) bool) (names []string, err error) {
 	const statement = `select name, target from relay.subscription where ack = 'consumer' order by name`
 	rows, err := e.Conn.Query(ctx, statement)
 	if err != nil {
@@ -249,7 +249,7 @@ func (e *Examiner) Acknowledging(ctx context.Context) (names []string, err error
 	var name, text string
 	_, err = pgx.ForEachRow(rows, []any{&name, &text}, func() error {
 		target, err := relay.ParseTarget(text)
-		if err == nil && target.Kind == relay.TargetHTTP && len(names) < maxAcknowledging {
+		if err == nil && concerned(target) && len(names) < maxAcknowledging {
 			names = append(names, name)
 		}
 		return nil

@@ -100,7 +100,7 @@ func (s *Store) planReplay(ctx context.Context, f *MessageFilter) error {
 		return fmt.Errorf("there is no subscription %q", f.ReplayTo)
 	case err != nil:
 		return fmt.Errorf("read subscription %q: %w", f.ReplayTo, denial(err))
-	case broadcast && target.Kind == relay.TargetHTTP:
+	case broadcast && target.Spreads():
 		return fmt.Errorf("subscription %q broadcasts over HTTP: it goes to the instances that live when a message is taken up, and cannot be replayed", f.ReplayTo)
 	}
 	return nil

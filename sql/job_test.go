@@ -357,7 +357,7 @@ func TestWhatLeadsOverHTTPIsSeenHoweverItIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer examiner.Conn.Close(context.WithoutCancel(t.Context()))
-	if names, err := examiner.Acknowledging(t.Context()); err != nil || !slices.Equal(names, []string{"a", "b"}) {
+	if names, err := examiner.Acknowledging(t.Context(), relay.Target.Spreads); err != nil || !slices.Equal(names, []string{"a", "b"}) {
 		t.Errorf("%v acknowledge over HTTP: %v", names, err)
 	}
 }

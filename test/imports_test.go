@@ -24,13 +24,19 @@ var arrows = map[string][]string{
 	"relay/reconcile":      {"relay", "relay/crash", "relay/sql", "relay/reconcile/machine"},
 	"relay/throwaway":      nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":           {"relay", "relay/throwaway"},
-	"relay/cmd/relay":      {"relay", "relay/sql", "relay/admin", "relay/cdc", "relay/notify", "relay/reconcile", "relay/reconcile/machine", "relay/demo", "relay/throwaway"},
+	"relay/cmd/relay":      {"relay", "relay/sql", "relay/admin", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/demo", "relay/throwaway"},
 	"relay/test":           nil,
 	"relay/test/harness":   {"relay/throwaway"},
-	"relay/test/bench":     {"relay", "relay/notify", "relay/sql", "relay/throwaway"}, // routing is measured alone, too
+	"relay/test/bench":     {"relay", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/sql", "relay/throwaway"}, // routing is measured alone, too
 	"relay/test/checker":   nil,
 	"relay/examples":       nil,
 	"relay/examples/go/..": nil, // they are copied, so they stand alone
+
+	// One package for each technology by which messages travel. Routing and dispatching know them by
+	// what cmd/relay registers, and they do not know each other.
+	"relay/notify/webhook":     {"relay", "relay/crash", "relay/notify", "relay/sql"},
+	"relay/notify/amqp":        {"relay", "relay/crash", "relay/notify"},
+	"relay/notify/conformance": {"relay", "relay/notify"}, // the suite that each of them passes; for tests alone
 
 	// What the engine decides, apart from what it does; the simulation is for tests alone.
 	"relay/reconcile/machine":  {"relay"},

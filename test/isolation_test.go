@@ -227,6 +227,38 @@ func TestATriggerOnDeliveriesHoldsUpNoOtherDestination(t *testing.T) {
 	n.ended(t, troubled, ids, 1)
 }
 
+// An outcome that a trigger refuses was tried while a schema change held up all writing. It noted that nothing can be
+// written, and when the trigger refused it again, nothing was left that could take this back: the relay stood still for good.
+func TestALockOnTheTableAndARefusedOutcomeStopNothing(t *testing.T) {
+	t.Parallel()
+	n := newNeighbour(t)
+	troubled := newReceiver(t, nil)
+	n.exec(t, cursing)
+	n.exec(t, "create trigger curse before insert or update on relay.delivery for each row execute function public.curse()")
+	n.subscribe(t, "cursed-42P01", troubled.URL)
+	id := n.send(t, "topic", "'cursed-42P01'")
+	n.isolated(t, "write_outcome", 1, "42P01 in function public.curse")
+
+	tx, err := n.admin.BeginTx(t.Context(), pgx.TxOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(t.Context(), "lock table relay.delivery in share mode"); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, time.Minute, "the relay says that nothing can be written", func() bool {
+		return strings.Contains(n.relay.log.String(), `operation="write outcomes" error=`)
+	})
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	healthy := n.send(t, "topic", "'healthy'")
+	n.waitStatus(t, healthy, "done")
+	n.exec(t, "drop trigger curse on relay.delivery")
+	n.ended(t, troubled, map[string]string{"42P01": id}, 1)
+}
+
 // ended waits until what was cursed is done, and checks that it was not sent again meanwhile.
 func (n *neighbour) ended(t testing.TB, troubled *receiver, ids map[string]string, attempts int) {
 	t.Helper()

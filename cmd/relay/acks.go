@@ -5,14 +5,14 @@ import (
 	"errors"
 
 	"relay"
-	"relay/notify"
+	"relay/notify/amqp"
 )
 
 // readAckKey asks the database for what all of its relays share: the key that signs tokens,
 // and the name of the queue of replies.
 func (s *service) readAckKey(ctx context.Context) error {
 	key, database, err := s.store.AckKey(ctx)
-	s.ackKey, s.ackQueue = key, notify.ReplyQueue(database)
+	s.ackKey, s.ackQueue = key, amqp.ReplyQueue(database)
 	return err
 }
 

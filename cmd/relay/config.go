@@ -47,7 +47,7 @@ type Config struct {
 
 	HTTPConcurrency int `env:"RELAY_HTTP_CONCURRENCY,default=64" allow:"a whole number from 1 to 1000000" desc:"Requests under way at once, per destination."`
 
-	// EgressAllow is for notify.ParseEgress, which has accepted it.
+	// EgressAllow is for webhook.ParseEgress, which has accepted it.
 	EgressAllow string `env:"RELAY_EGRESS_ALLOW" unset:"public addresses only" allow:"CIDRs, IP addresses, host names, and the words private and loopback, separated by commas or spaces" desc:"Where a URL in a row may lead besides public addresses. Targets set by the operator may be private anyway."`
 
 	// RowDestinations is for notify.ParseRowTargets, which has accepted it.

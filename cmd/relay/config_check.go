@@ -9,17 +9,18 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	amqp "github.com/rabbitmq/amqp091-go"
+	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"relay"
 	"relay/notify"
+	"relay/notify/webhook"
 )
 
 // check judges what a decoder cannot: bounds, and variables that depend on each other. It
 // also fills in the source. It returns the first variable at fault and why, or nothing.
 func (c *Config) check() (name string, why reason) {
 	for _, step := range []func() (string, reason){
-		c.checkDatabase, c.checkBroker, c.checkNames, c.checkBounds, c.checkEgress, c.checkTokens, c.checkAck,
+		c.checkDatabase, c.checkBroker, c.checkDestination, c.checkNames, c.checkBounds, c.checkEgress, c.checkTokens, c.checkAck,
 	} {
 		if name, why = step(); name != "" {
 			return name, why
@@ -66,13 +67,24 @@ func databaseReason(value string, err error) reason {
 
 func (c *Config) checkBroker() (string, reason) {
 	if c.AMQPURL != "" {
-		if _, err := amqp.ParseURI(string(c.AMQPURL)); err != nil {
+		if _, err := amqp091.ParseURI(string(c.AMQPURL)); err != nil {
 			return "RELAY_AMQP_URL", ""
 		}
 	}
-	kind := c.DefaultDestination.Kind
-	if c.AMQPURL == "" && (kind == relay.TargetExchange || kind == relay.TargetQueue) {
-		return "RELAY_DEFAULT_DESTINATION", "it needs RELAY_AMQP_URL, which is not set"
+	return "", ""
+}
+
+// checkDestination refuses a default destination to which this relay cannot send.
+func (c *Config) checkDestination() (string, reason) {
+	if c.DefaultDestination.Kind == relay.TargetNone {
+		return "", ""
+	}
+	technology, err := registry(*c).Of(c.DefaultDestination.Target)
+	if err == nil {
+		err = technology.Missing
+	}
+	if err != nil {
+		return "RELAY_DEFAULT_DESTINATION", reason(err.Error())
 	}
 	return "", ""
 }
@@ -144,10 +156,10 @@ func (c *Config) checkBounds() (string, reason) {
 }
 
 func (c *Config) checkEgress() (string, reason) {
-	if _, err := notify.ParseEgress(c.EgressAllow); err != nil {
+	if _, err := webhook.ParseEgress(c.EgressAllow); err != nil {
 		return "RELAY_EGRESS_ALLOW", reason(err.Error())
 	}
-	if _, err := notify.ParseRowTargets(c.RowDestinations); err != nil {
+	if _, err := notify.ParseRowTargets(c.RowDestinations, registry(*c)); err != nil {
 		return "RELAY_ROW_DESTINATIONS", reason(err.Error())
 	}
 	return "", ""

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"relay/notify"
+	"relay/notify/webhook"
 )
 
 // fileSuffix makes the name of the variable that names the file of a secret.
@@ -36,7 +36,7 @@ func (s *Secrets) EnvDecode(value string) error {
 	if value == "" { // not set: envconfig asks all the same
 		return nil
 	}
-	list, err := notify.ParseSecrets(value)
+	list, err := webhook.ParseSecrets(value)
 	if err != nil {
 		return reason(err.Error())
 	}

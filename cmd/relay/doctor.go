@@ -101,7 +101,11 @@ func (d *doctor) examine(ctx context.Context, env map[string]string) {
 	d.checkDatabase(ctx)
 	d.checkDestination(ctx)
 	d.checkRows()
-	d.checkBroker()
+	for _, t := range technologies() {
+		if t.checkRelay != nil {
+			t.checkRelay(d)
+		}
+	}
 }
 
 // checkConfiguration reports whether there is a configuration to go on with.
@@ -168,7 +172,11 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 		d.checkDeliveries(ctx, examiner)
 		d.checkQuarantine(ctx, examiner)
 		d.checkSubscriptions(ctx, examiner)
-		d.checkAcknowledgements(ctx, examiner)
+		for _, t := range technologies() {
+			if t.checkTable != nil {
+				t.checkTable(ctx, d, examiner)
+			}
+		}
 	}
 }
 

@@ -4,25 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net/url"
-	"slices"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"relay"
 	"relay/sql"
 )
 
-const (
-	// dialedAtOnce is how many endpoints are dialed at once, dialedMost how many at all.
-	dialedAtOnce = 16
-	dialedMost   = 100
-	// namedMost is how many subscriptions of one kind are named.
-	namedMost = 5
-)
+// namedMost is how many subscriptions of one kind are named.
+const namedMost = 5
 
 // checkSubscriptions looks whether the relay can send to each subscription, and dials their
 // endpoints. Those that are paused need not be there.
@@ -33,30 +22,34 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 		return
 	}
 	before := d.count(resultFail)
-	endpoints := make(map[string]*endpoint)
-	var withoutBroker []string
+	targets := make(map[string][]subscriptionAt)
 	for _, s := range all {
 		d.checkPatterns(s)
 		target, err := subscriptionTarget(s.Target)
-		switch {
-		case err != nil:
+		if err != nil {
 			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --target …", "nothing is sent to %s: %s", s.Name, oneLine(err))
-		case s.Paused:
-		case target.Kind != relay.TargetHTTP:
-			withoutBroker = append(withoutBroker, s.Name)
-		case endpoints[target.Origin()] == nil:
-			endpoints[target.Origin()] = &endpoint{url: target.URL, names: []string{s.Name}}
-		default:
-			at := endpoints[target.Origin()]
-			at.names = append(at.names, s.Name)
+		} else if !s.Paused {
+			targets[target.Scheme()] = append(targets[target.Scheme()], subscriptionAt{s.Name, target})
 		}
 	}
-	if d.config.AMQPURL == "" && len(withoutBroker) > 0 {
-		d.fail("subscriptions", "set RELAY_AMQP_URL for every relay", "what is for %s waits: their targets are on a broker, and RELAY_AMQP_URL is not set", naming(withoutBroker))
-	}
-	d.checkEndpoints(ctx, endpoints)
+	d.checkTargets(ctx, targets)
 	if d.count(resultFail) == before {
 		d.ok("subscriptions", "%d, and nothing is wrong with their targets", len(all))
+	}
+}
+
+// checkTargets has each technology examine the targets that it serves, which are sorted by their
+// scheme.
+func (d *doctor) checkTargets(ctx context.Context, targets map[string][]subscriptionAt) {
+	for _, t := range technologies() {
+		var own []subscriptionAt
+		for _, prefix := range t.describe(d.config).Prefixes {
+			scheme, _, _ := strings.Cut(prefix, ":")
+			own = append(own, targets[scheme]...)
+		}
+		if len(own) > 0 {
+			t.checkTargets(ctx, d, own)
+		}
 	}
 }
 
@@ -81,45 +74,25 @@ func subscriptionTarget(text string) (relay.Target, error) {
 	return target, nil
 }
 
-// endpoint is an origin with the subscriptions that lead there.
-type endpoint struct {
-	url   *url.URL // of one of them
-	names []string
-}
-
-// checkEndpoints dials each origin once, the first hundred of them.
-func (d *doctor) checkEndpoints(ctx context.Context, endpoints map[string]*endpoint) {
-	origins := slices.Sorted(maps.Keys(endpoints))
-	if len(origins) > dialedMost {
-		d.ok("endpoints", "of %d the first %d are dialed", len(origins), dialedMost)
-		origins = origins[:dialedMost]
-	}
-	refusals := make(map[string]error)
-	var mu sync.Mutex
-	var all errgroup.Group
-	all.SetLimit(dialedAtOnce)
-	for _, origin := range origins {
-		all.Go(func() error {
-			if _, err := dial(ctx, endpoints[origin].url); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				refusals[origin] = err
-			}
-			return nil
-		})
-	}
-	_ = all.Wait() // none of them returns an error
-	for _, origin := range slices.Sorted(maps.Keys(refusals)) {
-		err, names := refusals[origin], endpoints[origin].names
-		d.fail("endpoints", mendEndpoint(err, "start it, or relay subscriptions set "+names[0]+" --target …"),
-			"%s, of %s: %s", origin, naming(names), oneLine(err))
-	}
-}
-
 // naming lists names, the first few of many.
 func naming(names []string) string {
 	if len(names) > namedMost {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:namedMost], ", "), len(names)-namedMost)
 	}
 	return strings.Join(names, ", ")
+}
+
+// checkDestination examines the default destination.
+func (d *doctor) checkDestination(ctx context.Context) {
+	target := d.config.DefaultDestination
+	if target.Kind == relay.TargetNone {
+		d.ok("destination", "RELAY_DEFAULT_DESTINATION is not set: a message that names no destination and matches no subscription is rejected")
+		return
+	}
+	t, err := technologyOf(d.config, target.Target)
+	if err != nil {
+		d.failed("destination", err)
+		return
+	}
+	t.checkDestination(ctx, d, target.Target)
 }

@@ -110,17 +110,3 @@ func many(n int) string {
 	}
 	return strconv.Itoa(n)
 }
-
-// checkAcknowledgements looks for HTTP consumers that are to acknowledge and cannot.
-func (d *doctor) checkAcknowledgements(ctx context.Context, examiner *sql.Examiner) {
-	names, err := examiner.Acknowledging(ctx)
-	switch {
-	case err != nil:
-		d.failed("acknowledgement", err)
-	case len(names) > 0 && d.config.AckURL == "":
-		d.fail("acknowledgement", "set RELAY_ACK_ADDR and RELAY_ACK_URL for every relay, or relay subscriptions set "+names[0]+" --ack response",
-			"HTTP consumers cannot acknowledge, so nothing is sent to them: %s", strings.Join(names, ", "))
-	case len(names) > 0:
-		d.ok("acknowledgement", "HTTP consumers acknowledge at %s: %s", d.config.AckURL, strings.Join(names, ", "))
-	}
-}

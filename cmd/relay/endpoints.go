@@ -12,7 +12,7 @@ import (
 
 	"relay"
 	"relay/admin"
-	"relay/notify"
+	"relay/notify/webhook"
 )
 
 // serveEndpoints opens the metrics, the admin and the acknowledgements' address and serves
@@ -30,7 +30,7 @@ func (s *service) serveEndpoints(ctx context.Context, group *errgroup.Group) err
 	}{
 		{"RELAY_METRICS_ADDR", s.config.MetricsAddr, admin.NewHandler(health.Brief(), s.registry, s.log), share(files, 16, 64)},
 		{"RELAY_ADMIN_ADDR", s.config.AdminAddr, admin.NewHandler(health, s.registry, s.log), share(files, 16, 64)},
-		{"RELAY_ACK_ADDR", s.config.AckAddr, notify.NewAckHandler(s, s.log), share(files, 8, 512)},
+		{"RELAY_ACK_ADDR", s.config.AckAddr, webhook.NewAckHandler(s, s.log), share(files, 8, 512)},
 	}
 	for _, a := range addresses {
 		if a.address == "" {
@@ -64,8 +64,10 @@ func (s *service) probes() []admin.Probe {
 	if s.config.Capture != CapturePoll {
 		probes = append(probes, admin.Probe{Name: string(s.config.Capture), Check: s.whenWired(s.probeDoorbell)})
 	}
-	if s.config.AMQPURL != "" {
-		probes = append(probes, admin.Probe{Name: "broker", Check: s.whenWired(s.probeBroker)})
+	for _, t := range technologies() {
+		if described := t.describe(s.config); t.probe != "" && described.Missing == nil {
+			probes = append(probes, admin.Probe{Name: t.probe, Check: s.whenWired(func() (string, error) { return s.probeLink(described.Name) })})
+		}
 	}
 	return probes
 }
@@ -142,8 +144,8 @@ func (s *service) probeDoorbell() (string, error) {
 	return state.String(), nil
 }
 
-func (s *service) probeBroker() (string, error) {
-	up, text := s.amqp.State()
+func (s *service) probeLink(technology string) (string, error) {
+	up, text := s.links[technology].state()
 	if !up {
 		return "", errors.New(text)
 	}

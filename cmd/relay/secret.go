@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"relay"
-	"relay/notify"
+	"relay/notify/webhook"
 )
 
 // secretName is the variable of the secrets that sign.
@@ -31,7 +31,7 @@ func (c SecretCmd) Run(app *App) error {
 	if err != nil {
 		return err
 	}
-	derived, err := notify.RowSecrets(secrets, target)
+	derived, err := webhook.RowSecrets(secrets, target)
 	if err != nil {
 		return err
 	}

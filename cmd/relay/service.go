@@ -41,8 +41,7 @@ type service struct {
 	ackKey     relay.AckKey
 	ackQueue   string // of RabbitMQ
 	router     *notify.Router
-	http       *notify.HTTP
-	amqp       *notify.AMQP // nil: no broker is configured
+	links      map[string]link // the technologies at work, by name
 	dispatcher *notify.Dispatcher
 	engine     *reconcile.Engine
 	doorbell   doorbell      // nil: RELAY_CAPTURE is poll
@@ -59,46 +58,47 @@ func (s *service) wire() error {
 	return s.wireDoorbell()
 }
 
-func (s *service) wireDestinations() (err error) {
+func (s *service) wireDestinations() error {
 	c := s.config
-	rows, err := notify.ParseRowTargets(c.RowDestinations)
+	s.links = make(map[string]link)
+	var known []notify.Technology
+	for _, t := range technologies() {
+		described := t.describe(c)
+		if described.Missing == nil {
+			if err := s.connect(t, &described); err != nil {
+				return err
+			}
+		}
+		known = append(known, described)
+	}
+	registered := notify.Register(known...)
+	rows, err := notify.ParseRowTargets(c.RowDestinations, registered)
 	if err != nil {
 		return fmt.Errorf("RELAY_ROW_DESTINATIONS: %w", err)
 	}
 	s.router, err = notify.NewRouter(notify.RouterConfig{
-		Default: c.DefaultDestination.Raw, Source: c.Source, Broker: c.AMQPURL != "", AckURL: c.AckURL != "", Timeout: c.HTTPTimeout, Rows: rows,
+		Default: c.DefaultDestination.Raw, Source: c.Source, Technologies: registered, Timeout: c.HTTPTimeout, Rows: rows,
 	})
 	if err != nil {
 		return fmt.Errorf("RELAY_DEFAULT_DESTINATION: %w", err)
 	}
-	egress, err := notify.ParseEgress(c.EgressAllow)
-	if err != nil {
-		return fmt.Errorf("RELAY_EGRESS_ALLOW: %w", err)
-	}
-	s.http, err = notify.NewHTTP(notify.HTTPConfig{
-		Timeout: c.HTTPTimeout, Concurrency: c.HTTPConcurrency, Secrets: c.HTTPSecrets, Egress: egress, Log: s.log,
-		AckURL: string(c.AckURL), AckKey: s.ackKey, Allowed: s.mayAttempt,
-	})
-	if err != nil {
-		return err
-	}
-	dispatch := notify.DispatcherConfig{
-		HTTP: uncrowded{s.http, s}, Concurrency: c.HTTPConcurrency, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
+	s.dispatcher = notify.NewDispatcher(notify.DispatcherConfig{
+		Technologies: registered, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
 		Messages: int64(c.InFlight), Bytes: int64(c.InFlightBytes),
 		Retry: s.interval, Allowed: s.mayAttempt,
 		Log: s.log, Metrics: notify.NewMetrics(s.registry),
+	})
+	return nil
+}
+
+// connect has a technology make its destination.
+func (s *service) connect(t technology, described *notify.Technology) error {
+	made, err := t.connect(s)
+	if err != nil {
+		return err
 	}
-	if c.AMQPURL != "" {
-		s.amqp, err = notify.NewAMQP(notify.AMQPConfig{
-			URL: string(c.AMQPURL), Allowed: s.mayAttempt, Log: s.log, OnUp: func() { s.dispatcher.UpBroker() },
-			Replies: notify.Replies{Queue: s.ackQueue, Key: s.ackKey, Wanted: s.router.WantsReplies, Taker: s},
-		})
-		if err != nil {
-			return fmt.Errorf("RELAY_AMQP_URL: %w", err)
-		}
-		dispatch.AMQP = uncrowded{s.amqp, s}
-	}
-	s.dispatcher = notify.NewDispatcher(dispatch)
+	described.Destination, described.Gone = uncrowded{made.destination, s}, made.gone
+	s.links[described.Name] = made
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (s *service) wireEngine() {
 	c := s.config
 	host, _ := os.Hostname()
 	s.engine = reconcile.New(reconcile.Config{
-		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(), Gone: s.http.Gone,
+		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
 		Groups: c.Reconcile, Streaming: s.streaming, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
@@ -241,8 +241,10 @@ func (s *service) run(ctx context.Context) error {
 	defer stopLast()
 	outer, last := errgroup.WithContext(last)
 	outer.Go(func() error { return s.dispatcher.Run(last) })
-	if s.amqp != nil {
-		outer.Go(func() error { return s.amqp.Run(last) })
+	for _, l := range s.links {
+		if l.run != nil {
+			outer.Go(func() error { return l.run(last) })
+		}
 	}
 	inner, ctx := errgroup.WithContext(ctx)
 	var stopping time.Time
@@ -259,7 +261,11 @@ func (s *service) run(ctx context.Context) error {
 	err := inner.Wait()
 	stopLast()
 	err = errors.Join(err, outer.Wait())
-	s.http.Close()
+	for _, l := range s.links {
+		if l.close != nil {
+			l.close()
+		}
+	}
 	// What could not be written is part of the error, with which the process ends.
 	s.log.Info("stopped", "took", time.Since(stopping).Round(time.Millisecond))
 	return err

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"relay"
-	"relay/notify"
+	"relay/notify/webhook"
 	"relay/sql"
 )
 
@@ -220,7 +220,7 @@ func (c SubscriptionsSetCmd) putSecrets(given map[string]any) error {
 	default:
 		text = *c.Secrets
 	}
-	list, err := notify.ParseSecrets(text)
+	list, err := webhook.ParseSecrets(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", option, err)
 	}

@@ -8,6 +8,8 @@ import (
 
 	"relay"
 	"relay/notify"
+	"relay/notify/amqp"
+	"relay/notify/webhook"
 	"relay/sql"
 )
 
@@ -96,7 +98,7 @@ func (d *database) routing(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	router, err := notify.NewRouter(notify.RouterConfig{Source: "bench", Timeout: time.Second})
+	router, err := notify.NewRouter(notify.RouterConfig{Source: "bench", Timeout: time.Second, Technologies: notify.Register(webhook.Technology(1, true), amqp.Technology(true))})
 	if err != nil {
 		return 0, err
 	}

@@ -1,9 +1,0 @@
-//go:build !unix
-
-package notify
-
-import "net"
-
-// quiet cannot look without reading here. A connection that the peer has closed fails the
-// exchange, and the quick retry takes a new one.
-func quiet(net.Conn) bool { return true }

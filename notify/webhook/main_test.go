@@ -1,0 +1,9 @@
+package webhook_test
+
+import (
+	"testing"
+
+	"relay/test/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
