@@ -93,7 +93,7 @@ func (e *Engine) recordAck(ctx context.Context, subject relay.AckSubject, ack re
 func (e *Engine) watchAcks(ctx context.Context) error {
 	for {
 		every := ackRarely
-		if e.config.Router.WantsAcks() {
+		if e.config.Subscriptions.WantsAcks() {
 			every = ackEvery
 		}
 		if !pause(ctx, every, e.acked) || !pause(ctx, ackGather, nil) || e.writer.waitHealthy(ctx) != nil {

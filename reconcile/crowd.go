@@ -102,7 +102,7 @@ func (e *Engine) drainCrowd(ctx context.Context) error {
 				return nil
 			}
 			var ready []*entry
-			ready, more = e.crowd.take(e.config.Dispatcher.Room, time.Now())
+			ready, more = e.crowd.take(e.config.Circuits.Room, time.Now())
 			e.registry.again(ready...)
 		}
 	}

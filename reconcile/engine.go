@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"relay"
-	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -19,9 +18,14 @@ import (
 type router interface {
 	Route(m *relay.Message) ([]*relay.Delivery, error)
 	Resume(m *relay.Message, subscription, instance, target string, attempts int) (*relay.Delivery, error)
-	// Replace makes these the subscriptions, of which Version is the version.
-	Replace(version int64, all []*relay.Subscriber)
-	Version() int64
+	// Routes returns how many subscribers messages of a topic have; NoRoute is the reason of
+	// those that have none.
+	Routes(topic string) int
+	NoRoute() string
+}
+
+// rules are what subscriptions say about their deliveries in general.
+type rules interface {
 	// Paused reports whether a circuit is that of a paused subscription, Rests whether nothing at
 	// all of a subscription goes on until it is changed, BlocksOnDead whether a message of the
 	// subscription that died holds its key, Unordered whether it has no order.
@@ -29,17 +33,25 @@ type router interface {
 	Rests(subscription string) bool
 	BlocksOnDead(subscription string) bool
 	Unordered(subscription string) bool
+}
+
+// subscriptions are those that the router knows.
+type subscriptions interface {
+	// Replace makes these the subscriptions, of which Version is the version.
+	Replace(version int64, all []*relay.Subscriber)
+	Version() int64
 	// WantsAcks reports whether consumers of a subscription acknowledge.
 	WantsAcks() bool
-	// Routes returns how many subscribers messages of a topic have; NoRoute is the reason of
-	// those that have none.
-	Routes(topic string) int
-	NoRoute() string
 }
 
 // dispatcher makes attempts. done is called exactly once for each dispatch.
 type dispatcher interface {
 	Dispatch(d *relay.Delivery, due bool, done func(relay.Outcome))
+	Stop(ctx context.Context)
+}
+
+// circuits are what the dispatcher knows of destinations.
+type circuits interface {
 	// Room reports how many deliveries that wait for a circuit would start soon; direct says
 	// that rows named the destination.
 	Room(circuit string, direct bool) int
@@ -49,15 +61,17 @@ type dispatcher interface {
 	Up(subscription string)
 	// UpInstances is Up for each instance of a broadcast.
 	UpInstances(subscription string)
-	Stop(ctx context.Context)
 }
 
 // Config is what an engine needs.
 type Config struct {
-	Store      *sql.Store
-	Router     router
-	Dispatcher dispatcher
-	Policy     machine.Policy
+	Store         *sql.Store
+	Router        router
+	Rules         rules
+	Subscriptions subscriptions
+	Dispatcher    dispatcher
+	Circuits      circuits
+	Policy        Policy
 	// Gone reports whether the instance of a pinned delivery is certainly none of its host
 	// name's any more. Nil: nobody knows.
 	Gone func(context.Context, *relay.Delivery) bool

@@ -9,6 +9,9 @@ import (
 	"relay/sql"
 )
 
+// Policy says when a failed delivery goes again and when it is given up.
+type Policy = machine.Policy
+
 // state is what a delivery had behind it before an attempt.
 type state struct {
 	machine.Open

@@ -219,7 +219,7 @@ func (e *Engine) refill(ctx context.Context) error {
 
 // awaitRefill waits until it is worth asking for room, and returns false if ctx ends.
 func (e *Engine) awaitRefill(ctx context.Context) bool {
-	wake := e.config.Dispatcher.Wake()
+	wake := e.config.Circuits.Wake()
 	if e.backlog.empty() {
 		timer := time.NewTimer(e.backlog.untilLook(time.Now()))
 		defer timer.Stop()
@@ -285,10 +285,10 @@ func (e *Engine) lookForParked(ctx context.Context) error {
 // refillCircuit registers deliveries that wait for a circuit, and reports whether the table
 // was read.
 func (e *Engine) refillCircuit(ctx context.Context, circuit sql.Parked) (read bool, err error) {
-	if !circuit.Direct && e.config.Router.Paused(circuit.Circuit) {
+	if !circuit.Direct && e.config.Rules.Paused(circuit.Circuit) {
 		return false, nil
 	}
-	room := min(e.config.Dispatcher.Room(circuit.Circuit, circuit.Direct), e.registry.sweepRoom())
+	room := min(e.config.Circuits.Room(circuit.Circuit, circuit.Direct), e.registry.sweepRoom())
 	if room == 0 {
 		return false, nil
 	}

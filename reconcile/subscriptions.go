@@ -56,21 +56,21 @@ func (e *Engine) LoadSubscriptions(ctx context.Context) error {
 func (e *Engine) upTo(ctx context.Context, version int64) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
-	if version <= e.config.Router.Version() {
+	if version <= e.config.Subscriptions.Version() {
 		return nil
 	}
 	all, version, err := e.config.Store.Subscriptions(ctx)
 	if err != nil {
 		return err
 	}
-	e.config.Router.Replace(version, all)
+	e.config.Subscriptions.Replace(version, all)
 	for _, s := range all {
 		if s.Invalid != "" {
 			e.config.Log.Warn("a subscription cannot be served", "subscription", s.Name, "why", s.Invalid)
 		}
-		e.config.Dispatcher.Up(s.Name)
+		e.config.Circuits.Up(s.Name)
 		if s.Broadcast {
-			e.config.Dispatcher.UpInstances(s.Name)
+			e.config.Circuits.UpInstances(s.Name)
 		}
 	}
 	return nil

@@ -183,8 +183,8 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql
 	var idle, free []sql.Line
 	for _, l := range lines {
 		switch {
-		case !own.holds(relay.ShardOf(relay.ID{}, l.Key)), e.config.Router.Rests(l.Subscription):
-		case e.config.Router.Unordered(l.Subscription):
+		case !own.holds(relay.ShardOf(relay.ID{}, l.Key)), e.config.Rules.Rests(l.Subscription):
+		case e.config.Rules.Unordered(l.Subscription):
 			free = append(free, l)
 		case e.order.idle(l):
 			idle = append(idle, l)
@@ -208,7 +208,7 @@ func (e *Engine) registerHeads(heads []sql.Head) (crowded []sql.Line) {
 	learned := make(map[sql.Line]bool) // its head is known
 	for _, h := range heads {
 		l := sql.Line{Subscription: h.ID.Subscription, Instance: h.ID.Instance, Key: h.Key}
-		if held[l] || !h.Blocked || h.Dead && e.config.Router.BlocksOnDead(l.Subscription) {
+		if held[l] || !h.Blocked || h.Dead && e.config.Rules.BlocksOnDead(l.Subscription) {
 			held[l] = true
 			continue
 		}

@@ -20,7 +20,6 @@ import (
 	"relay/cdc"
 	"relay/notify"
 	"relay/reconcile"
-	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -119,8 +118,8 @@ func (u uncrowded) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome
 	return u.Destination.Deliver(ctx, d)
 }
 
-func (s *service) policy() machine.Policy {
-	return machine.Policy{
+func (s *service) policy() reconcile.Policy {
+	return reconcile.Policy{
 		Backoff: s.config.Backoff, MaxAttempts: s.config.MaxAttempts, GiveUpAfter: s.config.GiveUpAfter,
 	}
 }
@@ -134,7 +133,7 @@ func (s *service) wireEngine() {
 	c := s.config
 	host, _ := os.Hostname()
 	s.engine = reconcile.New(reconcile.Config{
-		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
+		Store: s.store, Router: s.router, Rules: s.router, Subscriptions: s.router, Dispatcher: s.dispatcher, Circuits: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
 		Groups: c.Reconcile, Streaming: s.streaming, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
