@@ -24,12 +24,28 @@ func adopt(cfg *pgconn.Config) {
 	cfg.BuildContextWatcherHandler = watchReads
 }
 
+// Renewal brings what leads to the database up to date in a configuration, before a
+// connection of it is opened. Nil: nothing changes. sql.Address.Renew is one.
+type Renewal func(ctx context.Context, cfg *pgx.ConnConfig) error
+
+// of returns a copy of base that is up to date.
+func (r Renewal) of(ctx context.Context, base *pgx.ConnConfig) (*pgx.ConnConfig, error) {
+	cfg := base.Copy()
+	if r == nil {
+		return cfg, nil
+	}
+	return cfg, r(ctx, cfg)
+}
+
 // connectSQL opens an ordinary connection to the database of base. The caller closes it
 // with closeSQL.
-func connectSQL(ctx context.Context, base *pgx.ConnConfig) (*pgx.Conn, error) {
+func connectSQL(ctx context.Context, base *pgx.ConnConfig, renew Renewal) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	cfg := base.Copy()
+	cfg, err := renew.of(ctx, base)
+	if err != nil {
+		return nil, err
+	}
 	adopt(&cfg.Config)
 	conn, err := sql.Connect(ctx, cfg)
 	if err != nil {
@@ -41,10 +57,14 @@ func connectSQL(ctx context.Context, base *pgx.ConnConfig) (*pgx.Conn, error) {
 
 // connectReplication opens a connection that speaks the replication protocol. The caller
 // closes it with closeReplication.
-func connectReplication(ctx context.Context, base *pgx.ConnConfig) (*pgconn.PgConn, error) {
+func connectReplication(ctx context.Context, base *pgx.ConnConfig, renew Renewal) (*pgconn.PgConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	cfg := base.Config.Copy()
+	whole, err := renew.of(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &whole.Config
 	adopt(cfg)
 	cfg.RuntimeParams["replication"] = "database"
 	conn, err := sql.ConnectReplication(ctx, cfg)

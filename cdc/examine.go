@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"relay/sql"
 )
 
 // Flaw is what keeps the stream from working, and the command that mends it. The zero
@@ -59,16 +61,18 @@ func (sl slot) flawOf(name string) Flaw {
 	return Flaw{}
 }
 
-// ExamineReplication opens a connection for replication as a stream would, and closes it. The
-// flaw is one that a person can do something about; any other failure is the error.
-func ExamineReplication(ctx context.Context, base *pgx.ConnConfig) (Flaw, error) {
-	conn, err := connectReplication(ctx, base)
+// ExamineReplication opens a connection for replication as a stream would, and closes it. by is
+// the role of the server's provider of which the connection's role is a member, if any. The flaw
+// is one that a person can do something about; any other failure is the error.
+func ExamineReplication(ctx context.Context, base *pgx.ConnConfig, provider sql.Provider, by string) (Flaw, error) {
+	conn, err := connectReplication(ctx, base, nil)
 	if err == nil {
 		closeReplication(conn)
 		return Flaw{}, nil
 	}
 	var known *trouble
-	if errors.As(explainConnect(err, base.User, "too small"), &known) {
+	v := server{senders: "too small", provider: provider, by: by}
+	if errors.As(v.explain(err, base.User), &known) {
 		return Flaw{Why: known.why, Mend: known.mend}, nil
 	}
 	return Flaw{}, err

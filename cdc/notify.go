@@ -24,6 +24,8 @@ type ListenerConfig struct {
 	// Conn leads to the database itself, not to a pooler that shares connections; required.
 	// It is copied. The role needs no right but CONNECT.
 	Conn *pgx.ConnConfig
+	// Renew brings Conn up to date for each new connection. Nil: Conn never changes.
+	Renew Renewal
 	// Trigger says that it is the trigger that rings, so that rows are not heard of while it
 	// is missing or disabled. False: another relay rings.
 	Trigger bool
@@ -86,7 +88,7 @@ func (l *Listener) Streaming() bool { return l.State().Streaming }
 // session is one life of the connection. First LISTEN, then the sweep that finds what was
 // committed before.
 func (l *Listener) session(ctx context.Context) error {
-	conn, err := connectSQL(ctx, l.notices.heardBy(l.cfg.Conn))
+	conn, err := connectSQL(ctx, l.notices.heardBy(l.cfg.Conn), l.cfg.Renew)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func TestSlotsAndSendersExhausted(t *testing.T) {
 	var holder *pgconn.PgConn
 	harness.Eventually(t, 10*time.Second, "the one sender is free", func() bool {
 		var err error
-		holder, err = connectReplication(t.Context(), b.cfg.Conn)
+		holder, err = connectReplication(t.Context(), b.cfg.Conn, nil)
 		return err == nil
 	})
 	r = b.run()

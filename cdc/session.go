@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"relay/sql"
 )
 
 // server is what a session must know of the server before it asks for anything.
@@ -18,16 +20,20 @@ type server struct {
 	standby  bool
 	slots    string // max_replication_slots
 	senders  string // max_wal_senders
+	provider sql.Provider
+	by       string // the role of the provider by which ours may replicate
 }
 
 const selectServer = `
 select current_setting('server_version_num')::int, current_setting('wal_level'), pg_is_in_recovery(),
-       current_setting('max_replication_slots'), current_setting('max_wal_senders')
-`
+       current_setting('max_replication_slots'), current_setting('max_wal_senders'),
+` + sql.SelectProviderRoles
 
 func readServer(ctx context.Context, db *pgx.Conn) (server, error) {
 	var v server
-	err := db.QueryRow(ctx, selectServer).Scan(&v.version, &v.walLevel, &v.standby, &v.slots, &v.senders)
+	var roles []string
+	err := db.QueryRow(ctx, selectServer).Scan(&v.version, &v.walLevel, &v.standby, &v.slots, &v.senders, &roles)
+	v.provider, v.by = sql.ReadProvider(roles)
 	switch {
 	case err != nil:
 		return v, fmt.Errorf("read the server's settings: %w", err)
@@ -39,7 +45,7 @@ func readServer(ctx context.Context, db *pgx.Conn) (server, error) {
 	case v.walLevel != "logical":
 		return v, &trouble{
 			why:  fmt.Sprintf("wal_level is %s, and streaming needs logical", v.walLevel),
-			mend: "alter system set wal_level = logical, then restart the server",
+			mend: v.provider.MendSetting("wal_level", "logical", true),
 		}
 	}
 	return v, nil
@@ -48,7 +54,7 @@ func readServer(ctx context.Context, db *pgx.Conn) (server, error) {
 // session is one life of the stream, from the first connection to the last: it makes what
 // is missing and streams until something fails or ctx ends.
 func (s *Stream) session(ctx context.Context) error {
-	db, err := connectSQL(ctx, s.notices.heardBy(s.cfg.Conn))
+	db, err := connectSQL(ctx, s.notices.heardBy(s.cfg.Conn), s.cfg.Renew)
 	if err != nil {
 		s.board.unmeasured()
 		return err
@@ -73,9 +79,9 @@ func (s *Stream) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	repl, err := connectReplication(ctx, s.cfg.Conn)
+	repl, err := connectReplication(ctx, s.cfg.Conn, s.cfg.Renew)
 	if err != nil {
-		return explainConnect(err, s.cfg.Conn.User, s.server.senders)
+		return s.server.explain(err, db.Config().User)
 	}
 	defer closeReplication(repl)
 	if err := s.prepareSlot(ctx, db, repl, sl); err != nil {

@@ -186,10 +186,10 @@ func (s *Stream) slotMade(err error) error {
 		slots := s.server.slots
 		return &trouble{
 			why:  fmt.Sprintf("all %s replication slots are in use", slots),
-			mend: "drop one that nobody needs (select slot_name, active from pg_replication_slots), or alter system set max_replication_slots = " + twice(slots) + ", then restart the server",
+			mend: "drop one that nobody needs (select slot_name, active from pg_replication_slots), or " + s.server.provider.MendSetting("max_replication_slots", twice(slots), true),
 		}
 	case codeNoPrivilege:
-		return explainConnect(err, s.cfg.Conn.User, "")
+		return s.server.explain(err, s.cfg.Conn.User)
 	}
 	if err != nil {
 		return fmt.Errorf("create slot %q: %w", s.cfg.Slot, err)

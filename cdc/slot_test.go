@@ -54,7 +54,7 @@ func TestSlotOfAnotherDatabaseIsTrouble(t *testing.T) {
 // hold takes the slot and neither reads nor answers, like a relay whose host has frozen.
 func (b *bench) hold() *pgconn.PgConn {
 	b.t.Helper()
-	conn, err := connectReplication(context.Background(), b.cfg.Conn)
+	conn, err := connectReplication(context.Background(), b.cfg.Conn, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	// Conn leads to the database, as pgx.ParseConfig made it; required. It is copied.
 	// The role needs REPLICATION, CREATE on the database and relay.outbox for its own.
 	Conn *pgx.ConnConfig
+	// Renew brings Conn up to date for each new connection. Nil: Conn never changes.
+	Renew Renewal
 	// Slot and Publication are names. Empty: "relay".
 	Slot, Publication string
 	// HeartbeatEvery is how often the stream makes itself heard on the server and looks

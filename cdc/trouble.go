@@ -74,18 +74,19 @@ func oneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }
 
-// explainConnect turns what a replication connection was refused for into trouble.
-func explainConnect(err error, role string, senders string) error {
+// explain turns what a replication connection of a role was refused for into trouble.
+func (v server) explain(err error, role string) error {
 	switch sqlstate(err) {
 	case codeNoPrivilege:
-		return &trouble{
-			why:  fmt.Sprintf("role %q has no replication right", role),
-			mend: fmt.Sprintf("alter role %s replication", quote(role)),
+		why := fmt.Sprintf("role %q has no replication right", role)
+		if v.by != "" {
+			why += ", although it is a member of " + v.by
 		}
+		return &trouble{why: why, mend: v.provider.MendReplication(role, v.by)}
 	case codeTooMany:
 		return &trouble{
-			why:  fmt.Sprintf("no WAL sender or connection is free (max_wal_senders is %s)", senders),
-			mend: "alter system set max_wal_senders = " + twice(senders) + ", then restart the server",
+			why:  fmt.Sprintf("no WAL sender or connection is free (max_wal_senders is %s)", v.senders),
+			mend: v.provider.MendSetting("max_wal_senders", twice(v.senders), true),
 		}
 	case codeUnsupported:
 		return &trouble{

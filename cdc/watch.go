@@ -112,7 +112,7 @@ func (w *watcher) connect(ctx context.Context) error {
 	if !w.db.IsClosed() {
 		return nil
 	}
-	db, err := connectSQL(ctx, w.stream.notices.heardBy(w.stream.cfg.Conn))
+	db, err := connectSQL(ctx, w.stream.notices.heardBy(w.stream.cfg.Conn), w.stream.cfg.Renew)
 	switch {
 	case sqlstate(err) == codeCannotConnectNow:
 		return errStopping

@@ -26,6 +26,9 @@ type language struct {
 	consume func(s *shop, queue string) []string
 }
 
+// receiverName is the name under which receivers and consumers receive.
+const receiverName = "warehouse"
+
 func languages() []language {
 	const jar, python = "/usr/share/java/postgresql.jar", "/usr/bin/python3"
 	const jars = jar + ":/usr/share/java/amqp-client.jar:/usr/share/java/slf4j-api.jar:/usr/share/java/slf4j-simple.jar"
@@ -37,7 +40,7 @@ func languages() []language {
 		},
 		receive: receiveInGo,
 		consume: func(s *shop, queue string) []string {
-			return []string{harness.Build(s.t, "relay/examples/go/consume"), queue}
+			return []string{harness.Build(s.t, "relay/examples/go/consume"), queue, receiverName}
 		},
 	}, {
 		name: "java",
@@ -48,10 +51,10 @@ func languages() []language {
 			return withFlag(rollBack, "--roll-back", []string{"java", "-cp", jar, "java/Send.java"}, customer, cents)
 		},
 		receive: func(_ *shop, port string) []string {
-			return []string{"java", "-cp", jar, "java/Receive.java", port}
+			return []string{"java", "-cp", jar, "java/Receive.java", port, receiverName}
 		},
 		consume: func(_ *shop, queue string) []string {
-			return []string{"java", "-cp", jars, "java/Consume.java", queue}
+			return []string{"java", "-cp", jars, "java/Consume.java", queue, receiverName}
 		},
 	}, {
 		name: "python",
@@ -65,10 +68,10 @@ func languages() []language {
 			return withFlag(rollBack, "--roll-back", []string{python, "python/send.py"}, customer, cents)
 		},
 		receive: func(_ *shop, port string) []string {
-			return []string{python, "python/receive.py", port}
+			return []string{python, "python/receive.py", port, receiverName}
 		},
 		consume: func(_ *shop, queue string) []string {
-			return []string{python, "python/consume.py", queue}
+			return []string{python, "python/consume.py", queue, receiverName}
 		},
 	}, {
 		name: "node",
@@ -79,10 +82,10 @@ func languages() []language {
 			return withFlag(rollBack, "--roll-back", []string{"node", "node/send.js"}, customer, cents)
 		},
 		receive: func(_ *shop, port string) []string {
-			return []string{"node", "node/receive.js", port}
+			return []string{"node", "node/receive.js", port, receiverName}
 		},
 		consume: func(_ *shop, queue string) []string {
-			return []string{"node", "node/consume.js", queue}
+			return []string{"node", "node/consume.js", queue, receiverName}
 		},
 	}, {
 		name:    "sql",
@@ -96,7 +99,7 @@ func languages() []language {
 }
 
 func receiveInGo(s *shop, port string) []string {
-	return []string{harness.Build(s.t, "relay/examples/go/receive"), port}
+	return []string{harness.Build(s.t, "relay/examples/go/receive"), port, receiverName}
 }
 
 // withFlag returns a command line, with a flag after the program if it is wanted.

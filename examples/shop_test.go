@@ -45,7 +45,7 @@ func open(t *testing.T, l language) *shop {
 	}
 	s.relay(t, "migrate")
 	s.relay(t, "grant", "app")
-	s.relay(t, "grant", "app", "--inbox", "warehouse")
+	s.relay(t, "grant", "app", "--inbox", receiverName)
 	execute(t, s.admin, "create schema app authorization app")
 	tables, err := os.ReadFile("sql/tables.sql")
 	if err != nil {

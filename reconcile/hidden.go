@@ -97,14 +97,17 @@ func (e *Engine) tellGone(ctx context.Context, entries []*entry, rows []sql.Mess
 	}
 	snapshot, present, err := e.config.Store.Present(ctx, idsAt(entries, absent))
 	e.noteRead(ctx, err)
+	var deleted []relay.ID
 	for _, i := range absent {
 		switch en := entries[i]; {
 		case err != nil || !snapshot.Shows(en.xid):
 			e.hidden.add(en.xid, false)
 		case !present[en.id.Message]:
 			rows[i].Verdict = sql.Gone
+			deleted = append(deleted, en.id.Message)
 		}
 	}
+	e.deletedBefore(deleted)
 }
 
 // idsAt returns the messages of the entries at some places.

@@ -30,7 +30,9 @@ const (
 	makeDue       operation = "make_due"      // a delayed message whose time has come
 )
 
-var operations = []operation{writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished, makeDue}
+var operations = []operation{
+	writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished, makeDue, deletedEarly,
+}
 
 const (
 	// quarantineFirst is how long a row stays in quarantine after the first failure. Each further one doubles it.

@@ -2,7 +2,6 @@ package sql
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,12 +19,17 @@ type Examiner struct {
 	Own  *pgx.ConnConfig // what the URL says, without the settings of Conn
 }
 
-// Examine connects to the database of a libpq URL. The caller closes the connection. The
-// error names no password.
+// Examine is Address.Examine of a URL that never changes.
 func Examine(ctx context.Context, url string) (*Examiner, error) {
-	config, err := pgx.ParseConfig(url)
+	return Address{URL: url}.Examine(ctx)
+}
+
+// Examine connects to the database. The caller closes the connection. The error names no
+// password.
+func (a Address) Examine(ctx context.Context) (*Examiner, error) {
+	config, err := a.Config(ctx)
 	if err != nil {
-		return nil, errors.New("database URL: it is not one that libpq understands (postgres://user:password@host:port/database)")
+		return nil, err
 	}
 	config.ConnectTimeout = 10 * time.Second
 	own := config.Copy()
@@ -50,7 +54,11 @@ type ServerFacts struct {
 	Encoding      string // of the database
 	Role          string
 	Superuser     bool
-	Replication   bool // the role may replicate
+	Replication   bool // the role has the attribute REPLICATION
+	// Provider runs the server. ReplicationBy is a role of its whose members may replicate
+	// without the attribute, and of which the role is one. Both may be empty.
+	Provider      Provider
+	ReplicationBy string
 	MayCreate     bool // it may create a schema and a publication here
 	SeesOthers    bool // it may see what other sessions do
 	WALLevel      string
@@ -90,15 +98,17 @@ func (e *Examiner) Server(ctx context.Context) (ServerFacts, error) {
 			left join pg_database d on d.oid = s.setdatabase
 			where (s.setdatabase = 0 or d.datname = current_database()) and 'synchronous_commit=off' = any (s.setconfig)
 			order by 1 limit 5
-		)
+		),` + SelectProviderRoles + `
 	from pg_roles r where r.rolname = current_user`
 	var f ServerFacts
+	var roles []string
 	err := e.Conn.QueryRow(ctx, statement).Scan(&f.Version, &f.VersionNumber, &f.Standby, &f.Database, &f.Encoding, &f.Role,
 		&f.Superuser, &f.Replication, &f.MayCreate, &f.SeesOthers, &f.WALLevel, &f.Slots, &f.MaxSlots,
-		&f.Senders, &f.MaxSenders, &f.MaxPrepared, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &f.Async)
+		&f.Senders, &f.MaxSenders, &f.MaxPrepared, &f.KeepBytes, &f.Fsync, &f.SyncCommit, &f.Async, &roles)
 	if err != nil {
 		return f, fmt.Errorf("examine the server: %w", err)
 	}
+	f.Provider, f.ReplicationBy = ReadProvider(roles)
 	if f.KeepBytes < 0 {
 		f.KeepBytes = -1
 	}

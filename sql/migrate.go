@@ -103,6 +103,9 @@ func (s *Store) connectToMigrate(ctx context.Context) (*pgx.Conn, error) {
 	settings["row_security"] = "off"
 	settings["idle_in_transaction_session_timeout"] = fmt.Sprint(idleTimeout.Milliseconds())
 	config := s.own.Copy()
+	if err := s.address.Renew(ctx, config); err != nil {
+		return nil, err
+	}
 	Settle(&config.Config, settings)
 	return Connect(ctx, config)
 }

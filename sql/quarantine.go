@@ -147,6 +147,7 @@ type InQuarantine struct {
 	Message   relay.ID      // of the oldest; zero: it is no single message
 	Subject   string        // of the oldest
 	Error     string        // of the oldest
+	Tries     int           // of all
 }
 
 // Quarantine lists what living relays have in quarantine, by operation.
@@ -154,7 +155,7 @@ func (e *Examiner) Quarantine(ctx context.Context) ([]InQuarantine, error) {
 	const statement = `
 	select q.operation, count(*), extract(epoch from clock_timestamp() - min(q.since))::float8,
 		coalesce((array_agg(q.message_id order by q.since))[1], '00000000-0000-0000-0000-000000000000'),
-		(array_agg(q.subject order by q.since))[1], (array_agg(q.error order by q.since))[1]
+		(array_agg(q.subject order by q.since))[1], (array_agg(q.error order by q.since))[1], sum(q.tries)
 	from relay.quarantine q
 	where q.updated_at > clock_timestamp() - $1 * interval '1 microsecond'
 		and exists (select from relay.instance i where i.id = q.relay)
@@ -165,7 +166,7 @@ func (e *Examiner) Quarantine(ctx context.Context) ([]InQuarantine, error) {
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (q InQuarantine, err error) {
 		var seconds float64
-		err = row.Scan(&q.Operation, &q.Count, &seconds, (*[16]byte)(&q.Message), &q.Subject, &q.Error)
+		err = row.Scan(&q.Operation, &q.Count, &seconds, (*[16]byte)(&q.Message), &q.Subject, &q.Error, &q.Tries)
 		q.Oldest = time.Duration(seconds * float64(time.Second))
 		return q, err
 	})

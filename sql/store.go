@@ -62,16 +62,22 @@ type Store struct {
 	apart bool
 	limit time.Duration
 
-	own *pgx.ConnConfig // what the URL says, for connections outside of the pools
+	own     *pgx.ConnConfig // what the URL says, for connections outside of the pools
+	address Address         // by which own is brought up to date
 }
 
-// Open connects to the database of a libpq URL or keyword string with at most
-// connections connections (at least 2), and checks that it answers. What a relay alone does,
-// such as writing outcomes, has further connections of its own. The caller closes the store. The error names no password.
+// Open is Address.Open of a URL that never changes.
 func Open(ctx context.Context, url string, connections int) (*Store, error) {
-	config, err := pgxpool.ParseConfig(url)
+	return Address{URL: url}.Open(ctx, connections)
+}
+
+// Open connects to the database with at most connections connections (at least 2), and checks
+// that it answers. What a relay alone does, such as writing outcomes, has further connections of
+// its own. The caller closes the store. The error names no password.
+func (a Address) Open(ctx context.Context, connections int) (*Store, error) {
+	config, err := a.pool(ctx)
 	if err != nil {
-		return nil, errors.New("database URL: it is not one that libpq understands (postgres://user:password@host:port/database)")
+		return nil, err
 	}
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.ConnConfig.ConnectTimeout = 10 * time.Second
@@ -81,11 +87,11 @@ func Open(ctx context.Context, url string, connections int) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the database: %w", ExplainPooler(err))
 	}
-	s, err := openPools(ctx, config, connections, settle)
+	s, err := a.openPools(ctx, config, connections, settle)
 	if err != nil {
 		return nil, err
 	}
-	s.own = own
+	s.own, s.address = own, a
 	return s, nil
 }
 
@@ -113,7 +119,7 @@ func try(ctx context.Context, own *pgx.ConnConfig) (settle func(*pgconn.Config, 
 
 // openPools makes the pools, of which none has connected yet. settle gives connections their
 // settings.
-func openPools(ctx context.Context, config *pgxpool.Config, connections int, settle func(*pgconn.Config, map[string]string)) (*Store, error) {
+func (a Address) openPools(ctx context.Context, config *pgxpool.Config, connections int, settle func(*pgconn.Config, map[string]string)) (*Store, error) {
 	s := &Store{judged: new(atomic.Pointer[func(error)])}
 	for _, p := range []struct {
 		pool            **pgxpool.Pool
@@ -135,6 +141,7 @@ func openPools(ctx context.Context, config *pgxpool.Config, connections int, set
 			settings["lock_timeout"] = fmt.Sprint(p.lock.Milliseconds())
 			settings["statement_timeout"] = fmt.Sprint(p.statement.Milliseconds())
 		}
+		own.BeforeConnect = a.before(config.ConnConfig, func(cfg *pgconn.Config) { settle(cfg, settings) })
 		settle(&own.ConnConfig.Config, settings)
 		pool, err := pgxpool.NewWithConfig(ctx, own)
 		if err != nil {

@@ -86,7 +86,7 @@ const adoptedWithin = time.Second
 // unless RELAY_ADOPT says otherwise; the first relay that runs on a database makes it its own.
 func (s *service) settle(ctx context.Context) error {
 	for {
-		err := persist(ctx, s.log, func() (err error) { s.identity, err = s.store.Settle(ctx); return err })
+		err := s.persist(ctx, func() (err error) { s.identity, err = s.store.Settle(ctx); return err })
 		switch copied := errors.As(err, new(sql.CopyError)); {
 		case err == nil && s.config.Adopt == AdoptAuto:
 			return nil
@@ -125,7 +125,7 @@ func (s *service) judge(err error) {
 
 // adopt is relay adopt without a person.
 func (s *service) adopt(ctx context.Context) error {
-	return persist(ctx, s.log, func() error {
+	return s.persist(ctx, func() error {
 		i, err := s.store.Adopt(ctx)
 		if err == nil {
 			s.log.Warn("this database is a copy of another one, and the relay delivers from it because RELAY_ADOPT is auto",

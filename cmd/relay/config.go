@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
@@ -12,9 +13,17 @@ import (
 // Config holds every variable of the environment, already judged. Its tags are the one
 // place where a variable is described: env names it with its default, allow says what a
 // value may be, desc what it does, and unset what stands for a default that is computed.
-// The table in README and the errors at the start are made from them.
+// The table in docs/configuration.md and the errors at the start are made from them.
 type Config struct {
-	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set."`
+	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set. The file is read again for each new connection."`
+
+	// databaseFile is the file that held DatabaseURL, and databaseFileName the variable that named
+	// it. Empty: a variable held it.
+	databaseFile, databaseFileName string
+
+	DatabasePasswordCommand Secret `env:"RELAY_DATABASE_PASSWORD_COMMAND" unset:"the URL's password" allow:"a command of the shell that prints the password and nothing else, within 8 seconds" desc:"Run for each new connection to the database, for passwords that expire, such as tokens of a cloud's IAM."`
+
+	password *passwordCommand // nil: none is set
 
 	// DroppedParameters are the names of what DatabaseURL held that means something to other
 	// drivers alone. DatabaseURL no longer holds them.
@@ -114,6 +123,12 @@ func ReadConfig(env map[string]string) (Config, error) {
 		return Config{}, src.fault(src.last, why)
 	}
 	_, c.ReconcileSet = src.Lookup("RELAY_RECONCILE")
+	if name := src.read[databaseName].name; strings.HasSuffix(name, fileSuffix) {
+		c.databaseFile, c.databaseFileName = env[name], name
+	}
+	if c.DatabasePasswordCommand != "" {
+		c.password = &passwordCommand{line: string(c.DatabasePasswordCommand), limit: passwordLimit}
+	}
 	if name, why := c.check(); name != "" {
 		return Config{}, src.fault(name, why)
 	}

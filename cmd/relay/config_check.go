@@ -43,6 +43,9 @@ func (c *Config) checkDatabase() (string, reason) {
 	if err != nil {
 		return databaseName, databaseReason(string(c.DatabaseURL), err)
 	}
+	if command := string(c.DatabasePasswordCommand); command != "" && strings.TrimSpace(command) == "" {
+		return "RELAY_DATABASE_PASSWORD_COMMAND", "it is empty"
+	}
 	if c.Source == "" {
 		c.Source = pool.ConnConfig.Database
 	}

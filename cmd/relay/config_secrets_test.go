@@ -104,6 +104,10 @@ func TestSecretsFromFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if name == databaseName && fromFile.Database().Reread == nil {
+				t.Error("the file is not read again")
+			}
+			fromFile.databaseFile, fromFile.databaseFileName = "", ""
 			if fmt.Sprintf("%v", direct) != fmt.Sprintf("%v", fromFile) || direct.AdminToken != fromFile.AdminToken || direct.DatabaseURL != fromFile.DatabaseURL {
 				t.Errorf("from the file: %v, want %v", fromFile, direct)
 			}

@@ -59,17 +59,26 @@ func (s *source) lookup(name string, secret bool) (given, bool) {
 		s.fail(fmt.Errorf("%s and %s are both set; allowed: one of the two", name, name+fileSuffix))
 		return given{}, false
 	}
+	value, err := readSecret(name+fileSuffix, path)
+	if err != nil {
+		s.fail(err)
+		return given{}, false
+	}
+	return given{name + fileSuffix, value}, true
+}
+
+// readSecret reads the file of a secret that the variable name, with its suffix, leads to.
+func readSecret(name, path string) (string, error) {
 	content, err := os.ReadFile(path)
-	value = strings.TrimRight(string(content), "\r\n")
+	value := strings.TrimRight(string(content), "\r\n")
 	if err == nil && value == "" {
 		err = errors.New("the file is empty")
 	}
 	if err != nil {
-		s.fail(fmt.Errorf("%s: bad value %s: %w; allowed: a readable file that holds the value of %s",
-			name+fileSuffix, quote(path), err, name))
-		return given{}, false
+		return "", fmt.Errorf("%s: bad value %s: %w; allowed: a readable file that holds the value of %s",
+			name, quote(path), err, strings.TrimSuffix(name, fileSuffix))
 	}
-	return given{name + fileSuffix, value}, true
+	return value, nil
 }
 
 func (s *source) fail(err error) {

@@ -163,6 +163,8 @@ var badValues = map[string][]struct {
 	"RELAY_LOG_FORMAT":          {{value: "xml"}},
 	"RELAY_ADOPT":               {{value: "always"}, {value: "AUTO"}},
 
+	"RELAY_DATABASE_PASSWORD_COMMAND": {{value: " "}, {value: "\n\t"}},
+
 	"RELAY_DATABASE_CONNECTIONS": {{value: "1"}, {value: "0"}, {value: "1001"}, {value: "ten"}},
 }
 

@@ -7,8 +7,6 @@ import (
 	"io"
 	"strings"
 	"time"
-
-	"relay/sql"
 )
 
 // doctorLimit bounds a whole examination.
@@ -115,7 +113,7 @@ func (d *doctor) checkConfiguration(env map[string]string) bool {
 	}
 	config, err := ReadConfig(env)
 	if err != nil {
-		d.fail("configuration", "set the variable as it says; README lists them all", "%s", oneLine(err))
+		d.fail("configuration", "set the variable as it says; docs/configuration.md lists them all", "%s", oneLine(err))
 		return false
 	}
 	d.config = config
@@ -128,9 +126,9 @@ func (d *doctor) checkConfiguration(env map[string]string) bool {
 
 // checkDatabase makes every check that needs the database.
 func (d *doctor) checkDatabase(ctx context.Context) {
-	examiner, err := sql.Examine(ctx, string(d.config.DatabaseURL))
+	examiner, err := d.config.Database().Examine(ctx)
 	if err != nil {
-		d.fail("database", mendConnect(err), "%s", oneLine(err))
+		d.fail("database", d.config.mendConnect(err), "%s", oneLine(err))
 		return
 	}
 	defer examiner.Conn.Close(context.WithoutCancel(ctx))
@@ -143,7 +141,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	if server.Standby {
 		return // nothing else can be judged, or mended, there
 	}
-	d.checkRole(server)
+	d.checkRole(ctx, examiner, server)
 	migrated := d.checkSchema(ctx, examiner, server)
 	relays := 0
 	d.checkPath(ctx, examiner, server)

@@ -14,7 +14,14 @@ func (d *doctor) checkQuarantine(ctx context.Context, examiner *sql.Examiner) {
 		d.failed("quarantine", err)
 		return
 	}
+	held := 0
 	for _, q := range list {
+		if q.Operation == "deleted" {
+			d.warn("outbox", "let no transaction delete from relay.outbox: the relay removes messages after RELAY_RETENTION; see docs/coming-from.md",
+				"%d messages were deleted before they could be delivered, the first %s ago; the last: %s", q.Tries, age(q.Oldest), q.Error)
+			continue
+		}
+		held++
 		row := q.Subject
 		mend := "end the session, or mend the trigger or constraint, that it names; the relay tries again by itself"
 		if q.Message != (relay.ID{}) {
@@ -22,7 +29,7 @@ func (d *doctor) checkQuarantine(ctx context.Context, examiner *sql.Examiner) {
 		}
 		d.warn("quarantine", mend, "%s in quarantine (%s), the oldest for %s: %s: %s", many(q.Count), q.Operation, age(q.Oldest), row, q.Error)
 	}
-	if len(list) == 0 {
+	if held == 0 {
 		d.ok("quarantine", "no row keeps a relay from reading, changing or removing it")
 	}
 }

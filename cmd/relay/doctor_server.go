@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"relay/cdc"
 	"relay/sql"
 )
 
@@ -99,7 +100,7 @@ func (d *doctor) checkClock(f sql.ServerFacts) {
 // checkDurability tells what may happen to committed rows in a crash of the server.
 func (d *doctor) checkDurability(f sql.ServerFacts) {
 	if f.Fsync != "on" {
-		d.warn("durability", "alter system set fsync = on, then select pg_reload_conf()", "fsync is off: a crash of the machine loses committed rows")
+		d.warn("durability", f.Provider.MendSetting("fsync", "on", false), "fsync is off: a crash of the machine loses committed rows")
 	}
 	who := f.Async
 	if f.SyncCommit == "off" && len(who) == 0 {
@@ -114,17 +115,29 @@ func (d *doctor) checkDurability(f sql.ServerFacts) {
 	}
 }
 
-func (d *doctor) checkRole(f sql.ServerFacts) {
+// checkRole judges what the role may do. On servers of providers the right to replicate also
+// comes by membership, or by rules that no catalogue shows: there the server itself is asked.
+func (d *doctor) checkRole(ctx context.Context, examiner *sql.Examiner, f sql.ServerFacts) {
 	role := identifier(f.Role)
 	switch {
 	case f.Superuser:
 		d.warn("role", "create role relay login replication password '…'; alter the owner of the schema relay to it",
 			"%s is a superuser, which the relay need not be", role)
-	case !f.Replication && d.config.Capture == CaptureStream:
-		d.fail("role", "alter role "+role+" replication", "%s has no replication right, so there is no stream", role)
-	default:
+	case f.Replication, d.config.Capture != CaptureStream:
 		d.ok("role", "%s may replicate: %t; superuser: no", role, f.Replication)
+	case f.ReplicationBy != "":
+		d.ok("role", "%s may replicate: as a member of %s; superuser: no", role, f.ReplicationBy)
+	case d.replicates(ctx, examiner, f):
+		d.ok("role", "%s may replicate: the server lets it, although it has not the attribute; superuser: no", role)
+	default:
+		d.fail("role", f.Provider.MendReplication(f.Role, ""), "%s has no replication right, so there is no stream", role)
 	}
+}
+
+// replicates reports whether the server gives the role a connection for replication.
+func (d *doctor) replicates(ctx context.Context, examiner *sql.Examiner, f sql.ServerFacts) bool {
+	flaw, err := cdc.ExamineReplication(ctx, examiner.Own, f.Provider, f.ReplicationBy)
+	return err == nil && flaw.Why == ""
 }
 
 // checkSchema reports whether the tables are there as this program needs them.

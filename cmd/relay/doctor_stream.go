@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"relay/cdc"
@@ -21,15 +22,15 @@ const oldTransaction = 5 * time.Minute
 // checkCapacity looks whether the server can give a stream at all.
 func (d *doctor) checkCapacity(f sql.ServerFacts) {
 	if f.WALLevel != "logical" {
-		d.fail("wal_level", "alter system set wal_level = logical, then restart the server; or set RELAY_CAPTURE=notify",
+		d.fail("wal_level", f.Provider.MendSetting("wal_level", "logical", true)+"; or set RELAY_CAPTURE=notify",
 			"it is %s, and a stream needs logical", f.WALLevel)
 	} else {
 		d.ok("wal_level", "logical")
 	}
-	d.checkHeadroom("slots", "max_replication_slots", f.Slots, f.MaxSlots)
-	d.checkHeadroom("senders", "max_wal_senders", f.Senders, f.MaxSenders)
+	d.checkHeadroom(f.Provider, "slots", "max_replication_slots", f.Slots, f.MaxSlots)
+	d.checkHeadroom(f.Provider, "senders", "max_wal_senders", f.Senders, f.MaxSenders)
 	if f.KeepBytes < 0 {
-		d.warn("keep", "alter system set max_slot_wal_keep_size = '10GB', then select pg_reload_conf()",
+		d.warn("keep", f.Provider.MendSetting("max_slot_wal_keep_size", "10GB", false),
 			"max_slot_wal_keep_size is not set: while no relay runs, its slot can fill the disk; the relay survives the loss of a slot, a database does not survive a full disk")
 	} else {
 		d.ok("keep", "max_slot_wal_keep_size is %s", bytesText(f.KeepBytes))
@@ -39,10 +40,10 @@ func (d *doctor) checkCapacity(f sql.ServerFacts) {
 // checkReplication tries whether the address carries replication, unless it is known already
 // that the server gives none: a pooler carries everything else.
 func (d *doctor) checkReplication(ctx context.Context, examiner *sql.Examiner, f sql.ServerFacts) {
-	if !f.Replication && !f.Superuser || f.Senders >= f.MaxSenders {
+	if !f.Replication && !f.Superuser && f.ReplicationBy == "" || f.Senders >= f.MaxSenders {
 		return
 	}
-	flaw, err := cdc.ExamineReplication(ctx, examiner.Own)
+	flaw, err := cdc.ExamineReplication(ctx, examiner.Own, f.Provider, f.ReplicationBy)
 	switch {
 	case err != nil:
 		d.failed("replication", err)
@@ -55,12 +56,12 @@ func (d *doctor) checkReplication(ctx context.Context, examiner *sql.Examiner, f
 
 // checkHeadroom looks whether there is room for one more. A relay that streams already has
 // its place, but not after a restart if somebody else takes it.
-func (d *doctor) checkHeadroom(check, setting string, used, limit int) {
+func (d *doctor) checkHeadroom(provider sql.Provider, check, setting string, used, limit int) {
 	if used < limit {
 		d.ok(check, "%d of %d in use", used, limit)
 		return
 	}
-	d.warn(check, fmt.Sprintf("alter system set %s = %d, then restart the server", setting, max(2*limit, 10)),
+	d.warn(check, provider.MendSetting(setting, strconv.Itoa(max(2*limit, 10)), true),
 		"all %d are in use (%s)", limit, setting)
 }
 

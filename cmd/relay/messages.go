@@ -75,7 +75,7 @@ func dialStore(ctx context.Context, app *App) (*sql.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sql.Open(ctx, string(config.DatabaseURL), 2)
+	return config.Database().Open(ctx, 2)
 }
 
 // printJSON prints a value on one line.

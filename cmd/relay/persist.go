@@ -15,21 +15,27 @@ import (
 
 // openStore connects to the database and keeps trying while it cannot be reached.
 func openStore(ctx context.Context, config Config, log *slog.Logger) (store *sql.Store, err error) {
-	err = persist(ctx, log, func() error {
-		store, err = sql.Open(ctx, string(config.DatabaseURL), config.DatabaseConnections)
+	address := config.Database()
+	err = persist(ctx, log, address.Changes(), func() error {
+		store, err = address.Open(ctx, config.DatabaseConnections)
 		return err
 	})
 	return store, err
 }
 
+// persist makes a step of the start again and again while the database is away.
+func (s *service) persist(ctx context.Context, step func() error) error {
+	return persist(ctx, s.log, s.config.Database().Changes(), step)
+}
+
 // persist makes one step of the start again and again while the database is away, and says
-// so once for each reason. What waiting cannot mend, such as a wrong password, is an error
-// at once.
-func persist(ctx context.Context, log *slog.Logger, step func() error) error {
+// so once for each reason. What waiting cannot mend is an error at once, such as a wrong
+// password, unless passwords change.
+func persist(ctx context.Context, log *slog.Logger, passwords bool, step func() error) error {
 	said := ""
 	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := step()
-		if err == nil || ctx.Err() != nil || !worthWaiting(err) {
+		if err == nil || ctx.Err() != nil || !worthWaiting(err) && !(passwords && refused(err)) {
 			return err
 		}
 		if err.Error() != said {
@@ -50,6 +56,9 @@ func worthWaiting(err error) bool {
 	if errors.As(err, new(*sql.Unfit)) {
 		return false
 	}
+	if errors.As(err, new(*sql.AddressError)) {
+		return true
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code[:2] {
@@ -62,4 +71,11 @@ func worthWaiting(err error) bool {
 	var network net.Error
 	return errors.As(err, &connect) || errors.As(err, &network) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
+}
+
+// refused reports whether the server refused role or password, which a file or a command may
+// give anew.
+func refused(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "28P01" || pg.Code == "28000")
 }

@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the table of variables in README.md")
+var update = flag.Bool("update", false, "rewrite the table of variables in docs/configuration.md")
 
-// TestREADMEVariables compares the table of variables in README.md with Config. With
+// TestREADMEVariables compares the table of variables in docs/configuration.md with Config. With
 // -update it writes the table.
 func TestREADMEVariables(t *testing.T) {
-	const path, begin, end = "../../README.md", "<!-- variables -->\n", "<!-- /variables -->"
+	const path, begin, end = "../../docs/configuration.md", "<!-- variables -->\n", "<!-- /variables -->"
 	readme, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

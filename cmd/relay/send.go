@@ -58,7 +58,7 @@ func (c SendCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	store, err := sql.Open(ctx, string(config.DatabaseURL), 2)
+	store, err := config.Database().Open(ctx, 2)
 	if err != nil {
 		return err
 	}

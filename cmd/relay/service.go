@@ -145,12 +145,13 @@ func (s *service) wireDoorbell() error {
 	if s.config.Capture == CapturePoll {
 		return nil
 	}
-	conn, err := pgx.ParseConfig(string(s.config.DatabaseURL))
+	address := s.config.Database()
+	conn, err := pgx.ParseConfig(address.URL) // brought up to date for each connection
 	if err != nil {
 		return errors.New("RELAY_DATABASE_URL: it is not one that libpq understands")
 	}
 	listener := cdc.NewListener(cdc.ListenerConfig{
-		Conn: conn, Trigger: s.config.Capture == CaptureNotify, Log: s.log, Registerer: s.registry,
+		Conn: conn, Renew: address.Renew, Trigger: s.config.Capture == CaptureNotify, Log: s.log, Registerer: s.registry,
 	}, reconcile.Notified{Engine: s.engine})
 	if s.config.Capture == CaptureNotify {
 		s.doorbell = listener
@@ -159,7 +160,7 @@ func (s *service) wireDoorbell() error {
 	s.shared = &sharedStream{
 		engine: s.engine, listener: listener,
 		stream: cdc.New(cdc.Config{
-			Conn: conn, Slot: s.config.Slot, Publication: s.config.Publication, Steal: true,
+			Conn: conn, Renew: address.Renew, Slot: s.config.Slot, Publication: s.config.Publication, Steal: true,
 			Log: s.log, Registerer: s.registry,
 		}, s.engine),
 	}
@@ -214,16 +215,16 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 		return err
 	}
 	defer s.store.Close()
-	if err := persist(ctx, s.log, func() error { return s.prepare(ctx, migrate) }); err != nil {
+	if err := s.persist(ctx, func() error { return s.prepare(ctx, migrate) }); err != nil {
 		return err
 	}
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	if err := persist(ctx, s.log, func() error { return s.fitTrigger(ctx) }); err != nil {
+	if err := s.persist(ctx, func() error { return s.fitTrigger(ctx) }); err != nil {
 		return err
 	}
-	if err := persist(ctx, s.log, func() error { return s.readAckKey(ctx) }); err != nil {
+	if err := s.persist(ctx, func() error { return s.readAckKey(ctx) }); err != nil {
 		return err
 	}
 	if err := s.wire(); err != nil {

@@ -20,7 +20,7 @@ func (c StatusCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	examiner, err := sql.Examine(ctx, string(config.DatabaseURL))
+	examiner, err := config.Database().Examine(ctx)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (s *service) fitTrigger(ctx context.Context) error {
 func (s *service) changeTrigger(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	config, err := pgx.ParseConfig(string(s.config.DatabaseURL))
+	config, err := s.config.Database().Config(ctx)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ import java.util.UUID;
  *   export JDBC_DATABASE_URL='jdbc:postgresql://localhost/shop?user=app&amp;password=secret'
  *   export AMQP_URL=amqp://app:secret@localhost/
  *   cd /usr/share/java
- *   java -cp postgresql.jar:amqp-client.jar:slf4j-api.jar:slf4j-simple.jar …/Consume.java warehouse
+ *   java -cp postgresql.jar:amqp-client.jar:slf4j-api.jar:slf4j-simple.jar …/Consume.java orders warehouse
  * </pre>
  *
  * RabbitMQ gives a message that was not acked to the next consumer, with the same id. The
@@ -29,6 +29,7 @@ import java.util.UUID;
  */
 public class Consume extends DefaultConsumer {
     static final int PREFETCH = 10; // messages that the broker sends ahead of the acks
+    static String consumer; // the name under which the program receives, one for each service
     static final long PAUSE = 1000; // ms before a message whose work failed goes back
 
     Consume(Channel channel) {
@@ -36,7 +37,12 @@ public class Consume extends DefaultConsumer {
     }
 
     public static void main(String[] args) throws Exception {
-        String queue = args.length > 0 ? args[0] : "warehouse";
+        if (args.length != 2) {
+            System.err.println("usage: Consume.java QUEUE CONSUMER");
+            System.exit(2);
+        }
+        String queue = args[0];
+        consumer = args[1];
         ConnectionFactory factory = new ConnectionFactory();
         factory.setUri(System.getenv("AMQP_URL"));
         Channel channel = factory.newConnection().createChannel();
@@ -108,8 +114,9 @@ public class Consume extends DefaultConsumer {
 
     /** Returns whether the message is here for the first time. */
     static boolean isNew(Connection db, UUID id) throws SQLException {
-        try (PreparedStatement receive = db.prepareStatement("select relay.receive('warehouse', ?)")) {
-            receive.setObject(1, id);
+        try (PreparedStatement receive = db.prepareStatement("select relay.receive(?, ?)")) {
+            receive.setString(1, consumer);
+            receive.setObject(2, id);
             try (ResultSet rows = receive.executeQuery()) {
                 return rows.next() && rows.getBoolean(1);
             }

@@ -23,19 +23,28 @@ import javax.crypto.spec.SecretKeySpec;
  * <pre>
  *   export JDBC_DATABASE_URL='jdbc:postgresql://localhost/shop?user=app&amp;password=secret'
  *   export RELAY_HTTP_SECRET=whsec_…
- *   java -cp /usr/share/java/postgresql.jar Receive.java 8080
+ *   java -cp /usr/share/java/postgresql.jar Receive.java 8080 warehouse
  * </pre>
  *
  * The relay takes any 2xx for "done" and never sends the message again. Everything else,
  * and no answer, means that it comes again later, with the same id.
+ *
+ * The second argument is the name under which the program receives. Give each service a name
+ * of its own: two services with one name would each handle half of the messages.
  */
 public class Receive {
     static final long TOLERANCE = 5 * 60; // seconds; an older request may be a recorded one
     static final int MAX_BODY = 1 << 20; // bytes; RELAY_MAX_PAYLOAD
+    static String consumer;
     static final byte[] KEY = readKey(System.getenv("RELAY_HTTP_SECRET"));
 
     public static void main(String[] args) throws IOException {
-        int port = args.length > 0 ? Integer.parseInt(args[0]) : 8080;
+        if (args.length != 2) {
+            System.err.println("usage: Receive.java PORT CONSUMER");
+            System.exit(2);
+        }
+        int port = Integer.parseInt(args[0]);
+        consumer = args[1];
         HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 0);
         server.createContext("/", Receive::handle);
         server.setExecutor(Executors.newFixedThreadPool(8));
@@ -127,8 +136,9 @@ public class Receive {
 
     /** Returns whether the message is here for the first time. */
     static boolean isNew(Connection db, UUID id) throws SQLException {
-        try (PreparedStatement receive = db.prepareStatement("select relay.receive('warehouse', ?)")) {
-            receive.setObject(1, id);
+        try (PreparedStatement receive = db.prepareStatement("select relay.receive(?, ?)")) {
+            receive.setString(1, consumer);
+            receive.setObject(2, id);
             try (ResultSet rows = receive.executeQuery()) {
                 return rows.next() && rows.getBoolean(1);
             }

@@ -2,7 +2,7 @@
 // is committed.
 //
 //   DATABASE_URL=postgres://app:secret@localhost/shop AMQP_URL=amqp://app:secret@localhost/ \
-//     node consume.js warehouse
+//     node consume.js orders warehouse
 //
 // RabbitMQ gives a message that was not acked to the next consumer, with the same id. The
 // program ends when the broker is lost; what starts it should start it again.
@@ -14,6 +14,11 @@ const prefetch = 10; // messages that the broker sends ahead of the acks, worked
 const pause = 1000; // ms before a message whose work failed goes back
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+const [queue, consumer] = process.argv.slice(2); // the consumer is the name of this service, and of no other
+if (!queue || !consumer) {
+  console.error("usage: node consume.js QUEUE CONSUMER");
+  process.exit(2);
+}
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
 // A connection that breaks while idle is replaced by the pool; without this it would end us.
 pool.on("error", (error) => console.error("database:", error.message));
@@ -24,7 +29,7 @@ async function work(id, body) {
   const client = await pool.connect();
   try {
     await client.query("begin");
-    const received = await client.query("select relay.receive('warehouse', $1) as first", [id]);
+    const received = await client.query("select relay.receive($1, $2) as first", [consumer, id]);
     if (received.rows[0].first) {
       await client.query("insert into shipment (message_id, what) values ($1, $2)", [id, body.toString()]);
     }
@@ -58,7 +63,6 @@ function lost(why) {
   process.exit(1);
 }
 
-const queue = process.argv[2] ?? "warehouse";
 const connection = await amqp.connect(process.env.AMQP_URL);
 connection.on("error", (error) => lost(error.message));
 connection.on("close", () => lost("closed"));

@@ -1,10 +1,13 @@
 // Receives messages of the relay: checks the signature, does its work, answers 2xx.
 //
 //   DATABASE_URL=postgres://app:secret@localhost/shop RELAY_HTTP_SECRET=whsec_… \
-//     node receive.js 8080
+//     node receive.js 8080 warehouse
 //
 // The relay takes any 2xx for "done" and never sends the message again. Everything else,
 // and no answer, means that it comes again later, with the same id.
+//
+// The second argument is the name under which the program receives. Give each service a name
+// of its own: two services with one name would each handle half of the messages.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import pg from "pg";
@@ -12,6 +15,11 @@ import pg from "pg";
 const tolerance = 5 * 60; // seconds; an older request may be a recorded one
 const maxBody = 1 << 20; // bytes; RELAY_MAX_PAYLOAD
 
+const [port, consumer] = process.argv.slice(2);
+if (!port || !consumer) {
+  console.error("usage: node receive.js PORT CONSUMER");
+  process.exit(2);
+}
 const secret = process.env.RELAY_HTTP_SECRET ?? "";
 if (!secret.startsWith("whsec_")) {
   console.error("RELAY_HTTP_SECRET must be set to whsec_ and the secret in base64");
@@ -44,7 +52,7 @@ async function work(id, body) {
   const client = await pool.connect();
   try {
     await client.query("begin");
-    const received = await client.query("select relay.receive('warehouse', $1) as first", [id]);
+    const received = await client.query("select relay.receive($1, $2) as first", [consumer, id]);
     if (received.rows[0].first) {
       await client.query("insert into shipment (message_id, what) values ($1, $2)", [id, body.toString()]);
     }
@@ -86,4 +94,4 @@ const server = createServer((request, response) => {
 });
 // The relay keeps connections for 30 seconds: close them later than it does.
 server.keepAliveTimeout = 60_000;
-server.listen(Number(process.argv[2] ?? 8080), "127.0.0.1");
+server.listen(Number(port), "127.0.0.1");

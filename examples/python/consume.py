@@ -3,7 +3,7 @@
 is committed.
 
     DATABASE_URL=postgres://app:secret@localhost/shop AMQP_URL=amqp://app:secret@localhost/ \
-        ./consume.py warehouse
+        ./consume.py orders warehouse
 
 RabbitMQ gives a message that was not acked to the next consumer, with the same id. The
 program ends when the broker is lost; what starts it should start it again.
@@ -16,6 +16,9 @@ import uuid
 import pika
 import psycopg2
 
+if len(sys.argv) != 3:
+    sys.exit("usage: consume.py QUEUE CONSUMER")
+QUEUE, CONSUMER = sys.argv[1:]  # the consumer is the name of this service, and of no other
 PREFETCH = 10  # messages that the broker sends ahead of the acks
 PAUSE = 1  # seconds before a message whose work failed goes back
 
@@ -26,7 +29,7 @@ def work(message_id, body):
     connection = psycopg2.connect(os.environ["DATABASE_URL"])  # in earnest: from a pool
     try:
         with connection, connection.cursor() as cursor:  # commits, or rolls back
-            cursor.execute("select relay.receive('warehouse', %s)", (message_id,))
+            cursor.execute("select relay.receive(%s, %s)", (CONSUMER, message_id))
             if cursor.fetchone()[0]:
                 cursor.execute(
                     "insert into shipment (message_id, what) values (%s, %s)",
@@ -61,13 +64,12 @@ def handle(channel, tag, message_id, body):
 
 
 def main():
-    queue = sys.argv[1] if len(sys.argv) > 1 else "warehouse"
     connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
     channel = connection.channel()
     # As the relay declares the queue of amqp:/<queue>, so that either may be there first.
-    channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+    channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
     channel.basic_qos(prefetch_count=PREFETCH)
-    for method, properties, body in channel.consume(queue):
+    for method, properties, body in channel.consume(QUEUE):
         handle(channel, method.delivery_tag, properties.message_id, body)
 
 

@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """Receives messages of the relay: checks the signature, does its work, answers 2xx.
 
-    DATABASE_URL=postgres://app:secret@localhost/shop RELAY_HTTP_SECRET=whsec_… ./receive.py 8080
+    DATABASE_URL=postgres://app:secret@localhost/shop RELAY_HTTP_SECRET=whsec_… ./receive.py 8080 warehouse
 
 The relay takes any 2xx for "done" and never sends the message again. Everything else, and
 no answer, means that it comes again later, with the same id.
+
+The second argument is the name under which the program receives. Give each service a name
+of its own: two services with one name would each handle half of the messages.
 """
 
 import base64
@@ -28,6 +31,9 @@ def read_key(secret):
     return base64.b64decode(secret.removeprefix("whsec_"))
 
 
+if len(sys.argv) != 3:
+    sys.exit("usage: receive.py PORT CONSUMER")
+PORT, CONSUMER = int(sys.argv[1]), sys.argv[2]
 KEY = read_key(os.environ.get("RELAY_HTTP_SECRET", ""))
 
 
@@ -55,7 +61,7 @@ def work(message_id, body):
     connection = psycopg2.connect(os.environ["DATABASE_URL"])  # in earnest: from a pool
     try:
         with connection, connection.cursor() as cursor:  # commits, or rolls back
-            cursor.execute("select relay.receive('warehouse', %s)", (message_id,))
+            cursor.execute("select relay.receive(%s, %s)", (CONSUMER, message_id))
             if cursor.fetchone()[0]:
                 cursor.execute(
                     "insert into shipment (message_id, what) values (%s, %s)",
@@ -94,5 +100,4 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8080
-    ThreadingHTTPServer(("127.0.0.1", port), Receiver).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", PORT), Receiver).serve_forever()

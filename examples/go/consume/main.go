@@ -2,7 +2,7 @@
 // and acks when that is committed.
 //
 //	DATABASE_URL=postgres://app:secret@localhost/shop AMQP_URL=amqp://app:secret@localhost/ \
-//	    go run ./examples/go/consume warehouse
+//	    go run ./examples/go/consume orders warehouse
 //
 // RabbitMQ gives a message that was not acked to the next consumer, with the same id. The
 // program ends when the broker is lost; what starts it should start it again.
@@ -27,15 +27,14 @@ const (
 )
 
 func main() {
-	queue := "warehouse"
-	if len(os.Args) > 1 {
-		queue = os.Args[1]
+	if len(os.Args) != 3 {
+		log.Fatal("usage: consume QUEUE CONSUMER")
 	}
-	log.Fatal(consume(context.Background(), queue))
+	log.Fatal(consume(context.Background(), os.Args[1], os.Args[2]))
 }
 
 // consume works on one message after the other until the broker is lost.
-func consume(ctx context.Context, queue string) error {
+func consume(ctx context.Context, queue, consumer string) error {
 	db, err := pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
 	if err != nil {
 		return err
@@ -51,7 +50,7 @@ func consume(ctx context.Context, queue string) error {
 		return err
 	}
 	for d := range deliveries {
-		if err := handle(ctx, db, d); err != nil {
+		if err := handle(ctx, db, consumer, d); err != nil {
 			return err
 		}
 	}
@@ -78,13 +77,13 @@ func subscribe(conn *amqp.Connection, queue string) (<-chan amqp.Delivery, error
 
 // handle works on one message and tells the broker what became of it. The error is that of
 // the telling.
-func handle(ctx context.Context, db *pgxpool.Pool, d amqp.Delivery) error {
+func handle(ctx context.Context, db *pgxpool.Pool, consumer string, d amqp.Delivery) error {
 	var id pgtype.UUID
 	if err := id.Scan(d.MessageId); err != nil {
 		log.Printf("message %q is not the relay's", d.MessageId)
 		return d.Reject(false) // for good
 	}
-	if err := work(ctx, db, id, d.Body); err != nil {
+	if err := work(ctx, db, consumer, id, d.Body); err != nil {
 		log.Printf("message %s: %v", d.MessageId, err)
 		time.Sleep(pause)
 		return d.Nack(false, true) // it comes again
@@ -94,10 +93,10 @@ func handle(ctx context.Context, db *pgxpool.Pool, d amqp.Delivery) error {
 
 // work does what the message asks for, and remembers its id in the same transaction: what
 // was done once is not done again.
-func work(ctx context.Context, db *pgxpool.Pool, id pgtype.UUID, body []byte) error {
+func work(ctx context.Context, db *pgxpool.Pool, consumer string, id pgtype.UUID, body []byte) error {
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		var first bool
-		err := tx.QueryRow(ctx, "select relay.receive('warehouse', $1)", id).Scan(&first)
+		err := tx.QueryRow(ctx, "select relay.receive($1, $2)", consumer, id).Scan(&first)
 		if err != nil || !first {
 			return err
 		}

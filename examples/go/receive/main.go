@@ -2,10 +2,13 @@
 // and answers 2xx.
 //
 //	DATABASE_URL=postgres://app:secret@localhost/shop RELAY_HTTP_SECRET=whsec_… \
-//	    go run ./examples/go/receive 8080
+//	    go run ./examples/go/receive 8080 warehouse
 //
 // The relay takes any 2xx for 'done' and never sends the message again. Everything else,
 // and no answer, means that it comes again later, with the same id.
+//
+// The second argument is the name under which the program receives. Give each service a name of its own: two services with
+// one name would each handle half of the messages.
 package main
 
 import (
@@ -40,14 +43,13 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	port := "8080"
-	if len(os.Args) > 1 {
-		port = os.Args[1]
+	if len(os.Args) != 3 {
+		log.Fatal("usage: receive PORT CONSUMER")
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST /", &receiver{key: key, db: db})
+	mux.Handle("POST /", &receiver{key: key, db: db, consumer: os.Args[2]})
 	server := http.Server{
-		Addr: "127.0.0.1:" + port, Handler: mux,
+		Addr: "127.0.0.1:" + os.Args[1], Handler: mux,
 		ReadTimeout: 10 * time.Second,
 		IdleTimeout: time.Minute, // the relay closes idle connections after 30 seconds
 	}
@@ -56,8 +58,9 @@ func main() {
 
 // receiver takes messages of the relay.
 type receiver struct {
-	key []byte
-	db  *pgxpool.Pool
+	key      []byte
+	db       *pgxpool.Pool
+	consumer string
 }
 
 // ServeHTTP answers 204 once the work is done, 401 to a request that is not the relay's,
@@ -108,7 +111,7 @@ func (r *receiver) verify(header http.Header, body []byte) bool {
 func (r *receiver) work(ctx context.Context, id string, body []byte) error {
 	return pgx.BeginFunc(ctx, r.db, func(tx pgx.Tx) error {
 		var first bool
-		err := tx.QueryRow(ctx, "select relay.receive('warehouse', $1)", id).Scan(&first)
+		err := tx.QueryRow(ctx, "select relay.receive($1, $2)", r.consumer, id).Scan(&first)
 		if err != nil || !first {
 			return err
 		}

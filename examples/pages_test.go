@@ -10,27 +10,42 @@ import (
 	"relay/test/harness"
 )
 
-// marked matches a comment in README.md that says where the code block after it comes from.
+// marked matches a comment in a page that says where the code block after it comes from.
 var marked = regexp.MustCompile("(?s)<!-- (example: (\\S+)|grants|inbox grants) -->\n```[a-z]*\n(.*?)```\n")
 
-// TestREADMESnippets checks that each snippet in README.md is part of its program, but for
-// the indentation, and that every language has one.
-func TestREADMESnippets(t *testing.T) {
+// pages returns the files of all pages.
+func pages(t *testing.T) (paths []string) {
+	t.Helper()
+	for _, pattern := range []string{"../*.md", "*.md", "../docs/*.md", "../docs/*/*.md"} {
+		more, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, more...)
+	}
+	return paths
+}
+
+// TestSnippets checks that each snippet in a page is part of its program, but for the indentation, and that every
+// language has one.
+func TestSnippets(t *testing.T) {
 	t.Parallel()
 	shown := map[string]bool{}
-	for _, m := range marked.FindAllStringSubmatch(readFile(t, "../README.md"), -1) {
-		path, snippet := m[2], m[3]
-		if path == "" {
-			continue
-		}
-		shown[strings.Split(path, "/")[1]] = true
-		if !holds(readFile(t, "../"+path), snippet) {
-			t.Errorf("README.md shows what is not in %s:\n%s", path, snippet)
+	for _, page := range pages(t) {
+		for _, m := range marked.FindAllStringSubmatch(readFile(t, page), -1) {
+			path, snippet := m[2], m[3]
+			if path == "" {
+				continue
+			}
+			shown[strings.Split(path, "/")[1]] = true
+			if !holds(readFile(t, "../"+path), snippet) {
+				t.Errorf("%s shows what is not in %s:\n%s", page, path, snippet)
+			}
 		}
 	}
 	for _, l := range languages() {
 		if !shown[l.name] {
-			t.Errorf("README.md shows no program of %s", l.name)
+			t.Errorf("no page shows a program of %s", l.name)
 		}
 	}
 }
@@ -64,12 +79,15 @@ func follow(lines, wanted []string, indent string) bool {
 	return true
 }
 
-// TestREADMEGrants compares what the statements in README.md give an application with
-// what relay grant gives it, and a consumer likewise.
-func TestREADMEGrants(t *testing.T) {
+// operating is the page about grants.
+const operating = "../docs/operating.md"
+
+// TestGrantsAsShown compares what the statements in the page about operating give an application with what relay grant gives
+// it, and a consumer likewise.
+func TestGrantsAsShown(t *testing.T) {
 	t.Parallel()
 	statements := map[string]string{}
-	for _, m := range marked.FindAllStringSubmatch(readFile(t, "../README.md"), -1) {
+	for _, m := range marked.FindAllStringSubmatch(readFile(t, operating), -1) {
 		statements[m[1]] = m[3]
 	}
 	for name, commands := range map[string][2][]string{
@@ -77,12 +95,12 @@ func TestREADMEGrants(t *testing.T) {
 		"inbox grants": {{"migrate", "--inbox-only"}, {"grant", "app", "--inbox", "warehouse"}},
 	} {
 		if statements[name] == "" {
-			t.Fatalf("README.md lists no %s", name)
+			t.Fatalf("%s lists no %s", operating, name)
 		}
 		command := granted(t, commands[0], func(s *shop, _ *harness.DB) { s.relay(t, commands[1]...) })
-		readme := granted(t, commands[0], func(_ *shop, db *harness.DB) { execute(t, db.Relay(t), statements[name]) })
-		if command != readme {
-			t.Errorf("relay grant gives\n%s\nREADME.md gives\n%s", command, readme)
+		shown := granted(t, commands[0], func(_ *shop, db *harness.DB) { execute(t, db.Relay(t), statements[name]) })
+		if command != shown {
+			t.Errorf("relay grant gives\n%s\n%s gives\n%s", command, operating, shown)
 		}
 	}
 }
@@ -97,15 +115,14 @@ func granted(t *testing.T, migrate []string, grant func(s *shop, db *harness.DB)
 	return query[string](t, db.Admin(t), rights)
 }
 
-// TestREADMESchedule: README.md gives the line that relay migrate --inbox-only asks to
-// schedule.
-func TestREADMESchedule(t *testing.T) {
+// TestScheduleAsShown: the page about receiving gives the line that relay migrate --inbox-only asks to schedule.
+func TestScheduleAsShown(t *testing.T) {
 	t.Parallel()
 	s := &shop{t: t, env: []string{"RELAY_DATABASE_URL=" + harness.Database(t).URL, "HOME=" + t.TempDir()}}
 	for _, want := range []string{"migrated relay.inbox from version 0 to ", "relay.inbox is at version "} {
 		out := s.relay(t, "migrate", "--inbox-only")
 		lines := strings.Split(strings.TrimSpace(out), "\n")
-		if !strings.HasPrefix(out, want) || !holds(readFile(t, "../README.md"), strings.TrimSpace(lines[len(lines)-1])) {
+		if !strings.HasPrefix(out, want) || !holds(readFile(t, "../docs/receiving.md"), strings.TrimSpace(lines[len(lines)-1])) {
 			t.Errorf("relay migrate --inbox-only printed\n%s", out)
 		}
 	}
@@ -129,31 +146,24 @@ select string_agg(line, e'\n' order by line) from (
 // link matches a link in Markdown; its group is where it leads.
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 
-// TestLinks checks that the pages' links to files, and README.md's to its own sections,
-// lead somewhere.
+// TestLinks checks that the links of pages to files, and to sections of pages, lead somewhere.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	pages, err := filepath.Glob("../*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, pattern := range []string{"*.md", "../docs/*.md", "../docs/*/*.md"} {
-		more, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages = append(pages, more...)
-	}
-	for _, page := range pages {
-		text := readFile(t, page)
-		for _, m := range link.FindAllStringSubmatch(text, -1) {
+	for _, page := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(readFile(t, page), -1) {
 			path, section, _ := strings.Cut(m[1], "#")
+			if strings.Contains(path, "://") {
+				continue
+			}
+			file := page
+			if path != "" {
+				file = filepath.Join(filepath.Dir(page), path)
+			}
 			switch {
-			case strings.Contains(path, "://"):
-			case path == "" && !headings(text)[section]:
-				t.Errorf("%s has no section #%s", page, section)
-			case path != "" && lacksFile(filepath.Join(filepath.Dir(page), path)) != nil:
+			case lacksFile(file) != nil:
 				t.Errorf("%s links to %s, which is not there", page, path)
+			case section != "" && strings.HasSuffix(file, ".md") && !headings(readFile(t, file))[section]:
+				t.Errorf("%s links to #%s, a section that %s lacks", page, section, file)
 			}
 		}
 	}
