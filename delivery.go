@@ -2,6 +2,8 @@ package relay
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -150,6 +152,8 @@ type Outcome struct {
 	Code int
 	// Error says in words what went wrong; no secret, no payload. Empty on success.
 	Error string
+	// Cause is the class of Error, set where the failure is known. Empty on success.
+	Cause Cause
 	// Response is the beginning of the answer's body, at most MaxResponse bytes.
 	Response []byte
 	// Push says that a dead outcome is the destination's failure to be reached rather
@@ -192,6 +196,25 @@ type Rejection string
 
 // Error returns the reason.
 func (r Rejection) Error() string { return string(r) }
+
+// Cause is the class of the reason, by the words with which the reasons of the relay begin.
+func (r Rejection) Cause() Cause {
+	text := string(r)
+	begins := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(text, w) })
+	}
+	switch {
+	case begins("no route"):
+		return CauseNoRoute
+	case begins("destination: ", "there is no subscription", "not an AMQP target", "the target is no ") || strings.Contains(text, " is reserved: a row's own destination"):
+		return CauseBadTarget
+	case begins("header", "content type"):
+		return CauseBadHeader
+	case begins("too large", "body of ", "routing key of ", "topic of ") || strings.Contains(text, " bytes, AMQP allows "):
+		return CauseTooLarge
+	}
+	return CauseCannotBeSent
+}
 
 // Is reports that a Rejection is ErrRejected.
 func (r Rejection) Is(target error) bool { return target == ErrRejected }

@@ -12,6 +12,10 @@ import (
 // reservedPrefixes begin the header names that the relay itself sets, as FoldHeader writes them.
 var reservedPrefixes = []string{"webhook-", "ce-", "cloudevents-", "relay-"}
 
+// HeaderOriginalID is the header by which a copy of a message names the one that was copied first. It stands in
+// the copy's row, unlike the other headers of the relay.
+const HeaderOriginalID = "relay-original-id"
+
 // reservedNames are headers that the relay, or HTTP's own framing (RFC 9110, RFC 9112),
 // decides, as FoldHeader writes them; CGI programs would take "proxy" for HTTP_PROXY. AMQP
 // messages obey the same list, so that a row means the same wherever it goes.
@@ -108,7 +112,7 @@ func checkHeader(name, value string) error {
 	folded := FoldHeader(name)
 	reserved := reservedNames[folded]
 	for _, p := range reservedPrefixes {
-		reserved = reserved || strings.HasPrefix(folded, p)
+		reserved = reserved || strings.HasPrefix(folded, p) && folded != HeaderOriginalID
 	}
 	if reserved {
 		return Rejection(fmt.Sprintf("header %q: the name is reserved", name))

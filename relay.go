@@ -34,6 +34,15 @@ func (id ID) String() string {
 	return string(b[:])
 }
 
+// MarshalText writes the canonical form, which JSON has then.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads the canonical form.
+func (id *ID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseID(string(text))
+	return err
+}
+
 // ParseID reads the canonical form, in either case. Any other form is an error.
 func ParseID(s string) (ID, error) {
 	var id ID

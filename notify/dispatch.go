@@ -285,7 +285,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		return relay.Outcome{Class: relay.ClassParked}
 	}
 	if delivery.Refused != "" {
-		return relay.Outcome{Class: relay.ClassRejected, Error: delivery.Refused}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.Rejection(delivery.Refused).Cause(), Error: delivery.Refused}
 	}
 	started := time.Now()
 	technology, unknown := d.config.Technologies.Of(delivery.Subscriber.Target)
@@ -302,7 +302,7 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.config.Log.Error("a destination panicked", "message", delivery.Message.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			o = relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: "the relay failed on this message; its log has the details"}
+			o = relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseRelay, Error: "the relay failed on this message; its log has the details"}
 		}
 		if o.Lack != relay.ResourceNone {
 			o.RetryAfter = d.shortages.note(o.Lack, o.Error, time.Now())
@@ -311,13 +311,13 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 		d.config.Metrics.attempt(name, o)
 	}()
 	if wrong := delivery.Subscriber.Invalid; wrong != "" {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseSettings, Error: fmt.Sprintf("subscription %q: %s", delivery.Subscriber.Name, wrong)}
 	}
 	switch {
 	case unknown != nil:
-		return relay.Outcome{Class: relay.ClassRejected, Error: unknown.Error()}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadTarget, Error: unknown.Error()}
 	case technology.Destination == nil:
-		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: technology.Missing.Error()}
+		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Cause: relay.CauseBrokerDown, Error: technology.Missing.Error()}
 	}
 	crash.At(crash.BeforeSend)
 	return technology.Destination.Deliver(ctx, delivery)

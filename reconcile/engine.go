@@ -134,6 +134,7 @@ type Engine struct {
 	quarantine quarantine
 	tellings   chan sql.Telling // to be written into rows in quarantine
 	orphans    *orphans
+	pulse      *pulse
 }
 
 // New returns an engine that does nothing before Run.
@@ -153,6 +154,7 @@ func New(config Config) *Engine {
 		gathering: make(chan struct{}, 1),
 		trouble:   troubles{log: config.Log},
 		orphans:   newOrphans(),
+		pulse:     newPulse(),
 		tellings:  make(chan sql.Telling, tellMost),
 	}
 	e.hidden = newHidden(e.keyring)
@@ -287,6 +289,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	intake.Go(func() error { return e.endOrphans(ctx) })
 	intake.Go(func() error { return e.watchQuarantine(ctx) })
 	intake.Go(func() error { return e.runTell(ctx) })
+	intake.Go(func() error { return e.writePulse(ctx) })
 	for i := range e.config.Groups {
 		intake.Go(func() error { return e.sweep(ctx, i) })
 	}
@@ -308,6 +311,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	last, cancelLast := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancelLast()
 	unwritten := e.writer.finish(last)
+	e.trouble.note("write the pulse", e.flushPulse(last))
 	stopRenewing()
 	renewal.Wait()
 	stopWriting()

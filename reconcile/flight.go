@@ -124,6 +124,7 @@ func (e *Engine) launch(f *flight, now time.Time) {
 // that is given up still exists is found out first, without holding up the reader.
 func (f *flight) endWithout(c sql.Change) {
 	e := f.engine
+	f.count(f.reject != nil)
 	if f.reject != nil || !f.legs[0].delivery.Pinned() || e.config.Gone == nil {
 		e.writer.put(f.entry, []sql.Change{c}, f.wake)
 		return
@@ -195,6 +196,7 @@ func (f *flight) note(l *leg, o relay.Outcome) {
 		change.Taking = false
 		e.writer.put(l.entry, []sql.Change{change}, l.settled)
 	case whole:
+		f.count(change.MessageStatus == relay.MessageRejected)
 		e.writer.put(f.entry, f.conclude(), func() { settle(f.legs) })
 	}
 }
@@ -235,7 +237,15 @@ func (f *flight) takeUp() {
 	}
 	changes := f.conclude()
 	f.mu.Unlock()
+	f.count(false)
 	f.engine.writer.put(f.entry, changes, func() { settle(over) })
+}
+
+// count notes in the pulse that a message is taken up, or rejected.
+func (f *flight) count(rejected bool) {
+	if f.state.taking && !f.state.again {
+		f.engine.pulse.took(f.message, rejected, time.Now())
+	}
 }
 
 // conclude collects the changes of all legs. Those of a message that is taken up carry its
@@ -254,7 +264,7 @@ func (f *flight) conclude() []sql.Change {
 // rejection is the change of a message that cannot be sent at all. A delivery of an open
 // message, which could once be sent, is dead instead.
 func (f *flight) rejection(reason error) sql.Change {
-	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.Accepted}
+	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Cause: relay.Rejection(reason.Error()).Cause(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.Accepted}
 	c.Delivery.Message = f.message.ID
 	if f.state.taking {
 		c.MessageStatus = relay.MessageRejected

@@ -60,7 +60,7 @@ func (r jobRates) allow(job sql.Job, now time.Time) int {
 		return jobBatch
 	}
 	l := r[job.ID]
-	if l == nil {
+	if l == nil || l.Limit() != rate.Limit(job.Rate) { // a person may have changed it
 		size := min(max(int(job.Rate/jobShares), 1), jobBatch)
 		l = rate.NewLimiter(rate.Limit(job.Rate), size)
 		r[job.ID] = l

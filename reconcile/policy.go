@@ -32,7 +32,7 @@ func (s *state) stored(m *relay.Message, c machine.Change) sql.Change {
 	out := sql.Change{
 		Delivery: sql.DeliveryID(c.ID), Shard: m.Shard, Target: c.Target, Circuit: c.Destination, Taking: s.taking, Again: s.again,
 		Status: c.Status, Reason: c.Reason, Attempts: c.Attempts, HandleAttempts: c.HandleAttempts, NextAttempt: c.Next,
-		ResponseCode: c.ResponseCode, Error: c.Error, Ackable: c.Acknowledges, AckAttempt: c.AckAttempt,
+		ResponseCode: c.ResponseCode, Error: c.Error, Cause: c.Cause, Due: s.due, Ackable: c.Acknowledges, AckAttempt: c.AckAttempt,
 	}
 	if c.Attempt != nil {
 		attempt := sql.Attempt(*c.Attempt)

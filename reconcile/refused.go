@@ -50,7 +50,7 @@ func reduce(item *written, err error) bool {
 		item.whole = item.changes
 		item.changes = []sql.Change{{
 			Delivery: sql.DeliveryID{Message: first.Delivery.Message}, Shard: first.Shard, Taking: true, Again: first.Again,
-			MessageStatus: relay.MessageRejected, NextAttempt: -1, Error: refusedText(first, err),
+			MessageStatus: relay.MessageRejected, NextAttempt: -1, Cause: relay.CauseNotStored, Error: refusedText(first, err),
 		}}
 	default:
 		if item.whole != nil {

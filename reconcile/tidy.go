@@ -32,6 +32,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 		}
 		e.trouble.note("remove old messages", ignoreEnd(ctx, e.Retain(ctx)))
 		e.trouble.note("remove old jobs", ignoreEnd(ctx, e.RetainJobs(ctx)))
+		e.trouble.note("remove old entries for people", ignoreEnd(ctx, e.retainForPeople(ctx)))
 		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.giveUpAll(ctx)))
 		e.trouble.note("remove old reports", ignoreEnd(ctx, e.config.Store.TidyQuarantine(ctx)))
 		n, bytes := e.registry.size()
@@ -134,6 +135,30 @@ func (e *Engine) RetainJobs(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+const (
+	// auditKept is how long entries of the audit are kept at least; a longer retention of messages holds for them, too.
+	auditKept = 90 * 24 * time.Hour
+	// onceKept is how long a client may repeat a request with the same key.
+	onceKept = 24 * time.Hour
+)
+
+// retainForPeople removes what is kept for people alone: minutes of the pulse, entries of the audit, keys of
+// requests.
+func (e *Engine) retainForPeople(ctx context.Context) error {
+	if !e.MaySend(sql.JobShard) {
+		return nil
+	}
+	store := e.config.Store
+	_, err := store.RetainPulse(ctx)
+	if err == nil {
+		_, err = store.RetainAudit(ctx, max(auditKept, e.config.Retention), tidyBatch)
+	}
+	if err == nil {
+		_, err = store.RetainOnce(ctx, onceKept, tidyBatch)
+	}
+	return err
 }
 
 // GiveUp registers deliveries that have been due for too long, a batch at the most, and

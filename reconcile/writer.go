@@ -412,6 +412,7 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 
 // announce tells whoever waits for it what the written changes mean.
 func (w *writer) announce(changes []sql.Change) {
+	w.engine.pulse.wrote(changes, time.Now())
 	for i := range changes {
 		c := &changes[i]
 		w.engine.config.Metrics.written.WithLabelValues(outcomeLabel(c)).Inc()

@@ -29,6 +29,7 @@ func arguments(lease Lease, changes []Change) []any {
 		duration      = make([]int64, n)
 		outcome       = make([]string, n)
 		response      = make([][]byte, n)
+		cause         = make([]string, n)
 	)
 	for i, c := range changes {
 		ids[i] = c.Delivery.Message
@@ -41,7 +42,7 @@ func arguments(lease Lease, changes []Change) []any {
 		if c.NextAttempt >= 0 {
 			next[i] = c.NextAttempt.Microseconds()
 		}
-		code[i], texts[i] = int32(c.ResponseCode), text(c.Error)
+		code[i], texts[i], cause[i] = int32(c.ResponseCode), text(c.Error), string(c.Cause)
 		if a := c.Attempt; a != nil {
 			attempt[i], started[i], duration[i] = int32(a.Number), a.Started, a.Duration.Microseconds()
 			outcome[i], response[i] = string(a.Outcome), a.Response
@@ -51,7 +52,7 @@ func arguments(lease Lease, changes []Change) []any {
 		[16]byte(lease.Owner), shards, epochs,
 		ids, subscription, instance, target, circuit, messageStatus, outstanding, status, reason,
 		attempts, handles, next, code, texts,
-		attempt, started, duration, outcome, response,
+		attempt, started, duration, outcome, response, cause,
 	}
 }
 

@@ -150,16 +150,16 @@ func (e *Examiner) Messages(ctx context.Context) (MessageFacts, error) {
 	)
 	select (select count(*) from pending),
 		(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1) x),
-		(select count(*) from (select from relay.outbox where status = 'open' limit $1) x),
-		(select count(*) from (select from relay.outbox where status = 'dead' limit $1) x),
-		(select count(*) from (select from relay.outbox where status = 'rejected' limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'open' and topic <> '' limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'dead' and topic <> '' limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'rejected' and topic <> '' limit $1) x),
 		coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from pending where isfinite(created_at)), 0)::float8,
 		coalesce((
 			select coalesce(d.last_error, o.last_error) from relay.outbox o
 			left join relay.delivery d on d.message_id = o.id and d.status = 'dead'
-			where o.status = 'dead' order by o.id desc limit 1
+			where o.status = 'dead' and o.topic <> '' order by o.created_at desc, o.seq desc limit 1
 		), ''),
-		coalesce((select last_error from relay.outbox where status = 'rejected' order by id desc limit 1), '')`
+		coalesce((select last_error from relay.outbox where status = 'rejected' and topic <> '' order by created_at desc, seq desc limit 1), '')`
 	var f MessageFacts
 	var oldest float64
 	err := e.Conn.QueryRow(ctx, statement, CountLimit).Scan(&f.Pending, &f.Delayed, &f.Open, &f.Dead, &f.Rejected,
@@ -179,25 +179,54 @@ type Waiting struct {
 	Error   string // the last one of some delivery
 }
 
-// WaitingDeliveries counts unfinished deliveries by destination and reason, the most first;
-// at most five lines of what an operator configured, then five of what rows name, of at most
-// twice CountLimit deliveries.
+// waitingRead is how many deliveries of rows' own destinations are looked at to tell these apart.
+const waitingRead = 10_000
+
+// What an operator configured is counted by an index alone, and one delivery of each group is looked up for its error. Of what
+// rows name, the destinations stand in the table alone.
+const waitingDeliveries = `
+with part as (
+	select subscription, status, reason, cause, count(*)::int as n
+	from (
+		select subscription, status, reason, cause from relay.delivery
+		where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and attempts >= 0 and subscription <> 'direct' limit $1
+	) d group by 1, 2, 3, 4
+), configured as (
+	select distinct on (subscription, status, reason) subscription, status, reason, cause, (sum(n) over (partition by subscription, status, reason))::int as n
+	from part order by subscription, status, reason, cause nulls last
+), named as (
+	select circuit, status, reason, count(*)::int as n, coalesce((array_agg(last_error order by updated_at desc))[1], '') as error
+	from (
+		select circuit, status, reason, last_error, updated_at from relay.delivery
+		where status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and attempts >= 0 and subscription = 'direct' limit $2
+	) d group by 1, 2, 3
+), both_kinds as (
+	select false as direct, g.subscription as circuit, g.status, g.reason, g.n, coalesce((
+		select x.last_error from (
+			(select d.last_error from relay.delivery d where ` + failingLike + ` and d.reason = g.reason and d.cause = g.cause limit 1)
+			union all
+			(select d.last_error from relay.delivery d where ` + failingLike + ` and d.reason is null and g.reason is null and d.cause = g.cause limit 1)
+			union all
+			(select d.last_error from relay.delivery d where ` + failingLike + ` and d.reason = g.reason and d.cause is null and g.cause is null limit 1)
+			union all
+			(select d.last_error from relay.delivery d where ` + failingLike + ` and d.reason is null and g.reason is null and d.cause is null and g.cause is null limit 1)
+		) x limit 1
+	), '') as error
+	from configured g
+	union all
+	select true, circuit, status, reason, n, error from named
+)
+select circuit, why, n, error from (
+	select direct, circuit, status::text || coalesce(', ' || reason, '') as why, n, error,
+		row_number() over (partition by direct order by n desc, circuit) as place
+	from both_kinds
+) x
+where place <= 5 order by direct, n desc, circuit, why`
+
+// WaitingDeliveries counts unfinished deliveries by destination and reason, the most first: at most five lines of what
+// an operator configured, of at most CountLimit deliveries, then five of what rows name, of at most 10,000.
 func (e *Examiner) WaitingDeliveries(ctx context.Context) ([]Waiting, error) {
-	const statement = `
-	with unfinished as materialized (
-		(select subscription, circuit, status, reason, last_error, updated_at from relay.delivery where next_attempt_at is not null limit $1)
-		union all
-		(select subscription, circuit, status, reason, last_error, updated_at from relay.delivery
-		 where next_attempt_at is null and status in ('waiting', 'push_failed', 'handle_failed') limit $1)
-	)
-	select circuit, why, count, error from (
-		select subscription = 'direct' as direct, circuit, status::text || coalesce(', ' || reason, '') as why, count(*) as count,
-			coalesce((array_agg(last_error order by updated_at desc))[1], '') as error,
-			row_number() over (partition by subscription = 'direct' order by count(*) desc, circuit) as place
-		from unfinished group by 1, 2, 3
-	) x
-	where place <= 5 order by direct, count desc, circuit, why`
-	rows, err := e.Conn.Query(ctx, statement, CountLimit)
+	rows, err := e.Conn.Query(ctx, waitingDeliveries, CountLimit, waitingRead)
 	if err != nil {
 		return nil, fmt.Errorf("count waiting deliveries: %w", err)
 	}

@@ -165,5 +165,5 @@ func (s *Store) admit(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (s *Store) pools() []*pgxpool.Pool {
-	return []*pgxpool.Pool{s.pool, s.writing, s.isolated, s.changes, s.leases, s.acks}
+	return []*pgxpool.Pool{s.pool, s.writing, s.isolated, s.changes, s.leases, s.acks, s.console}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -42,17 +43,22 @@ type Job struct {
 	Rate   float64 // messages per second, at most; zero: no limit
 	Status JobStatus
 	// Total is how many messages matched when the job was made, and how many it came to once
-	// it is done.
+	// it is done. If it is not Counted, there are at least so many.
 	Total      int64
+	Counted    bool
 	Done       int64  // messages that became what the person wanted
 	Failed     int64  // messages that did not; their results say why
 	Error      string // empty: none
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 	FinishedAt *time.Time // nil: it has not ended
+	// StartAt is when it begins. Nil: at once.
+	StartAt *time.Time
+	// Actor made it, for the Reason given. Empty: that is not known.
+	Actor, Reason string
 
-	after    relay.ID // the message that was looked at last; zero: none yet
-	searched bool     // all were looked at
+	after    Cursor // where it goes on; empty: at the beginning
+	searched bool   // all were looked at
 }
 
 // ErrNoJob says that there is no job of that id, or none that could be stopped or resumed.
@@ -60,32 +66,49 @@ var ErrNoJob = errors.New("there is no such job")
 
 // allowedJob holds the message statuses that a kind of job may be asked for.
 var allowedJob = map[JobKind][]relay.MessageStatus{
-	JobReplay: {""},
+	JobReplay: nil,
 	JobRetry:  {relay.MessageOpen, relay.MessageDead, relay.MessageRejected, relay.MessageCancelled, relay.MessageDone},
 	JobCancel: {relay.MessagePending, relay.MessageOpen, relay.MessageDead, relay.MessageRejected},
 }
 
-// PlanJob returns a job as it would be made now, with its messages counted, and changes
-// nothing. A retry or cancel needs a status in its filter, a replay needs ReplayTo.
-func (s *Store) PlanJob(ctx context.Context, kind JobKind, f MessageFilter, rate float64) (Job, error) {
+// PlanJob returns a job as it would be made now, with its messages counted for as long as most (zero: to the end),
+// and changes nothing. A retry or cancel needs statuses in its filter, a replay needs ReplayTo.
+func (s *Store) PlanJob(ctx context.Context, kind JobKind, f MessageFilter, rate float64, most time.Duration) (Job, error) {
+	plan, err := s.planJob(ctx, kind, f, rate)
+	if err != nil {
+		return plan, err
+	}
+	total, _, err := s.CountMessages(ctx, plan.Filter, most)
+	plan.Total, plan.Counted = total.N, total.Exact
+	return plan, err
+}
+
+// planJob is PlanJob without the count.
+func (s *Store) planJob(ctx context.Context, kind JobKind, f MessageFilter, rate float64) (Job, error) {
 	job := Job{Kind: kind, Filter: f, Rate: rate, Status: JobRunning}
-	if !slices.Contains(allowedJob[kind], f.Status) || rate < 0 || (kind == JobReplay) != (f.ReplayTo != "") {
+	if !makesSense(kind, f) || !(rate >= 0) || math.IsInf(rate, 0) {
 		return job, fmt.Errorf("plan a job: a %s of %q messages makes no sense", kind, f.Status)
 	}
 	if err := s.pool.QueryRow(ctx, "select clock_timestamp()").Scan(&job.Filter.AsOf); err != nil {
-		return job, fmt.Errorf("plan a job: %w", err)
+		return job, fmt.Errorf("plan a job: %w", denial(err))
 	}
 	if f.Until.IsZero() || f.Until.After(job.Filter.AsOf) {
 		job.Filter.Until = job.Filter.AsOf
 	}
 	if kind == JobReplay {
-		if err := s.planReplay(ctx, &job.Filter); err != nil {
-			return job, err
-		}
+		return job, s.planReplay(ctx, &job.Filter)
 	}
-	var err error
-	job.Total, err = s.CountMessages(ctx, job.Filter)
-	return job, err
+	return job, nil
+}
+
+// makesSense reports whether a kind of job can be made of what a filter matches. What is done is sent again only
+// where nothing else was asked for: force is for all of it then.
+func makesSense(kind JobKind, f MessageFilter) bool {
+	if kind == JobReplay {
+		return f.ReplayTo != "" && len(f.Status) == 0
+	}
+	mixed := len(f.Status) > 1 && slices.Contains(f.Status, relay.MessageDone)
+	return f.ReplayTo == "" && f.Status.among(allowedJob[kind]...) && !mixed
 }
 
 // planReplay looks up the subscription's patterns.
@@ -106,38 +129,55 @@ func (s *Store) planReplay(ctx context.Context, f *MessageFilter) error {
 	return nil
 }
 
-// StartJob makes the job, which a relay runs from now on, and sets its ID and times.
-func (s *Store) StartJob(ctx context.Context, job *Job) error {
+const startJob = `
+insert into relay.job (kind, filter, rate, total, counted, start_at, actor, reason)
+values ($1, $2, nullif($3::double precision, 0), $4, $5, clock_timestamp() + nullif($6::bigint, 0) * interval '1 microsecond', nullif($7, ''), nullif($8, ''))
+returning id, created_at, updated_at, start_at`
+
+// StartJob makes the job, which a relay runs after the delay, and sets its ID and times. If once has a key with which
+// a job was started before, that one is returned instead, and repeated is true.
+func (s *Store) StartJob(ctx context.Context, job *Job, delay time.Duration, once Once) (repeated bool, err error) {
 	filter, err := json.Marshal(job.Filter)
 	if err != nil {
-		return fmt.Errorf("start a job: %w", err)
+		return false, fmt.Errorf("start a job: %w", err)
 	}
-	const statement = `
-	insert into relay.job (kind, filter, rate, total) values ($1, $2, nullif($3::double precision, 0), $4)
-	returning id, created_at, updated_at`
-	err = s.pool.QueryRow(ctx, statement, string(job.Kind), filter, job.Rate, job.Total).
-		Scan((*[16]byte)(&job.ID), &job.CreatedAt, &job.UpdatedAt)
-	if err != nil {
-		return fmt.Errorf("start a job: %w", denial(err))
+	job.Actor, job.Reason = s.actor.Name, s.actor.Reason
+	err = s.inTx(ctx, "start a job", func(tx pgx.Tx) error {
+		var before relay.ID
+		if before, repeated, err = once.seen(ctx, tx, onceJob); err != nil {
+			return err
+		}
+		if repeated {
+			job.ID = before
+			return nil
+		}
+		err := tx.QueryRow(ctx, startJob, string(job.Kind), filter, job.Rate, job.Total, job.Counted, delay.Microseconds(), text(job.Actor), text(job.Reason)).
+			Scan((*[16]byte)(&job.ID), &job.CreatedAt, &job.UpdatedAt, &job.StartAt)
+		if err != nil {
+			return denial(err)
+		}
+		if err := once.note(ctx, tx, onceJob, job.ID); err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, AuditEntry{Action: "job.start", Kind: AuditJob, Object: job.ID.String(), Details: filter, Result: string(job.Kind)})
+	})
+	if repeated && err == nil {
+		*job, err = s.Job(ctx, job.ID)
 	}
-	return nil
+	return repeated, err
 }
 
 const jobColumns = `
-	select j.id, j.kind, j.filter, coalesce(j.rate, 0), j.status, j.total, j.done, j.failed, coalesce(j.error, ''),
-		j.created_at, j.updated_at, j.finished_at, j.last_id, j.searched
+	select j.id, j.kind, j.filter, coalesce(j.rate, 0), j.status, j.total, j.counted, j.done, j.failed, coalesce(j.error, ''),
+		j.created_at, j.updated_at, j.finished_at, j.start_at, coalesce(j.actor, ''), coalesce(j.reason, ''), coalesce(j.cursor, ''), j.searched
 	from relay.job j `
 
 func scanJob(row pgx.CollectableRow) (job Job, err error) {
 	var filter []byte
-	var after *[16]byte
-	err = row.Scan((*[16]byte)(&job.ID), &job.Kind, &filter, &job.Rate, &job.Status, &job.Total, &job.Done, &job.Failed, &job.Error,
-		&job.CreatedAt, &job.UpdatedAt, &job.FinishedAt, &after, &job.searched)
+	err = row.Scan((*[16]byte)(&job.ID), &job.Kind, &filter, &job.Rate, &job.Status, &job.Total, &job.Counted, &job.Done, &job.Failed, &job.Error,
+		&job.CreatedAt, &job.UpdatedAt, &job.FinishedAt, &job.StartAt, &job.Actor, &job.Reason, &job.after, &job.searched)
 	if err != nil {
 		return job, err
-	}
-	if after != nil {
-		job.after = *after
 	}
 	return job, json.Unmarshal(filter, &job.Filter)
 }
@@ -154,14 +194,29 @@ func (s *Store) jobs(ctx context.Context, where string, arguments ...any) ([]Job
 	return jobs, nil
 }
 
-// Jobs lists jobs, the youngest first, at most limit of them.
-func (s *Store) Jobs(ctx context.Context, limit int) ([]Job, error) {
-	return s.jobs(ctx, "order by j.id desc limit $1", limit)
+// JobPage is a part of the list of jobs.
+type JobPage struct {
+	Jobs []Job
+	Next Cursor // where it goes on; empty: there is nothing more
+}
+
+// Jobs lists jobs, the youngest first, at most limit of them after a cursor that an earlier page returned.
+func (s *Store) Jobs(ctx context.Context, after Cursor, limit int) (page JobPage, err error) {
+	at, err := byID.from(after)
+	if err != nil {
+		return page, err
+	}
+	page.Jobs, err = s.jobs(ctx, "where j.id < $1 order by j.id desc limit $2", [16]byte(at.id), limit+1)
+	if len(page.Jobs) > limit {
+		page.Jobs = page.Jobs[:limit]
+		page.Next = byID.at(position{created: startOfTime, id: page.Jobs[limit-1].ID})
+	}
+	return page, err
 }
 
 // RunningJobs lists the jobs that are to be worked at, the oldest first, at most limit of them.
 func (s *Store) RunningJobs(ctx context.Context, limit int) ([]Job, error) {
-	return s.jobs(ctx, "where j.status = 'running' order by j.created_at limit $1", limit)
+	return s.jobs(ctx, "where j.status = 'running' and (j.start_at is null or j.start_at <= clock_timestamp()) order by j.created_at limit $1", limit)
 }
 
 // Job reads one job. It returns ErrNoJob if there is none.
@@ -174,59 +229,4 @@ func (s *Store) Job(ctx context.Context, id relay.ID) (Job, error) {
 		return Job{}, err
 	}
 	return jobs[0], nil
-}
-
-// StopJob stops a running job: when it returns, nothing is changed any more. It returns
-// ErrNoJob if there is none that runs.
-func (s *Store) StopJob(ctx context.Context, id relay.ID) error {
-	const statement = `update relay.job set status = 'stopped', updated_at = clock_timestamp() where id = $1 and status = 'running'`
-	return s.switchJob(ctx, "stop", statement, id)
-}
-
-// ResumeJob has a job go on where it stopped or failed. It returns ErrNoJob if there is none
-// that did.
-func (s *Store) ResumeJob(ctx context.Context, id relay.ID) error {
-	const statement = `
-	update relay.job set status = 'running', error = null, finished_at = null, updated_at = clock_timestamp()
-	where id = $1 and status in ('stopped', 'failed')`
-	return s.switchJob(ctx, "resume", statement, id)
-}
-
-func (s *Store) switchJob(ctx context.Context, operation, statement string, id relay.ID) error {
-	tag, err := s.pool.Exec(ctx, statement, [16]byte(id))
-	if err == nil && tag.RowsAffected() == 0 {
-		err = ErrNoJob
-	}
-	if err != nil {
-		return fmt.Errorf("%s job %s: %w", operation, id, denial(err))
-	}
-	return nil
-}
-
-// JobResult is what a job did to one message.
-type JobResult struct {
-	Message relay.ID
-	Effect  Effect
-	At      time.Time
-}
-
-const jobResults = `
-select message_id, result, updated_at from relay.job_result
-where job_id = $1 and message_id > $2 and not ($3 and ok) order by message_id limit $4`
-
-// JobResults lists what a job did so far, in the order of the message ids, after one of
-// them, at most limit messages; with failed set only those that did not become what the person wanted.
-func (s *Store) JobResults(ctx context.Context, id, after relay.ID, failed bool, limit int) ([]JobResult, error) {
-	rows, err := s.pool.Query(ctx, jobResults, [16]byte(id), [16]byte(after), failed, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read the results of job %s: %w", id, denial(err))
-	}
-	results, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r JobResult, err error) {
-		err = row.Scan((*[16]byte)(&r.Message), &r.Effect, &r.At)
-		return r, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the results of job %s: %w", id, denial(err))
-	}
-	return results, nil
 }

@@ -35,7 +35,7 @@ select j.id from (
 	select shard from relay.lease where shard = $1 and owner = $2 and epoch = $3 limit 1
 ) l
 cross join lateral (
-	select id from relay.job where id = $4 and status = 'running' and last_id is not distinct from $5 and searched = $6
+	select id from relay.job where id = $4 and status = 'running' and coalesce(cursor, '') = $5 and searched = $6
 	for update
 ) j`
 
@@ -51,9 +51,10 @@ with tried as materialized (
 	select count(*) as n, count(*) filter (where tries < $6) as again from relay.job_result where job_id = $1 and result = 'locked'
 )
 update relay.job j set
-	last_id = $2, searched = $3, updated_at = clock_timestamp(), done = j.done + $4,
+	cursor = nullif($2, ''), searched = $3, updated_at = clock_timestamp(), done = j.done + $4,
 	failed = j.failed + $5 + case when $3 and t.again = 0 then t.n else 0 end,
-	total = case when $3 and t.again = 0 then j.done + $4 + j.failed + $5 + t.n else j.total end,
+	total = case when $3 and t.again = 0 then j.done + $4 + j.failed + $5 + t.n else greatest(j.total, j.done + $4 + j.failed + $5) end,
+	counted = j.counted or $3 and t.again = 0,
 	status = case when $3 and t.again = 0 then 'done' else j.status end,
 	finished_at = case when $3 and t.again = 0 then clock_timestamp() end
 from tried t where j.id = $1
@@ -96,7 +97,7 @@ func (s *Store) stepJob(ctx context.Context, lease Lease, job Job, make func(pgx
 	err = inTxOf(ctx, s.changes, "run job "+job.ID.String(), func(tx pgx.Tx) error {
 		step = JobStep{}
 		var id [16]byte
-		err := tx.QueryRow(ctx, lockJob, JobShard, [16]byte(lease.Owner), lease.Epochs[JobShard], [16]byte(job.ID), idOrNil(job.after), job.searched).Scan(&id)
+		err := tx.QueryRow(ctx, lockJob, JobShard, [16]byte(lease.Owner), lease.Epochs[JobShard], [16]byte(job.ID), string(job.after), job.searched).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -130,8 +131,8 @@ func refusedWith(why error) action {
 	}
 }
 
-// nextOfJob finds the next messages of a job, and what it has looked at then.
-func (s *Store) nextOfJob(ctx context.Context, job Job, most int) (ids []relay.ID, after relay.ID, searched bool, err error) {
+// nextOfJob finds the next messages of a job, and where it goes on then.
+func (s *Store) nextOfJob(ctx context.Context, job Job, most int) (ids []relay.ID, after Cursor, searched bool, err error) {
 	if job.searched {
 		rows, err := s.pool.Query(ctx, lockedResults, [16]byte(job.ID), most, lockedTries)
 		ids, err = collectIDs("read locked messages", rows, err)
@@ -141,15 +142,14 @@ func (s *Store) nextOfJob(ctx context.Context, job Job, most int) (ids []relay.I
 	for _, m := range page.Messages {
 		ids = append(ids, m.ID)
 	}
-	after = job.after
-	if page.More {
-		after = page.Next
+	if page.Next == "" {
+		return ids, job.after, err == nil, err
 	}
-	return ids, after, !page.More, err
+	return ids, page.Next, false, err
 }
 
 // step changes messages of a job that is locked.
-func (j Job) step(ctx context.Context, tx pgx.Tx, step *JobStep, ids []relay.ID, after relay.ID, searched bool, act action) error {
+func (j Job) step(ctx context.Context, tx pgx.Tx, step *JobStep, ids []relay.ID, after Cursor, searched bool, act action) error {
 	if gone, err := j.failIfGone(ctx, tx); err != nil || gone {
 		step.Ended = gone
 		return err
@@ -177,25 +177,24 @@ func (j Job) step(ctx context.Context, tx pgx.Tx, step *JobStep, ids []relay.ID,
 	if _, err := tx.Exec(ctx, noteResults, [16]byte(j.ID), uuids(ids), ok, results); err != nil {
 		return err
 	}
-	return tx.QueryRow(ctx, noteProgress, [16]byte(j.ID), idOrNil(after), searched, done, failed, lockedTries).Scan(&step.Ended)
+	return tx.QueryRow(ctx, noteProgress, [16]byte(j.ID), string(after), searched, done, failed, lockedTries).Scan(&step.Ended)
 }
 
 // action is what the job does with messages that are locked. Only those are changed that
 // still have the status asked for.
 func (j Job) action() action {
 	f := j.Filter
-	from := []relay.MessageStatus{f.Status}
 	switch {
 	case j.Kind == JobReplay:
 		return replayTo(f.ReplayTo)
-	case j.Kind == JobCancel && f.Subscription != "" && f.Status != relay.MessagePending:
+	case j.Kind == JobCancel && f.Subscription != "" && f.Status.Only() != relay.MessagePending:
 		return cancelFor(f.Subscription)
 	case j.Kind == JobCancel:
-		return cancelAll(from)
+		return cancelAll(f.Status)
 	case f.Subscription != "":
-		return retryFor(f.Subscription, f.Status == relay.MessageDone)
+		return retryFor(f.Subscription, f.Status.Only() == relay.MessageDone)
 	}
-	return retryAll(from)
+	return retryAll(f.Status)
 }
 
 // failIfGone ends a replay whose subscription was deleted.
@@ -208,13 +207,6 @@ func (j Job) failIfGone(ctx context.Context, tx pgx.Tx) (gone bool, err error) {
 	where id = $1 and not exists (select from relay.subscription where name = $2)`
 	tag, err := tx.Exec(ctx, statement, [16]byte(j.ID), j.Filter.ReplayTo, fmt.Sprintf("there is no subscription %q any more", j.Filter.ReplayTo))
 	return err == nil && tag.RowsAffected() > 0, err
-}
-
-func idOrNil(id relay.ID) *[16]byte {
-	if id == (relay.ID{}) {
-		return nil
-	}
-	return (*[16]byte)(&id)
 }
 
 // RetainJobs removes jobs that do not run and that nobody has touched for longer than age,

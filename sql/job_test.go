@@ -79,9 +79,9 @@ func finish(t *testing.T, s *Store, lease Lease, id relay.ID, most int) Job {
 // started plans and starts a job.
 func started(t *testing.T, s *Store, kind JobKind, f MessageFilter) Job {
 	t.Helper()
-	job, err := s.PlanJob(t.Context(), kind, f, 0)
+	job, err := s.PlanJob(t.Context(), kind, f, 0, 0)
 	if err == nil {
-		err = s.StartJob(t.Context(), &job)
+		_, err = s.StartJob(t.Context(), &job, 0, Once{})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestARetrySendsNothingAgainThatEndedWell(t *testing.T) {
 			[]Effect{EffectNoDelivery, EffectCancelled, EffectCancelled, EffectCancelled, EffectAlreadyCancelled, EffectNoDelivery, EffectNotEnded}},
 	} {
 		ids := make()
-		effects, err := s.change(t.Context(), tt.name, ids, tt.act)
+		effects, err := s.change(t.Context(), tt.name, AuditEntry{}, ids, tt.act)
 		if got := states(t, admin, ids...); err != nil || got != tt.want || !slices.Equal(effects, tt.says) {
 			t.Errorf("%s: %v\nleft %s\nwant %s\n%q", tt.name, err, got, tt.want, effects)
 		}
@@ -194,7 +194,7 @@ func TestAJobIsFencedAndDoesNothingTwice(t *testing.T) {
 	for range 4 {
 		withDeliveries(t, admin, "a", "dead", "x dead")
 	}
-	job := started(t, s, JobCancel, MessageFilter{Status: "dead"})
+	job := started(t, s, JobCancel, MessageFilter{Status: Statuses{"dead"}})
 	stale := Lease{Owner: lease.Owner, Epochs: map[int16]int64{JobShard: lease.Epochs[JobShard] - 1}}
 	if step, err := s.StepJob(t.Context(), stale, job, 2); err != nil || step.Moved {
 		t.Errorf("under a lease that is over: %+v: %v", step, err)
@@ -240,7 +240,7 @@ func TestAJobTriesAgainWhatSomebodyHolds(t *testing.T) {
 	}
 	release, never := hold(held), hold(kept)
 	defer never()
-	job := started(t, s, JobRetry, MessageFilter{Status: "dead"})
+	job := started(t, s, JobRetry, MessageFilter{Status: Statuses{"dead"}})
 	step, err := s.StepJob(t.Context(), lease, job, 10)
 	if err != nil || step.Changed != 3 || step.Locked != 2 || step.Ended || len(step.Pending) != 1 || step.Pending[0] != (relay.Ring{ID: free, Key: "k"}) {
 		t.Errorf("first step: %+v: %v", step, err)
@@ -263,7 +263,7 @@ func TestAReplayFailsWithItsSubscriptionAndOldJobsAreRemoved(t *testing.T) {
 	for range 3 {
 		withDeliveries(t, admin, "a", "dead", "sub dead")
 	}
-	ended := started(t, s, JobCancel, MessageFilter{Status: "dead", Subscription: "sub", Cause: "WHY"})
+	ended := started(t, s, JobCancel, MessageFilter{Status: Statuses{"dead"}, Subscription: "sub", Error: "WHY"})
 	finish(t, s, lease, ended.ID, 10)
 	withDeliveries(t, admin, "a", "done")
 	replay := started(t, s, JobReplay, MessageFilter{ReplayTo: "sub"})
@@ -273,7 +273,7 @@ func TestAReplayFailsWithItsSubscriptionAndOldJobsAreRemoved(t *testing.T) {
 	if end := finish(t, s, lease, replay.ID, 10); end.Status != JobFailed || !strings.Contains(end.Error, `no subscription "sub"`) {
 		t.Errorf("%+v", end)
 	}
-	running := started(t, s, JobCancel, MessageFilter{Status: "dead"})
+	running := started(t, s, JobCancel, MessageFilter{Status: Statuses{"dead"}})
 	if n, err := s.RetainJobs(t.Context(), time.Hour, 10); n != 0 || err != nil {
 		t.Errorf("removed %d results of today: %v", n, err)
 	}
@@ -288,12 +288,12 @@ func TestAReplayFailsWithItsSubscriptionAndOldJobsAreRemoved(t *testing.T) {
 		}
 		removed = append(removed, n)
 	}
-	left, err := s.Jobs(t.Context(), 10)
-	if fmt.Sprint(removed) != "[2 1 0]" || err != nil || len(left) != 1 || left[0].ID != running.ID {
+	left, err := s.Jobs(t.Context(), "", 10)
+	if fmt.Sprint(removed) != "[2 1 0]" || err != nil || len(left.Jobs) != 1 || left.Jobs[0].ID != running.ID {
 		t.Errorf("removed %v, left %+v: %v", removed, left, err)
 	}
-	for kind, f := range map[JobKind]MessageFilter{JobRetry: {Status: "pending"}, JobCancel: {Status: "done"}, JobReplay: {}, "": {}} {
-		if _, err := s.PlanJob(t.Context(), kind, f, 0); err == nil {
+	for kind, f := range map[JobKind]MessageFilter{JobRetry: {Status: Statuses{"pending"}}, JobCancel: {Status: Statuses{"done"}}, JobReplay: {}, "": {}} {
+		if _, err := s.PlanJob(t.Context(), kind, f, 0, 0); err == nil {
 			t.Errorf("a %s of %+v is planned", kind, f)
 		}
 	}

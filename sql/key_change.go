@@ -198,6 +198,10 @@ func (s *Store) changeHeads(ctx context.Context, operation, subscription, key st
 		if err := wake(ctx, tx, ended); err != nil {
 			return err
 		}
+		entry := AuditEntry{Action: "key." + operation, Kind: AuditKey, Object: key, Details: ofDelivery(operation, subscription).Details}
+		if err := s.audit(ctx, tx, entry); err != nil {
+			return err
+		}
 		return ring(ctx, tx, ended[:min(len(ended), 1)])
 	})
 	return changes, err

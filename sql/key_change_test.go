@@ -62,12 +62,12 @@ func TestHeldKeysShowHeadsAndWhatIsBehind(t *testing.T) {
 	keyed(t, admin, "a", "open", "blocks waiting key_blocked", "goes handled")
 	failing := keyed(t, admin, "b", "open", "blocks push_failed", "goes push_failed")
 	keyed(t, admin, "c", "done", "blocks handled", "goes handled")
-	list, err := s.HeldKeys(t.Context(), "", 100)
+	list, err := s.HeldKeys(t.Context(), "", "", 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, k := range list {
+	for _, k := range list.Keys {
 		got = append(got, fmt.Sprint(k.Subscription, " ", k.Key, " ", k.Message, " ", k.Status, " ", k.Error, " ", k.Waiting))
 	}
 	want := []string{
@@ -78,10 +78,21 @@ func TestHeldKeysShowHeadsAndWhatIsBehind(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
-	if one, err := s.HeldKeys(t.Context(), "blocks", 1); err != nil || len(one) != 1 || one[0].Key != "a" {
+	if one, err := s.HeldKeys(t.Context(), "blocks", "", 1); err != nil || len(one.Keys) != 1 || one.Keys[0].Key != "a" || one.Next == "" {
 		t.Errorf("one of a subscription: %v: %v", one, err)
 	}
-	if none, err := s.HeldKeys(t.Context(), "default", 100); err != nil || len(none) != 0 {
+	got = nil
+	for page, first := (KeyPage{}), true; first || page.Next != ""; first = false {
+		if page, err = s.HeldKeys(t.Context(), "", page.Next, 1); err != nil || len(page.Keys) != 1 {
+			t.Fatalf("%+v: %v", page, err)
+		}
+		k := page.Keys[0]
+		got = append(got, fmt.Sprint(k.Subscription, " ", k.Key, " ", k.Message, " ", k.Status, " ", k.Error, " ", k.Waiting))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("page by page: %q\nwant %q", got, want)
+	}
+	if none, err := s.HeldKeys(t.Context(), "default", "", 100); err != nil || len(none.Keys) != 0 {
 		t.Errorf("none of the default destination: %v: %v", none, err)
 	}
 }

@@ -2,8 +2,13 @@ package sql
 
 import (
 	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,16 +53,22 @@ const (
 	union all
 	select x, false from unnest(array['direct', 'default']) x where $1 = '' or x = $1`
 
+	// Those that come after a key of which the subscription, instance and key are given, if any.
+	subscribersAfter = `
+	select m.name, m.blocks, case when m.name = $4 then $5 else '' end as instance, case when m.name = $4 then $6 else '' end as key
+	from (` + subscribers + `) m where m.name >= $4`
+
 	heldKeys = `
 	select l.subscription, l.instance, l.key, h.message_id, h.status::text, coalesce(h.reason, ''),
 		case when h.status = 'dead' then h.updated_at else h.due_at end, h.next_attempt_at, coalesce(h.last_error, ''), b.n
 	from (
 		select n.name as subscription, n.blocks, k.instance, k.key
-		from (` + subscribers + `) n
+		from (` + subscribersAfter + `) n
 		cross join lateral (
 			(with recursive k as (
 				(select d.instance, d.key from relay.delivery d
 				where d.key is not null and d.subscription = n.name and d.status in ('waiting', 'push_failed', 'handle_failed') and d.delivered_at is null
+					and (d.instance, d.key) > (n.instance, n.key)
 				order by d.instance, d.key limit 1)
 				union all
 				select x.* from k cross join lateral (
@@ -71,6 +82,7 @@ const (
 			(with recursive k as (
 				(select d.instance, d.key from relay.delivery d
 				where n.blocks and d.key is not null and d.subscription = n.name and d.status = 'dead' and d.delivered_at is null
+					and (d.instance, d.key) > (n.instance, n.key)
 				order by d.instance, d.key limit 1)
 				union all
 				select x.* from k cross join lateral (
@@ -96,20 +108,67 @@ const (
 	order by 1, 2, 3`
 )
 
+// KeyPage is a part of the list of keys that wait.
+type KeyPage struct {
+	Keys []HeldKey
+	Next Cursor // where it goes on; empty: there is nothing more
+}
+
 // HeldKeys lists the keys that wait at a subscription, or at any if the name is empty, at
-// most limit of them, by subscription, instance and key.
-func (s *Store) HeldKeys(ctx context.Context, subscription string, limit int) ([]HeldKey, error) {
-	rows, err := s.pool.Query(ctx, heldKeys, subscription, limit, KeyWaitLimit)
+// most limit of them after a cursor that an earlier page returned, by subscription, instance and key.
+func (s *Store) HeldKeys(ctx context.Context, subscription string, after Cursor, limit int) (page KeyPage, err error) {
+	at, err := s.keyAfter(ctx, after)
 	if err != nil {
-		return nil, fmt.Errorf("list keys: %w", denial(err))
+		return page, err
 	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k HeldKey, err error) {
+	rows, err := s.pool.Query(ctx, heldKeys, subscription, limit+1, KeyWaitLimit, at.Subscription, at.Instance, at.Key)
+	if err != nil {
+		return page, fmt.Errorf("list keys: %w", denial(err))
+	}
+	page.Keys, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (k HeldKey, err error) {
 		err = row.Scan(&k.Subscription, &k.Instance, &k.Key, (*[16]byte)(&k.Message), &k.Status, &k.Reason,
 			&k.Since, &k.NextAttempt, &k.Error, &k.Waiting)
 		return k, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list keys: %w", denial(err))
+		return page, fmt.Errorf("list keys: %w", denial(err))
 	}
-	return list, nil
+	if len(page.Keys) > limit {
+		page.Keys = page.Keys[:limit]
+		page.Next = page.Keys[limit-1].cursor()
+	}
+	return page, nil
+}
+
+// cursor names the head of the key, of whose instance it holds no more than a few bits of a digest: an instance may hold a
+// password.
+func (k HeldKey) cursor() Cursor {
+	digest := md5.Sum([]byte(k.Instance))
+	b := append([]byte{'k'}, k.Message[:]...)
+	b = append(append(b, digest[:4]...), k.Subscription...)
+	return Cursor(base64.RawURLEncoding.EncodeToString(b))
+}
+
+const keyOfCursor = `
+select d.instance, coalesce(d.key, '') from relay.delivery d
+where d.message_id = $1 and d.subscription = $2 and left(md5(d.instance), 8) = $3 order by d.instance limit 1`
+
+// keyAfter reads the key that a cursor names. Its message may have been removed meanwhile.
+func (s *Store) keyAfter(ctx context.Context, c Cursor) (k Line, err error) {
+	if c == "" {
+		return k, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(string(c))
+	if err != nil || len(b) < 22 || b[0] != 'k' || !utf8.Valid(b[21:]) {
+		return k, fmt.Errorf("%w: begin again without it", ErrCursor)
+	}
+	k.Subscription = string(b[21:])
+	err = s.pool.QueryRow(ctx, keyOfCursor, [16]byte(b[1:17]), k.Subscription, hex.EncodeToString(b[17:21])).Scan(&k.Instance, &k.Key)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return k, fmt.Errorf("%w: the message that it names is gone; begin again without it", ErrCursor)
+	}
+	if err != nil {
+		return k, fmt.Errorf("list keys: %w", denial(err))
+	}
+	return k, nil
 }

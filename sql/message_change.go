@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -13,11 +14,12 @@ import (
 // Effect is what a person's change did to one message.
 type Effect string
 
-// The effects. The first five are successes.
+// The effects. The first six are successes.
 const (
 	EffectRetried          Effect = "retried"           // it is sent again
 	EffectReplayed         Effect = "replayed"          // it is sent to the subscription, for the first time or again
 	EffectUnderWay         Effect = "under way"         // it was on its way to the subscription already
+	EffectAcknowledged     Effect = "acknowledged"      // a person said that the consumer had handled it
 	EffectCancelled        Effect = "cancelled"         // nothing of it is sent any more
 	EffectAlreadyCancelled Effect = "already cancelled" // it was before
 	EffectNotFound         Effect = "not found"         // there is no such message
@@ -32,7 +34,7 @@ const (
 // Succeeded reports whether the message, or the head of a key, is now as the person wanted it.
 func (e Effect) Succeeded() bool {
 	switch e {
-	case EffectRetried, EffectReplayed, EffectUnderWay, EffectCancelled, EffectAlreadyCancelled, EffectSkipped:
+	case EffectRetried, EffectReplayed, EffectUnderWay, EffectAcknowledged, EffectCancelled, EffectAlreadyCancelled, EffectSkipped:
 		return true
 	}
 	return false
@@ -82,28 +84,28 @@ const (
 // wait for a later time are due at once. Payloads never change. The effects are in the order
 // of the ids, of which none may stand there twice.
 func (s *Store) RetryMessages(ctx context.Context, ids []relay.ID, from []relay.MessageStatus) ([]Effect, error) {
-	return s.change(ctx, "retry messages", ids, retryAll(from))
+	return s.change(ctx, "retry messages", AuditEntry{Action: "message.retry"}, ids, retryAll(from))
 }
 
 // RetryDeliveries is RetryMessages for one subscriber alone: what is dead or cancelled there
 // is sent again, with force also what ended well, and nothing to anybody else. Messages are
 // left alone that are pending.
 func (s *Store) RetryDeliveries(ctx context.Context, ids []relay.ID, subscription string, force bool) ([]Effect, error) {
-	return s.change(ctx, "retry deliveries", ids, retryFor(subscription, force))
+	return s.change(ctx, "retry deliveries", ofDelivery("retry", subscription), ids, retryFor(subscription, force))
 }
 
 // CancelMessages cancels messages whose status is among from, with those of their deliveries
 // that have not ended or are dead; their keys go on. What is under way at that moment is not
 // called back. One that is done stays so. The effects are in the order of the ids, of which none may stand there twice.
 func (s *Store) CancelMessages(ctx context.Context, ids []relay.ID, from []relay.MessageStatus) ([]Effect, error) {
-	return s.change(ctx, "cancel messages", ids, cancelAll(from))
+	return s.change(ctx, "cancel messages", AuditEntry{Action: "message.cancel"}, ids, cancelAll(from))
 }
 
 // CancelDeliveries is CancelMessages for one subscriber alone, with all of its instances: what
 // has not ended there, or is dead, is cancelled, and the messages end as the other subscribers say. Messages
 // are left alone that are pending.
 func (s *Store) CancelDeliveries(ctx context.Context, ids []relay.ID, subscription string) ([]Effect, error) {
-	return s.change(ctx, "cancel deliveries", ids, cancelFor(subscription))
+	return s.change(ctx, "cancel deliveries", ofDelivery("cancel", subscription), ids, cancelFor(subscription))
 }
 
 // action changes messages that are locked, and notes what became of each.
@@ -218,12 +220,21 @@ func (h *heldMessages) hurry(ctx context.Context, tx pgx.Tx, ids []relay.ID, sub
 	return err
 }
 
+// ofDelivery is the entry of a change for one subscriber alone.
+func ofDelivery(verb, subscription string) AuditEntry {
+	details, _ := json.Marshal(map[string]string{"subscription": subscription}) // a map of texts has no error
+	return AuditEntry{Action: "delivery." + verb, Details: details}
+}
+
 // change locks what it can of the messages, lets act change them, and says what became of
 // each.
-func (s *Store) change(ctx context.Context, operation string, ids []relay.ID, act action) (effects []Effect, err error) {
+func (s *Store) change(ctx context.Context, operation string, entry AuditEntry, ids []relay.ID, act action) (effects []Effect, err error) {
 	err = s.inTx(ctx, operation, func(tx pgx.Tx) error {
 		var pending []relay.Ring
 		if effects, pending, err = act.on(ctx, tx, ids); err != nil {
+			return err
+		}
+		if err := s.auditMessages(ctx, tx, entry, ids, effects); err != nil {
 			return err
 		}
 		return ring(ctx, tx, worthRinging(ids, effects, pending))

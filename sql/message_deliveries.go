@@ -13,7 +13,7 @@ import (
 // a dead message holds its key: then it goes on holding it.
 const reopened = `
 	status = 'waiting', reason = null, attempts = 0, handle_attempts = 0, next_attempt_at = clock_timestamp(),
-	response_code = null, last_error = null, delivered_at = null, handled_at = null, acked_attempt = 0,
+	response_code = null, last_error = null, cause = null, delivered_at = null, handled_at = null, acked_attempt = 0,
 	updated_at = clock_timestamp(), due_at = clock_timestamp(),
 	key = case when d.status = 'dead' and d.delivered_at is null and exists (
 		select from relay.subscription s where s.name = d.subscription and s.on_dead = 'block'

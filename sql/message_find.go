@@ -3,8 +3,7 @@ package sql
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strings"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,303 +11,216 @@ import (
 	"relay"
 )
 
-// FindWindow is how many messages one call of FindMessages looks at, at most. A filter that
-// matches next to nothing in a large table costs no more than that.
-const FindWindow = 100_000
-
-// fewPending is up to how many pending messages are found through their own indexes, which
-// do not have them in the order of ids.
-const fewPending = 20_000
-
-// MessageFilter says which messages are looked for. An empty field matches all.
-type MessageFilter struct {
-	Status relay.MessageStatus `json:"status,omitempty"`
-	// Topic is a topic, or a pattern as AMQP has them: * stands for one word, # for any
-	// number of them.
-	Topic string `json:"topic,omitempty"`
-	Key   string `json:"key,omitempty"`
-	// Source is the row's own; that of the relay stands in no row.
-	Source string `json:"source,omitempty"`
-	// Subscription is a subscriber of the message. Together with the status dead or open, it
-	// is the one whose delivery is dead or has not ended; a message that is dead there may
-	// be open still, for the sake of others.
-	Subscription string `json:"subscription,omitempty"`
-	// Cause is a part of the last error, in either case: of the delivery to Subscription, or
-	// of the message if that is empty.
-	Cause string    `json:"cause,omitempty"`
-	Since time.Time `json:"since,omitzero"` // of the insertion
-	Until time.Time `json:"until,omitzero"` // of the insertion; excluded
-	// ReplayTo is a subscription to which messages are replayed: those with one of the Topics
-	// or with its name as their destination, whatever became of them, if they were taken up
-	// and not cancelled.
-	ReplayTo string   `json:"replay_to,omitempty"`
-	Topics   []string `json:"topics,omitempty"` // patterns; for ReplayTo alone
-	// AsOf leaves out what a job did not count: what has ended, or has been sent to
-	// ReplayTo or Subscription, since then.
-	AsOf time.Time `json:"as_of,omitzero"`
-}
+const (
+	// FindWindow is how many messages one statement of a search looks at, at most.
+	FindWindow = 20_000
+	// firstWindow is what the first statement of a search looks at, at most: four times the page that is wanted. Each one
+	// after it takes four times as many, as far as the time allows.
+	firstWindow = 1000
+	leastWindow = 100
+	// SearchTime is how long a search goes on that does not find a whole page.
+	SearchTime = 150 * time.Millisecond
+)
 
 // MessageSummary is what a list shows of a message.
 type MessageSummary struct {
 	ID          relay.ID
+	Seq         int64
 	CreatedAt   time.Time
 	Status      relay.MessageStatus
 	Topic       string
-	Key         string     // empty: none
-	Source      string     // empty: none of its own
-	Destination string     // as stored: it may hold a password; empty: none of its own
-	DeliverAt   *time.Time // nil: at once
-	FinishedAt  *time.Time // nil: it has never ended
-	Error       string     // empty: none
-	Outstanding int        // deliveries that have not ended
-	Size        int64      // bytes of payload or body
+	Key         string      // empty: none
+	Source      string      // empty: none of its own
+	Destination string      // as stored: it may hold a password; empty: none of its own
+	DeliverAt   *time.Time  // nil: at once
+	FinishedAt  *time.Time  // nil: it has never ended
+	Error       string      // empty: none
+	Cause       relay.Cause // of a rejected message, or, from ListMessages, of its worst delivery
+	Outstanding int         // deliveries that have not ended
+	Size        int64       // bytes of payload or body
+	// Deliveries counts the deliveries by status, and Attempts those of all. ListMessages fills both.
+	Deliveries []StatusCount
+	Attempts   int
 }
 
-// MessagePage is a part of what was looked for, the youngest id first.
+// MessagePage is a part of what was looked for, the youngest first.
 type MessagePage struct {
 	Messages []MessageSummary
-	// More says that there may be more messages, after the id Next.
-	More bool
-	Next relay.ID
+	// Next is where the list goes on. Empty: there is nothing more.
+	Next Cursor
+	// Complete says that the page is full, or that all there is was looked at. If not, the
+	// time was over after at least Looked messages, back to those inserted at SearchedTo; Next goes on from there.
+	Complete   bool
+	SearchedTo time.Time // zero: nothing was looked at
+	Looked     int64
 }
-
-// The sources of a search: each is one walk along an index, bounded by a window.
-const (
-	findColumns = `
-		x.id, x.created_at, x.status, x.topic, x.key, x.source, x.destination, x.deliver_at, x.finished_at, x.last_error,
-		x.outstanding, coalesce(octet_length(x.payload), octet_length(x.body), 0)::bigint as size`
-	findAll = `
-		select` + findColumns + ` from relay.outbox x
-		where x.id < $1 order by x.id desc limit $2`
-	findUnfinished = `
-		select` + findColumns + ` from relay.outbox x
-		where x.status = '%s' and x.id < $1 order by x.id desc limit $2`
-	// A message has one row for each instance that is dead.
-	findDeadThere = `
-		select distinct on (d.message_id)` + findColumns + ` from relay.delivery d
-		cross join lateral (select * from relay.outbox y where y.id = d.message_id limit 1) x
-		where d.subscription = $11 and d.status = 'dead' and d.message_id < $1 order by d.message_id desc limit $2`
-	findFewPending = `
-		select * from (
-			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.key is null and (x.deliver_at is null or x.due) limit $2)
-			union all
-			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.key is not null and (x.deliver_at is null or x.due) limit $2)
-			union all
-			(select` + findColumns + ` from relay.outbox x where x.status = 'pending' and x.deliver_at is not null and not x.due limit $2)
-		) x where x.id < $1 order by x.id desc limit $2`
-	countFewPending = `
-	select count(*) from (
-		(select from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1)
-		union all
-		(select from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1)
-		union all
-		(select from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1)
-	) x`
-)
-
-// The deliveries have the key, and so have their own index the messages that were never
-// taken up. Those of the future that share the shard are looked through.
-var findKey = fmt.Sprintf(`
-	select`+findColumns+` from (
-		(select distinct d.message_id as id from relay.delivery d
-		where d.key = $6 and d.message_id < $1 order by d.message_id desc limit $2)
-		union
-		(select distinct d.message_id from relay.delivery d
-		where d.search_key = $6 and d.message_id < $1 order by d.message_id desc limit $2)
-		union
-		(select o.id from relay.outbox o
-		where o.status in ('rejected', 'cancelled') and o.key = $6 and o.id < $1 order by o.id desc limit $2)
-		union
-		(select o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $6 and (o.deliver_at is null or o.due) and o.shard = (hashtext($6) & %[1]d)::smallint
-			and o.id < $1 order by o.id desc limit $2)
-		union
-		(select o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $6 and o.deliver_at is not null and not o.due and o.shard = (hashtext($6) & %[1]d)::smallint
-			and o.id < $1 order by o.id desc limit $2)
-		order by id desc limit $2
-	) k
-	cross join lateral (select * from relay.outbox y where y.id = k.id limit 1) x`, relay.Shards-1)
 
 // judgeMessages says of each message of a source whether it matches, and numbers them.
 const judgeMessages = `
-select o.*, row_number() over (order by o.id desc) as n,
-	($3 = '' or o.status::text = $3 or $3 = 'dead' and $11 <> '' and o.status = 'open')
-		and ($4 = '' or o.topic = $4) and ($5 = '' or o.topic ~ $5)
-		and ($6 = '' or coalesce(o.key = $6, false)) and ($7 = '' or coalesce(o.source = $7, false))
-		and ($8 = '' or $11 <> '' or coalesce(strpos(lower(o.last_error), lower($8)) > 0, false))
-		and ($9::timestamptz is null or o.created_at >= $9) and ($10::timestamptz is null or o.created_at < $10)
-		and ($11 = '' or exists (
-			select from relay.delivery d where d.message_id = o.id and d.subscription = $11
-				and case $3
-					when 'dead' then d.status = 'dead'
-					when 'open' then d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
-					else true end
-				and ($8 = '' or coalesce(strpos(lower(d.last_error), lower($8)) > 0, false))
-				and ($12::timestamptz is null or d.updated_at < $12)
-		))
-		and ($12::timestamptz is null or $11 <> '' or $13 <> '' or o.finished_at is null or o.finished_at < $12)
-		and ($13 = '' or o.status not in ('pending', 'cancelled')
-			and coalesce(o.destination = $13 or o.destination is null and o.topic ~ any ($14::text[]), false)
+select o.*, row_number() over (order by %s) as n, coalesce(
+	$1::timestamptz is not null and $2::bigint is not null and $3::uuid is not null
+		and o.created_at >= $5 and ($21::timestamptz is null or o.created_at < $21)
+		and (cardinality($22::uuid[]) = 0 or o.id = any ($22))
+		and (cardinality($6::text[]) = 0 or o.status::text = any ($6) or 'dead' = any ($6) and $12 <> '' and o.status = 'open')
+		and ($7 = '' or o.topic = $7) and ($8 = '' or o.topic ~ $8)
+		and ($9 = '' or o.key = $9) and ($10 = '' or o.source = $10)
+		and ($11 = '' or $12 <> '' or strpos(lower(o.last_error), lower($11)) > 0)
+		and (
+			$12 = '' and cardinality($13::text[]) = 0 and cardinality($14::text[]) = 0 and $19::timestamptz is null and $20::timestamptz is null
+			or $12 = '' and cardinality($14::text[]) = 0 and (cardinality($13::text[]) = 0 or o.cause = any ($13))
+				and ($19::timestamptz is null or o.finished_at >= $19) and ($20::timestamptz is null or o.finished_at < $20)
+			or exists (
+				select from relay.delivery d where d.message_id = o.id and ($12 = '' or d.subscription = $12)
+					and ($12 = '' or cardinality($6::text[]) = 0
+						or 'dead' = any ($6) and d.status = 'dead'
+						or 'open' = any ($6) and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
+						or o.status not in ('dead', 'open'))
+					and (cardinality($14::text[]) = 0 or d.status::text = any ($14))
+					and (cardinality($13::text[]) = 0 or d.cause = any ($13))
+					and ($11 = '' or $12 = '' or strpos(lower(d.last_error), lower($11)) > 0)
+					and ($15::timestamptz is null or $12 = '' or d.updated_at < $15)
+					and ($19::timestamptz is null or d.updated_at >= $19) and ($20::timestamptz is null or d.updated_at < $20)
+				offset 0
+			)
+		)
+		and ($15::timestamptz is null or $12 <> '' or $16 <> '' or o.finished_at is null or o.finished_at < $15)
+		and ($16 = '' or o.status not in ('pending', 'cancelled')
+			and coalesce(o.destination = $16 or o.destination is null and o.topic ~ any ($17::text[]), false)
 			and not exists (
-				select from relay.delivery d where d.message_id = o.id and d.subscription = $13 and d.updated_at >= $12
-			)) as matched
+				select from relay.delivery d where d.message_id = o.id and d.subscription = $16 and d.updated_at >= $15 offset 0
+			))
+		and ($18 = '' or strpos(lower(o.last_error), lower($18)) > 0 or exists (
+			select from relay.outbox p where p.id = o.id and octet_length(p.payload) <= $23 and strpos(lower(p.payload), lower($18)) > 0 offset 0
+		)), false) as matched
 from (%s) o`
 
 // findMessages picks what matches from a source. The last row of a whole window comes along
 // whether it matches or not: it says where to go on.
 const findMessages = `
-select s.matched, s.n, s.id, s.created_at, s.status::text, s.topic, coalesce(s.key, ''), coalesce(left(s.source, 255), ''),
-	coalesce(left(s.destination, 8000), ''), s.deliver_at, s.finished_at, coalesce(left(s.last_error, 8000), ''), s.outstanding, s.size
-from (` + judgeMessages + `) s
-where s.matched or s.n = $2
-order by s.id desc limit $15`
+select s.matched, s.n, s.place_seq, s.place_id, coalesce(s.created_at, 'infinity'), coalesce(s.status::text, ''), coalesce(s.topic, ''),
+	coalesce(s.key, ''), coalesce(left(s.source, 255), ''), coalesce(left(s.destination, 8000), ''), s.deliver_at, s.finished_at,
+	coalesce(left(s.last_error, 8000), ''), coalesce(s.cause, ''), coalesce(s.outstanding, 0), coalesce(s.size, 0)
+from (%s) s
+where s.matched or s.n = $4
+order by s.n limit $24`
 
-const countMessages = `
-select count(*) filter (where s.matched), (array_agg(s.id) filter (where s.n = $2))[1]
-from (` + judgeMessages + `) s`
+// judged is the statement that judges the messages of a source.
+func (s source) judged() string {
+	order := "o.created_at desc, o.own_seq desc"
+	if s.walk == bySeq {
+		order = "o.place_seq desc, o.place_id desc"
+	}
+	return fmt.Sprintf(judgeMessages, order, s.sql)
+}
 
-// FindMessages looks at no more than FindWindow messages whose ids come before the id
-// after, and returns at most limit of those that match. A zero id begins with the youngest.
-func (s *Store) FindMessages(ctx context.Context, f MessageFilter, after relay.ID, limit int) (MessagePage, error) {
-	source, err := s.findSource(ctx, f)
+// found is the statement that finds messages in a source, counted the one that counts them.
+func (s source) found() string   { return fmt.Sprintf(findMessages, s.judged()) }
+func (s source) counted() string { return fmt.Sprintf(countMessages, s.judged()) }
+
+// FindMessages returns at most limit of the messages that match, in the order of their
+// insertion, the youngest first, from a cursor that an earlier page returned. A search that has not
+// filled its page after SearchTime returns what it has. A cursor of another list is ErrCursor.
+func (s *Store) FindMessages(ctx context.Context, f MessageFilter, after Cursor, limit int) (MessagePage, error) {
+	return s.search(ctx, f, after, limit, SearchTime)
+}
+
+// search is FindMessages that goes on for a time.
+func (s *Store) search(ctx context.Context, f MessageFilter, after Cursor, limit int, most time.Duration) (page MessagePage, err error) {
+	from, err := s.source(ctx, f)
 	if err != nil {
-		return MessagePage{}, err
+		return page, err
 	}
-	rows, err := s.pool.Query(ctx, fmt.Sprintf(findMessages, source), append(f.arguments(after), limit)...)
+	at, err := from.begin(f, after)
 	if err != nil {
-		return MessagePage{}, fmt.Errorf("look for messages: %w", denial(err))
+		return page, err
 	}
-	return collectPage(rows, limit)
-}
-
-// CountMessages counts the messages that match, window by window: it takes as long as
-// looking at all messages of the filter's source does, some seconds for a million. Only where
-// neither a key is given nor a status that has an index are those all there are.
-func (s *Store) CountMessages(ctx context.Context, f MessageFilter) (total int64, err error) {
-	for next := (&relay.ID{}); next != nil; {
-		source, err := s.findSource(ctx, f)
+	pace := newPace(most, 4*limit)
+	for {
+		window := pace.next()
+		rows, err := s.pool.Query(ctx, from.found(), append(f.arguments(at, window), limit-len(page.Messages))...)
 		if err != nil {
-			return total, err
+			return page, fmt.Errorf("look for messages: %w", denial(err))
 		}
-		var n int64
-		var last *[16]byte // nil: the window was not whole
-		err = s.pool.QueryRow(ctx, fmt.Sprintf(countMessages, source), f.arguments(*next)...).Scan(&n, &last)
-		next = (*relay.ID)(last)
+		looked, more, err := page.collect(rows, window, limit, &at)
 		if err != nil {
-			return total, fmt.Errorf("count messages: %w", denial(err))
+			return page, err
 		}
-		total += n
+		page.Looked += int64(looked)
+		page.Complete = len(page.Messages) >= limit || !more
+		if page.Next = ""; more {
+			page.Next = from.walk.at(at)
+		}
+		if page.Complete || pace.over() {
+			return page, nil
+		}
 	}
-	return total, nil
 }
 
-// arguments are those of judgeMessages.
-func (f MessageFilter) arguments(after relay.ID) []any {
-	exact, pattern := f.Topic, ""
-	if strings.ContainsAny(f.Topic, "*#") {
-		exact, pattern = "", topicExpression(f.Topic)
+// begin is the place from which a source is walked through.
+func (s source) begin(f MessageFilter, after Cursor) (position, error) {
+	at, err := s.walk.from(after)
+	if s.walk == byTime && !f.Until.IsZero() && f.Until.Before(at.created) {
+		at = position{created: f.Until, seq: math.MinInt64}
 	}
-	topics := make([]string, len(f.Topics))
-	for i, t := range f.Topics {
-		topics[i] = subscribed(t)
-	}
-	if after == (relay.ID{}) {
-		for i := range after {
-			after[i] = 0xff
-		}
-	}
-	return []any{[16]byte(after), FindWindow, string(f.Status), exact, pattern, f.Key, f.Source, f.Cause,
-		timeOrNil(f.Since), timeOrNil(f.Until), f.Subscription, timeOrNil(f.AsOf), f.ReplayTo, topics}
+	return at, err
 }
 
-// findSource returns the walk that suits a filter.
-func (s *Store) findSource(ctx context.Context, f MessageFilter) (string, error) {
-	switch {
-	case f.Key != "":
-		return findKey, nil
-	case f.Status == relay.MessageDead && f.Subscription != "":
-		return findDeadThere, nil
-	case f.Status == relay.MessageOpen, f.Status == relay.MessageDead, f.Status == relay.MessageRejected:
-		return fmt.Sprintf(findUnfinished, f.Status), nil
-	case f.Status == relay.MessagePending:
-		var n int
-		if err := s.pool.QueryRow(ctx, countFewPending, fewPending+1).Scan(&n); err != nil {
-			return "", fmt.Errorf("look for messages: %w", denial(err))
-		}
-		if n <= fewPending {
-			return findFewPending, nil
-		}
-	}
-	return findAll, nil
-}
-
-// collectPage reads a page and where it ends.
-func collectPage(rows pgx.Rows, limit int) (page MessagePage, err error) {
+// collect reads what one statement has found in a window, and where it has come to. more says that there may be
+// more behind.
+func (p *MessagePage) collect(rows pgx.Rows, window, limit int, at *position) (looked int, more bool, err error) {
 	defer rows.Close()
-	read := 0
 	for rows.Next() {
 		var m MessageSummary
 		var matched bool
-		var n int
-		err := rows.Scan(&matched, &n, (*[16]byte)(&m.ID), &m.CreatedAt, &m.Status, &m.Topic, &m.Key, &m.Source,
-			&m.Destination, &m.DeliverAt, &m.FinishedAt, &m.Error, &m.Outstanding, &m.Size)
+		err := rows.Scan(&matched, &looked, &m.Seq, (*[16]byte)(&m.ID), &m.CreatedAt, &m.Status, &m.Topic, &m.Key, &m.Source,
+			&m.Destination, &m.DeliverAt, &m.FinishedAt, &m.Error, &m.Cause, &m.Outstanding, &m.Size)
 		if err != nil {
-			return page, fmt.Errorf("look for messages: %w", err)
+			return looked, false, fmt.Errorf("look for messages: %w", err)
+		}
+		*at = position{created: m.CreatedAt, seq: m.Seq, id: m.ID}
+		if m.Status != "" {
+			p.SearchedTo = m.CreatedAt
 		}
 		if matched {
-			page.Messages = append(page.Messages, m)
+			p.Messages = append(p.Messages, m)
 		}
-		if read++; read == limit || n == FindWindow {
-			page.More, page.Next = true, m.ID
-		}
+		more = looked == window || len(p.Messages) == limit
 	}
 	if err := rows.Err(); err != nil {
-		return page, fmt.Errorf("look for messages: %w", denial(err))
+		return looked, false, fmt.Errorf("look for messages: %w", denial(err))
 	}
-	return page, nil
+	return looked, more, nil
 }
 
-// subscribed is the expression of a subscription's pattern: relay.TopicDead is matched only by
-// one whose first word is literally its own.
-func subscribed(pattern string) string {
-	first, _, _ := strings.Cut(pattern, ".")
-	if strings.HasPrefix(relay.TopicDead, first+".") {
-		return topicExpression(pattern)
-	}
-	return "^(?!" + regexp.QuoteMeta(relay.TopicDead) + "$)" + strings.TrimPrefix(topicExpression(pattern), "^")
+// pace says how many messages the next statement of a search may look at, so that the search ends in time.
+type pace struct {
+	most    time.Duration // zero: it has all the time
+	began   time.Time
+	started time.Time // of the last statement
+	first   int
+	window  int // the last one; zero: there was none
 }
 
-// topicExpression turns a topic pattern of AMQP into a regular expression of PostgreSQL.
-func topicExpression(pattern string) string {
-	var b strings.Builder
-	b.WriteString("^")
-	dot, last := "", ""
-	for word := range strings.SplitSeq(pattern, ".") {
-		switch {
-		case word == "#" && last == "#":
-			continue
-		case word == "#" && dot == "":
-			b.WriteString(`([^.]*(\.|$))*`)
-		case word == "#":
-			b.WriteString(`(\.[^.]*)*`)
-		case word == "*":
-			b.WriteString(dot + `[^.]*`)
-		default:
-			b.WriteString(dot + regexp.QuoteMeta(word))
-		}
-		if last = word; word != "#" || dot != "" {
-			dot = `\.`
-		}
-	}
-	b.WriteString("$")
-	return b.String()
+func newPace(most time.Duration, first int) *pace {
+	return &pace{most: most, began: time.Now(), first: min(max(first, leastWindow), firstWindow)}
 }
 
-// timeOrNil makes a zero time none.
-func timeOrNil(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
+// next is the next window: four times the last one, as far as the time that is left is enough at the
+// rate of the last one.
+func (p *pace) next() int {
+	now := time.Now()
+	switch took := now.Sub(p.started); {
+	case p.window == 0:
+		p.window = p.first
+	case p.most == 0:
+		p.window = FindWindow
+	default:
+		left := float64(p.most - now.Sub(p.began))
+		p.window = max(min(4*p.window, FindWindow, int(float64(p.window)*left/float64(max(took, 1)))), leastWindow)
 	}
-	return &t
+	p.started = now
+	return p.window
 }
+
+// over reports whether the time is over.
+func (p *pace) over() bool { return p.most > 0 && time.Since(p.began) >= p.most }

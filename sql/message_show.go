@@ -17,7 +17,6 @@ const detailLimit = 1000
 // MessageDetail is all that the tables hold of a message.
 type MessageDetail struct {
 	MessageSummary
-	Seq         int64
 	Shard       int16
 	ContentType string
 	Headers     []byte // jsonb as stored; nil: too large to be shown
@@ -42,6 +41,11 @@ type DeliveryDetail struct {
 	Error                          string
 	DeliveredAt, HandledAt         *time.Time
 	UpdatedAt                      time.Time
+	Cause                          relay.Cause // empty: nothing failed
+	// DueAt is when it was to be sent first: from then on RELAY_GIVE_UP_AFTER counts.
+	DueAt time.Time
+	// AckedAttempt is the last attempt whose failure the consumer told. Zero: none.
+	AckedAttempt int
 }
 
 // AttemptDetail is one row of relay.attempt.
@@ -60,7 +64,7 @@ const (
 	// What is longer than the relay would send is cut, and headers are left out.
 	showMessage = `
 	select o.id, o.created_at, o.status::text, o.topic, coalesce(o.key, ''), coalesce(left(o.source, 255), ''),
-		coalesce(left(o.destination, 8000), ''), o.deliver_at, o.finished_at, coalesce(left(o.last_error, 8000), ''), o.outstanding,
+		coalesce(left(o.destination, 8000), ''), o.deliver_at, o.finished_at, coalesce(left(o.last_error, 8000), ''), coalesce(o.cause, ''), o.outstanding,
 		coalesce(octet_length(o.payload), octet_length(o.body), 0)::bigint,
 		o.seq, o.shard, o.content_type,
 		case when pg_column_size(o.headers #> '{}'::text[]) <= 131072 then o.headers end, o.body is not null,
@@ -69,7 +73,8 @@ const (
 
 	showDeliveries = `
 	select subscription, instance, left(target, 8000), status::text, coalesce(reason, ''), attempts, handle_attempts, next_attempt_at,
-		coalesce(response_code, 0), coalesce(left(last_error, 8000), ''), delivered_at, handled_at, updated_at
+		coalesce(response_code, 0), coalesce(left(last_error, 8000), ''), delivered_at, handled_at, updated_at,
+		coalesce(cause, ''), due_at, acked_attempt
 	from relay.delivery where message_id = $1 order by subscription, instance limit $2`
 
 	showAttempts = `
@@ -85,7 +90,7 @@ const (
 func (s *Store) ShowMessage(ctx context.Context, id relay.ID, payload int) (MessageDetail, error) {
 	var m MessageDetail
 	err := s.pool.QueryRow(ctx, showMessage, [16]byte(id), payload).Scan((*[16]byte)(&m.ID), &m.CreatedAt, &m.Status, &m.Topic,
-		&m.Key, &m.Source, &m.Destination, &m.DeliverAt, &m.FinishedAt, &m.Error, &m.Outstanding, &m.Size,
+		&m.Key, &m.Source, &m.Destination, &m.DeliverAt, &m.FinishedAt, &m.Error, &m.Cause, &m.Outstanding, &m.Size,
 		&m.Seq, &m.Shard, &m.ContentType, &m.Headers, &m.Binary, &m.Payload)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = ErrGone

@@ -27,9 +27,9 @@ func waitingDelivery(t *testing.T, s *Store, id relay.ID, subscription, status, 
 
 func find(t *testing.T, s *Store, f MessageFilter) (ids []relay.ID) {
 	t.Helper()
-	page, err := s.FindMessages(t.Context(), f, relay.ID{}, 1000)
-	if err != nil || page.More {
-		t.Fatalf("%+v: more %v: %v", f, page.More, err)
+	page, err := s.FindMessages(t.Context(), f, "", 1000)
+	if err != nil || !page.Complete || page.Next != "" {
+		t.Fatalf("%+v: more %v: %v", f, page.Next, err)
 	}
 	for _, m := range page.Messages {
 		ids = append(ids, m.ID)
@@ -58,24 +58,24 @@ func TestFindMessagesByEachFilter(t *testing.T) {
 		want   []relay.ID
 	}{
 		{MessageFilter{}, []relay.ID{done, open, dead, delayed, pending}},
-		{MessageFilter{Status: "pending"}, []relay.ID{delayed, pending}},
-		{MessageFilter{Status: "done"}, []relay.ID{done}},
-		{MessageFilter{Status: "dead"}, []relay.ID{dead}},
-		{MessageFilter{Status: "open"}, []relay.ID{open}},
-		{MessageFilter{Status: "rejected"}, nil},
+		{MessageFilter{Status: Statuses{"pending"}}, []relay.ID{delayed, pending}},
+		{MessageFilter{Status: Statuses{"done"}}, []relay.ID{done}},
+		{MessageFilter{Status: Statuses{"dead"}}, []relay.ID{dead}},
+		{MessageFilter{Status: Statuses{"open"}}, []relay.ID{open}},
+		{MessageFilter{Status: Statuses{"rejected"}}, nil},
 		{MessageFilter{Topic: "order"}, []relay.ID{delayed}},
 		{MessageFilter{Topic: "order.*"}, []relay.ID{pending}},
 		{MessageFilter{Topic: "order.#"}, []relay.ID{dead, delayed, pending}},
 		{MessageFilter{Key: "k"}, []relay.ID{pending}},
 		{MessageFilter{Source: "shop"}, []relay.ID{pending}},
-		{MessageFilter{Cause: "refused"}, []relay.ID{dead}},
-		{MessageFilter{Cause: "%"}, nil},
+		{MessageFilter{Error: "refused"}, []relay.ID{dead}},
+		{MessageFilter{Error: "%"}, nil},
 		{MessageFilter{Until: ago}, []relay.ID{open}},
 		{MessageFilter{Since: ago}, []relay.ID{done, dead, delayed, pending}},
 		{MessageFilter{Subscription: "b"}, []relay.ID{open, dead}},
-		{MessageFilter{Subscription: "b", Status: "dead"}, nil},
-		{MessageFilter{Subscription: "a", Status: "dead"}, []relay.ID{dead}},
-		{MessageFilter{Subscription: "b", Status: "open"}, []relay.ID{open}},
+		{MessageFilter{Subscription: "b", Status: Statuses{"dead"}}, nil},
+		{MessageFilter{Subscription: "a", Status: Statuses{"dead"}}, []relay.ID{dead}},
+		{MessageFilter{Subscription: "b", Status: Statuses{"open"}}, []relay.ID{open}},
 	} {
 		if got := find(t, s, tt.filter); !slices.Equal(sorted(got), sorted(tt.want)) {
 			t.Errorf("%+v: found %v, want %v", tt.filter, got, tt.want)
@@ -106,12 +106,13 @@ func TestMessagesAreFoundByKeyInEachStatus(t *testing.T) {
 	if got := find(t, s, MessageFilter{Key: "k"}); !slices.Equal(sorted(got), sorted(want)) {
 		t.Errorf("found %v, want %v", got, want)
 	}
-	if got := find(t, s, MessageFilter{Key: "k", Status: "cancelled"}); !slices.Equal(got, want[4:5]) {
+	if got := find(t, s, MessageFilter{Key: "k", Status: Statuses{"cancelled"}}); !slices.Equal(got, want[4:5]) {
 		t.Errorf("cancelled: found %v, want %v", got, want[4:5])
 	}
 	var pages []relay.ID
-	for page := (MessagePage{More: true}); page.More; pages = append(pages, ids(page)...) {
+	for page, first := (MessagePage{}), true; first || page.Next != ""; pages = append(pages, ids(page)...) {
 		var err error
+		first = false
 		if page, err = s.FindMessages(t.Context(), MessageFilter{Key: "k"}, page.Next, 2); err != nil {
 			t.Fatal(err)
 		}
@@ -282,11 +283,18 @@ func TestCopyAndShow(t *testing.T) {
 	}
 	m, err := s.ShowMessage(t.Context(), copied, 2)
 	if err != nil || m.ID == id || m.Status != "pending" || m.Key != "k" || !m.Binary || string(m.Payload) != "\x00\xff" || m.Size != 3 ||
-		m.ContentType != "x/y" || string(m.Headers) != `{"a": "b"}` || m.Source != "s" || m.Destination != "amqp:/q" || m.DeliverAt != nil {
+		m.ContentType != "x/y" || string(m.Headers) != fmt.Sprintf(`{"a": "b", "relay-original-id": "%s"}`, id) || m.Source != "s" || m.Destination != "amqp:/q" || m.DeliverAt != nil {
 		t.Errorf("%+v: %v", m, err)
 	}
 	if copied, err = s.CopyMessage(t.Context(), id, "amqp:/r"); err != nil {
 		t.Fatal(err)
+	}
+	again, err := s.CopyMessage(t.Context(), copied, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if trace, err := s.TraceMessage(t.Context(), again); err != nil || trace.Original == nil || *trace.Original != id {
+		t.Errorf("a copy of a copy names %v: %v", trace.Original, err)
 	}
 	if m, err = s.ShowMessage(t.Context(), copied, 0); err != nil || m.Destination != "amqp:/r" || m.Payload != nil {
 		t.Errorf("%+v: %v", m, err)
@@ -328,24 +336,24 @@ func TestALargeTableIsWalkedByIndexAndInWindows(t *testing.T) {
 	defer conn.Close(t.Context())
 	some := func(source string) []any {
 		f := MessageFilter{Since: time.Now(), Until: time.Now(), AsOf: time.Now(), Subscription: source}
-		return append(f.arguments(relay.ID{0xff}), 50)
+		return append(f.arguments(start, firstWindow), 50)
 	}
-	ids := uuids(find(t, s, MessageFilter{Status: "dead", Topic: "t0"})[:100])
+	dead := uuids(find(t, s, MessageFilter{Status: Statuses{"dead"}, Topic: "t0"})[:100])
 	for _, statistics := range []string{"select 1", "analyze relay.outbox, relay.delivery"} {
 		if _, err := conn.Exec(t.Context(), statistics); err != nil {
 			t.Fatal(err)
 		}
 		for index, hot := range map[string]hotStatement{
-			"outbox_pkey":                       {"list", fmt.Sprintf(findMessages, findAll), some("s")},
-			"outbox_unfinished":                 {"list dead", fmt.Sprintf(findMessages, fmt.Sprintf(findUnfinished, "dead")), some("s")},
-			"outbox_ready":                      {"list pending", fmt.Sprintf(findMessages, findFewPending), some("")},
+			"outbox_created":                    {"list", source{byTime, findAll}.found(), some("s")},
+			"outbox_standing":                   {"list dead", source{byTime, standing(Statuses{"dead"})}.found(), some("s")},
+			"outbox_ready":                      {"list pending", source{byTime, findFewPending}.found(), some("")},
 			"outbox_waiting":                    {"count pending", countFewPending, []any{100}},
-			"Index":                             {"lock", lockMessages, []any{ids}},
-			"Index Scan using":                  {"retry", retryMessages, []any{ids}},
-			"delivery_":                         {"hurry", hurryDeliveries, []any{ids, ""}},
-			"Scan Backward using delivery_dead": {"list dead there", fmt.Sprintf(findMessages, findDeadThere), some("s")},
-			"delivery_pkey":                     {"cancel", cancelMessages, []any{ids}},
-			"attempt_message":                   {"attempts", showAttempts, []any{ids[0], 10}},
+			"Index":                             {"lock", lockMessages, []any{dead}},
+			"Index Scan using":                  {"retry", retryMessages, []any{dead}},
+			"delivery_":                         {"hurry", hurryDeliveries, []any{dead, ""}},
+			"Scan Backward using delivery_dead": {"list dead there", source{bySeq, findDeadThere}.found(), some("s")},
+			"delivery_pkey":                     {"cancel", cancelMessages, []any{dead}},
+			"attempt_message":                   {"attempts", showAttempts, []any{dead[0], 10}},
 			"delivery_due":                      {"earliest due", earliestDue, nil},
 		} {
 			plan := explain(t, conn, "force_generic_plan", hot)
@@ -354,24 +362,27 @@ func TestALargeTableIsWalkedByIndexAndInWindows(t *testing.T) {
 			}
 		}
 	}
-	begun := time.Now()
-	page, err := s.FindMessages(t.Context(), MessageFilter{Status: "done", Topic: "nothing"}, relay.ID{}, 50)
-	if err != nil || !page.More || len(page.Messages) != 0 {
-		t.Fatalf("a window without a match: %+v: %v", page, err)
+	page, err := s.FindMessages(t.Context(), MessageFilter{Status: Statuses{"done"}, Topic: "nothing"}, "", 50)
+	if err != nil || len(page.Messages) != 0 || page.Complete != (page.Next == "") {
+		t.Fatalf("a search without a match: %+v: %v", page, err)
 	}
-	t.Logf("a window of %d messages took %s", FindWindow, time.Since(begun))
-	page, err = s.FindMessages(t.Context(), MessageFilter{Status: "done", Topic: "nothing"}, page.Next, 50)
-	if err != nil || page.More {
-		t.Fatalf("the rest: %+v: %v", page, err)
-	}
-	var seen []relay.ID
-	for page = (MessagePage{More: true}); page.More; {
-		if page, err = s.FindMessages(t.Context(), MessageFilter{Status: "dead"}, page.Next, 30); err != nil {
+	t.Logf("%d messages were looked at in the time of a search", page.Looked)
+	looked := page.Looked
+	for page.Next != "" {
+		if page, err = s.FindMessages(t.Context(), MessageFilter{Status: Statuses{"done"}, Topic: "nothing"}, page.Next, 50); err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range page.Messages {
-			seen = append(seen, m.ID)
+		looked += page.Looked
+	}
+	if looked > 100200 || looked < 100200-FindWindow {
+		t.Errorf("%d messages were looked at in all, want each once, of the last window perhaps none", looked)
+	}
+	var seen []relay.ID
+	for page, first := (MessagePage{}), true; first || page.Next != ""; first = false {
+		if page, err = s.FindMessages(t.Context(), MessageFilter{Status: Statuses{"dead"}}, page.Next, 30); err != nil {
+			t.Fatal(err)
 		}
+		seen = append(seen, ids(page)...)
 	}
 	if len(seen) != 100 || len(slices.Compact(sorted(seen))) != 100 {
 		t.Errorf("paging saw %d messages", len(seen))

@@ -54,6 +54,9 @@ type Change struct {
 	MessageStatus relay.MessageStatus
 	Outstanding   int
 
+	// Due is from when the delivery counts as waiting. It is for statistics, and not written.
+	Due time.Time
+
 	Status         relay.DeliveryStatus
 	Reason         relay.Reason
 	Attempts       int
@@ -63,7 +66,9 @@ type Change struct {
 	NextAttempt  time.Duration
 	ResponseCode int    // zero: none
 	Error        string // empty: none
-	Attempt      *Attempt
+	// Cause is the class of Error. Empty: nothing failed.
+	Cause   relay.Cause
+	Attempt *Attempt
 	// Ackable says that the consumer acknowledges, and may have done so already.
 	Ackable bool
 	// AckAttempt is the attempt whose failure the consumer told, if that is what this change
@@ -86,10 +91,10 @@ type Attempt struct {
 const changeRows = `unnest(
 		$4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::int[], $11::text[], $12::text[],
 		$13::int[], $14::int[], $15::bigint[], $16::int[], $17::text[],
-		$18::int[], $19::timestamptz[], $20::bigint[], $21::text[], $22::bytea[])
+		$18::int[], $19::timestamptz[], $20::bigint[], $21::text[], $22::bytea[], $23::text[])
 	as w(id, subscription, instance, target, circuit, message_status, outstanding, status, reason,
 		attempts, handle_attempts, next_us, code, error,
-		attempt, started_at, duration_us, outcome, response)`
+		attempt, started_at, duration_us, outcome, response, cause)`
 
 // The lease rows are locked FOR SHARE: a takeover has to wait for this statement or this
 // statement finds the lease gone. A join that merely reads them is no fence. Messages are
@@ -137,10 +142,11 @@ message as (
 		status = l.message_status::relay.message_status,
 		outstanding = l.outstanding,
 		finished_at = case when l.message_status <> 'open' then clock_timestamp() end,
-		last_error = l.error
+		last_error = l.error,
+		cause = case when l.message_status = 'rejected' then l.cause end
 	from (
 		select id, message_status, outstanding,
-			coalesce(max(nullif(error, '')) filter (where status = 'dead'), max(nullif(error, ''))) as error
+			coalesce(max(nullif(error, '')) filter (where status = 'dead'), max(nullif(error, ''))) as error, max(nullif(cause, '')) as cause
 		from locked group by id, message_status, outstanding
 	) l where o.id = l.id
 ),
@@ -151,12 +157,12 @@ attempt as (
 ),
 delivery as (
 	insert into relay.delivery as d (message_id, subscription, instance, target, circuit, status, reason,
-		attempts, handle_attempts, next_attempt_at, response_code, last_error,
+		attempts, handle_attempts, next_attempt_at, response_code, last_error, cause,
 		delivered_at, handled_at, due_at, shard, seq, key, search_key)
 	select id, subscription, instance, target, circuit, status::relay.delivery_status, nullif(reason, ''),
 		attempts, handle_attempts,
 		case when next_us >= 0 then clock_timestamp() + next_us * interval '1 microsecond' end,
-		nullif(code, 0), nullif(error, ''),
+		nullif(code, 0), nullif(error, ''), nullif(cause, ''),
 		case when status in ('delivered', 'handled', 'awaiting_ack') then clock_timestamp() end,
 		case when status = 'handled' then clock_timestamp() end,
 		due_at, shard, seq, case when not outside then key end, case when outside then key end
@@ -165,7 +171,7 @@ delivery as (
 		target = excluded.target, circuit = excluded.circuit, status = excluded.status, reason = excluded.reason,
 		attempts = excluded.attempts, handle_attempts = excluded.handle_attempts,
 		next_attempt_at = excluded.next_attempt_at, response_code = excluded.response_code,
-		last_error = excluded.last_error, delivered_at = excluded.delivered_at, handled_at = excluded.handled_at,
+		last_error = excluded.last_error, cause = excluded.cause, delivered_at = excluded.delivered_at, handled_at = excluded.handled_at,
 		updated_at = clock_timestamp(), due_at = clock_timestamp(), acked_attempt = 0, key = excluded.key, search_key = excluded.search_key
 ),
 former as (
@@ -254,6 +260,7 @@ delivery as (
 		next_attempt_at = case when l.next_us >= 0 then clock_timestamp() + l.next_us * interval '1 microsecond' end,
 		response_code = case when l.attempt > 0 then nullif(l.code, 0) else d.response_code end,
 		last_error = case when l.attempt > 0 or l.error <> '' or l.status = 'handled' then nullif(l.error, '') else d.last_error end,
+		cause = case when l.attempt > 0 or l.error <> '' or l.status = 'handled' then nullif(l.cause, '') else d.cause end,
 		delivered_at = coalesce(d.delivered_at, case when l.status in ('delivered', 'handled', 'awaiting_ack') then clock_timestamp() end),
 		handled_at = case when l.status = 'handled' then clock_timestamp() end,
 		updated_at = clock_timestamp()

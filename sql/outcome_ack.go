@@ -122,6 +122,7 @@ func applyAcks(ctx context.Context, tx pgx.Tx, changes []Change) ([]Change, erro
 		copy(of.subscriber[:], subscriber)
 		if c := at[of]; c != nil && handled {
 			c.Status, c.Reason, c.NextAttempt, c.Error = relay.DeliveryHandled, relay.ReasonNone, -1, ""
+			c.Cause = relay.CauseNone
 		}
 		return nil
 	})

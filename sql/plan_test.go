@@ -24,14 +24,28 @@ type hotStatement struct {
 // indexes lists those that the plan has to use where others could serve it badly.
 func (h hotStatement) indexes() []string {
 	switch h.sql {
-	case fmt.Sprintf(findMessages, findKey), fmt.Sprintf(countMessages, findKey):
-		return []string{"delivery_search ", "delivery_search_again", "outbox_untaken_key", "outbox_ready_key", "outbox_waiting"}
-	case fmt.Sprintf(findMessages, findDeadThere), fmt.Sprintf(countMessages, findDeadThere):
-		return []string{"Scan Backward using delivery_dead "}
-	case fmt.Sprintf(countMessages, fmt.Sprintf(findUnfinished, relay.MessageOpen)):
-		return []string{"outbox_unfinished"}
-	case fmt.Sprintf(countMessages, findAll):
-		return []string{"Scan Backward using outbox_pkey "}
+	case (source{bySeq, findKey}).found(), (source{bySeq, findKey}).counted():
+		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_ready_key", "outbox_waiting"}
+	case (source{bySeq, findDeadThere}).found(), (source{bySeq, findDeadThere}).counted():
+		return []string{"Scan Backward using delivery_dead_cause "}
+	case (source{bySeq, findOpenThere}).found(), (source{bySeq, findOpenThere}).counted():
+		return []string{"Scan Backward using delivery_outstanding "}
+	case (source{byTime, standing(Statuses{relay.MessageOpen})}).found(), (source{byTime, standing(Statuses{relay.MessageOpen})}).counted():
+		return []string{"Scan Backward using outbox_standing "}
+	case (source{byTime, findAll}).found(), (source{byTime, findAll}).counted():
+		return []string{"Scan Backward using outbox_created "}
+	case countStanding:
+		return []string{"outbox_standing", "outbox_ended", "outbox_ready ", "outbox_ready_key", "outbox_waiting"}
+	case countUnfinished, failingGroups, waitingDeliveries:
+		return []string{"delivery_standing"}
+	case countDead, deadGroups, deadSamples, deadBySubscription:
+		return []string{"delivery_dead_cause"}
+	case rejectedGroups:
+		return []string{"Scan Backward using outbox_standing "}
+	case keyBefore, keyAfter:
+		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_ready_key", "outbox_waiting"}
+	case jobsOfMessage:
+		return []string{"job_result_message"}
 	}
 	switch h.sql {
 	case readKeys, lineHeads:
@@ -43,27 +57,30 @@ func (h hotStatement) indexes() []string {
 	case overdueDeliveries:
 		return []string{"delivery_overdue"}
 	case unroutedTopics, findRerouted:
-		return []string{"outbox_unfinished"}
+		return []string{"outbox_standing"}
 	}
 	return nil
 }
 
 // searches are the statements of lists, jobs and their previews.
-func searches(ids []relay.ID) (all []hotStatement) {
+func searches() (all []hotStatement) {
 	now := time.Now()
 	for name, s := range map[string]struct {
-		source string
+		source source
 		filter MessageFilter
 	}{
-		"by key":     {findKey, MessageFilter{Key: "k1"}},
-		"dead there": {findDeadThere, MessageFilter{Status: relay.MessageDead, Subscription: "direct"}},
-		"open":       {fmt.Sprintf(findUnfinished, relay.MessageOpen), MessageFilter{Status: relay.MessageOpen, Subscription: "direct"}},
-		"replay":     {findAll, MessageFilter{ReplayTo: "sub", Topics: []string{"#"}}},
+		"all":        {source{byTime, findAll}, MessageFilter{}},
+		"open there": {source{bySeq, findOpenThere}, MessageFilter{Status: Statuses{relay.MessageOpen}, Subscription: "sub"}},
+		"several":    {source{byTime, standing(Statuses{relay.MessageOpen, relay.MessageDead})}, MessageFilter{Status: Statuses{relay.MessageOpen, relay.MessageDead}}},
+		"by key":     {source{bySeq, findKey}, MessageFilter{Key: "k1"}},
+		"dead there": {source{bySeq, findDeadThere}, MessageFilter{Status: Statuses{relay.MessageDead}, Subscription: "direct"}},
+		"open":       {source{byTime, standing(Statuses{relay.MessageOpen})}, MessageFilter{Status: Statuses{relay.MessageOpen}, Subscription: "direct"}},
+		"replay":     {source{byTime, findAll}, MessageFilter{ReplayTo: "sub", Topics: []string{"#"}}},
 	} {
 		s.filter.Since, s.filter.Until, s.filter.AsOf = time.Unix(0, 0), now, now
 		all = append(all,
-			hotStatement{"find " + name, fmt.Sprintf(findMessages, s.source), append(s.filter.arguments(ids[0]), 50)},
-			hotStatement{"count " + name, fmt.Sprintf(countMessages, s.source), s.filter.arguments(ids[0])})
+			hotStatement{"find " + name, s.source.found(), append(s.filter.arguments(start, firstWindow), 50)},
+			hotStatement{"count " + name, s.source.counted(), s.filter.arguments(start, firstWindow)})
 	}
 	return all
 }
@@ -115,7 +132,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"parked of rows", parkedDirectDeliveries, []any{"amqp:", all, int64(0), 500}},
 		{"overdue", overdueDeliveries, []any{all, int64(0), 500}},
 		{"unrouted topics", unroutedTopics, []any{"why"}},
-		{"find rerouted", findRerouted, []any{"why", []string{"t"}, [16]byte{}, rerouteBatch, all}},
+		{"find rerouted", findRerouted, []any{"why", []string{"t"}, finite(startOfTime), int64(0), rerouteBatch, all}},
 		{"reroute", reroute, []any{"why", uuids(ids)}},
 		{"find kept", findKept, []any{int64(0), time.Unix(0, 0), uuids(ids[:2]), 500}},
 		{"remove messages", removeMessages, []any{uuids(ids)}},
@@ -126,7 +143,23 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"end orphans", endOrphans, []any{messages, subscriptions, instances}},
 		{"parked circuits", parkedCircuits, nil},
 		{"parked circuits of rows", parkedDirectCircuits, []any{"", 1024}},
-		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit}},
+		{"held keys", heldKeys, []any{"", 100, KeyWaitLimit, "", "", ""}},
+		{"standing messages", countStanding, []any{StandingLimit, CountLimit}},
+		{"standing deliveries", countUnfinished, []any{StandingLimit}},
+		{"dead deliveries", countDead, []any{StandingLimit}},
+		{"waiting deliveries", waitingDeliveries, []any{CountLimit, waitingRead}},
+		{"dead by subscription", deadBySubscription, []any{CountLimit}},
+		{"ended", countEnded, []any{int64(CountLimit)}},
+		{"dead groups", deadGroups, []any{StandingLimit}},
+		{"failing groups", failingGroups, []any{StandingLimit}},
+		{"rejected groups", rejectedGroups, []any{rejectedLimit}},
+		{"dead samples", deadSamples, []any{"sub", "timeout", 1000}},
+		{"summarise", summarise, []any{uuids(ids), detailLimit}},
+		{"list deliveries", listDeliveries, []any{uuids(ids), "sub", []string{}, []string{}, "", detailLimit}},
+		{"key before", keyBefore, []any{[16]byte(ids[0])}},
+		{"key after", keyAfter, []any{[16]byte(ids[0])}},
+		{"jobs of a message", jobsOfMessage, []any{[16]byte(ids[0])}},
+		{"acknowledge deliveries", acknowledgeDeliveries, []any{uuids(ids), "sub"}},
 		{"heads of a key", headsOfKey, []any{"direct", "k1"}},
 		{"wake lines", wakeLines, []any{uuids(ids)}},
 		{"skip heads", skipHeads, []any{messages, subscriptions, instances}},
@@ -188,7 +221,7 @@ func TestPlansOfHotStatementsUseIndexes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, hot := range append(hotStatements(ids, lease), searches(ids)...) {
+			for _, hot := range append(hotStatements(ids, lease), searches()...) {
 				for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
 					plan := explain(t, conn, mode, hot)
 					for _, index := range hot.indexes() {
@@ -216,9 +249,13 @@ func explain(t *testing.T, conn *pgx.Conn, mode string, hot hotStatement) string
 	}
 	var literals []string
 	for i, argument := range hot.arguments {
-		text, err := conn.TypeMap().Encode(description.ParamOIDs[i], pgtype.TextFormatCode, argument, nil)
+		text, err := conn.TypeMap().Encode(description.ParamOIDs[i], pgtype.TextFormatCode, argument, []byte{})
 		if err != nil {
 			t.Fatalf("%s: argument %d: %v", hot.name, i+1, err)
+		}
+		if text == nil {
+			literals = append(literals, "null")
+			continue
 		}
 		literals = append(literals, "'"+strings.ReplaceAll(string(text), "'", "''")+"'")
 	}

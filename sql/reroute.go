@@ -3,6 +3,7 @@ package sql
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,7 +14,7 @@ import (
 // sent later, or while no relay ran.
 const unroutedTopics = `
 select distinct topic from relay.outbox
-where status = 'rejected' and destination is null and last_error = $1
+where status = 'rejected' and topic <> '' and destination is null and last_error = $1
 	and finished_at > statement_timestamp() - interval '24 hours'`
 
 // UnroutedTopics lists the topics of messages that were rejected with the given reason, for
@@ -35,10 +36,10 @@ const rerouteBatch = 1000
 
 const (
 	findRerouted = `
-	select id from relay.outbox
-	where status = 'rejected' and destination is null and last_error = $1 and topic = any ($2) and id > $3
-		and finished_at > statement_timestamp() - interval '24 hours' and shard = any ($5)
-	order by id limit $4`
+	select id, created_at, seq from relay.outbox
+	where status = 'rejected' and topic <> '' and destination is null and last_error = $1 and topic = any ($2) and (created_at, seq) > ($3, $4)
+		and finished_at > statement_timestamp() - interval '24 hours' and shard = any ($6)
+	order by created_at, seq limit $5`
 
 	reroute = `
 	with found as materialized (
@@ -48,7 +49,7 @@ const (
 			where x.id = w.id and x.status = 'rejected' and x.last_error = $1 for update skip locked
 		) o
 	), changed as (
-		update relay.outbox o set status = 'pending', last_error = null from found f where o.id = f.id
+		update relay.outbox o set status = 'pending', last_error = null, cause = null from found f where o.id = f.id
 	)
 	select id from found`
 )
@@ -57,7 +58,7 @@ const (
 // UnroutedTopics is about, and returns how many. One that somebody has locked is left as it is. Each batch is
 // changed by each, which is given what changes some of them.
 func (s *Store) Reroute(ctx context.Context, shards []int16, reason string, topics []string, each func(ids []relay.ID, change func([]relay.ID) error) error) (n int, err error) {
-	var last relay.ID
+	last := position{created: startOfTime, seq: math.MinInt64}
 	change := func(ids []relay.ID) error {
 		rows, err := s.changes.Query(ctx, reroute, reason, uuids(ids))
 		changed, err := collectIDs("take up rejected messages", rows, err)
@@ -65,14 +66,23 @@ func (s *Store) Reroute(ctx context.Context, shards []int16, reason string, topi
 		return err
 	}
 	for {
-		rows, err := s.pool.Query(ctx, findRerouted, reason, topics, [16]byte(last), rerouteBatch, shards)
-		ids, err := collectIDs("find rejected messages", rows, err)
-		if err != nil || len(ids) == 0 {
-			return n, err
+		rows, err := s.pool.Query(ctx, findRerouted, reason, topics, finite(last.created), last.seq, rerouteBatch, shards)
+		if err != nil {
+			return n, fmt.Errorf("find rejected messages: %w", err)
+		}
+		var ids []relay.ID
+		_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&last.id), &last.created, &last.seq}, func() error {
+			ids = append(ids, last.id)
+			return nil
+		})
+		if err != nil {
+			return n, fmt.Errorf("find rejected messages: %w", err)
+		}
+		if len(ids) == 0 {
+			return n, nil
 		}
 		if err := each(ids, change); err != nil || len(ids) < rerouteBatch {
 			return n, err
 		}
-		last = ids[len(ids)-1]
 	}
 }

@@ -34,36 +34,57 @@ type Draft struct {
 // more than relay grant gives; only a message with a destination needs a right to that
 // column. The error says in words what the table's checks refuse.
 func (s *Store) Send(ctx context.Context, d Draft) (id relay.ID, err error) {
-	const statement = `
-	insert into relay.outbox (id, topic, key, payload, body, content_type, headers, source, deliver_at%s)
-	values (coalesce($1::uuid, relay.new_id()), $2, nullif($3, ''), $4, $5, coalesce(nullif($6, ''), 'application/json'),
-		coalesce($7::jsonb, '{}'), nullif($8, ''), coalesce($9::timestamptz, clock_timestamp() + $10::bigint * interval '1 microsecond')%s)
-	returning id`
+	statement, arguments := d.statement()
+	if err = s.pool.QueryRow(ctx, statement, arguments...).Scan((*[16]byte)(&id)); err != nil {
+		return id, fmt.Errorf("insert the message: %w", refusal(err))
+	}
+	return id, nil
+}
+
+// SendOnce is Send by the relay's own role, with an entry in the audit. If once has a key with which a message was
+// inserted before, that one's id is returned instead, and repeated is true.
+func (s *Store) SendOnce(ctx context.Context, d Draft, once Once) (id relay.ID, repeated bool, err error) {
+	err = s.inTx(ctx, "insert the message", func(tx pgx.Tx) error {
+		if id, repeated, err = once.seen(ctx, tx, onceMessage); err != nil || repeated {
+			return err
+		}
+		statement, arguments := d.statement()
+		if err := tx.QueryRow(ctx, statement, arguments...).Scan((*[16]byte)(&id)); err != nil {
+			return refusal(err)
+		}
+		if err := once.note(ctx, tx, onceMessage, id); err != nil {
+			return err
+		}
+		return s.audit(ctx, tx, AuditEntry{Action: "message.send", Kind: AuditMessage, Object: id.String()})
+	})
+	return id, repeated, err
+}
+
+const insertDraft = `
+insert into relay.outbox (id, topic, key, payload, body, content_type, headers, source, deliver_at%s)
+values (coalesce($1::uuid, relay.new_id()), $2, nullif($3, ''), $4, $5, coalesce(nullif($6, ''), 'application/json'),
+	coalesce($7::jsonb, '{}'), nullif($8, ''), coalesce($9::timestamptz, clock_timestamp() + $10::bigint * interval '1 microsecond')%s)
+returning id`
+
+// statement is the INSERT of the draft. It names no column to which the role may have no right.
+func (d Draft) statement() (statement string, arguments []any) {
 	var own *[16]byte
 	if d.ID != (relay.ID{}) {
 		own = (*[16]byte)(&d.ID)
-	}
-	var at *time.Time
-	if !d.DeliverAt.IsZero() {
-		at = &d.DeliverAt
 	}
 	var delay *int64
 	if us := d.Delay.Microseconds(); us > 0 {
 		delay = &us
 	}
 	column, value := "", ""
-	arguments := []any{own, d.Topic, d.Key, d.Payload, d.Body, d.ContentType, d.Headers, d.Source, at, delay}
+	arguments = []any{own, d.Topic, d.Key, d.Payload, d.Body, d.ContentType, d.Headers, d.Source, timeOrNil(d.DeliverAt), delay}
 	if d.Destination != "" {
 		column, value, arguments = ", destination", ", $11", append(arguments, d.Destination)
 	}
 	if d.Internal {
 		column, value = column+", internal", value+", true"
 	}
-	err = s.pool.QueryRow(ctx, fmt.Sprintf(statement, column, value), arguments...).Scan((*[16]byte)(&id))
-	if err != nil {
-		return id, fmt.Errorf("insert the message: %w", refusal(err))
-	}
-	return id, nil
+	return fmt.Sprintf(insertDraft, column, value), arguments
 }
 
 // refusal puts what the table refuses into words.

@@ -41,7 +41,7 @@ delivery as (
 	on conflict (message_id, subscription, instance) do update set
 		target = excluded.target, circuit = excluded.circuit, status = excluded.status, reason = excluded.reason,
 		attempts = 0, handle_attempts = 0, next_attempt_at = excluded.next_attempt_at, response_code = null,
-		last_error = null, delivered_at = null, handled_at = null, updated_at = clock_timestamp(), due_at = excluded.due_at,
+		last_error = null, cause = null, delivered_at = null, handled_at = null, updated_at = clock_timestamp(), due_at = excluded.due_at,
 		key = excluded.key, search_key = excluded.search_key
 ),
 message as (

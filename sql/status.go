@@ -20,6 +20,10 @@ type RunningRelay struct {
 
 // RunningRelays lists the relays, the longest running first; at most a hundred.
 func (e *Examiner) RunningRelays(ctx context.Context) ([]RunningRelay, error) {
+	return runningRelays(ctx, e.Conn)
+}
+
+func runningRelays(ctx context.Context, on querying) ([]RunningRelay, error) {
 	const statement = `
 	select i.name, i.version, i.streaming,
 		count(*) filter (where l.expires_at > clock_timestamp()),
@@ -28,7 +32,7 @@ func (e *Examiner) RunningRelays(ctx context.Context) ([]RunningRelay, error) {
 	from relay.instance i left join relay.lease l on l.owner = i.id
 	group by i.id, i.name, i.version, i.streaming, i.seen_at, i.started_at
 	order by i.started_at, i.id limit 100`
-	rows, err := e.Conn.Query(ctx, statement)
+	rows, err := on.Query(ctx, statement)
 	if err != nil {
 		return nil, fmt.Errorf("list relays: %w", denial(err))
 	}
@@ -39,46 +43,60 @@ func (e *Examiner) RunningRelays(ctx context.Context) ([]RunningRelay, error) {
 	return list, nil
 }
 
-// EndedFacts count the messages that need nobody, in a table of at most CountLimit rows.
+// EndedFacts count the messages that need nobody, if there are at most CountLimit.
 type EndedFacts struct {
 	Done, Cancelled int64
-	// Estimated says that the table is larger: nothing was counted, and Rows is the
+	// Estimated says that there are more: nothing was counted, and Rows is the
 	// statistics' guess at the messages of every status.
 	Estimated bool
 	Rows      int64
 }
 
+// What has ended stands in an index of its own, with what was cancelled.
+const countEnded = `
+select e.n - c.n, c.n, e.n > $1, greatest((select pg_stat_get_live_tuples('relay.outbox'::regclass)), $1)
+from (
+	select count(*) as n from (select from relay.outbox where status in ('done', 'cancelled') order by finished_at limit $1 + 1) x
+) e, (
+	select count(*) as n from (select from relay.outbox where status = 'cancelled' and topic <> '' limit $1 + 1) x
+) c`
+
 // Ended counts the messages that need nobody.
 func (e *Examiner) Ended(ctx context.Context) (EndedFacts, error) {
-	const statement = `
-	select count(*) filter (where status = 'done'), count(*) filter (where status = 'cancelled'), count(*) > $1,
-		greatest((select pg_stat_get_live_tuples('relay.outbox'::regclass)), $1)
-	from (select status from relay.outbox order by id desc limit $1 + 1) x`
 	var f EndedFacts
-	if err := e.Conn.QueryRow(ctx, statement, int64(CountLimit)).Scan(&f.Done, &f.Cancelled, &f.Estimated, &f.Rows); err != nil {
+	if err := e.Conn.QueryRow(ctx, countEnded, int64(CountLimit)).Scan(&f.Done, &f.Cancelled, &f.Estimated, &f.Rows); err != nil {
 		return f, fmt.Errorf("count ended messages: %w", denial(err))
 	}
 	return f, nil
 }
 
-// DeadCount is how many dead messages a subscriber has.
+// DeadCount is how many dead deliveries a subscriber has.
 type DeadCount struct {
 	Subscription string
 	Count        int
 	Error        string // of the youngest
 }
 
-// DeadBySubscription counts the dead deliveries of dead messages, the most first; at most
-// ten subscribers, among the CountLimit youngest dead messages.
+const deadBySubscription = `
+with part as (
+	select subscription, cause, count(*)::int as n, max(seq) as newest
+	from (select subscription, cause, seq from relay.delivery where status = 'dead' and attempts >= 0 limit $1) d group by subscription, cause
+), dead as (
+	select distinct on (subscription) subscription, cause, newest, (sum(n) over (partition by subscription))::int as n
+	from part order by subscription, newest desc
+)
+select g.subscription, g.n, coalesce((
+	select x.last_error from (
+		(select last_error from relay.delivery where status = 'dead' and attempts >= 0 and subscription = g.subscription and cause = g.cause and seq = g.newest limit 1)
+		union all
+		(select last_error from relay.delivery where status = 'dead' and attempts >= 0 and subscription = g.subscription and cause is null and g.cause is null and seq = g.newest limit 1)
+	) x limit 1
+), '')
+from dead g order by g.n desc, g.subscription limit 10`
+
+// DeadBySubscription counts the dead deliveries, the most first; at most ten subscribers, of at most CountLimit deliveries.
 func (e *Examiner) DeadBySubscription(ctx context.Context) ([]DeadCount, error) {
-	const statement = `
-	select d.subscription, count(*), coalesce((array_agg(d.last_error order by o.id desc))[1], '')
-	from (select id from relay.outbox where status = 'dead' order by id desc limit $1) o
-	cross join lateral (
-		select y.subscription, y.last_error from relay.delivery y where y.message_id = o.id and y.status = 'dead' offset 0
-	) d
-	group by 1 order by 2 desc, 1 limit 10`
-	rows, err := e.Conn.Query(ctx, statement, CountLimit)
+	rows, err := e.Conn.Query(ctx, deadBySubscription, CountLimit)
 	if err != nil {
 		return nil, fmt.Errorf("count dead deliveries: %w", denial(err))
 	}

@@ -32,6 +32,9 @@ const (
 	lastChangeLimit = 10 * time.Second
 	// ackLimit bounds a statement that stores an acknowledgement.
 	ackLimit = 2 * time.Second
+	// consoleLimit bounds a statement that a person asks for, and consolePatience how long it waits for a lock.
+	consoleLimit    = 3 * time.Second
+	consolePatience = time.Second
 )
 
 // Connections of pools that one purpose has for itself.
@@ -41,10 +44,11 @@ const (
 	changeConnections   = 3
 	leaseConnections    = 2
 	ackConnections      = 3
+	consoleConnections  = 4
 )
 
 // FurtherConnections is how many connections a store opens at the most besides those that Open is told of.
-const FurtherConnections = writeConnections + isolatedConnections + changeConnections + leaseConnections + ackConnections
+const FurtherConnections = writeConnections + isolatedConnections + changeConnections + leaseConnections + ackConnections + consoleConnections
 
 // Store runs the relay's statements over pools of connections. Its methods are safe for
 // concurrent use and return the driver's error wrapped with the operation.
@@ -57,10 +61,12 @@ type Store struct {
 	changes  *pgxpool.Pool // retention, jobs and the like, whose statements a person's trigger may hold up
 	leases   *pgxpool.Pool
 	acks     *pgxpool.Pool                // words of consumers
+	console  *pgxpool.Pool                // what people ask: see Console
 	judged   *atomic.Pointer[func(error)] // set by Guard
 	// apart and limit are set in a store that Apart returns.
 	apart bool
 	limit time.Duration
+	actor Actor // set in a store that By returns
 
 	own     *pgx.ConnConfig // what the URL says, for connections outside of the pools
 	address Address         // by which own is brought up to date
@@ -132,6 +138,7 @@ func (a Address) openPools(ctx context.Context, config *pgxpool.Config, connecti
 		{&s.changes, changeConnections, rowPatience, changeLimit},
 		{&s.leases, leaseConnections, 0, 0},
 		{&s.acks, ackConnections, rowPatience, ackLimit},
+		{&s.console, consoleConnections, consolePatience, consoleLimit},
 	} {
 		own := config.Copy()
 		own.MaxConns = int32(p.connections)
@@ -151,6 +158,14 @@ func (a Address) openPools(ctx context.Context, config *pgxpool.Config, connecti
 		*p.pool = pool
 	}
 	return s, nil
+}
+
+// Console returns a store that runs what people ask for over connections of its own, with short time limits, so that no
+// search holds up deliveries. It is closed with s.
+func (s *Store) Console() *Store {
+	c := *s
+	c.pool = s.console
+	return &c
 }
 
 // Close closes the pools and waits for the statements under way.

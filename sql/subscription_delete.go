@@ -17,18 +17,28 @@ var ErrOutstanding = errors.New("it has deliveries outstanding")
 // DeleteSubscription removes a subscription. It returns ErrNoSubscription if there is none,
 // and ErrOutstanding if the database refuses for the sake of deliveries that have not ended.
 func (s *Store) DeleteSubscription(ctx context.Context, name string) error {
-	gone, err := s.pool.Exec(ctx, "delete from relay.subscription where name = $1", name)
-	var pg *pgconn.PgError
-	switch {
-	case errors.As(err, &pg) && pg.Code == "23503":
-		err = ErrOutstanding
-	case err == nil && gone.RowsAffected() == 0:
-		err = ErrNoSubscription
-	}
-	if err != nil {
-		return fmt.Errorf("delete subscription: %w", denial(err))
-	}
-	return nil
+	return s.DeleteSubscriptionAt(ctx, name, "")
+}
+
+// DeleteSubscriptionAt is DeleteSubscription if the subscription still has a version; otherwise it is ErrVersion. An
+// empty version is any.
+func (s *Store) DeleteSubscriptionAt(ctx context.Context, name, version string) error {
+	return s.inTx(ctx, "delete subscription", func(tx pgx.Tx) error {
+		if err := holdVersion(ctx, tx, name, version); err != nil {
+			return err
+		}
+		gone, err := tx.Exec(ctx, "delete from relay.subscription where name = $1", name)
+		var pg *pgconn.PgError
+		switch {
+		case errors.As(err, &pg) && pg.Code == "23503":
+			return ErrOutstanding
+		case err != nil:
+			return denial(err)
+		case gone.RowsAffected() == 0:
+			return ErrNoSubscription
+		}
+		return s.audit(ctx, tx, AuditEntry{Action: "subscription.delete", Kind: AuditSubscription, Object: name})
+	})
 }
 
 const countOutstanding = `
@@ -101,6 +111,10 @@ func (s *Store) CancelOutstanding(ctx context.Context, name, reason string, limi
 			return err
 		}
 		if err := wake(ctx, tx, messagesOf(chosen)); err != nil {
+			return err
+		}
+		entry := AuditEntry{Action: "subscription.cancel", Kind: AuditSubscription, Object: name, Result: fmt.Sprintf("%d cancelled", cancelled)}
+		if err := s.audit(ctx, tx, entry); err != nil {
 			return err
 		}
 		return ring(ctx, tx, messagesOf(chosen)[:min(len(chosen), 1)])

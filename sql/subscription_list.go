@@ -26,6 +26,7 @@ type SubscriptionFacts struct {
 	Secrets           int             // how many
 	Headers           []string        // names alone
 	CreatedAt         time.Time
+	Version           string        // for SetSubscriptionAt; it means nothing else
 	Outstanding       []StatusCount // by status; none: nothing is outstanding
 	Oldest            *time.Time    // when the oldest outstanding one was or is due; nil: there is none
 	Dead              int           // up to CountLimit
@@ -38,13 +39,18 @@ type StatusCount struct {
 	Count  int
 }
 
-const listSubscriptions = `
-select s.name, s.topics, s.target, s.paused, s.ordered, s.broadcast, s.ack, s.on_dead,
+const settingColumns = `
+	s.name, s.topics, s.target, s.paused, s.ordered, s.broadcast, s.ack, s.on_dead,
 	(extract(epoch from s.ack_timeout) * 1000000000)::bigint, (extract(epoch from s.timeout) * 1000000000)::bigint,
 	s.concurrency, s.rate_limit, s.max_attempts, s.max_handle_attempts,
 	array(select (extract(epoch from b) * 1000000000)::bigint from unnest(s.backoff) with ordinality as x(b, n) order by n),
 	coalesce(cardinality(s.secrets), 0),
-	array(select jsonb_object_keys(s.headers) order by 1), s.created_at,
+	array(select jsonb_object_keys(s.headers) order by 1), s.created_at, ` + subscriptionVersionOf
+
+const listSettings = `select` + settingColumns + `, null::text[], null::int[], null::timestamptz, 0
+from relay.subscription s where $1 = '' or s.name = $1 order by s.name`
+
+const listSubscriptions = `select` + settingColumns + `,
 	o.statuses, o.counts, o.oldest, d.n
 from relay.subscription s
 cross join lateral (
@@ -61,14 +67,24 @@ cross join lateral (
 ) o
 cross join lateral (
 	select count(*)::int as n from (
-		select from relay.delivery d where d.subscription = s.name and d.status = 'dead' limit $1
+		select from relay.delivery d where d.subscription = s.name and d.status = 'dead' and d.attempts >= 0 limit $1
 	) y
 ) d
 order by s.name`
 
-// ListSubscriptions lists the subscriptions by name, with what is outstanding and dead.
+// ListSettings lists the subscriptions by name, or one if the name is not empty, without counts of their deliveries.
+func (s *Store) ListSettings(ctx context.Context, name string) ([]SubscriptionFacts, error) {
+	return s.subscriptionFacts(ctx, listSettings, name)
+}
+
+// ListSubscriptions lists the subscriptions by name, with what is outstanding and dead. It takes as long as
+// counting that does.
 func (s *Store) ListSubscriptions(ctx context.Context) ([]SubscriptionFacts, error) {
-	rows, err := s.pool.Query(ctx, listSubscriptions, CountLimit)
+	return s.subscriptionFacts(ctx, listSubscriptions, CountLimit)
+}
+
+func (s *Store) subscriptionFacts(ctx context.Context, statement string, argument any) ([]SubscriptionFacts, error) {
+	rows, err := s.pool.Query(ctx, statement, argument)
 	if err != nil {
 		return nil, fmt.Errorf("list subscriptions: %w", denial(err))
 	}
@@ -83,7 +99,7 @@ func scanSubscriptionFacts(row pgx.CollectableRow) (f SubscriptionFacts, err err
 	var statuses []string
 	var counts []int
 	err = row.Scan(&f.Name, &f.Topics, &f.Target, &f.Paused, &f.Ordered, &f.Broadcast, &f.Ack, &f.OnDead, &f.AckTimeout, &f.Timeout,
-		&f.Concurrency, &f.RateLimit, &f.MaxAttempts, &f.MaxHandleAttempts, &f.Backoff, &f.Secrets, &f.Headers, &f.CreatedAt,
+		&f.Concurrency, &f.RateLimit, &f.MaxAttempts, &f.MaxHandleAttempts, &f.Backoff, &f.Secrets, &f.Headers, &f.CreatedAt, &f.Version,
 		&statuses, &counts, &f.Oldest, &f.Dead)
 	for i := range statuses {
 		f.Outstanding = append(f.Outstanding, StatusCount{statuses[i], counts[i]})

@@ -2,8 +2,11 @@ package sql
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -48,7 +51,19 @@ const (
 // does not exist is made, for which topics and target are needed; otherwise that is
 // ErrNoSubscription. A value that the table refuses is a RefusedSetting.
 func (s *Store) SetSubscription(ctx context.Context, name string, columns []byte, create bool) (created bool, err error) {
+	return s.SetSubscriptionAt(ctx, name, columns, create, "")
+}
+
+// ErrVersion says that a subscription was changed, or made anew, since the version that was given.
+var ErrVersion = errors.New("the subscription was changed meanwhile: look at it again")
+
+// SetSubscriptionAt is SetSubscription if the subscription still has a version that SubscriptionSettings has told; otherwise
+// it is ErrVersion. An empty version is any.
+func (s *Store) SetSubscriptionAt(ctx context.Context, name string, columns []byte, create bool, version string) (created bool, err error) {
 	err = s.inTx(ctx, "set subscription", func(tx pgx.Tx) error {
+		if err := holdVersion(ctx, tx, name, version); err != nil {
+			return err
+		}
 		if create {
 			made, err := tx.Exec(ctx, makeSubscription, name, columns)
 			if created = made.RowsAffected() > 0; err != nil {
@@ -59,9 +74,46 @@ func (s *Store) SetSubscription(ctx context.Context, name string, columns []byte
 		if err == nil && set.RowsAffected() == 0 {
 			err = ErrNoSubscription
 		}
-		return refusedSetting(err)
+		if err != nil {
+			return refusedSetting(err)
+		}
+		return s.audit(ctx, tx, AuditEntry{Action: "subscription.set", Kind: AuditSubscription, Object: name, Details: settingNames(columns)})
 	})
 	return created, err
+}
+
+// subscriptionVersionOf is what SubscriptionFacts.Version holds: one that was removed and made again has another.
+const subscriptionVersionOf = `(extract(epoch from s.created_at) * 1000000)::bigint || '-' || s.version`
+
+// holdVersion locks a subscription that must have a version.
+func holdVersion(ctx context.Context, tx pgx.Tx, name, version string) error {
+	if version == "" {
+		return nil
+	}
+	var has string
+	err := tx.QueryRow(ctx, `select `+subscriptionVersionOf+` from relay.subscription s where s.name = $1 for update`, name).Scan(&has)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return ErrNoSubscription
+	case err != nil:
+		return denial(err)
+	case has != version:
+		return ErrVersion
+	}
+	return nil
+}
+
+// settingNames is what the audit keeps of settings: their names, since values may be secrets.
+func settingNames(columns []byte) []byte {
+	var values map[string]json.RawMessage
+	if json.Unmarshal(columns, &values) != nil {
+		return nil
+	}
+	details, err := json.Marshal(map[string][]string{"settings": slices.Sorted(maps.Keys(values))})
+	if err != nil {
+		return nil
+	}
+	return details
 }
 
 // refusals say which columns a constraint is about, and what it wants.

@@ -30,7 +30,7 @@ type Config struct {
 	DroppedParameters []string
 
 	// DatabaseConnections is at least 2.
-	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 19 more, each for one purpose."`
+	DatabaseConnections int `env:"RELAY_DATABASE_CONNECTIONS,default=10" allow:"a whole number from 2 to 1000" desc:"Connections for reading, sweeps and timers. A relay has up to 23 more, each for one purpose."`
 
 	Source string `env:"RELAY_SOURCE" unset:"the database's name" allow:"1 to 255 bytes without control characters" desc:"Sending service of the messages that name none (CloudEvents source)."`
 

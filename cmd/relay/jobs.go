@@ -55,15 +55,15 @@ func (c JobsListCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer store.Close()
-	jobs, err := store.Jobs(ctx, max(c.Limit, 1))
+	page, err := store.Jobs(ctx, "", max(c.Limit, 1))
 	if err != nil {
 		return err
 	}
 	if !c.JSON {
-		_, err := io.WriteString(app.Stdout, jobTable(jobs, time.Now()))
+		_, err := io.WriteString(app.Stdout, jobTable(page.Jobs, time.Now()))
 		return err
 	}
-	for _, job := range jobs {
+	for _, job := range page.Jobs {
 		if err := printJSON(app.Stdout, newShownJob(job)); err != nil {
 			return err
 		}
@@ -91,12 +91,14 @@ func chosen(f sql.MessageFilter) string {
 		}
 	}
 	add("to", f.ReplayTo)
-	add("status", string(f.Status))
+	for _, status := range f.Status {
+		add("status", string(status))
+	}
 	add("subscription", f.Subscription)
 	add("topic", f.Topic)
 	add("key", f.Key)
 	add("source", f.Source)
-	add("cause", f.Cause)
+	add("cause", f.Error)
 	if !f.Since.IsZero() {
 		add("since", clock(f.Since))
 	}

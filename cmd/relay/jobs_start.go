@@ -36,13 +36,13 @@ type previewed struct {
 // start makes a job of what a filter matches, after the person has agreed to the count. The
 // very messages that were counted are changed, no later ones.
 func (o jobOptions) start(ctx context.Context, app *App, store *sql.Store, kind sql.JobKind, f sql.MessageFilter) error {
-	job, err := store.PlanJob(ctx, kind, f, o.Rate)
+	job, err := store.PlanJob(ctx, kind, f, o.Rate, 0)
 	if err != nil {
 		return err
 	}
 	count := fmt.Sprintf("%d messages match", job.Total)
-	if f.Status != "" {
-		count = fmt.Sprintf("%d %s messages match", job.Total, f.Status)
+	if len(f.Status) > 0 {
+		count = fmt.Sprintf("%d %s messages match", job.Total, f.Status.Only())
 	}
 	switch {
 	case o.Preview && o.JSON:
@@ -60,7 +60,7 @@ func (o jobOptions) start(ctx context.Context, app *App, store *sql.Store, kind 
 			return err
 		}
 	}
-	if err := store.StartJob(ctx, &job); err != nil {
+	if _, err := store.StartJob(ctx, &job, 0, sql.Once{}); err != nil {
 		return err
 	}
 	if o.Wait {

@@ -41,16 +41,14 @@ func (c KeysListCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer store.Close()
-	list, err := store.HeldKeys(ctx, c.Subscription, c.Limit+1)
+	page, err := store.HeldKeys(ctx, c.Subscription, "", c.Limit)
 	if err != nil {
 		return err
 	}
-	more := len(list) > c.Limit
-	list = list[:min(len(list), c.Limit)]
-	if err := c.print(app.Stdout, list); err != nil {
+	if err := c.print(app.Stdout, page.Keys); err != nil {
 		return err
 	}
-	if more {
+	if page.Next != "" {
 		fmt.Fprintln(app.Stderr, "there are more: --limit or --subscription")
 	}
 	return nil

@@ -37,10 +37,14 @@ type selection struct {
 func (s selection) empty() bool { return s == selection{} }
 
 func (s selection) filter() sql.MessageFilter {
-	return sql.MessageFilter{
-		Status: s.Status, Topic: string(s.Topic), Key: s.Key, Source: s.Source, Subscription: s.Subscription, Cause: s.Cause,
+	f := sql.MessageFilter{
+		Topic: string(s.Topic), Key: s.Key, Source: s.Source, Subscription: s.Subscription, Error: s.Cause,
 		Since: s.Since.Time, Until: s.Until.Time,
 	}
+	if s.Status != "" {
+		f.Status = sql.Statuses{s.Status}
+	}
+	return f
 }
 
 // topicFilter is a topic, or a pattern that can match.
@@ -124,7 +128,7 @@ func (c MessagesCopyCmd) Run(ctx context.Context, app *App) error {
 type MessagesListCmd struct {
 	selection
 	Limit int    `name:"limit" default:"50" help:"Messages to list, at most."`
-	After string `name:"after" placeholder:"ID" help:"Go on after this message: only those with smaller ids."`
+	After string `name:"after" placeholder:"CURSOR" help:"Go on where an earlier list ended: the cursor that it printed."`
 	JSON  bool   `name:"json" help:"Print a line of JSON for each message."`
 }
 
@@ -145,18 +149,12 @@ var errSearchLimit = errors.New("the search took too long")
 // Run lists messages. Where there may be more, the last line on standard error says how to
 // go on.
 func (c MessagesListCmd) Run(ctx context.Context, app *App) (err error) {
-	var after relay.ID
-	if c.After != "" {
-		if after, err = relay.ParseID(c.After); err != nil {
-			return fmt.Errorf("--after: %w", err)
-		}
-	}
 	store, err := dialStore(ctx, app)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	found, err := search(ctx, store, c.filter(), after, c.Limit)
+	found, err := search(ctx, store, c.filter(), sql.Cursor(c.After), c.Limit)
 	if err != nil {
 		return err
 	}
@@ -164,9 +162,9 @@ func (c MessagesListCmd) Run(ctx context.Context, app *App) (err error) {
 		return err
 	}
 	switch {
-	case found.More && len(found.Messages) < c.Limit:
+	case found.Next != "" && len(found.Messages) < c.Limit:
 		fmt.Fprintf(app.Stderr, "looked for %s, and not at all messages; go on: --after %s\n", searchLimit, found.Next)
-	case found.More:
+	case found.Next != "":
 		fmt.Fprintf(app.Stderr, "there may be more: --after %s\n", found.Next)
 	}
 	return nil
@@ -186,12 +184,12 @@ func (c MessagesListCmd) print(w io.Writer, messages []sql.MessageSummary) error
 }
 
 // search finds up to limit messages, or as many as there are, or as searchLimit allows.
-func search(ctx context.Context, store *sql.Store, f sql.MessageFilter, after relay.ID, limit int) (found sql.MessagePage, err error) {
+func search(ctx context.Context, store *sql.Store, f sql.MessageFilter, after sql.Cursor, limit int) (found sql.MessagePage, err error) {
 	const most = 10_000 // per statement
 	limited, cancel := context.WithTimeoutCause(ctx, searchLimit, errSearchLimit)
 	defer cancel()
-	found.More, found.Next = true, after
-	for found.More && len(found.Messages) < limit {
+	found.Next = after
+	for first := true; first || found.Next != "" && len(found.Messages) < limit; first = false {
 		page, err := store.FindMessages(limited, f, found.Next, min(most, limit-len(found.Messages)))
 		switch {
 		case err != nil && errors.Is(context.Cause(limited), errSearchLimit) && found.Next != after:
@@ -200,7 +198,7 @@ func search(ctx context.Context, store *sql.Store, f sql.MessageFilter, after re
 			return found, err
 		}
 		found.Messages = append(found.Messages, page.Messages...)
-		found.More, found.Next = page.More, page.Next
+		found.Next = page.Next
 	}
 	return found, nil
 }

@@ -109,7 +109,7 @@ func (a *Destination) Deliver(ctx context.Context, d *relay.Delivery) relay.Outc
 func (a *Destination) deliver(ctx context.Context, d *relay.Delivery) relay.Outcome {
 	m, err := newMessage(d)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.Rejection(err.Error()).Cause(), Error: err.Error()}
 	}
 	ackable := d.Subscriber.AckByConsumer && a.cfg.Replies.Queue != ""
 	if ackable {

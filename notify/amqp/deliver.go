@@ -17,7 +17,7 @@ import (
 // one at a time, on a channel of their own, and only the one that closes it is blamed.
 func (c *connection) deliver(ctx context.Context, m *message) (out relay.Outcome, again bool) {
 	if err := m.checkHeaderSize(c.frame); err != nil {
-		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}, false
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.Rejection(err.Error()).Cause(), Error: err.Error()}, false
 	}
 	suspects := c.suspects
 	if m.namedByRow {
@@ -84,14 +84,14 @@ func (c *connection) outcome(ctx context.Context, m *message, r result, sent boo
 	case verdictReturned:
 		return c.returned(ctx, m, r.reply), false
 	case verdictNacked:
-		return answered(0, "the broker refused the message (basic.nack): its queue is full, or it could not store it"), false
+		return answered(relay.CauseNack, 0, "the broker refused the message (basic.nack): its queue is full, or it could not store it"), false
 	case verdictExpired:
-		return relay.Outcome{Class: relay.ClassUnknown, Silent: true, Error: "no confirm from the broker in time"}, false
+		return relay.Outcome{Class: relay.ClassUnknown, Silent: true, Cause: relay.CauseNoConfirm, Error: "no confirm from the broker in time"}, false
 	case verdictLost:
 		if c.isGone() || r.reply.code == 0 {
-			return relay.Outcome{Class: relay.ClassUnknown, Error: "the connection to the broker was lost before the confirm"}, false
+			return relay.Outcome{Class: relay.ClassUnknown, Cause: relay.CauseNoConfirm, Error: "the connection to the broker was lost before the confirm"}, false
 		}
-		return answered(r.reply.code, fmt.Sprintf("the broker closed the channel: %d %s", r.reply.code, r.reply.text)), false
+		return answered(relay.AMQPCause(r.reply.code), r.reply.code, fmt.Sprintf("the broker closed the channel: %d %s", r.reply.code, r.reply.text)), false
 	}
 	return c.unsent(ctx, r.err, sent)
 }
@@ -100,7 +100,7 @@ func (c *connection) outcome(ctx context.Context, m *message, r result, sent boo
 func (c *connection) returned(ctx context.Context, m *message, reply reply) relay.Outcome {
 	if m.target.Kind == relay.TargetQueue {
 		c.forget(m)
-		return answered(reply.code, fmt.Sprintf("returned as unroutable: there is no queue %q (%d %s)", m.routingKey, reply.code, reply.text))
+		return answered(relay.CauseUnroutable, reply.code, fmt.Sprintf("returned as unroutable: there is no queue %q (%d %s)", m.routingKey, reply.code, reply.text))
 	}
 	text := fmt.Sprintf("returned as unroutable: no queue is bound to the exchange %q for the routing key %q (%d %s)",
 		m.target.Exchange, m.routingKey, reply.code, reply.text)
@@ -117,7 +117,7 @@ func (c *connection) returned(ctx context.Context, m *message, reply reply) rela
 	if replyCode(err) == amqp091.AccessRefused {
 		text += "; if the exchange keeps messages itself (x-delayed-message, x-recent-history), grant the relay's user configure on it, so that it sees the type (rabbitmqctl set_permissions)"
 	}
-	return answered(reply.code, text)
+	return answered(relay.CauseUnroutable, reply.code, text)
 }
 
 // forget makes the next message to the same target look again whether that exists.
@@ -132,27 +132,27 @@ func (c *connection) forget(m *message) {
 // unsent classifies a message that was not sent, or not again after a first, unknown try.
 func (c *connection) unsent(ctx context.Context, err error, sent bool) (out relay.Outcome, again bool) {
 	if sent && replyCode(err) == 0 {
-		return relay.Outcome{Class: relay.ClassUnknown, Error: "the channel was closed before the confirm, and there was no second try: " + errorText(err)}, false
+		return relay.Outcome{Class: relay.ClassUnknown, Cause: relay.CauseNoConfirm, Error: "the channel was closed before the confirm, and there was no second try: " + errorText(err)}, false
 	}
 	reason, blocked := c.blockedBy()
 	switch {
 	case errors.Is(err, errWithheld):
 		return relay.Outcome{Class: relay.ClassParked}, false
 	case errors.Is(err, errBlocked) || blocked && ctx.Err() != nil:
-		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Error: "the broker has blocked publishers: " + reason}, false
+		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonCircuitOpen, Cause: relay.CauseBrokerBlocked, Error: "the broker has blocked publishers: " + reason}, false
 	case errors.Is(err, errFull), errors.Is(err, errNoRowChannel):
 		return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonFull, Error: err.Error()}, false
 	case errors.Is(err, errRowsBusy):
-		return answered(0, err.Error()), false
+		return answered(relay.CauseUnroutable, 0, err.Error()), false
 	case ctx.Err() != nil:
-		return pushFailed(0, "the time was over before the message could be sent"), false
+		return pushFailed(relay.CauseTimeout, 0, "the time was over before the message could be sent"), false
 	case c.isGone():
 		return relay.Outcome{}, true
 	}
 	if code := replyCode(err); code != 0 {
-		return answered(code, unsentText(err)), false
+		return answered(relay.AMQPCause(code), code, unsentText(err)), false
 	}
-	return pushFailed(0, unsentText(err)), false
+	return pushFailed(relay.CauseBrokerDown, 0, unsentText(err)), false
 }
 
 // unsentText leaves a text that was written for people as it is.
@@ -165,11 +165,11 @@ func unsentText(err error) string {
 	return errorText(err)
 }
 
-func pushFailed(code int, text string) relay.Outcome {
-	return relay.Outcome{Class: relay.ClassPushFailed, Code: code, Error: text}
+func pushFailed(cause relay.Cause, code int, text string) relay.Outcome {
+	return relay.Outcome{Class: relay.ClassPushFailed, Cause: cause, Code: code, Error: text}
 }
 
 // answered is pushFailed by a broker that is well: the exchange or the queue is to blame.
-func answered(code int, text string) relay.Outcome {
-	return relay.Outcome{Class: relay.ClassPushFailed, Code: code, Error: text, Answered: true}
+func answered(cause relay.Cause, code int, text string) relay.Outcome {
+	return relay.Outcome{Class: relay.ClassPushFailed, Cause: cause, Code: code, Error: text, Answered: true}
 }

@@ -22,5 +22,5 @@ func (a *Destination) unconnected(err error) relay.Outcome {
 	if lack != relay.ResourceNone {
 		return notify.Lacking(lack, false, err.Error()+": "+notify.ExplainLack(lack))
 	}
-	return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameOrigin, Error: err.Error()}
+	return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameOrigin, Cause: relay.CauseBrokerDown, Error: err.Error()}
 }

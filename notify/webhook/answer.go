@@ -28,6 +28,7 @@ func readAnswer(resp *http.Response, target relay.Target, now time.Time) relay.O
 	out.Code = resp.StatusCode
 	out.Response = readBody(resp)
 	if !out.Class.Accepted() {
+		out.Cause = relay.HTTPCause(resp.StatusCode)
 		out.Error = fmt.Sprintf("POST %s: %s", target.Redacted(), explain(resp.StatusCode, resp.Header))
 	}
 	return out

@@ -29,7 +29,7 @@ type failure struct {
 // outcome classifies the failure: push_failed, except where the address is forbidden for
 // ever, where the relay itself broke off, and where it lacked what an attempt needs.
 func (f failure) outcome() relay.Outcome {
-	out := relay.Outcome{Class: relay.ClassPushFailed, Blame: f.blame(), Error: fmt.Sprintf("POST %s: %s", f.target.Redacted(), f.explain())}
+	out := relay.Outcome{Class: relay.ClassPushFailed, Blame: f.blame(), Cause: f.cause(), Error: fmt.Sprintf("POST %s: %s", f.target.Redacted(), f.explain())}
 	var denied *egressError
 	switch {
 	case f.progress.withheld.Load() && !f.progress.connected.Load():
@@ -58,6 +58,32 @@ func (f failure) blame() relay.Blame {
 		return relay.BlameTarget
 	}
 	return relay.BlameOrigin
+}
+
+// cause is the class of what explain says in words.
+func (f failure) cause() relay.Cause {
+	var denied *egressError
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	switch {
+	case errors.As(f.err, &denied):
+		return relay.CauseEgress
+	case errors.Is(f.err, errHostName), errors.As(f.err, &dns):
+		return relay.CauseDNS
+	case f.attempt.Err() != nil || isTimeout(f.err):
+		return relay.CauseTimeout
+	case errors.Is(f.err, syscall.ECONNREFUSED):
+		return relay.CauseRefused
+	case errors.As(f.err, &certificate), errors.As(f.err, &record), errors.As(f.err, &alert), strings.Contains(f.err.Error(), "HTTP response to HTTPS client"):
+		return relay.CauseTLS
+	case f.progress.answered.Load() && !closedByPeer(f.err):
+		return relay.CauseProtocol
+	case closedByPeer(f.err), f.progress.connected.Load():
+		return relay.CauseReset
+	}
+	return relay.CauseUnreachable
 }
 
 // explain says in words what happened. The texts of url.Error, which holds the whole URL,

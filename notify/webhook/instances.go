@@ -122,7 +122,7 @@ func (d *directory) forget() {
 func (h *Destination) resolve(ctx context.Context, d *relay.Delivery, started time.Time) relay.Outcome {
 	target := d.Subscriber.Target
 	if !canBeHost(target.URL.Hostname()) {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: fmt.Sprintf("POST %s: %s", target.Redacted(), errHostName)}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseDNS, Error: fmt.Sprintf("POST %s: %s", target.Redacted(), errHostName)}
 	}
 	addrs, err := h.directory.lookUp(ctx, target.URL.Hostname())
 	switch {
@@ -136,7 +136,7 @@ func (h *Destination) resolve(ctx context.Context, d *relay.Delivery, started ti
 	}
 	out := relay.Outcome{Class: relay.ClassResolved, Started: started, Duration: max(time.Since(started), 1)}
 	if err != nil {
-		out.Class, out.Blame = relay.ClassPushFailed, relay.BlameOrigin
+		out.Class, out.Blame, out.Cause = relay.ClassPushFailed, relay.BlameOrigin, relay.CauseNoAddress
 		out.Error = fmt.Sprintf("POST %s: the host name %s", target.Redacted(), explainLookUp(target.URL.Hostname(), err))
 		return out
 	}

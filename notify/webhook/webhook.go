@@ -133,15 +133,15 @@ func (h *Destination) Deliver(ctx context.Context, d *relay.Delivery) relay.Outc
 func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.Time) relay.Outcome {
 	target := d.Subscriber.Target
 	if target.Kind != relay.TargetHTTP {
-		return relay.Outcome{Class: relay.ClassRejected, Error: "the target is no http or https URL"}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadTarget, Error: "the target is no http or https URL"}
 	}
 	keys, err := h.keysFor(d.Subscriber)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassPushFailed, Blame: relay.BlameNone, Cause: relay.CauseSettings, Error: err.Error()}
 	}
 	header, err := requestHeader(d, keys, now)
 	if err != nil {
-		return relay.Outcome{Class: relay.ClassRejected, Error: err.Error()}
+		return relay.Outcome{Class: relay.ClassRejected, Cause: relay.CauseBadHeader, Error: err.Error()}
 	}
 	ackable := d.Subscriber.AckByConsumer && h.cfg.AckURL != ""
 	if ackable {

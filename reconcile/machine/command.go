@@ -75,8 +75,9 @@ type Change struct {
 	HandleAttempts int
 	// Next is the delay until the next attempt, by the database's clock. Negative: none is set.
 	Next         time.Duration
-	ResponseCode int    // zero: none
-	Error        string // empty: none
+	ResponseCode int         // zero: none
+	Error        string      // empty: none
+	Cause        relay.Cause // the class of Error; empty: nothing failed
 	Attempt      *Attempt
 	// Acknowledges says that the consumer acknowledges, and may have done so already.
 	Acknowledges bool

@@ -50,7 +50,7 @@ func Unchanged(d *relay.Delivery, past Past) Change {
 // not come again together.
 func (p Policy) Change(d *relay.Delivery, past Past, o relay.Outcome, spread func() float64) Change {
 	c := Unchanged(d, past)
-	c.ResponseCode, c.Error = o.Code, o.Error
+	c.ResponseCode, c.Error, c.Cause = o.Code, o.Error, o.Cause
 	switch o.Class {
 	case relay.ClassHandled:
 		c.Status = relay.DeliveryHandled
@@ -120,9 +120,9 @@ func (p Policy) Over(d *relay.Delivery, past Past, gone bool) (c Change, over bo
 	c.Status = relay.DeliveryDead
 	switch {
 	case past.Status == relay.DeliveryAwaitingAck && past.Attempts >= p.most(d.Subscriber):
-		c.Error = silent(d.Subscriber, past.Attempts)
+		c.Cause, c.Error = relay.CauseNoAck, silent(d.Subscriber, past.Attempts)
 	case p.overdue(past.Waited):
-		c.Error = p.gaveUp("")
+		c.Cause, c.Error = relay.CauseGaveUp, p.gaveUp("")
 	default:
 		return c, false
 	}
@@ -152,6 +152,7 @@ func (p Policy) Acknowledged(d *relay.Delivery, past Past, w Word, spread func()
 	if !w.Counted {
 		c.HandleAttempts++
 	}
+	c.Cause = relay.CauseConsumerNo
 	c.Error = "the consumer acknowledged that it failed"
 	if w.Error != "" {
 		c.Error += ": " + w.Error

@@ -154,7 +154,7 @@ func (e *entry) reject(why string) {
 		}
 		e.discharge()
 		e.deliveries, e.left = nil, 0
-		e.write.put([]Change{{ID: e.id, Next: -1, Error: why}}, relay.MessageRejected)
+		e.write.put([]Change{{ID: e.id, Next: -1, Cause: relay.Rejection(why).Cause(), Error: why}}, relay.MessageRejected)
 		return
 	}
 	if len(e.deliveries) == 0 {
@@ -162,7 +162,7 @@ func (e *entry) reject(why string) {
 	}
 	d := e.deliveries[0]
 	change := e.unchanged(d)
-	change.Status, change.Error = relay.DeliveryDead, why
+	change.Status, change.Cause, change.Error = relay.DeliveryDead, relay.Rejection(why).Cause(), why
 	e.left = 1
 	d.end(change, change.passes(d))
 	e.finish()

@@ -57,6 +57,7 @@ func sections() []section {
 		{"insert", "Cost of an INSERT", runInsert},
 		{"key", "Order by key", runKey},
 		{"delay", "Delayed messages", runDelay},
+		{"centre", "What people ask, beside 5,000,000 messages", runCentre},
 		{"many", "Many subscriptions, keys and pending rows", runMany},
 		{soakSection, "Soak", runSoak},
 	}
@@ -89,7 +90,7 @@ func parseOptions(args []string) (options, error) {
 	var only string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&only, "only", "", "sections to run, separated by commas (default: all but soak)")
-	f.BoolVar(&o.full, "full", false, "use the numbers of the targets: 1,000,000 rows of backlog, 10,000,000 done rows, 5 minutes of outage, 1,000,000 keys and delayed rows, 10,000,000 pending rows")
+	f.BoolVar(&o.full, "full", false, "use the numbers of the targets: 1,000,000 rows of backlog, 10,000,000 done rows, 5 minutes of outage, 5,000,000 messages for people to ask about, 1,000,000 keys and delayed rows, 10,000,000 pending rows")
 	f.BoolVar(&o.update, "update", false, "write the results of the sections that ran into the page")
 	f.IntVar(&o.rounds, "rounds", 5, "rounds of which the median counts")
 	f.DurationVar(&o.soak, "for", time.Hour, "how long the section soak runs")

@@ -1,0 +1,47 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Overview is what the first page shows beside a Standing.
+type Overview struct {
+	At     time.Time // by the database's clock
+	Relays []RunningRelay
+	// NextDue is how long it is until the first delayed message or retry is due; less than zero: it is overdue. Nil: there is none.
+	NextDue *time.Duration
+	// Any says that there is a message at all.
+	Any bool
+	// RunningJobs are those that a relay works at, or is to.
+	RunningJobs int
+}
+
+const overviewFacts = `
+select clock_timestamp(), exists (select from relay.outbox limit 1),
+	(select count(*)::int from (select from relay.job where status = 'running' limit 1000) j)`
+
+// Overview reads who works on the outbox, and what is due next.
+func (s *Store) Overview(ctx context.Context) (o Overview, err error) {
+	if err = s.pool.QueryRow(ctx, overviewFacts).Scan(&o.At, &o.Any, &o.RunningJobs); err != nil {
+		return o, fmt.Errorf("read the overview: %w", denial(err))
+	}
+	if o.Relays, err = runningRelays(ctx, s.pool); err != nil {
+		return o, err
+	}
+	var us int64
+	err = s.pool.QueryRow(ctx, earliestDue).Scan(&us)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return o, nil
+	case err != nil:
+		return o, fmt.Errorf("find what is due next: %w", denial(err))
+	}
+	due := time.Duration(us) * time.Microsecond
+	o.NextDue = &due
+	return o, nil
+}
