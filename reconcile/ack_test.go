@@ -19,12 +19,13 @@ func testDelivery(attempt int) *relay.Delivery {
 func TestAcceptedDeliveriesHaveNoOrder(t *testing.T) {
 	t.Parallel()
 	d := testDelivery(1)
-	e := &Engine{}
+	e := &core{}
+	e.wire()
 	d.Message.Key = "k"
 	for accepted, ordered := range map[bool]bool{true: false, false: true} {
-		f := &flight{engine: e, state: state{Open: machine.Open{Accepted: accepted}}}
-		if f.add(d); f.legs[0].ordered() != ordered {
-			t.Errorf("accepted %v: in order %v", accepted, f.legs[0].ordered())
+		f := &task{engine: e, state: state{Open: machine.Open{Accepted: accepted}}}
+		if f.add(d); f.dispatches[0].ordered() != ordered {
+			t.Errorf("accepted %v: in order %v", accepted, f.dispatches[0].ordered())
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (a *alarm) clear() {
 }
 
 // watchDue registers delayed messages and retries when their time comes, until ctx ends.
-func (e *Engine) watchDue(ctx context.Context) error {
+func (e *dueReader) watchDue(ctx context.Context) error {
 	for {
 		latest := time.Now().Add(dueEvery)
 		for wait := dueGap; wait > 0; wait = e.due.wait(latest) {
@@ -83,7 +83,7 @@ func (e *Engine) watchDue(ctx context.Context) error {
 // tooEarly has a message found when its time comes that is not due by the database's clock.
 // It was by this machine's, which is ahead of it: nothing else knows of the time. The look
 // asks the database how long it takes. A delivery has its time from there in any case.
-func (e *Engine) tooEarly(en *entry, at time.Time) {
+func (e *dueReader) tooEarly(en *entry, at time.Time) {
 	if en.isMessage() && !at.IsZero() {
 		e.due.hint(at)
 	}
@@ -91,8 +91,8 @@ func (e *Engine) tooEarly(en *entry, at time.Time) {
 
 // RegisterDue makes one pass over what is due: it makes delayed messages whose time has come ordinary ones, registers
 // them, and registers retries, and sets the alarm for the next.
-func (e *Engine) RegisterDue(ctx context.Context) error {
-	if err := e.writer.waitHealthy(ctx); err != nil {
+func (e *dueReader) RegisterDue(ctx context.Context) error {
+	if err := e.writer.health.waitHealthy(ctx); err != nil {
 		return nil
 	}
 	shards := e.lease.Load().shards
@@ -135,7 +135,7 @@ func (e *Engine) RegisterDue(ctx context.Context) error {
 
 // releaseDue makes delayed messages ordinary ones, and reports whether it could: those for which PostgreSQL refuses it are
 // in quarantine, and the rest of the pass does without. Until then those with a key hold it.
-func (e *Engine) releaseDue(ctx context.Context, found []sql.Due) (all bool, err error) {
+func (e *dueReader) releaseDue(ctx context.Context, found []sql.Due) (all bool, err error) {
 	all = true
 	ids := make([]relay.ID, 0, len(found))
 	for _, due := range found {
@@ -151,8 +151,8 @@ func (e *Engine) releaseDue(ctx context.Context, found []sql.Due) (all bool, err
 		return err
 	}, func(id relay.ID, why error) {
 		all = false
-		if _, fresh := e.isolate(ofMessage(makeDue, id), why); fresh {
-			e.tell(sql.Telling{ID: sql.DeliveryID{Message: id}, Why: "it is due, and that cannot be noted: " + sql.Refusal(why)})
+		if _, fresh := e.isolator.isolate(ofMessage(makeDue, id), why); fresh {
+			e.isolator.tell(sql.Telling{ID: sql.DeliveryID{Message: id}, Why: "it is due, and that cannot be noted: " + sql.Refusal(why)})
 		}
 	})
 	return all, err
@@ -179,7 +179,7 @@ type findDue func(ctx context.Context, shards []int16, from time.Time, limit int
 // walkDue walks along the due times until it has seen everything that is due. What is
 // in flight stays due in the table until its outcome is written, and what another session holds until it can be changed, so that the walk
 // needs a position of its own.
-func (e *Engine) walkDue(ctx context.Context, shards []int16, find findDue, take func([]sql.Due) error) error {
+func (e *dueReader) walkDue(ctx context.Context, shards []int16, find findDue, take func([]sql.Due) error) error {
 	var from time.Time
 	for limit := dueBatch; ; {
 		found, err := find(ctx, shards, from, limit)
@@ -197,7 +197,7 @@ func (e *Engine) walkDue(ctx context.Context, shards []int16, find findDue, take
 			limit *= 2 // more rows than a batch share one moment
 		}
 		from = last
-		if e.registry.sweepRoom() == 0 {
+		if e.registry.memory.sweepRoom() == 0 {
 			return nil // the rest is found by the next pass
 		}
 	}

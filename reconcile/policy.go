@@ -23,7 +23,7 @@ type state struct {
 func (s *state) past() machine.Past { return machine.Past{Open: s.Open, Waited: time.Since(s.due)} }
 
 // change turns an outcome into what is written, as the policy decides.
-func (e *Engine) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
+func (e *starter) change(d *relay.Delivery, s state, o relay.Outcome) sql.Change {
 	return s.stored(d.Message, e.config.Policy.Change(d, s.past(), o, rand.Float64))
 }
 

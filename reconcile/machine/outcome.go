@@ -58,9 +58,9 @@ func (d *delivery) outcome(o relay.Outcome) {
 		e.reject(o.Error)
 		return
 	}
-	change := e.m.config.Policy.Change(d.to, e.past(), o, e.m.random.Float64)
+	change := e.m.config.Policy.Change(d.to, past(e), o, e.m.random.Float64)
 	if d.checking {
-		change, _ = e.m.config.Policy.Over(d.to, e.past(), o.Gone)
+		change, _ = e.m.config.Policy.Over(d.to, past(e), o.Gone)
 	}
 	d.end(change, change.passes(d))
 	e.finish()
@@ -95,7 +95,7 @@ func (d *delivery) park(reason relay.Reason) {
 		}
 		return
 	}
-	d.end(e.m.config.Policy.Change(d.to, e.past(), relay.Outcome{Class: relay.ClassParked, Reason: reason}, nil), false)
+	d.end(e.m.config.Policy.Change(d.to, past(e), relay.Outcome{Class: relay.ClassParked, Reason: reason}, nil), false)
 	e.finish()
 }
 

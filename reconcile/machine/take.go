@@ -102,7 +102,7 @@ func (d *delivery) resume() {
 		d.queue = nil
 		q.remove(d)
 	}
-	change, over := e.m.config.Policy.Over(d.to, e.past(), false)
+	change, over := e.m.config.Policy.Over(d.to, past(e), false)
 	switch {
 	case !over:
 		d.launch()
@@ -216,10 +216,10 @@ func (d *delivery) giveBack() {
 // unchanged is what the table says of a delivery before an attempt.
 func (e *entry) unchanged(d *delivery) Change {
 	if d.to != nil {
-		return Unchanged(d.to, e.past())
+		return Unchanged(d.to, past(e))
 	}
 	return Change{ID: e.id, Attempts: e.open.Attempts, HandleAttempts: e.open.HandleAttempts, Next: -1, Acknowledges: e.open.Accepted}
 }
 
 // past is what the entry's deliveries have behind them.
-func (e *entry) past() Past { return Past{Open: e.open, Waited: e.m.now - e.due} }
+func past(e *entry) Past { return Past{Open: e.open, Waited: e.m.now - e.due} }
