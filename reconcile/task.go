@@ -124,7 +124,7 @@ func (e *starter) launch(f *task, now time.Time) {
 // that is given up still exists is found out first, without holding up the reader.
 func (f *task) endWithout(c sql.Change) {
 	e := f.engine
-	f.count(f.reject != nil)
+	countTaken(f, f.reject != nil)
 	if f.reject != nil || !f.dispatches[0].delivery.Pinned() || e.config.Gone == nil {
 		e.writer.waiting.put(f.entry, []sql.Change{c}, f.wake)
 		return
@@ -196,7 +196,7 @@ func (f *task) note(l *dispatch, o relay.Outcome) {
 		change.Taking = false
 		e.writer.waiting.put(l.entry, []sql.Change{change}, l.settled)
 	case whole:
-		f.count(change.MessageStatus == relay.MessageRejected)
+		countTaken(f, change.MessageStatus == relay.MessageRejected)
 		e.writer.waiting.put(f.entry, f.conclude(), func() { settle(f.dispatches) })
 	}
 }
@@ -237,12 +237,12 @@ func (f *task) takeUp() {
 	}
 	changes := f.conclude()
 	f.mu.Unlock()
-	f.count(false)
+	countTaken(f, false)
 	f.engine.writer.waiting.put(f.entry, changes, func() { settle(over) })
 }
 
-// count notes in the pulse that a message is taken up, or rejected.
-func (f *task) count(rejected bool) {
+// countTaken notes in the pulse that a message is taken up, or rejected.
+func countTaken(f *task, rejected bool) {
 	if f.state.taking && !f.state.again {
 		f.engine.pulse.took(f.message, rejected, time.Now())
 	}
