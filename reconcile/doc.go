@@ -51,10 +51,10 @@
 // when it was accepted, or ended under a policy that lets the key go on. A key's pending
 // messages are read by key, lowest sequence first and some ahead, by one reader alone, and
 // routed in that order. A sequence is taken before the commit: a lower one that shows up late
-// was rung, or is found when the key is read from its lowest message again, as it is after
-// each sweep, wherever a ring may have been lost, and as long as a transaction has been rung for that SQL
-// does not show. Delayed ones are among them from the
-// moment they are due, whether their own timer has seen them yet or not. A line is in memory
+// was reported, or is found when the key is read from its lowest message again, as it is after
+// each sweep, wherever a ring may have been lost, and as long as a transaction has been reported that SQL
+// does not show. A delayed message becomes an ordinary one when its time has come, by a change of its row; a key of
+// which something is due that has not become so yet is left alone for that moment. A line is in memory
 // as long as something of it is under way or being written. What is behind a head that
 // failed, or has waited for a second, is parked as key_blocked, and only after the head's own
 // outcome is written: else a crash in between would let it overtake. As soon as the table
@@ -85,7 +85,7 @@
 //
 // What a person asks for by filter is done by the owner of shard 0, in batches whose results
 // and progress are part of the same transaction (sql.StepJob). It changes rows as a person
-// would; what is due then comes by the due times, what is pending again is rung for. A
+// would; what is due then comes by the due times, what is pending again is reported. A
 // delivery that is sent again stands outside the order: its row has no key, and it enters no
 // line. One that died where a dead message holds its key keeps it. The same goes for the
 // deliveries of a message that had ended and is sent again as a whole.

@@ -73,10 +73,10 @@ func (r jobRates) allow(job sql.Job, now time.Time) int {
 
 // runJobs works at the jobs that people asked for, while this relay owns their shard, until
 // ctx ends.
-func (e *Engine) runJobs(ctx context.Context) error {
+func (e *jobRunner) runJobs(ctx context.Context) error {
 	rates, sizes := make(jobRates), make(jobSizes)
 	for wait := jobsEvery; pause(ctx, wait, nil); {
-		if wait = jobsEvery; !e.MaySend(sql.JobShard) {
+		if wait = jobsEvery; !e.lease.Load().sends(sql.JobShard) {
 			clear(rates)
 			e.config.Metrics.jobsRunning.Set(0)
 			continue
@@ -93,7 +93,7 @@ func (e *Engine) runJobs(ctx context.Context) error {
 // stepJobs does the next batch of each job whose rate allows it, and returns when to come
 // again. One that fails does not keep the others from going on, and a message that cannot be changed does not keep
 // its job.
-func (e *Engine) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (wait time.Duration, err error) {
+func (e *jobRunner) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (wait time.Duration, err error) {
 	jobs, err := e.config.Store.RunningJobs(ctx, jobsMost)
 	e.config.Metrics.jobsRunning.Set(float64(len(jobs)))
 	if err != nil || len(jobs) == 0 {
@@ -135,10 +135,10 @@ func (e *Engine) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (
 }
 
 // stepped rings for what a batch has changed.
-func (e *Engine) stepped(job sql.Job, step sql.JobStep) {
-	e.Ring(step.Pending)
+func (e *jobRunner) stepped(job sql.Job, step sql.JobStep) {
+	e.ringer.ring(step.Pending)
 	if step.Refused != nil {
-		e.isolate(ofMessage(changeByJob, step.First), step.Refused)
+		e.isolator.isolate(ofMessage(changeByJob, step.First), step.Refused)
 	}
 	if step.Changed > 0 {
 		// Also for what waited behind messages that were cancelled, here and elsewhere.

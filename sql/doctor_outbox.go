@@ -144,12 +144,12 @@ type MessageFacts struct {
 func (e *Examiner) Messages(ctx context.Context) (MessageFacts, error) {
 	const statement = `
 	with pending as materialized (
-		(select created_at from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
+		(select created_at from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1)
 		union all
-		(select created_at from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1)
+		(select created_at from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1)
 	)
 	select (select count(*) from pending),
-		(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1) x),
 		(select count(*) from (select from relay.outbox where status = 'open' and topic <> '' limit $1) x),
 		(select count(*) from (select from relay.outbox where status = 'dead' and topic <> '' limit $1) x),
 		(select count(*) from (select from relay.outbox where status = 'rejected' and topic <> '' limit $1) x),

@@ -57,7 +57,7 @@ where d.message_id = h.message_id and d.subscription = l.subscription and d.inst
 	)
 	and not exists (
 		select from relay.outbox o
-		where o.status = 'pending' and o.key is not null and o.deliver_at is null
+		where o.status = 'pending' and o.key is not null and (o.deliver_at is null or o.due)
 			and o.shard = h.shard and o.key = l.key and o.seq < h.seq
 	)`
 

@@ -42,10 +42,10 @@ const (
 		union all
 		(select o.seq, o.id from relay.outbox o where o.status in ('rejected', 'cancelled') and o.key = own.key and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 		union all
-		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and o.deliver_at is null and o.shard = (hashtext(own.key) & 63)::smallint
+		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and (o.deliver_at is null or o.due) and o.shard = (hashtext(own.key) & 63)::smallint
 			and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 		union all
-		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and o.deliver_at is not null and o.shard = (hashtext(own.key) & 63)::smallint
+		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and o.deliver_at is not null and not o.due and o.shard = (hashtext(own.key) & 63)::smallint
 			and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 	) k order by k.seq %[2]s, k.id %[2]s limit 1`
 
