@@ -9,7 +9,7 @@ ARGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 15s
 # The limit of each package's tests.
-TIMEOUT ?= 25m
+TIMEOUT ?= 60m
 # The schedule of make chaos, and how long it makes faults.
 SEED := $(or $(SEED),$(shell date +%s))
 FOR ?= 5m

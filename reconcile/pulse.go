@@ -56,9 +56,13 @@ func (p *pulse) took(m *relay.Message, rejected bool, now time.Time) {
 
 // addSent adds counts. The caller holds the mutex.
 func (p *pulse) addSent(one sql.PulseSent) {
-	key := pair{one.Minute, one.Source, one.Topic}
-	if p.sent[key] == nil && len(p.sent) >= pulsePairs {
-		key.source, key.topic = pulseOther, pulseOther
+	key, rest := pair{one.Minute, one.Source, one.Topic}, pair{one.Minute, pulseOther, pulseOther}
+	most := pulsePairs
+	if p.sent[rest] != nil {
+		most++ // it is none of the pairs
+	}
+	if p.sent[key] == nil && len(p.sent) >= most {
+		key = rest
 	}
 	sum := p.sent[key]
 	if sum == nil {

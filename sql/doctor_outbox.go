@@ -218,7 +218,7 @@ with part as (
 	union all
 	select true, circuit, status, reason, n, error from named
 )
-select circuit, why, n, error, case when direct then 'direct' else circuit end from (
+select circuit, why, n, error, case when direct then 'direct' else circuit end as subscription from (
 	select direct, circuit, status::text || coalesce(', ' || reason, '') as why, n, error,
 		row_number() over (partition by direct order by n desc, circuit) as place
 	from both_kinds

@@ -26,7 +26,7 @@ func newTroubledSystem(t testing.TB, env ...string) *system {
 	const subscribe = `insert into relay.subscription (name, topics, target, max_attempts, on_dead, paused) values
 		('stock', '{order.*}', $1, 1, 'block', false), ('billing', '{order.*,invoice.*}', $2, null, 'continue', false),
 		('warehouse', '{stock.*}', $1, null, 'continue', false), ('archive', '{invoice.*}', $2, null, 'continue', true)`
-	s.exec(t, subscribe, failing.URL+"/stock", s.receiver.URL+"/billing")
+	s.exec(t, subscribe, failing.URL+"/fail", s.receiver.URL+"/billing")
 	for n := range 30 {
 		topic := []string{"order.created", "invoice.issued", "stock.changed"}[n%3]
 		s.send(t, "topic, key, payload, source", "$1, $2, $3, $4", topic, fmt.Sprintf("customer-%d", n%5), fmt.Sprintf(`{"number": %d, "total": 12.50}`, n), "shop")

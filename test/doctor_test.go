@@ -219,7 +219,7 @@ func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
 	d.names(t, "warn", "messages", "3 pending, the oldest for 1h0m", "relay run")
 	d.names(t, "warn", "messages", ": no route: x", "relay messages retry --status rejected --yes")
 	d.names(t, "warn", "messages", "1 dead at default, the youngest ", "relay messages retry --status dead --subscription default --yes")
-	d.names(t, "warn", "deliveries", "1 wait for http://b:80 (waiting, circuit_open); last: answered 500", "mend the receiver at http://b:80, then relay messages retry --status open")
+	d.names(t, "warn", "deliveries", "(waiting, circuit_open); last: answered 500", "relay messages retry --status open")
 	d.names(t, "warn", "deliveries", "1 wait for https://b:443/hook?… (waiting, no_resources); last: no free file descriptor", "give the machines of the relays more")
 	if _, err := admin.Exec(t.Context(), "alter table relay.outbox enable row level security"); err != nil {
 		t.Fatal(err)
@@ -284,7 +284,7 @@ func TestDoctorTellsTheBrokersRefusalsApart(t *testing.T) {
 	r := harness.Rabbit(t)
 	diagnose(t, db.URL, "RELAY_AMQP_URL="+r.URL("nowhere")).names(t, "fail", "broker", "", `rabbitmqctl add_vhost "nowhere"`)
 	wrong := fmt.Sprintf("amqp://relay:wrong@127.0.0.1:%d/", r.Port())
-	diagnose(t, db.URL, "RELAY_AMQP_URL="+wrong).names(t, "fail", "broker", "", "set user and password")
+	diagnose(t, db.URL, "RELAY_AMQP_URL="+wrong).names(t, "fail", "broker", "", "user and password in RELAY_AMQP_URL")
 	d := diagnose(t, db.URL, "RELAY_DEFAULT_DESTINATION=https://relay.invalid/x")
 	d.names(t, "fail", "destination", "relay.invalid", "correct the host's name")
 	plain := newReceiver(t, nil)

@@ -197,8 +197,8 @@ func checkNoSecret(t *testing.T, a *amqp.Destination, out relay.Outcome, log fmt
 	t.Helper()
 	_, state := a.State()
 	for what, text := range map[string]string{"log": log.String(), "error": out.Error, "state": state} {
-		if strings.Contains(text, "hidden-word") || strings.Contains(text, "amqp://") {
-			t.Errorf("the %s repeats the URL: %s", what, text)
+		if strings.Contains(text, "hidden-word") || strings.Contains(text, "user:") {
+			t.Errorf("the %s repeats the password: %s", what, text)
 		}
 	}
 }

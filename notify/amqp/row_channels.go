@@ -35,8 +35,8 @@ type rowChannels struct {
 
 // rowChannel is the channel of one exchange or queue.
 type rowChannel struct {
-	call  *call[*channel]
-	users int // deliveries that have taken it and not left it
+	call  *call[*channel] // guarded by mu, as all of it
+	users int             // deliveries that have taken it and not left it
 	used  time.Time
 }
 
@@ -46,41 +46,42 @@ func newRowChannels(c *connection, limit int) *rowChannels {
 
 // send sends a message over the channel of its target.
 func (r *rowChannels) send(ctx context.Context, m *message) result {
-	lane, err := r.take(ctx, entityOf(m.target))
+	lane, opening, err := r.take(ctx, entityOf(m.target))
 	if err != nil {
 		return result{verdict: verdictUnsent, err: err}
 	}
 	defer r.leave(lane)
-	channel, err := lane.call.wait(ctx, r.conn)
+	channel, err := opening.wait(ctx, r.conn)
 	if err != nil {
 		return result{verdict: verdictUnsent, err: err}
 	}
 	return channel.send(ctx, m)
 }
 
-// take returns the channel of an exchange or a queue. If all are in use it waits a moment for one that owes no
+// take returns the lane of an exchange or a queue, and the call that opens its channel, which another delivery may
+// replace by the next one meanwhile. If all are in use it waits a moment for one that owes no
 // confirm, and then takes one that does.
-func (r *rowChannels) take(ctx context.Context, entity entity) (*rowChannel, error) {
+func (r *rowChannels) take(ctx context.Context, entity entity) (*rowChannel, *call[*channel], error) {
 	patience, cancel := context.WithTimeout(ctx, rowChannelPatience)
 	defer cancel()
 	for {
-		lane, freed := r.tryTake(entity, patience.Err() != nil)
+		lane, opening, freed := r.tryTake(entity, patience.Err() != nil)
 		switch {
 		case lane != nil:
-			return lane, nil
+			return lane, opening, nil
 		case ctx.Err() != nil:
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		case patience.Err() != nil:
-			return nil, errNoRowChannel
+			return nil, nil, errNoRowChannel
 		}
 		if err := r.conn.await(patience, freed); err != nil && patience.Err() == nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
 
-// tryTake returns the channel, or what to wait for. owing says that one that owes a confirm may be closed for it.
-func (r *rowChannels) tryTake(entity entity, owing bool) (*rowChannel, <-chan struct{}) {
+// tryTake returns what take returns, or what to wait for. owing says that one that owes a confirm may be closed for it.
+func (r *rowChannels) tryTake(entity entity, owing bool) (*rowChannel, *call[*channel], <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lane := r.open[entity]
@@ -89,7 +90,7 @@ func (r *rowChannels) tryTake(entity entity, owing bool) (*rowChannel, <-chan st
 			if r.freed == nil {
 				r.freed = make(chan struct{})
 			}
-			return nil, r.freed
+			return nil, nil, r.freed
 		}
 		lane = &rowChannel{}
 		r.open[entity] = lane
@@ -100,7 +101,7 @@ func (r *rowChannels) tryTake(entity entity, owing bool) (*rowChannel, <-chan st
 		})
 	}
 	lane.users, lane.used = lane.users+1, time.Now()
-	return lane, nil
+	return lane, lane.call, nil
 }
 
 // leave ends what take began.

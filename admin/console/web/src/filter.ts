@@ -74,7 +74,7 @@ export function filtersOf(definitions: FilterDefinition[], query = place.value.q
 
 /** filterBody is the same as a job's filter wants it: lists as lists. */
 export function filterBody(filters: Query): Record<string, string | string[]> {
-  const lists = new Set(["status", "delivery_status", "id"]);
+  const lists = new Set(["status", "delivery_status", "id", "cause"]);
   const body: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(filters)) {
     if (value === undefined || value === "") continue;

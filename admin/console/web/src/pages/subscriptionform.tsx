@@ -127,7 +127,7 @@ function Where(parts: Parts): JSX.Element {
       <Field label={words.fields.topics} help={words.help.topics} error={wrong.has("topics") ? words.errors.topics : undefined}>
         {(id, about) => <textarea id={id} aria-describedby={about} class="mono" rows={3} spellcheck={false} value={draft.topics} onInput={(event) => set({ topics: event.currentTarget.value })} />}
       </Field>
-      {item && item.matches.length > 0 && <p class="help">{words.matches(item.matches.length)} {item.matches.slice(0, 12).map((one) => <code key={one.topic} class="topic">{one.topic}</code>)}</p>}
+      {item && item.matches.length > 0 && <p class="help">{words.matches(item.matches.length)} {item.matches.slice(0, 12).map((one) => <span key={one.topic} class="topic"><Foreign text={one.topic} mono /></span>)}</p>}
       <TextInput field="target" parts={parts} placeholder="https://example.com/hook" />
     </Section>
   );
