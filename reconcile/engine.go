@@ -72,7 +72,7 @@ type Config struct {
 	Circuits      circuits
 	Policy        Policy
 	// Gone reports whether the instance of a pinned delivery is certainly none of its host
-	// name's any more. Nil: nobody knows.
+	// name's any more. Nil: it is not known.
 	Gone func(context.Context, *relay.Delivery) bool
 	// Groups divides the shards among sweeps (RELAY_RECONCILE).
 	Groups []Group
@@ -175,11 +175,11 @@ func (e *sweeper) sweepShortly() {
 // Notified is the engine as a LISTEN connection rings it, whose hints reach every relay.
 type Notified struct{ *Engine }
 
-// Missed is Engine.Missed for whoever hears what everybody hears: the other relays need not
+// Missed is Engine.Missed for a caller that hears what every relay hears: the other relays need not
 // be told.
 func (n Notified) Missed() { n.sweeper.sweepAll() }
 
-// Missed says that rows may have been committed that nobody rang for: all groups sweep, and
+// Missed says that rows may have been committed that no ring announced: all groups sweep, and
 // so do those of the other relays, which hear of rows by this one alone.
 func (e *Engine) Missed() {
 	e.sweeper.sweepAll()

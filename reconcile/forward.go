@@ -30,7 +30,7 @@ type forwarder struct {
 
 	mu   sync.Mutex
 	rows []foreign
-	many bool // more than fit, or nobody knows which: the others sweep
+	many bool // more than fit, or it is not known which: the others sweep
 }
 
 // foreign is a row that another relay owns.

@@ -156,7 +156,7 @@ func (h *hints) sweep(after time.Duration, sweep func()) {
 	})
 }
 
-// lookAtChanged looks at what somebody may have made pending, due or waiting.
+// lookAtChanged looks at what another session may have made pending, due or waiting.
 func (e *hintReader) lookAtChanged() {
 	e.sweeper.sweepAll()
 	e.due.now()

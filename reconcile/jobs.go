@@ -21,7 +21,7 @@ const (
 	jobBatch  = 500
 	jobShares = 5
 	// jobTick is how often jobs with a rate are looked at, jobAgain when messages are tried
-	// again that somebody else holds.
+	// again that another session holds.
 	jobTick  = 20 * time.Millisecond
 	jobAgain = 200 * time.Millisecond
 )
@@ -33,7 +33,7 @@ type jobRates map[relay.ID]*rate.Limiter
 // halved until the culprit is alone, and grows again then.
 type jobSizes map[relay.ID]int
 
-// of returns the size of the next batch, of which so many messages are allowed.
+// of returns the size of the next batch. The rate allows most messages.
 func (s jobSizes) of(job relay.ID, most int) int {
 	if size := s[job]; size > 0 {
 		return min(size, most)
@@ -41,10 +41,10 @@ func (s jobSizes) of(job relay.ID, most int) int {
 	return most
 }
 
-// refused halves the batch after one of so many messages was refused.
+// refused halves the batch after one of size messages was refused.
 func (s jobSizes) refused(job relay.ID, size int) { s[job] = max(1, size/2) }
 
-// done lets the batch grow after one of so many messages was done.
+// done lets the batch grow after one of size messages was done.
 func (s jobSizes) done(job relay.ID, size int) {
 	if s[job] == 0 {
 		return

@@ -131,7 +131,7 @@ func (e *keyReader) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys [
 
 // takeKey takes the messages of one key in their order, as far as they can be had, and reports
 // whether the table may have more of them. Of a key that is read on after what is in
-// memory, it stops before one that nobody has registered yet, neither for its ring nor for its
+// memory, it stops before one that is not registered yet, neither for its ring nor for its
 // time: another one that committed before it with a lower sequence is reported first.
 func (e *keyReader) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry, limits *sql.Limits) (tasks []*task, short bool) {
 	if len(rows) > 0 && rows[0].Late {
@@ -223,7 +223,7 @@ func (e *keyReader) readRest(ctx context.Context, wanted map[relay.ID]*entry, sh
 			if short[key] {
 				e.readLater(key)
 			} else {
-				e.keyring.readAnew(key) // nobody rings for it again
+				e.keyring.readAnew(key) // no ring comes for it again
 				e.registry.add([]entry{keyEntry(key)})
 			}
 			continue

@@ -44,8 +44,8 @@ func seqs(tasks []*task) (out []int64) {
 	return out
 }
 
-// Somebody took sequence 10 and committed when 11 was on its way already, before 13 was
-// inserted. Whoever reads the key for 12 must not take 13 along: 10 has to come before it, and is
+// A transaction took sequence 10 and committed when 11 was on its way already, before 13 was
+// inserted. A read of the key for 12 must not take 13 along: 10 has to come before it, and is
 // reported in a moment.
 func TestWhatNobodyRangForYetIsNotReadAhead(t *testing.T) {
 	t.Parallel()
@@ -119,7 +119,7 @@ func TestAKeyIsReadFromItsLowestMessageForOneThatIsDue(t *testing.T) {
 	}
 }
 
-// A message of the key is due and not an ordinary one yet: nobody knows its place, so nothing of the key goes.
+// A message of the key is due and not an ordinary one yet: its place is not known, so nothing of the key goes.
 func TestNothingPassesAMessageThatHasJustBecomeDue(t *testing.T) {
 	t.Parallel()
 	e := keysEngine(t)

@@ -32,9 +32,9 @@ type ownership struct {
 	until time.Time
 }
 
-// newOwnership decides what is sent and what is given up: what exceeds so many shards. The
+// newOwnership decides what is sent and what is given up: what exceeds its share of shards. The
 // highest go, so that the lowest, whose owner holds the slot, stays. One that cannot go for
-// so long that it is stuck is sent on until it can: nobody else could send its messages.
+// so long that it is stuck is sent on until it can: no other relay could send its messages.
 func newOwnership(lease sql.Lease, share int, was *ownership, stuck func(shard int16, since time.Time) bool) *ownership {
 	o := &ownership{lease: lease}
 	for i, shard := range slices.Sorted(maps.Keys(lease.Epochs)) {
@@ -86,7 +86,7 @@ func (e *Engine) MaySend(shard int16) bool { return e.lease.Load().sends(shard) 
 // enterShard notes the shard of an entry whose row was read, and the epoch under which it begins,
 // unless its messages are not this relay's to send.
 func (e *leaseKeeper) enterShard(en *entry, shard int16) bool {
-	// First the shard, then the question: whoever gives the shard up asks the other way round.
+	// First the shard, then the question: the side that gives the shard up asks the other way round.
 	e.registry.byShard.place(en, shard)
 	own := e.lease.Load()
 	en.epoch = own.lease.Epochs[shard]
@@ -190,7 +190,7 @@ func (e *leaseKeeper) renew(ctx context.Context) error {
 	case gained > 0:
 		e.lookAtAll()
 	case was.fleet.Streaming && !fleet.Streaming:
-		e.sweeper.sweepAll() // nobody rings for the time being
+		e.sweeper.sweepAll() // no ring comes for the time being
 	}
 	return nil
 }

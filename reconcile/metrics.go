@@ -67,7 +67,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		announced: counter("relay_reconcile_rung_messages_total", "Rows that the doorbell announced."),
-		swept:     counter("relay_reconcile_swept_messages_total", "Rows that a sweep found and nobody had announced."),
+		swept:     counter("relay_reconcile_swept_messages_total", "Rows that a sweep found without a ring."),
 		written: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "relay_reconcile_outcomes_total", Help: "Delivery outcomes written, by status.",
 		}, []string{"status"}),

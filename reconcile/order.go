@@ -182,7 +182,7 @@ func (o *order) ended(l *dispatch, goOn bool) (next *dispatch) {
 	return next
 }
 
-// settled notes that a dispatch's outcome stands in the table, or that nobody needs it any more.
+// settled notes that a dispatch's outcome stands in the table, or is not needed any more.
 // It returns the dispatches behind a head that failed, which now wait in the table: they are
 // written after the head, or a crash in between would let them overtake it.
 func (o *order) settled(l *dispatch, parked bool) (behind []*dispatch) {

@@ -191,7 +191,7 @@ func (q *quarantine) size(op operation) (n int) {
 	return n
 }
 
-// forget lets out what nobody has tried for long: it is done, or gone.
+// forget lets out what has not been tried for long: it is done, or gone.
 func (q *quarantine) forget(now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

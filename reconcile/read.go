@@ -172,7 +172,7 @@ func (e *rowReader) prepare(ctx context.Context, tasks []*task, held []*entry) (
 }
 
 // retainLines retains the lines of dispatches that have one, and learns what the table holds of those that
-// are new in memory. If it fails, none is retained. Whoever finds a line retained relies on what was
+// are new in memory. If it fails, none is retained. A caller that finds a line retained relies on what was
 // learnt, so that only one caller at a time retains and asks. Whether a dead message holds its key is
 // judged by the subscription that the dispatch was routed by: it may have been deleted meanwhile.
 func (e *rowReader) retainLines(ctx context.Context, dispatches []*dispatch) (lines []sql.Line, err error) {

@@ -31,7 +31,7 @@ type entry struct {
 	keyed     bool  // a message that the keyring counts
 	anew      bool  // its key is read from the lowest message: one may have its place before what was read already
 	seq       int64 // of such a message
-	// held says that its outcome waits for somebody else: a session has locked its row, or
+	// held says that its outcome waits for another session: a session has locked its row, or
 	// the database refuses it.
 	held bool
 	// deliveries is how many a message has, if they are many; charged how many of them are counted.
@@ -366,7 +366,7 @@ func (r *registry) leave(entries ...*entry) {
 	}
 }
 
-// remove unregisters entries whose outcome is written, or that nobody needs any more.
+// remove unregisters entries whose outcome is written, or that are not needed any more.
 func (r *registry) remove(entries ...*entry) {
 	for _, e := range r.unregister(entries) {
 		r.onUnregistered(e.key, e.seq, false)
@@ -435,7 +435,7 @@ func (r *shardIndex) shards() (busy [relay.Shards]bool) {
 	return busy
 }
 
-// hold notes that the outcomes of entries wait for somebody else.
+// hold notes that the outcomes of entries wait for another session.
 func (r *shardIndex) hold(entries ...*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -444,7 +444,7 @@ func (r *shardIndex) hold(entries ...*entry) {
 	}
 }
 
-// held reports of which shards an outcome waits for somebody else.
+// held reports of which shards an outcome waits for another session.
 func (r *shardIndex) held() (shards [relay.Shards]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -53,7 +53,7 @@ func (e *sweeper) sweep(ctx context.Context, group int) error {
 }
 
 // SweepGroup makes one pass over the pending messages of a group's shards that this relay
-// owns: what nobody rang for, or what was left to the table, is registered. A limit bounds
+// owns: what no ring announced, or what was left to the table, is registered. A limit bounds
 // one statement; a full batch is followed at once by the next, as far as the registry has
 // room. It returns when the pass is over, with how long its statements took.
 func (e *sweeper) SweepGroup(ctx context.Context, group int) (took time.Duration, err error) {

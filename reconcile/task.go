@@ -153,7 +153,7 @@ func (f *task) needsNone() (sql.Change, bool) {
 
 // wake is called when the change of a task that ended without an attempt is written. The
 // line of an open message's delivery goes on. What was rejected for want of a route has
-// perhaps got one in the meantime: whoever took up what was rejected then found it pending.
+// perhaps got one in the meantime: the relay that took up what was rejected then found it pending.
 func (f *task) wake() {
 	r := f.engine.config.Router
 	if f.state.taking && f.reject != nil && f.reject.Error() == r.NoRoute() && r.Routes(f.message.Topic) > 0 {

@@ -21,7 +21,7 @@ const (
 	tidyBatch = 500
 )
 
-// tidy removes what has been kept long enough and gives up what nobody can wait for, until
+// tidy removes what has been kept long enough and gives up what no consumer can wait for, until
 // ctx ends.
 func (e *cleaner) tidy(ctx context.Context) error {
 	looked := time.Now()
@@ -115,7 +115,7 @@ func (e *cleaner) removeKept(ctx context.Context, found []sql.Kept) (removed map
 	return removed, err
 }
 
-// stampEnds notes the end of messages that somebody ended by hand without a time.
+// stampEnds notes the end of messages that a person ended by hand without a time.
 func (e *cleaner) stampEnds(ctx context.Context) error {
 	ids, err := e.config.Store.Unstamped(ctx, e.quarantine.waiting(stampFinished), tidyBatch)
 	if err != nil {

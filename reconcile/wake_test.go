@@ -12,7 +12,7 @@ func TestALookAtEveryLineGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	w := newWaker()
 	if _, _, walking := w.position(); walking {
-		t.Error("lines are looked at although nobody has asked for it")
+		t.Error("lines are looked at although it was not asked for")
 	}
 	w.all()
 	first, last := sql.Line{Key: "a"}, sql.Line{Key: "b"}

@@ -20,14 +20,14 @@ const (
 	// writeRows is the most deliveries that one statement writes, unless a single message has more.
 	writeRows = 2000
 	// writeGather is how long outcomes wait for company, so that those of one moment share
-	// a statement and a commit. Nobody waits for a single one.
+	// a statement and a commit. No caller waits for a single one.
 	writeGather = 2 * time.Millisecond
-	// writeGatherBusy is how much longer they wait at a high rate, of which so many in the
-	// time before are the sign.
+	// writeGatherBusy is how much longer they wait at a high rate. The number of outcomes in the time before
+	// tells the rate.
 	writeGatherBusy = 8 * time.Millisecond
 	// writers is how many statements run at once: one is built while another commits.
 	writers = 2
-	// lockedAgain is when an outcome is written again whose row somebody else held. Each time
+	// lockedAgain is when an outcome is written again whose row another session held. Each time
 	// after doubles it, up to lockedMost.
 	lockedAgain = 100 * time.Millisecond
 	lockedMost  = time.Second
@@ -48,7 +48,7 @@ type written struct {
 	reduced int          // how often something was taken from it that the database refused
 	whole   []sql.Change // the changes with their deliveries, while it is tried without
 	tries   int          // how often it could not be written although it stood alone
-	// locked is how often its row was held by somebody else, lockedSince since when.
+	// locked is how often its row was held by another session, lockedSince since when.
 	locked      int
 	lockedSince time.Time
 }
@@ -144,17 +144,18 @@ func takeBatch(queue *[]*written, rows int, ready chan struct{}) []*written {
 	return batch
 }
 
-// batchOf is how many of the first outcomes one statement writes: at most so many rows, unless the first has more.
-func batchOf(queue []*written, rows int) int {
+// batchOf is how many of the first outcomes one statement writes. Together they have at most n rows, unless the first
+// has more.
+func batchOf(queue []*written, n int) int {
 	for i, item := range queue {
-		if rows -= len(item.changes); i == writeBatch || i > 0 && rows < 0 {
+		if n -= len(item.changes); i == writeBatch || i > 0 && n < 0 {
 			return i
 		}
 	}
 	return len(queue)
 }
 
-// settled notes that so many tasks need no writing any more.
+// settled notes that n tasks need no writing any more.
 func (w *outcomeQueue) settled(n int) {
 	w.mu.Lock()
 	w.pending -= n
@@ -420,7 +421,7 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 	}
 }
 
-// announce tells whoever waits for it what the written changes mean.
+// announce tells those that wait for it what the written changes mean.
 func (w *writer) announce(changes []sql.Change) {
 	w.engine.pulse.wrote(changes, time.Now())
 	for i := range changes {
@@ -445,7 +446,7 @@ func outcomeLabel(c *sql.Change) string {
 }
 
 // lookAgain sorts out the tasks whose rows were not written, either all of messages taken
-// up or all of open ones. A row that is there and unfinished was held by somebody, or its
+// up or all of open ones. A row that is there and unfinished was held by another session, or its
 // message is still being taken up: its outcome is written later, and no new attempt is made.
 // One that is gone or ended, that was to be taken up and is open already (by a write whose
 // answer was lost), or whose shard is another relay's, is forgotten.

@@ -58,7 +58,7 @@ func found(t *testing.T, s *Store) (apply []AckRow, moot int) {
 	return apply, moot
 }
 
-// Somebody's session that holds messages takes neither the time nor the connections of others.
+// A session that holds messages takes neither the time nor the connections of others.
 func TestAnAcknowledgementDoesNotWaitForASession(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)
@@ -214,7 +214,7 @@ func TestWhatIsLateOrUnknown(t *testing.T) {
 	record(t, s, relay.AckSubject{Message: relay.NewID(), Attempt: 1}, saidHandled, relay.AckUnknown)
 }
 
-// A message whose row somebody holds is left for later, and the others of the batch are written.
+// A message whose row another session holds is left for later, and the others of the batch are written.
 func TestAcknowledgedBatchesPassOverLockedMessages(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)

@@ -12,7 +12,7 @@ import (
 )
 
 // CountLimit bounds every count of an examination: a number that has reached it means at
-// least so many.
+// least this many.
 const CountLimit = 100_000
 
 // SchemaFacts are what relay doctor judges of the schema relay.
@@ -106,7 +106,7 @@ func (e *Examiner) Table(ctx context.Context) (TableFacts, error) {
 // RelayFacts say who works on the outbox.
 type RelayFacts struct {
 	Names   []string  // relays with a lease that has not run out, at most five
-	Shards  int       // shards that somebody owns
+	Shards  int       // shards that have an owner
 	Seen    time.Time // when the last sign of life was given
 	Expired int       // shards whose lease has run out without being released: a relay died
 }

@@ -49,7 +49,7 @@ func TestADelayedMessageIsReadInItsPlaceOnceItIsDue(t *testing.T) {
 	releaseAll(t, s, 0)
 }
 
-// releaseAll makes everything due that is, and expects so many messages.
+// releaseAll makes everything due that is, and expects n messages.
 func releaseAll(t *testing.T, s *Store, want int) {
 	t.Helper()
 	all := make([]int16, relay.Shards)

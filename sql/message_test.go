@@ -234,7 +234,7 @@ func TestAChangeSkipsALockedMessage(t *testing.T) {
 	}
 }
 
-// A relay may write while a person cancels: whoever comes second sees what the first has done.
+// A relay may write while a person cancels: the second one sees what the first has done.
 func TestCancelAgainstARelayThatWrites(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)

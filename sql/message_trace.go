@@ -134,7 +134,7 @@ select o.content_type, o.body is not null, coalesce(octet_length(o.payload), oct
 	case when coalesce(octet_length(o.payload), octet_length(o.body), 0) <= $2 then coalesce(o.body, convert_to(o.payload, 'UTF8'), '') end
 from relay.outbox o where o.id = $1`
 
-// MessagePayload reads the whole body of a message, of at most so many bytes; a larger one is ErrTooLarge. It
+// MessagePayload reads the whole body of a message, if it has at most most bytes; a larger one is ErrTooLarge. It
 // returns ErrGone if there is no such message.
 func (s *Store) MessagePayload(ctx context.Context, id relay.ID, most int64) (p Payload, err error) {
 	var size int64

@@ -53,7 +53,7 @@ func runningRelays(ctx context.Context, on querying) ([]RunningRelay, error) {
 	return list, nil
 }
 
-// EndedFacts count the messages that need nobody, if there are at most CountLimit.
+// EndedFacts count the messages that need no attention, if there are at most CountLimit.
 type EndedFacts struct {
 	Done, Cancelled int64
 	// Estimated says that there are more: nothing was counted, and Rows is the
@@ -71,7 +71,7 @@ from (
 	select count(*) as n from (select from relay.outbox where status = 'cancelled' and topic <> '' limit $1 + 1) x
 ) c`
 
-// Ended counts the messages that need nobody.
+// Ended counts the messages that need no attention.
 func (e *Examiner) Ended(ctx context.Context) (EndedFacts, error) {
 	var f EndedFacts
 	if err := e.Conn.QueryRow(ctx, countEnded, int64(CountLimit)).Scan(&f.Done, &f.Cancelled, &f.Estimated, &f.Rows); err != nil {

@@ -121,7 +121,7 @@ func TestGivingUpNamesTheVariable(t *testing.T) {
 	}
 }
 
-// An instance that nobody can mend any more must not make its message dead.
+// An instance that cannot be mended any more must not make its message dead.
 func TestAGivenUpInstanceThatIsGoneIsCancelled(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -187,7 +187,7 @@ func TestAWordBecomesAChange(t *testing.T) {
 }
 
 // What was accepted waits for its word, and after that for another attempt, never parked
-// where nobody looks for it.
+// where no reader looks for it.
 func TestAcceptedDeliveriesGoAgain(t *testing.T) {
 	t.Parallel()
 	p, d := testPolicy(), testDelivery(1)

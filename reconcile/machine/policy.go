@@ -164,8 +164,8 @@ func (p Policy) Acknowledged(d *relay.Delivery, past Past, w Word, spread func()
 	return c
 }
 
-// Interval returns the time until the next attempt after so many: the subscriber's interval or the policy's, spread by a
-// tenth to either side.
+// Interval returns the time to wait after some attempts until the next one: the subscriber's interval or the policy's,
+// spread by a tenth to either side.
 func (p Policy) Interval(s *relay.Subscriber, attempts int, spread func() float64) time.Duration {
 	intervals := p.Backoff
 	if len(s.Backoff) > 0 {
