@@ -95,7 +95,10 @@ func TestAnAcknowledgementDoesNotWaitForASession(t *testing.T) {
 func TestTheKeyIsRandomAndOne(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)
-	other, _ := open(t)
+	other := openAt(t, harness.Database(t).URL)
+	if _, _, err := other.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	key, name, err := s.AckKey(t.Context())
 	if err != nil || len(key) != 32 || name != db.Name {
 		t.Fatalf("a key of %d bytes of %q, %v", len(key), name, err)
