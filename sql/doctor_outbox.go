@@ -21,8 +21,8 @@ type SchemaFacts struct {
 	// Version is the schema's, Needed this program's. Zero: it was never migrated, or the
 	// role does not own it.
 	Version, Needed int32
-	// Foreign lists tables of the schema, and the schema itself, that the role does not
-	// own, as alter commands would name them; at most twenty. The inbox may be a consumer's.
+	// Foreign lists what of the schema the role does not own, and the schema itself, as alter commands would name
+	// them; at most a hundred. The inbox may be a consumer's.
 	Foreign []string
 	// Inserters are the roles, besides the owner, that may insert messages; at most five.
 	Inserters []string
@@ -45,8 +45,13 @@ func (e *Examiner) Schema(ctx context.Context) (SchemaFacts, error) {
 				union all
 				select 'table', 'relay.' || quote_ident(relname), relowner from pg_class
 				where relnamespace = n.oid and relkind in ('r', 'p') and relname not in ('inbox', 'inbox_version')
+				union all
+				select 'routine', format('relay.%I(%s)', proname, pg_get_function_identity_arguments(oid)), proowner from pg_proc
+				where pronamespace = n.oid and proname not in ('receive', 'forget_received')
+				union all
+				select 'type', 'relay.' || quote_ident(typname), typowner from pg_type where typnamespace = n.oid and typtype in ('e', 'd')
 			) o
-			where not pg_has_role(o.owner, 'usage') order by 1 limit 20
+			where not pg_has_role(o.owner, 'usage') order by kind = 'schema' desc, 1 limit 100
 		),
 		array(
 			select distinct coalesce(r.rolname::text, 'public')
