@@ -13,8 +13,8 @@ import (
 type Lag struct {
 	// Confirmed is the WAL behind the confirmed position, in bytes: the relay's own lag.
 	Confirmed int64
-	// Restart is the WAL that the server must keep for the slot, in bytes. Somebody
-	// else's open transaction makes it grow although the relay is caught up.
+	// Restart is the WAL that the server must keep for the slot, in bytes. An open transaction of
+	// another session makes it grow although the relay is caught up.
 	Restart int64
 	// Room is how much more WAL may be written before the slot is lost, in bytes. -1:
 	// there is no limit (max_slot_wal_keep_size).
@@ -90,7 +90,7 @@ func (s *Stream) unmeasured() {
 	s.metrics.restartLag.Set(0)
 }
 
-// Holder is somebody who keeps the server from removing WAL.
+// Holder is a session, a prepared transaction or a slot that keeps the server from removing WAL.
 type Holder struct {
 	// Name says who in words: a transaction with its process, role and application, a
 	// prepared transaction, or another slot.
@@ -115,8 +115,8 @@ func (h Holder) String() string {
 	return text + " (to mend it: " + h.Mend + ")"
 }
 
-// Prepared transactions hold no lock by a process, so they come from a view of their own. A
-// transaction of a moment is nobody's that holds WAL: there is always one on a busy server.
+// Prepared transactions hold no lock by a process, so they come from a view of their own.
+// Transactions younger than the limit are ignored: a busy server always has some.
 const selectHolders = `
 (select coalesce(x.gid, ''), coalesce(l.pid, 0),
         coalesce(a.usename || ', ' || a.application_name, x.owner, 'unknown'),

@@ -35,7 +35,7 @@ type ListenerConfig struct {
 	SilentAfter time.Duration
 	// Log receives what a person should know. Nil: nothing is logged.
 	Log *slog.Logger
-	// Registerer receives the metrics relay_cdc_…. Nil: they are counted for nobody.
+	// Registerer receives the metrics relay_cdc_…. Nil means that the metrics are not registered anywhere.
 	Registerer prometheus.Registerer
 }
 
@@ -108,8 +108,8 @@ func (l *Listener) session(ctx context.Context) error {
 	return l.listen(ctx, conn)
 }
 
-// look sees whether rows are heard of: whoever listens hears, unless the trigger is to ring
-// and does not. What a person has changed is heard in either case.
+// look checks whether the listener hears of new rows. It does as long as it listens, unless the
+// trigger has to ring and does not. It hears of changes that a person makes in either case.
 func (l *Listener) look(ctx context.Context, conn *pgx.Conn) error {
 	var silent *trouble
 	if l.cfg.Trigger {

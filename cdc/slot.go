@@ -22,7 +22,7 @@ type slot struct {
 	plugin   string // empty for a physical slot
 	database string
 	here     bool   // it belongs to the database we are connected to
-	pid      int32  // of the process that uses it; 0: nobody
+	pid      int32  // of the process that uses it; 0 if none does
 	usedBy   string // role and application of that process
 	ready    bool   // it has a position; false while it is being made
 	broken   string // why its WAL is gone; empty: it is not
@@ -102,8 +102,8 @@ func (s *Stream) foreignSlot(sl slot) error {
 	}
 }
 
-// evict ends the walsender that uses the slot if it is known to be a remnant: of an
-// earlier session of ours, or, with Steal, of whoever had the slot before.
+// evict ends the walsender that uses the slot if that walsender is known to be a remnant: of an
+// earlier session of this relay, or, with Steal, of the relay that had the slot before.
 func (s *Stream) evict(ctx context.Context, db *pgx.Conn, sl slot) error {
 	held := &trouble{
 		why:  fmt.Sprintf("slot %q is held by pid %d (%s)", s.cfg.Slot, sl.pid, sl.usedBy),
@@ -186,7 +186,7 @@ func (s *Stream) slotMade(err error) error {
 		slots := s.server.slots
 		return &trouble{
 			why:  fmt.Sprintf("all %s replication slots are in use", slots),
-			mend: s.server.provider.MendSetting("max_replication_slots", twice(slots), true) + "; or drop one that nobody needs (select slot_name, active from pg_replication_slots)",
+			mend: s.server.provider.MendSetting("max_replication_slots", twice(slots), true) + "; or drop one that is no longer needed (select slot_name, active from pg_replication_slots)",
 		}
 	case codeNoPrivilege:
 		return s.server.explain(err, s.cfg.Conn.User)

@@ -113,7 +113,7 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 		done(relay.Outcome{Class: relay.ClassParked})
 		return
 	}
-	if delivery.Subscriber.Paused && !delivery.Unresolved() { // who gets a copy is settled even so
+	if delivery.Subscriber.Paused && !delivery.Unresolved() { // the instances are looked up even so
 		done(parked(relay.ReasonPaused))
 		return
 	}

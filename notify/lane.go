@@ -21,7 +21,7 @@ type item struct {
 	since    time.Time
 	// target names the circuit of a row's own target, among those of its lane. Empty: none.
 	target string
-	probes gates // the circuits of which its attempt is the probe
+	probes gates // the circuits that its attempt probes
 }
 
 // park ends the item without an attempt: it waits for a circuit.
@@ -60,7 +60,7 @@ type lane struct {
 	ending  int
 	rate    *rate.Limiter // nil: no limit
 	took    time.Duration // moving average of an attempt's duration
-	starved bool          // somebody asked for room and should be told when there is some
+	starved bool          // a caller asked for room and is told when there is some
 	used    time.Time
 	held    holding // by what waits or is under way
 	// withheld is when a delivery was last not taken into memory, and cause why.

@@ -52,7 +52,7 @@ type matches struct {
 	subscriptions int
 }
 
-// Replace makes the router use these subscriptions from now on. It keeps them; nobody may
+// Replace makes the router use these subscriptions from now on. It keeps them; the caller must not
 // change them afterwards.
 func (r *Router) Replace(version int64, all []*relay.Subscriber) {
 	next := &routes{version: version, byName: make(map[string]*relay.Subscriber, len(all)), acks: make(map[string]bool)}
@@ -102,8 +102,8 @@ func (r *Router) Paused(circuit string) bool {
 	return s != nil && s.Paused
 }
 
-// Rests reports whether nothing at all of a subscription goes on until it is changed: it is paused, and no broadcast,
-// of which it is still found out who gets a copy.
+// Rests reports whether no work for a subscription goes on until it is changed: it is paused and no broadcast. For
+// a paused broadcast the instances are still looked up.
 func (r *Router) Rests(subscription string) bool {
 	s := r.routes.Load().byName[subscription]
 	return s != nil && s.Paused && !s.Broadcast
@@ -191,9 +191,10 @@ func (r *Router) Route(m *relay.Message) ([]*relay.Delivery, error) {
 	return deliveries, nil
 }
 
-// Resume returns a delivery read from the table at its next attempt, after so many
-// attempts. The default destination is the one of today, so that an operator who mends it
-// mends what waits; a row's own is the one it was taken up with, if rows may still send there.
+// Resume returns a delivery read from the table at its next attempt; attempts is the number of
+// attempts already made. The default destination is the one of today, so that an operator who
+// mends it mends what waits; a row's own is the one it was taken up with, if rows may still send
+// there.
 func (r *Router) Resume(m *relay.Message, subscription, instance, target string, attempts int) (*relay.Delivery, error) {
 	headers, err := relay.ParseHeaders(m.Headers)
 	if err != nil {

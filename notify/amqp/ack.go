@@ -164,7 +164,7 @@ func (a *Destination) takeReply(ctx context.Context, reply amqp091.Delivery, tur
 	}
 }
 
-// worry counts failures, one in a while of which is worth a line. The zero value has none.
+// worry counts failures and decides which of them are logged: one in a while. The zero value has counted none.
 type worry struct {
 	mu       sync.Mutex
 	failures int

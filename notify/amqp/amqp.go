@@ -41,8 +41,8 @@ type Config struct {
 	Replies Replies
 	// Log takes changes of the connection. Nil: nothing is logged.
 	Log *slog.Logger
-	// OnUp is called when the broker takes messages (again): a connection was made, or
-	// the broker has unblocked it. It must return at once. Nil: nobody is told.
+	// OnUp is called when the broker takes messages (again): a connection was made, or the broker
+	// has unblocked it. It must return at once. Nil means that no function is called.
 	OnUp func()
 }
 

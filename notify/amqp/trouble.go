@@ -31,7 +31,7 @@ func (t *Trouble) Error() string {
 // Unwrap returns what the library or the network said.
 func (t *Trouble) Unwrap() error { return t.err }
 
-// troubles are those of all addresses, none of which gave a connection.
+// troubles are the failures of all addresses when no address gave a connection.
 type troubles []*Trouble
 
 // Error returns all in one line.

@@ -29,7 +29,7 @@ const (
 	oauthAudience = "oauth2-audience"
 )
 
-// maxGrants bounds the grants of which the token is kept.
+// maxGrants bounds the number of grants whose token is kept.
 const maxGrants = 1024
 
 // grant is what a token is asked for with. It is comparable.

@@ -34,7 +34,7 @@ type progress struct {
 
 // exchange is one request that net/http makes, and repeats if it sees fit.
 type exchange struct {
-	connections atomic.Int32 // so many it has got
+	connections atomic.Int32 // the number of connections it has got
 	refuse      context.CancelCauseFunc
 }
 

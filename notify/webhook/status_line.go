@@ -24,7 +24,7 @@ func statusOf(line []byte) int {
 	return int(n)
 }
 
-// statusAlone is an answer of which nothing but the status could be read. Its connection is of no
+// statusAlone is an answer whose status could be read and nothing else. Its connection is of no
 // further use.
 func statusAlone(code int, req *http.Request) *http.Response {
 	return &http.Response{
