@@ -30,7 +30,7 @@ func (s *Service) by(a Actor) *sql.Store {
 const (
 	// changeBatch is the most messages that one transaction changes.
 	changeBatch = 500
-	// A row that another session holds is tried so many times more, so far apart.
+	// How often, and at what interval, a row is tried again that another session has locked.
 	lockedTries = 10
 	lockedWait  = 200 * time.Millisecond
 )

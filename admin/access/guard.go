@@ -60,8 +60,8 @@ type Guard struct {
 	now           func() time.Time
 }
 
-// New returns a guard for two tokens, each of which may be empty. If both are, every request from this machine is an
-// operator's, and sessions hold no longer than the process.
+// New returns a guard for two tokens, each of which may be empty. If both are empty, every request from this
+// machine is an operator's, and sessions end with the process.
 func New(admin, viewer string) *Guard {
 	g := &Guard{
 		admin: sha256.Sum256([]byte(admin)), viewer: sha256.Sum256([]byte(viewer)),
@@ -77,8 +77,8 @@ func New(admin, viewer string) *Guard {
 // Open reports whether no token is needed.
 func (g *Guard) Open() bool { return !g.hasAdmin && !g.hasViewer }
 
-// Identify says as whom a request is made: by its bearer token, else by its cookie. Without either it is
-// nobody's, or an operator's if the guard is open. The error is ErrToken or a SlowDown.
+// Identify returns the identity that a request has by its bearer token, else by its cookie. Without either the role
+// is None, or Operator if the guard is open. The error is ErrToken or a SlowDown.
 func (g *Guard) Identify(r *http.Request) (Identity, error) {
 	who := Identity{Address: Address(r)}
 	if header := r.Header.Get("Authorization"); header != "" {

@@ -58,8 +58,8 @@ type API struct {
 // JSON adds.
 const overhead = 256 << 10
 
-// MaxBody returns how large a request's body may be where messages may have so many bytes: text doubles at the most
-// as JSON unless it is full of control characters, and can be sent as base64 then.
+// MaxBody returns how large a request's body may be if a message may have the given number of bytes. As JSON a text
+// at most doubles, unless it is full of control characters; then it can be sent as base64.
 func MaxBody(payload int64) int64 { return 2*payload + overhead }
 
 // New returns the API.

@@ -3525,7 +3525,7 @@ export interface operations {
     "get-payload": {
         parameters: {
             query?: {
-                /** @description Only so many bytes from the beginning; 0: all. */
+                /** @description The number of bytes to return, from the beginning; 0 returns all. */
                 first?: number;
             };
             header?: {
