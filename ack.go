@@ -60,8 +60,8 @@ const (
 
 var ackEncoding = base64.RawURLEncoding.Strict()
 
-// Token returns the signed token of a subject. Whoever has it may say how the consumer's
-// work on it ended, and nothing else.
+// Token returns the signed token of a subject. The bearer of the token may report how the
+// consumer's work on the subject ended, and nothing else.
 func (k AckKey) Token(s AckSubject) string {
 	b := make([]byte, 0, ackBytes)
 	b = append(b, ackVersion)

@@ -42,8 +42,8 @@ type Subscriber struct {
 	BlockOnDead bool
 	// RateLimit bounds the attempts per second. Zero: no limit.
 	RateLimit float64
-	// MaxHandleAttempts ends the delivery as dead after so many handle failures. Zero: no
-	// limit of its own.
+	// MaxHandleAttempts is the number of handle failures after which the delivery is dead. Zero
+	// means no limit of its own.
 	MaxHandleAttempts int
 	// AckByConsumer says that the consumer reports later how its work ended; it is waited for
 	// as long as AckTimeout before the message goes again.

@@ -20,7 +20,7 @@ const MaxURL = 8000
 //   - no dot segments, as browsers and curl remove them too: /a/../b and /a/%2e%2e/b are /b
 //   - what a path may not hold, and what is not ASCII in a query, percent-encoded
 //
-// Its error never quotes the URL, of which any part may be a password.
+// Its error never quotes the URL, since any part of it may be a password.
 func parseURL(s string) (*url.URL, error) {
 	switch {
 	case len(s) > MaxURL:

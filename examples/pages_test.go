@@ -128,7 +128,7 @@ func TestScheduleAsShown(t *testing.T) {
 	}
 }
 
-// rights lists every right in the schema relay that somebody was granted.
+// rights lists every privilege in the schema relay that a role was granted.
 const rights = `
 select string_agg(line, e'\n' order by line) from (
 	select 'schema ' || nspacl::text as line from pg_namespace where nspname = 'relay'

@@ -43,8 +43,8 @@ type PostgresConfig struct {
 	Log io.Writer
 }
 
-// Postgres is a running or stopped server. Its methods are safe for concurrent use. Who
-// started it calls Remove.
+// Postgres is a running or stopped server. Its methods are safe for concurrent use. The caller
+// that started it calls Remove.
 type Postgres struct {
 	cfg      PostgresConfig
 	folder   *folder

@@ -36,8 +36,8 @@ type RabbitConfig struct {
 	Log io.Writer
 }
 
-// Rabbit is a running or stopped RabbitMQ node with the management plugin. Its methods
-// are safe for concurrent use. Who started it calls Remove.
+// Rabbit is a running or stopped RabbitMQ node with the management plugin. Its methods are safe
+// for concurrent use. The caller that started it calls Remove.
 type Rabbit struct {
 	cfg      RabbitConfig
 	scripts  string
@@ -140,7 +140,7 @@ func (r *Rabbit) startNames(ctx context.Context) error {
 	return names.until(ctx, func() bool { return answers(r.ports.epmd.number) })
 }
 
-// answers reports whether somebody listens on a port of 127.0.0.1.
+// answers reports whether a process listens on a port of 127.0.0.1.
 func answers(port int) bool {
 	conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), time.Second)
 	if err != nil {

@@ -128,7 +128,7 @@ func (a *Address) EnvDecode(value string) error {
 	return nil
 }
 
-// Loopback reports whether nobody but this machine can reach the address.
+// Loopback reports whether only this machine can reach the address.
 func (a Address) Loopback() bool {
 	host, _, _ := net.SplitHostPort(string(a))
 	if strings.EqualFold(host, "localhost") {
