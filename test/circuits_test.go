@@ -24,7 +24,7 @@ func (s *system) insertTo(t *testing.T, topic, destination string, n int) {
 	}
 }
 
-// arrivesSoon sends messages one after the other, each of which has to arrive within 2 s.
+// arrivesSoon sends messages one after the other. Each has to arrive within 2 s.
 func (s *system) arrivesSoon(t *testing.T, at *receiver, columns, values string, arguments ...any) {
 	t.Helper()
 	for range 20 {

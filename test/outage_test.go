@@ -65,7 +65,7 @@ func holdsAll(line string, words []string) bool {
 	return true
 }
 
-// delivers waits until so many more messages have arrived.
+// delivers waits until the given number of further messages have arrived.
 func (s *system) delivers(t testing.TB, more int) {
 	t.Helper()
 	already := s.receiver.distinct()

@@ -19,9 +19,9 @@ type centreSize struct {
 	dead     int // deliveries, all of them at ten subscribers and for eight causes
 }
 
-// Messages of seven days, of which the status depends on the number: of 50 in order one is dead as long as there are to be more
-// of these, one is open, one in a hundred is cancelled, one in five hundred rejected; the youngest are pending.
-// A tenth has an id as an application makes it, which sorts anywhere.
+// Inserts messages of seven days. The number of a message decides its status: of 50 in a row one is dead until
+// there are enough dead ones, one is open, one in a hundred is cancelled, and one in five hundred is rejected; the
+// youngest are pending. A tenth of the messages has an id as an application makes it, which sorts anywhere.
 const fillCentreMessages = `
 insert into relay.outbox (id, seq, topic, key, payload, source, created_at, status, outstanding, finished_at, last_error, cause)
 overriding system value

@@ -54,7 +54,7 @@ func (v *Verdict) judgeWords(f *fanout) {
 	for at, steps := range f.steps {
 		for _, s := range steps {
 			if f.last(at.subscription).AckTimeout > 0 && s.Status == "handled" && !f.told(at, s.At) {
-				v.Words = append(v.Words, fmt.Sprintf("%s for %s is handled at %s and nobody said so", at.message, at.subscription, clock(s.At)))
+				v.Words = append(v.Words, fmt.Sprintf("%s for %s is handled at %s without an acknowledgement", at.message, at.subscription, clock(s.At)))
 			}
 		}
 	}
