@@ -17,15 +17,15 @@ type Subscriber struct {
 	Topics []string
 	// Trusted says that the operator set the target, which then may be a private address.
 	Trusted bool
-	// Timeout bounds one attempt from dial to the last byte read. Zero: the destination's default.
+	// Timeout bounds one attempt from dial to the last byte read. Zero means the destination's default.
 	Timeout time.Duration
-	// Concurrency bounds the attempts under way on the circuit. Zero: the destination's default.
+	// Concurrency bounds the attempts under way on the circuit. Zero means the destination's default.
 	Concurrency int
-	// MaxAttempts ends the delivery as dead. Zero: the variable's value.
+	// MaxAttempts ends the delivery as dead. Zero means the variable's value.
 	MaxAttempts int
-	// Backoff holds the intervals between attempts, the last repeating. Empty: the variable's value.
+	// Backoff holds the intervals between attempts, the last repeating. Empty means the variable's value.
 	Backoff []time.Duration
-	// Secrets sign each HTTP attempt, newest first. Empty: unsigned.
+	// Secrets sign each HTTP attempt, newest first. Empty means that attempts are not signed.
 	Secrets []string
 	// Headers are sent along with every message of this subscriber.
 	Headers map[string]string
@@ -40,7 +40,7 @@ type Subscriber struct {
 	Unordered bool
 	// BlockOnDead makes a message that died hold its key until a person acts.
 	BlockOnDead bool
-	// RateLimit bounds the attempts per second. Zero: no limit.
+	// RateLimit bounds the attempts per second. Zero means no limit.
 	RateLimit float64
 	// MaxHandleAttempts is the number of handle failures after which the delivery is dead. Zero
 	// means no limit of its own.
@@ -49,8 +49,8 @@ type Subscriber struct {
 	// as long as AckTimeout before the message goes again.
 	AckByConsumer bool
 	AckTimeout    time.Duration
-	// Invalid says what is wrong with the subscription's settings: nothing can be sent
-	// before a person mends them. Empty: nothing.
+	// Invalid says what is wrong with the subscription's settings: nothing can be sent before a
+	// person mends them. It is empty if nothing is.
 	Invalid string
 }
 
@@ -66,11 +66,11 @@ type Delivery struct {
 	Headers map[string]string
 	// Source is the row's source or the relay's.
 	Source string
-	// Since is when it was last known to be due. An attempt that does not start within a
-	// second of it is not made: it may have been cancelled or paused. Zero: when it is
+	// Since is when it was last known to be due. An attempt that does not start within a second of
+	// it is not made: it may have been cancelled or paused. Zero means the time at which it is
 	// dispatched.
 	Since time.Time
-	// Refused says why this message can never be sent to this subscriber. Empty: it can.
+	// Refused says why this message can never be sent to this subscriber. It is empty if it can be sent.
 	Refused string
 }
 
@@ -163,9 +163,9 @@ const MaxResponse = 4 << 10
 type Outcome struct {
 	Class  Class
 	Reason Reason // for ClassParked
-	// Circuit is what a parked delivery waits for. Empty: its lane.
+	// Circuit is what a parked delivery waits for. Empty means its lane.
 	Circuit string
-	// Code is the HTTP status or the AMQP reply code. Zero: none.
+	// Code is the HTTP status or the AMQP reply code. Zero means that there is none.
 	Code int
 	// Error says in words what went wrong; no secret, no payload. Empty on success.
 	Error string
@@ -193,12 +193,12 @@ type Outcome struct {
 	Instances []string
 	// Gone says that the host name does not resolve to the failed instance any more.
 	Gone bool
-	// RetryAfter is the destination's own word on when to come again or, with Lack, the
-	// relay's pause. Zero: none.
+	// RetryAfter is the destination's own word on when to come again or, with Lack, the relay's
+	// pause. Zero means that there is none.
 	RetryAfter time.Duration
 	// Pace says, of a delivery that found no room (ReasonFull), how many attempts per second the
-	// destination makes at present. Zero: that is not known, or something else than their number
-	// is the limit.
+	// destination makes at present. Zero means that this is not known, or that the limit is not
+	// their number.
 	Pace     float64
 	Started  time.Time
 	Duration time.Duration

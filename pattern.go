@@ -33,7 +33,7 @@ func CheckPattern(pattern string) error {
 }
 
 // CheckTopicFilter is CheckPattern for what may as well be the topic of a message, which holds whatever the
-// application has written. Empty: there is no filter.
+// application has written. Empty means that there is no filter.
 func CheckTopicFilter(filter string) error {
 	if !strings.ContainsAny(filter, patternSigns) {
 		return nil

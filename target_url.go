@@ -163,8 +163,8 @@ func removeDotSegments(path string) string {
 }
 
 // WebOrigin returns the origin of an HTTP target as RFC 6454 writes it: scheme, host and, unless
-// it is the scheme's own, port, all in lower case, without the dot of the root. Empty: the
-// target is no HTTP target.
+// it is the scheme's own, port, all in lower case, without the dot of the root. Empty means that
+// the target is no HTTP target.
 func (t Target) WebOrigin() string {
 	if t.URL == nil {
 		return ""

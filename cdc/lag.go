@@ -16,7 +16,7 @@ type Lag struct {
 	// Restart is the WAL that the server must keep for the slot, in bytes. An open transaction of
 	// another session makes it grow although the relay is caught up.
 	Restart int64
-	// Room is how much more WAL may be written before the slot is lost, in bytes. -1:
+	// Room is how much more WAL may be written before the slot is lost, in bytes. -1 means that
 	// there is no limit (max_slot_wal_keep_size).
 	Room int64
 }
@@ -97,7 +97,7 @@ type Holder struct {
 	Name string
 	// Mend is the command that ends it.
 	Mend string
-	// Since is when it began to hold. Zero: the role may not see it.
+	// Since is when it began to hold. Zero means that the role may not see it.
 	Since time.Time
 	// Bytes is the WAL that another slot keeps. Zero for transactions.
 	Bytes int64

@@ -97,7 +97,7 @@ func (n *notices) warn() {
 	n.malformed, n.dropped, n.warned = 0, 0, time.Now()
 }
 
-// parsePayload reads ids with commas between. False: it holds none, or what is no id.
+// parsePayload reads ids with commas between. False means that it holds none, or something that is no id.
 func parsePayload(payload string) ([]relay.ID, bool) {
 	const each = len("018f0000-0000-7000-8000-000000000000,")
 	if (len(payload)+1)%each != 0 {

@@ -35,21 +35,21 @@ type Config struct {
 	// Conn leads to the database, as pgx.ParseConfig made it; required. It is copied.
 	// The role needs REPLICATION, CREATE on the database and relay.outbox for its own.
 	Conn *pgx.ConnConfig
-	// Renew brings Conn up to date for each new connection. Nil: Conn never changes.
+	// Renew brings Conn up to date for each new connection. Nil means that Conn never changes.
 	Renew Renewal
-	// Slot and Publication are names. Empty: "relay".
+	// Slot and Publication are names. Empty means "relay".
 	Slot, Publication string
-	// HeartbeatEvery is how often the stream makes itself heard on the server and looks
-	// whether the catalogue has changed. Zero: 5 seconds.
+	// HeartbeatEvery is how often the stream makes itself heard on the server and looks whether
+	// the catalogue has changed. Zero means 5 seconds.
 	HeartbeatEvery time.Duration
-	// SilentAfter is how long the server may say nothing, although asked three times,
-	// before the connection counts as half open. Zero: 30 seconds.
+	// SilentAfter is how long the server may say nothing, although asked three times, before the
+	// connection counts as half open. Zero means 30 seconds.
 	SilentAfter time.Duration
 	// Steal says that this relay is the only rightful holder of the slot, for instance by a lease,
 	// so that any other session that holds it is a remnant, whose walsender the stream terminates.
 	// Without Steal the stream waits until the slot is free, and reports which session holds it.
 	Steal bool
-	// Log receives what a person should know. Nil: nothing is logged.
+	// Log receives what a person should know. Nil means that nothing is logged.
 	Log *slog.Logger
 	// Registerer receives the metrics relay_cdc_…. Nil means that the metrics are not registered anywhere.
 	Registerer prometheus.Registerer

@@ -78,7 +78,7 @@ func ExamineTrigger(ctx context.Context, db *pgx.Conn) (exists bool, flaw Flaw, 
 	}, nil
 }
 
-// triggerTrouble says why the trigger does not ring. Nil: it does.
+// triggerTrouble says why the trigger does not ring. It is nil if the trigger rings.
 func triggerTrouble(ctx context.Context, db *pgx.Conn) (*trouble, error) {
 	exists, flaw, err := ExamineTrigger(ctx, db)
 	switch {

@@ -17,7 +17,7 @@ type gates struct {
 	target *circuit // nil: there is none, or no failure of it is known
 }
 
-// closed returns the first circuit that does not admit an attempt. Nil: all admit it.
+// closed returns the first circuit that does not admit an attempt. Nil means that all admit it.
 func (g gates) closed(due bool, now time.Time) *circuit {
 	for _, c := range []*circuit{g.origin, g.target} {
 		if c != nil && !c.admits(due, now) {

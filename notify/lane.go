@@ -19,7 +19,8 @@ type item struct {
 	delivery *relay.Delivery
 	done     func(relay.Outcome)
 	since    time.Time
-	// target names the circuit of a row's own target, among those of its lane. Empty: none.
+	// target names the circuit of a row's own target, among those of its lane. Empty means that
+	// there is none.
 	target string
 	probes gates // the circuits that its attempt probes
 }
@@ -43,7 +44,7 @@ type lane struct {
 	shared bool // it leads to several places: Technology.Shares
 	// technology is the name of that by which its deliveries go.
 	technology string
-	// origin is the circuit of failures to connect that it shares with others. Nil: none.
+	// origin is the circuit of failures to connect that it shares with others. Nil means that there is none.
 	origin *circuit
 	// circuit is its own: of an origin that rows name for failures to connect, of an exchange
 	// or queue that they name for answers, otherwise for both.
@@ -178,8 +179,8 @@ func (l *lane) learn(d time.Duration) {
 	l.took += (d - l.took) / 16
 }
 
-// refusal is an item that does not start, with the circuit that is closed to it. Nil: it has
-// waited too long.
+// refusal is an item that does not start, with the circuit that is closed to it. Nil means that it
+// has waited too long.
 type refusal struct {
 	item   item
 	closed *circuit

@@ -17,7 +17,8 @@ const NoRoute = relay.Rejection("no route: the row names no destination, no subs
 // RouterConfig says where messages go that name no destination, and what every delivery
 // inherits. The zero value rejects every message.
 type RouterConfig struct {
-	// Default is RELAY_DEFAULT_DESTINATION: a target of one of the technologies. Empty: none.
+	// Default is RELAY_DEFAULT_DESTINATION: a target of one of the technologies. Empty means that
+	// there is none.
 	Default string
 	// Source stands in for a row's own source (RELAY_SOURCE).
 	Source string
@@ -25,8 +26,8 @@ type RouterConfig struct {
 	Technologies Technologies
 	// Timeout bounds one attempt (RELAY_HTTP_TIMEOUT).
 	Timeout time.Duration
-	// Rows says where rows may send by a destination of their own (RELAY_ROW_DESTINATIONS).
-	// Nil: everywhere.
+	// Rows says where rows may send by a destination of their own (RELAY_ROW_DESTINATIONS). Nil
+	// lets rows send everywhere.
 	Rows *RowTargets
 }
 
@@ -91,7 +92,7 @@ func (r *Router) WantsAcks() bool { return len(r.routes.Load().acks) > 0 }
 // WantsAcksBy reports whether those of some subscription with a target of the technology do.
 func (r *Router) WantsAcksBy(technology string) bool { return r.routes.Load().acks[technology] }
 
-// Version returns the version of the subscriptions in use. Zero: none were loaded.
+// Version returns the version of the subscriptions in use. Zero means that none were loaded.
 func (r *Router) Version() int64 { return r.routes.Load().version }
 
 // Paused reports whether a circuit is that of a subscription that is paused, or of one of

@@ -51,7 +51,7 @@ type Subscription struct {
 type Backlog struct {
 	Count
 	ByStatus map[string]int `json:"by_status"`
-	// OldestAt is when the oldest of them was or is due. Nil: there is none.
+	// OldestAt is when the oldest of them was or is due. Nil means that there is none.
 	OldestAt *time.Time `json:"oldest_at,omitempty"`
 }
 

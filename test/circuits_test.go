@@ -161,7 +161,7 @@ func TestWhatWaitsForAnyNumberOfRowsTargetsIsSent(t *testing.T) {
 	}
 }
 
-// limitDescriptors sets how many file descriptors a process may have. Zero: no more than it
+// limitDescriptors sets how many file descriptors a process may have. Zero means no more than it
 // has. It returns what undoes it.
 func limitDescriptors(t *testing.T, p *process) (undo func()) {
 	t.Helper()

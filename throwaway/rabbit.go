@@ -25,14 +25,14 @@ const nodeName = "relay@localhost"
 
 // RabbitConfig says how to start a RabbitMQ node. The zero value will do.
 type RabbitConfig struct {
-	// Name stands in the folder's name and in errors. Empty: "relay-rabbitmq".
+	// Name stands in the folder's name and in errors. Empty means "relay-rabbitmq".
 	Name string
 	// Settings are further lines of rabbitmq.conf, name to value. Listeners cannot be set.
 	Settings map[string]string
 	// Plugins are enabled besides the management plugin.
 	Plugins []string
-	// Log receives the node's log as it is written. Nil: it is kept in the folder only, and
-	// its end is part of the error when a start fails.
+	// Log receives the node's log as it is written. Nil means that it is kept in the folder only,
+	// and its end is part of the error when a start fails.
 	Log io.Writer
 }
 

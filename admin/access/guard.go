@@ -33,7 +33,7 @@ type Identity struct {
 	Role    Role
 	Name    string // as the person said; nothing proves it
 	Address string // without the port
-	// Expires is when the session by cookie ends. Zero: there is none.
+	// Expires is when the session by cookie ends. Zero means that there is none.
 	Expires time.Time
 	issued  time.Time
 }

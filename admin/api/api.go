@@ -19,7 +19,7 @@ type Config struct {
 	// Service returns what does the work, or nil while the relay has no database yet.
 	Service func() *operate.Service
 	Guard   *access.Guard
-	// Process tells of the process that serves the API. Nil: nothing is known of it.
+	// Process tells of the process that serves the API. Nil means that nothing is known of it.
 	Process process
 	// Settings are shown as they are. They hold the database's name, the source and whether payloads are hidden.
 	Settings Settings

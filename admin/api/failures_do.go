@@ -59,7 +59,7 @@ func (a *API) getFailure(ctx context.Context, in *failureInput) (*Answer[Failure
 	return &Answer[FailureSample]{sample}, nil
 }
 
-// lastAnswer is what a receiver answered last for a message. Nil: nothing is recorded.
+// lastAnswer is what a receiver answered last for a message. Nil means that nothing is recorded.
 func lastAnswer(ctx context.Context, service *operate.Service, id, subscription string) (*ReceiverAnswer, error) {
 	m, err := service.Message(ctx, id, false)
 	if operate.CodeOf(err) == operate.CodeNoMessage {

@@ -108,7 +108,7 @@ func (b *Backoff) EnvDecode(value string) error {
 	return nil
 }
 
-// Address is where to listen, as host:port. Empty: nowhere.
+// Address is where to listen, as host:port. Empty means that there is no such address.
 type Address string
 
 // EnvDecode reads host:port, :port, or the word off.
@@ -155,7 +155,7 @@ func (g *Groups) EnvDecode(value string) error {
 // relay.TargetNone. It prints as relay.Target.Redacted has it.
 type Destination struct{ relay.Target }
 
-// EnvDecode reads any target but a subscription's name. Empty: none.
+// EnvDecode reads any target but a subscription's name. Empty means that there is none.
 func (d *Destination) EnvDecode(value string) error {
 	if value == "" {
 		return nil

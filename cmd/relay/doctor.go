@@ -35,8 +35,8 @@ type finding struct {
 	Check  string `json:"check"`
 	What   string `json:"what"`
 	// Mend is what mends it: alternatives separated by "; or ". Each alternative consists of one or several steps
-	// separated by ", then ". A step is SQL for a superuser, a command, or a variable to set. Empty: nothing need
-	// be done.
+	// separated by ", then ". A step is SQL for a superuser, a command, or a variable to set. Empty means that
+	// nothing need be done.
 	Mend string `json:"mend,omitempty"`
 }
 

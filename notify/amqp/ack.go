@@ -34,7 +34,7 @@ type acknowledger interface {
 
 // Replies says how consumers of the broker acknowledge.
 type Replies struct {
-	// Queue is where they reply to, one for each database. Empty: they cannot.
+	// Queue is where they reply to, one for each database. It is empty if they cannot.
 	Queue string
 	// Key signs the tokens, which travel as correlation ids.
 	Key relay.AckKey

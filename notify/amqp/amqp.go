@@ -30,16 +30,16 @@ type Config struct {
 	// https://www.rabbitmq.com/docs/uri-query-parameters, or several of a cluster with commas
 	// between, which are tried in turn. It never appears in a log or an error.
 	URL string
-	// Window is how many publishes to one destination may await their confirm. Zero: 200.
+	// Window is how many publishes to one destination may await their confirm. Zero means 200.
 	Window int
-	// Timeout bounds one attempt of a subscriber that sets none. Zero: 10 seconds.
+	// Timeout bounds one attempt of a subscriber that sets none. Zero means 10 seconds.
 	Timeout time.Duration
 	// Allowed reports whether a message of the shard may be published now. It is asked just
-	// before, however long the message has waited for its turn. Nil: always.
+	// before, however long the message has waited for its turn. Nil means that it always may.
 	Allowed func(shard int16) bool
 	// Replies takes the acknowledgements of consumers. The zero value takes none.
 	Replies Replies
-	// Log takes changes of the connection. Nil: nothing is logged.
+	// Log takes changes of the connection. Nil means that nothing is logged.
 	Log *slog.Logger
 	// OnUp is called when the broker takes messages (again): a connection was made, or the broker
 	// has unblocked it. It must return at once. Nil means that no function is called.

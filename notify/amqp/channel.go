@@ -115,7 +115,7 @@ func (p *channel) write() {
 	}
 }
 
-// next takes the next flight that has not left. Nil: the channel was closed.
+// next takes the next flight that has not left. Nil means that the channel was closed.
 func (p *channel) next() *flight {
 	for {
 		select {

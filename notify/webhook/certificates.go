@@ -15,8 +15,8 @@ import (
 // reloadAfter is how often files are looked at, as connections are made.
 const reloadAfter = time.Second
 
-// Certificates says with which certificates TLS is spoken to which hosts: RELAY_HTTP_TLS. Nil: with
-// the authorities of the system and no certificate of the relay's own. It is safe for
+// Certificates says with which certificates TLS is spoken to which hosts: RELAY_HTTP_TLS. Nil
+// means the authorities of the system and no certificate of the relay's own. It is safe for
 // concurrent use.
 type Certificates struct{ rules []*tlsRule }
 

@@ -40,7 +40,7 @@ type exchange struct {
 
 type progressKey struct{}
 
-// progressOf returns what watches over a request. Nil: nothing does.
+// progressOf returns what watches over a request. It is nil if nothing does.
 func progressOf(ctx context.Context) *progress {
 	p, _ := ctx.Value(progressKey{}).(*progress)
 	return p

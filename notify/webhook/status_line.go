@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// statusOf returns the code of a status line (RFC 9112, section 4) without its line feed. Zero:
-// it is none.
+// statusOf returns the code of a status line (RFC 9112, section 4) without its line feed. Zero
+// means that it is none.
 func statusOf(line []byte) int {
 	version, rest, found := bytes.Cut(line, []byte(" "))
 	if !found || !bytes.HasPrefix(version, []byte("HTTP/1.")) || len(version) != len("HTTP/1.1") {
