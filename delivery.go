@@ -50,7 +50,7 @@ type Subscriber struct {
 	AckByConsumer bool
 	AckTimeout    time.Duration
 	// Invalid says what is wrong with the subscription's settings: nothing can be sent before a
-	// person mends them. It is empty if nothing is.
+	// person mends them. It is empty if nothing is wrong.
 	Invalid string
 }
 
@@ -167,9 +167,9 @@ type Outcome struct {
 	Circuit string
 	// Code is the HTTP status or the AMQP reply code. Zero means that there is none.
 	Code int
-	// Error says in words what went wrong; no secret, no payload. Empty on success.
+	// Error says in words what went wrong. It holds no secret and no payload, and is empty on success.
 	Error string
-	// Cause is the class of Error, set where the failure is known. Empty on success.
+	// Cause is the class of Error, set where the failure is known. It is empty on success.
 	Cause Cause
 	// Response is the beginning of the answer's body, at most MaxResponse bytes.
 	Response []byte
@@ -179,15 +179,15 @@ type Outcome struct {
 	// Answered says that a failed push was a broker's own answer about one message: the broker
 	// itself is well, and what goes elsewhere through it need not wait.
 	Answered bool
-	// Blame says for whose circuit a failed push counts. It is set where the failure is known.
+	// Blame says for which circuit a failed push counts. It is set where the failure is known.
 	Blame Blame
-	// Lack is what the relay itself had too little of, so that it could not make the attempt.
-	// Then the outcome is ClassParked, or ClassUnknown if an earlier try within the attempt
-	// may have arrived; it counts no attempt and no failure. ResourceNone: nothing.
+	// Lack is what the relay itself had too little of, so that it could not make the attempt. Then
+	// the outcome is ClassParked, or ClassUnknown if an earlier try within the attempt may have
+	// arrived; it counts no attempt and no failure. ResourceNone means that it lacked nothing.
 	Lack Resource
-	// Silent says that an unknown outcome is that of a broker who did not say a word about
-	// the message in time, although he can be reached: no failure of the message, but one of
-	// what it goes to.
+	// Silent says that the outcome is unknown because the broker can be reached but did not
+	// confirm the message in time. That is no failure of the message, but one of its exchange or
+	// queue.
 	Silent bool
 	// Instances are the addresses and ports of ClassResolved, at least one.
 	Instances []string

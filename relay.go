@@ -107,8 +107,8 @@ func (m *Message) Size() int64 {
 	return int64(len(m.Body) + len(m.Headers) + len(m.Source) + len(m.Destination))
 }
 
-// Ring says that a row exists and nothing else: the doorbell's word. What the row
-// holds, and whether it is still due, is always read from the table.
+// Ring says that a row exists and nothing else; it is the doorbell's message. What the row holds,
+// and whether it is still due, is always read from the table.
 type Ring struct {
 	ID  ID
 	Key string // empty: no order

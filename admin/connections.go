@@ -20,7 +20,7 @@ type connections struct {
 	open map[*connection]struct{}
 }
 
-// connection is one that is open.
+// connection is one open connection.
 type connection struct {
 	net.Conn
 	owner *connections

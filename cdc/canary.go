@@ -36,7 +36,7 @@ const (
 	deleteCanary = "delete from relay.outbox where id = $1"
 )
 
-// errKeptOut says that a canary's insert succeeded, and that there was no canary afterwards.
+// errKeptOut says that a canary's INSERT succeeded although no row was there afterwards.
 var errKeptOut = errors.New("a trigger or a rule keeps it out, or gives it another id")
 
 // sendCanary commits a canary. Without an error the stream has to show it.

@@ -44,12 +44,12 @@ func ReadLag(ctx context.Context, db *pgx.Conn, slot string) (Lag, error) {
 	return lag, nil
 }
 
-// HoldersFrom is the restart lag, in bytes, from which it is looked who holds WAL: a segment
-// of the usual size, the least that a server can remove.
+// HoldersFrom is the restart lag, in bytes, from which on the relay looks for the holders of WAL:
+// a segment of the usual size, the least that a server can remove.
 const HoldersFrom = 16 << 20
 
-// measure measures the lag of the slot for state and metrics, and looks for who holds WAL
-// if that is much. Where there is no slot, none lags.
+// measure measures the lag of the slot for state and metrics, and looks for the holders of WAL if
+// the lag is large. Without a slot there is no lag.
 func (s *Stream) measure(ctx context.Context, db *pgx.Conn) error {
 	lag, err := ReadLag(ctx, db, s.cfg.Slot)
 	if errors.Is(err, ErrNoSlot) {
@@ -73,8 +73,8 @@ func (s *Stream) measure(ctx context.Context, db *pgx.Conn) error {
 	return nil
 }
 
-// measureIdle is measure while nothing streams: what the slot keeps meanwhile is told
-// beside the reason. That it cannot be told is no reason of its own.
+// measureIdle is measure while nothing streams: beside the reason why there is no stream the state
+// then shows what the slot keeps. A failure to measure is not reported.
 func (s *Stream) measureIdle(ctx context.Context, db *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -92,8 +92,8 @@ func (s *Stream) unmeasured() {
 
 // Holder is a session, a prepared transaction or a slot that keeps the server from removing WAL.
 type Holder struct {
-	// Name says who in words: a transaction with its process, role and application, a
-	// prepared transaction, or another slot.
+	// Name describes the holder: a transaction with its process, role and application, a prepared
+	// transaction, or another slot.
 	Name string
 	// Mend is the command that ends it.
 	Mend string
@@ -103,7 +103,7 @@ type Holder struct {
 	Bytes int64
 }
 
-// String names the holder, since when, how much, and the command that ends it.
+// String returns the holder's name, since when it holds WAL, how much, and the command that ends it.
 func (h Holder) String() string {
 	text := h.Name
 	if !h.Since.IsZero() {
@@ -135,9 +135,9 @@ union all
  order by o.restart_lsn limit 3)
 `
 
-// Holders names who holds WAL back: the oldest open and prepared transactions, then the
-// slots that lag behind the one given; at most three of each. The role sees since when a
-// transaction runs only if it is its own or the role has pg_read_all_stats.
+// Holders names what holds WAL back: the oldest open and prepared transactions, then the slots
+// that lag behind the one given; at most three of each. The role sees since when a transaction
+// runs only if it is its own or the role has pg_read_all_stats.
 func Holders(ctx context.Context, db *pgx.Conn, slot string) ([]Holder, error) {
 	rows, err := db.Query(ctx, selectHolders, slot)
 	if err != nil {

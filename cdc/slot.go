@@ -13,7 +13,7 @@ import (
 	"relay/crash"
 )
 
-// waitPoll is how often it is asked what the making of a slot waits for.
+// waitPoll is the interval at which the relay asks what the making of a slot waits for.
 const waitPoll = 500 * time.Millisecond
 
 // slot is what the catalogue says about the replication slot.
@@ -136,9 +136,9 @@ func (s *Stream) dropSlot(ctx context.Context, db *pgx.Conn) error {
 	return fmt.Errorf("drop slot %q: %w", s.cfg.Slot, err)
 }
 
-// makeSlot makes the slot over the replication connection. The server first waits for
-// every transaction that was writing when it began; meanwhile the state says for whom.
-// When ctx ends, the making is cancelled on the server too.
+// makeSlot makes the slot over the replication connection. The server first waits for every
+// transaction that was writing when it began; meanwhile the state names that transaction. When ctx
+// ends, the making is cancelled on the server too.
 func (s *Stream) makeSlot(ctx context.Context, db *pgx.Conn, repl *pgconn.PgConn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// housekeeping is how often waiting items are looked at, idleHousekeeping how often it is
-	// looked whether there are any.
+	// housekeeping is how often waiting items are looked at, idleHousekeeping how often the
+	// dispatcher looks whether there are any.
 	housekeeping     = 100 * time.Millisecond
 	idleHousekeeping = 500 * time.Millisecond
 	// cutOff is how much longer than its deadline an attempt may take before it is cancelled

@@ -42,7 +42,7 @@ type lane struct {
 	name   string
 	direct bool // rows name it
 	shared bool // it leads to several places: Technology.Shares
-	// technology is the name of that by which its deliveries go.
+	// technology is the name of the technology that its deliveries use.
 	technology string
 	// origin is the circuit of failures to connect that it shares with others. Nil means that there is none.
 	origin *circuit

@@ -22,7 +22,7 @@ type RouterConfig struct {
 	Default string
 	// Source stands in for a row's own source (RELAY_SOURCE).
 	Source string
-	// Technologies are those by which messages go.
+	// Technologies are the technologies that messages can use.
 	Technologies Technologies
 	// Timeout bounds one attempt (RELAY_HTTP_TIMEOUT).
 	Timeout time.Duration

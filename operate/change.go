@@ -45,7 +45,8 @@ var (
 )
 
 // Retry sends messages again, with all of their attempts and all of their time; one that waits for its next attempt
-// is due at once. With a subscription only that one gets them. Results are told in the order of the ids, batch by batch.
+// is due at once. If a subscription is given, only that subscription gets them. Results are told in the order of
+// the ids, batch by batch.
 func (s *Service) Retry(ctx context.Context, actor Actor, c Change, tell func([]Result) error) error {
 	from := retryFrom
 	if c.Force {

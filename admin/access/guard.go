@@ -28,7 +28,7 @@ func (r Role) May(needed Role) bool {
 	return needed == None || r == Operator || r == needed
 }
 
-// Identity is as whom a request is made.
+// Identity is the person or program in whose name a request is made.
 type Identity struct {
 	Role    Role
 	Name    string // as the person said; nothing proves it
@@ -38,10 +38,10 @@ type Identity struct {
 	issued  time.Time
 }
 
-// ErrToken says that a token, a link or a session is not valid, or no more.
+// ErrToken says that a token, a link or a session is not valid, or is no longer valid.
 var ErrToken = errors.New("this token is not valid")
 
-// SlowDown says that there were too many attempts, and after which time the next one is looked at.
+// SlowDown says that there were too many attempts, and how long the caller has to wait before the next one.
 type SlowDown struct{ After time.Duration }
 
 // Error implements error.
@@ -151,7 +151,7 @@ func (g *Guard) judge(token, address string) (Role, error) {
 		g.brake.succeeded(address, now)
 		return Viewer, nil
 	case g.Open():
-		return Operator, nil // a token where none is needed, as a program sends that knows no better
+		return Operator, nil // a program may send a token where none is needed
 	}
 	g.brake.failed(address, now)
 	return None, ErrToken

@@ -89,7 +89,7 @@ func (a *API) setNote(ctx context.Context, in *noteInput) (*Answer[operate.Failu
 	return &Answer[operate.FailureNote]{note}, nil
 }
 
-// routing is what decides who hears a topic, besides subscriptions.
+// routing holds the settings that decide, besides subscriptions, where the messages of a topic go.
 func (a *API) routing() operate.Routing {
 	return operate.Routing{Source: a.Settings.Source, Default: a.Settings.DefaultDestination != ""}
 }

@@ -65,7 +65,7 @@ func (d *doctor) checkHeadroom(provider sql.Provider, check, setting string, use
 		"all %d are in use (%s)", limit, setting)
 }
 
-// checkSlot looks at the slot, and at who holds WAL with it.
+// checkSlot looks at the slot, and at the transactions and slots that hold WAL beside it.
 func (d *doctor) checkSlot(ctx context.Context, examiner *sql.Examiner, server sql.ServerFacts, running bool) {
 	name := d.config.Slot
 	slot, err := cdc.ExamineSlot(ctx, examiner.Conn, name)

@@ -73,7 +73,7 @@ func (s *service) warnOfSlots(ctx context.Context, conn *pgx.Conn) {
 		s.log.Warn("cannot look for slots that were left over", "error", err)
 	}
 	for _, o := range others {
-		// One of the name that this relay would use is read at most by one that goes.
+		// A slot of the name that this relay would use is read at most by a relay that is stopping.
 		if o.Here && (o.Reader == "" || o.Name == s.config.Slot) {
 			s.log.Warn("a replication slot of this database keeps WAL, and this relay does not read it",
 				"slot", o.Name, "bytes", o.Bytes, "reader", o.Reader, "mend", "if no program needs it any more: "+o.Drop())

@@ -17,12 +17,12 @@ const (
 	// until they may be tried again.
 	repliesPrefetch = 64
 	repliesAtOnce   = 8
-	// repliesEvery is how often it is looked whether a subscription wants replies.
+	// repliesEvery is the interval at which the relay looks whether a subscription wants replies.
 	repliesEvery = 250 * time.Millisecond
-	// repliesAgain is when consuming is tried again, and a reply that cannot be stored.
+	// repliesAgain is the pause before consuming is tried again, and before a reply is that could not be stored.
 	repliesAgain = time.Second
-	// repliesSay is how often it may be said why that is: a lost connection words itself
-	// anew at each try, and several replies are taken at once.
+	// repliesSay is the least time between two log lines about such failures: the text of a lost
+	// connection differs at each try, and several replies are handled at once.
 	repliesSay = 10 * time.Second
 )
 
@@ -171,8 +171,8 @@ type worry struct {
 	said     time.Time
 }
 
-// more counts one more failure. It reports whether it is to be told now, and how many there
-// were since the last one that was.
+// more counts one more failure. It reports whether it is to be logged now, and how many there were
+// since the last one that was logged.
 func (w *worry) more() (failures int, say bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

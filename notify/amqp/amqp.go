@@ -12,10 +12,10 @@ import (
 
 // Limits and defaults of the AMQP destination.
 const (
-	// defaultWindow is as many publishes as RabbitMQ takes over one channel whatever
-	// becomes of them: it reads no more from a connection when one of its channels has
-	// stopped and 200 to 400 publishes wait for that channel (credit_flow_default_credit).
-	// A single destination's rate is the same from 200 to 1,000.
+	// defaultWindow is the number of publishes that RabbitMQ takes over one channel whatever
+	// becomes of them: it reads no more from a connection when one of its channels has stopped and
+	// 200 to 400 publishes wait for that channel (credit_flow_default_credit). A single
+	// destination's rate is the same from 200 to 1,000.
 	defaultWindow  = 200
 	defaultTimeout = 10 * time.Second
 	// noConnectionWait is how long a delivery waits for the connection to come back
@@ -23,7 +23,7 @@ const (
 	noConnectionWait = 500 * time.Millisecond
 )
 
-// Config says how to reach the broker and how hard to press it.
+// Config says how to reach the broker and how many publishes may be under way.
 type Config struct {
 	// URL is an amqp:// or amqps:// URI (RELAY_AMQP_URL), with user, password and vhost as
 	// https://www.rabbitmq.com/docs/uri-spec has it and the parameters of
