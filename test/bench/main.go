@@ -7,7 +7,7 @@
 //	go run ./test/bench -full -update         the numbers of the targets; rewrites docs/benchmarks.md
 //	go run ./test/bench -only soak -for 1h    the long run, which no other call includes
 //
-// Absolute rates depend on the machine and on who else uses it. Ratios are taken within
+// Absolute rates depend on the machine and on what else runs there. Ratios are taken within
 // rounds, in which what is compared runs in turns, and the median of the rounds counts.
 package main
 

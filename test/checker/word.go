@@ -100,7 +100,7 @@ func (f *fanout) told(at leg, by time.Time) bool {
 		slices.ContainsFunc(f.receipts[at], func(r Receipt) bool { return r.Handled && !r.At.After(by) })
 }
 
-// asksAgain explains a duplicate by who wanted the message again: a person, or the consumer
+// asksAgain explains a duplicate by what asked for the message again: a person, or the consumer
 // that took the first one and kept silent for too long, or said that its work failed.
 func (f *fanout) asksAgain(at leg, before, after Receipt) string {
 	timeout := f.last(at.subscription).AckTimeout
