@@ -24,7 +24,7 @@ type shop struct {
 	t        *testing.T
 	language language
 	app      *pgxpool.Pool // as the application's role
-	admin    *pgxpool.Pool // as the superuser, who may read messages
+	admin    *pgxpool.Pool // as the superuser, which may read messages
 	appURL   string
 	amqpURL  string
 	env      []string
