@@ -92,10 +92,14 @@ func (s Server) bounded() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := connectionOf(r)
 		defer conn.rest()
+		if r.ContentLength > most { // what a client announces is not waited for
+			r.Body = http.NoBody
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 		var large *http.MaxBytesError
 		switch {
-		case errors.As(err, &large):
+		case r.ContentLength > most, errors.As(err, &large):
+			w.Header().Set("Connection", "close")
 			http.Error(w, fmt.Sprintf("the body is larger than the %d bytes that are allowed", most), http.StatusRequestEntityTooLarge)
 			return
 		case err != nil:

@@ -35,13 +35,14 @@ const (
 	where x.status = '%s' and x.topic <> '' and (x.created_at, x.seq) < ($1, $2) and x.created_at >= $5
 	order by x.created_at desc, x.seq desc limit $4`
 
+	// They are counted right before, so they need no limit of their own. One would choose among them at random.
 	findFewPending = `
 	select x.seq as place_seq, x.id as place_id,` + findColumns + ` from (
-		(select * from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $4)
+		select * from relay.outbox where status = 'pending' and key is null and deliver_at is null
 		union all
-		(select * from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $4)
+		select * from relay.outbox where status = 'pending' and key is not null and deliver_at is null
 		union all
-		(select * from relay.outbox where status = 'pending' and deliver_at is not null limit $4)
+		select * from relay.outbox where status = 'pending' and deliver_at is not null
 	) x where (x.created_at, x.seq) < ($1, $2) and x.created_at >= $5 order by x.created_at desc, x.seq desc limit $4`
 
 	findIDs = `

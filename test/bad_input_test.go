@@ -125,8 +125,7 @@ func TestWhatIsRejectedAfterARouteAppearedIsTakenUp(t *testing.T) {
 
 func TestTheDatabaseRefusesBadInserts(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	for name, c := range map[string]struct{ columns, values, code string }{
 		"payload and body":        {"topic, payload, body", `'t', '{}', '\x00'`, "23514"},
 		"empty topic":             {"topic", "''", "23514"},

@@ -45,8 +45,7 @@ func TestABlindStreamIsRebuiltWhateverTheTraffic(t *testing.T) {
 // newBlindfolded starts a relay whose stream can be made blind.
 func newBlindfolded(t *testing.T) (*system, *harness.Blindfold) {
 	t.Helper()
-	s := &system{db: harness.Database(t), receiver: newReceiver(t, nil)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t), receiver: newReceiver(t, nil)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	server := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.db.Server.Port()))
 	fold := harness.NewBlindfold(t, server)

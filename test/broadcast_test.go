@@ -84,8 +84,7 @@ func newFleet(t testing.TB, n int, env ...string) *fleet {
 		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 		f.instances = append(f.instances, r)
 	}
-	f.system = &system{db: harness.Database(t)}
-	prepare(t, f.db)
+	f.system = &system{db: migrated.Database(t)}
 	f.app, f.admin = f.db.App(t), f.db.Admin(t)
 	f.start(t)
 	return f

@@ -93,8 +93,7 @@ func standby(t *testing.T, f *faulty) {
 	if err := f.db.Server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	primary := harness.Database(t)
-	prepare(t, primary)
+	primary := migrated.Database(t)
 	f.values["RELAY_DATABASE_URL"] = primary.URL
 	t.Cleanup(func() { _ = os.Remove(signal) })
 }

@@ -43,8 +43,7 @@ var unreadable = []string{
 func TestNothingSecretLeaks(t *testing.T) {
 	t.Parallel()
 	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of more than 24 bytes"))
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	answering := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return false })
 	receiver, err := url.Parse(answering.URL)
 	if err != nil {

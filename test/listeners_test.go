@@ -44,8 +44,7 @@ func openSilent(t testing.TB, n int, text string, addresses ...string) {
 // deliveries failed.
 func TestSilentConnectionsStopNeitherDeliveriesNorProbes(t *testing.T) {
 	t.Parallel()
-	s := &system{db: harness.Database(t)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.receiver = newReceiver(t, nil)
 	ack := freeAddr(t)

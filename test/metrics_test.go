@@ -15,8 +15,7 @@ import (
 // every series is there whose first change an alert waits for.
 func TestMetricsAreThereFromTheStart(t *testing.T) {
 	t.Parallel()
-	s := &system{db: harness.Database(t), receiver: newReceiver(t, nil)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t), receiver: newReceiver(t, nil)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.exec(t, "insert into relay.subscription (name, topics, target, max_attempts) values ('billing', '{t}', 'http://127.0.0.1:1/', 1)")
 	s.relay = start(t, s.db)

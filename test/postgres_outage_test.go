@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -177,7 +178,14 @@ func TestNothingIsSentWhileStatementsHang(t *testing.T) {
 func TestNothingIsSentWhileConnectionsAreUsedUp(t *testing.T) {
 	t.Parallel()
 	s := newOwnSystem(t, map[string]string{"max_connections": "40"})
-	s.receiver.answers = slowly
+	// It may take long until no connection is left, and much must still wait then.
+	var usedUp atomic.Bool
+	s.receiver.answers = func(w http.ResponseWriter, r *http.Request) bool {
+		if !usedUp.Load() {
+			<-time.After(time.Second)
+		}
+		return slowly(w, r)
+	}
 	s.relay.waitReady()
 	const n = 4000
 	s.burst(t, n)
@@ -208,6 +216,7 @@ func TestNothingIsSentWhileConnectionsAreUsedUp(t *testing.T) {
 	})
 	s.relay.says("writing: failed: ")
 	s.relay.says("database: failed", "connection slots")
+	usedUp.Store(true)
 	s.sendsNothing(t, n, 3*time.Second)
 	release()
 	s.arrives(t, n)

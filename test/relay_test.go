@@ -92,6 +92,9 @@ func prepare(t testing.TB, db *harness.DB) {
 	}
 }
 
+// migrated is a database that relay migrate and relay grant app have prepared.
+var migrated = harness.Template{Make: prepare}
+
 // start runs a relay on the database and waits until it is ready. Local endpoints are
 // allowed; env may say otherwise. It is killed at the end of the test if it still runs, and
 // the end of its log is printed if the test failed.

@@ -140,7 +140,7 @@ func mendDoorbell(bell *sql.DoorbellReport) string {
 func thenStart(mend string) string {
 	alternatives := strings.Split(mend, "; or ")
 	for i, a := range alternatives {
-		if strings.HasPrefix(a, "set RELAY_") && !strings.Contains(a, startAgain) {
+		if strings.HasPrefix(a, "set ") && strings.Contains(a, " RELAY_") && !strings.Contains(a, startAgain) {
 			alternatives[i] = a + startAgain
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"time"
 
-	"relay/notify/amqp"
 	"relay/sql"
 )
 
@@ -59,9 +58,10 @@ func (s *service) report() sql.Report {
 			r.Doorbell.Why, r.Doorbell.Mend = state.Flaw.Why, state.Flaw.Mend
 		}
 	}
-	if broker, found := s.links[amqp.Name]; found {
-		up, text := broker.state()
-		r.Broker = &sql.BrokerReport{Up: up, Text: text}
+	for _, l := range s.links {
+		if l.report != nil {
+			l.report(&r)
+		}
 	}
 	r.Quarantined = status.Quarantined
 	open := s.dispatcher.OpenCircuits()

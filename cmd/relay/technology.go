@@ -41,6 +41,8 @@ type link struct {
 	close func()
 	// state tells whether messages are taken, and in words how it stands.
 	state func() (up bool, text string)
+	// report adds what people are told of it. Nil: nothing is.
+	report func(*sql.Report)
 }
 
 // subscriptionAt is a subscription with its target, and the subscriber that deliveries have, with

@@ -59,6 +59,7 @@ type Destination struct {
 	mu      sync.Mutex
 	conn    *connection    // nil: none
 	down    string         // why conn is nil
+	failed  troubles       // of the last try
 	lack    relay.Resource // of the relay's own, why conn is nil
 	changed chan struct{}  // closed and replaced when conn is replaced
 }
@@ -179,6 +180,20 @@ func (a *Destination) set(c *connection, down string) {
 	a.conn, a.down = c, down
 	close(a.changed)
 	a.changed = make(chan struct{})
+}
+
+// note keeps what the last try met.
+func (a *Destination) note(failed troubles) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = failed
+}
+
+// Troubles are those of the last time that a connection was looked for, one for each address that gave none.
+func (a *Destination) Troubles() []*Trouble {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failed
 }
 
 // State tells whether the broker takes messages, and in words how the connection is.

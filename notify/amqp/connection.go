@@ -84,9 +84,10 @@ type gate struct {
 }
 
 // connect connects to the first address that lets it, beginning with the first each time. The broker
-// shows the name. The error tells of all.
+// shows the name. The error tells of all, and Troubles of those that gave no connection.
 func (a *Destination) connect(ctx context.Context, name string) (*connection, error) {
 	var failed troubles
+	defer func() { a.note(failed) }()
 	for _, at := range a.addresses {
 		c, err := a.connectTo(ctx, at, name)
 		if err == nil {
