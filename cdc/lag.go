@@ -141,11 +141,11 @@ union all
 func Holders(ctx context.Context, db *pgx.Conn, slot string) ([]Holder, error) {
 	rows, err := db.Query(ctx, selectHolders, slot)
 	if err != nil {
-		return nil, fmt.Errorf("look who holds WAL: %w", err)
+		return nil, fmt.Errorf("look for what holds WAL: %w", err)
 	}
 	holders, err := pgx.CollectRows(rows, scanHolder)
 	if err != nil {
-		return nil, fmt.Errorf("look who holds WAL: %w", err)
+		return nil, fmt.Errorf("look for what holds WAL: %w", err)
 	}
 	return holders, nil
 }

@@ -18,8 +18,8 @@ const (
 	SubscriptionInvalid SubscriptionState = "invalid" // its settings cannot be used; Error says why
 )
 
-// Subscription is who receives which topics, and how. Secrets are counted, and of headers there are the names. What is
-// not set has the variable's value, or no limit.
+// Subscription says which target receives which topics, and how. Secrets are counted, and of headers there are the
+// names. What is not set has the variable's value, or no limit.
 type Subscription struct {
 	Name              string            `json:"name"`
 	State             SubscriptionState `json:"state"`

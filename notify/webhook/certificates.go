@@ -40,7 +40,7 @@ type tlsRule struct {
 //	* ca=/etc/relay/company.pem
 //
 // ca holds the authorities that judge the endpoint, in place of the system's; cert and key are the
-// certificate by which the relay shows who it is, with what leads to its authority.
+// certificate that identifies the relay, with what leads to its authority.
 func ParseCertificates(s string) (*Certificates, error) {
 	c := &Certificates{}
 	texts := strings.Split(s, ";")
