@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of an acknowledgement, in bytes.
+// These are the bounds of an acknowledgement, in bytes.
 const (
 	// MaxAckBody is the largest body that is read.
 	MaxAckBody = 16 << 10
@@ -43,7 +43,7 @@ func AckSubscriberOf(subscription, instance string) (s AckSubscriber) {
 	return s
 }
 
-// Errors of AckKey.Open.
+// These are the errors of AckKey.Open.
 var (
 	ErrAckMalformed = errors.New("malformed token")
 	ErrAckForged    = errors.New("token not signed by this database's key")
@@ -152,7 +152,7 @@ func ackText(s string) string {
 // AckResult is what became of an acknowledgement.
 type AckResult string
 
-// The results. All but the first two are without effect.
+// These are the results. All but the first two are without effect.
 const (
 	AckHandled   AckResult = "handled"   // taken: the work succeeded
 	AckFailed    AckResult = "failed"    // taken: the work failed

@@ -90,7 +90,7 @@ func (d *Delivery) Pinned() bool {
 // answers stands in the package notify, where each destination maps its own codes.
 type Class int
 
-// The classes. The zero value is no outcome.
+// These are the classes. The zero value is no outcome.
 const (
 	ClassNone         Class = iota
 	ClassHandled            // the consumer said that it has done its work (HTTP 2xx)
@@ -136,7 +136,7 @@ func (c Class) Attempted() bool {
 // Blame is what a failed push speaks against, and so the circuit for which it counts.
 type Blame int
 
-// The blames. The zero value is for whatever happens once there is a connection.
+// These are the blames. The zero value is for whatever happens once there is a connection.
 const (
 	BlameTarget Blame = iota // it was reached, and answered so or did not answer: the target's circuit
 	BlameOrigin              // no connection came about: the origin's circuit
@@ -146,7 +146,7 @@ const (
 // Resource is something of its own machine that a relay needs to make an attempt.
 type Resource string
 
-// The resources, as metrics name them.
+// These are the resources, as metrics name them.
 const (
 	ResourceNone         Resource = ""
 	ResourceDescriptors  Resource = "file_descriptors"

@@ -14,7 +14,7 @@ import (
 // TargetKind tells the technologies of a target apart.
 type TargetKind int
 
-// The kinds of target. The zero value is no target.
+// These are the kinds of target. The zero value is no target.
 const (
 	TargetNone TargetKind = iota
 	TargetHTTP

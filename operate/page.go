@@ -52,7 +52,7 @@ func (a At) limit(most int) (int, error) {
 // Precision says how a number was counted.
 type Precision string
 
-// The precisions.
+// These are the precisions.
 const (
 	Exact   Precision = "exact"
 	AtLeast Precision = "at_least" // counting stopped there

@@ -11,7 +11,7 @@ import (
 // SubscriptionState says whether messages are sent to a subscription.
 type SubscriptionState string
 
-// The states.
+// These are the states.
 const (
 	SubscriptionActive  SubscriptionState = "active"
 	SubscriptionPaused  SubscriptionState = "paused"

@@ -16,7 +16,7 @@ import (
 // Role is what a request may do.
 type Role string
 
-// The roles. None may do what needs no token.
+// These are the roles. None may do what needs no token.
 const (
 	None     Role = ""
 	Viewer   Role = "viewer"

@@ -47,7 +47,7 @@ func (a *API) service() (*operate.Service, error) {
 	return nil, p
 }
 
-// status of HTTP for each code of package operate.
+// statusOf is the HTTP status for each code of package operate.
 var statusOf = map[operate.Code]int{
 	operate.CodeInvalid:        http.StatusUnprocessableEntity,
 	operate.CodeNoMessage:      http.StatusNotFound,

@@ -22,7 +22,7 @@ type DoctorCmd struct {
 // result is how one check went.
 type result string
 
-// The results. A warning is something that works and should not stay so.
+// These are the results. A warning is something that works and should not stay so.
 const (
 	resultOK   result = "ok"
 	resultWarn result = "warn"

@@ -10,7 +10,7 @@ import (
 	"relay"
 )
 
-// Limits and defaults of the AMQP destination.
+// These are the limits and defaults of the AMQP destination.
 const (
 	// defaultWindow is the number of publishes that RabbitMQ takes over one channel whatever
 	// becomes of them: it reads no more from a connection when one of its channels has stopped and

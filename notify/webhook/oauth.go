@@ -20,7 +20,7 @@ import (
 // oauthPrefix begins the headers of a subscription that are settings of OAuth2, and are never sent.
 const oauthPrefix = "oauth2-"
 
-// The settings of OAuth2 client credentials (RFC 6749, section 4.4).
+// These are the settings of OAuth2 client credentials (RFC 6749, section 4.4).
 const (
 	oauthTokenURL = "oauth2-token-url"
 	oauthClientID = "oauth2-client-id"

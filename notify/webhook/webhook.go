@@ -16,7 +16,7 @@ import (
 	"relay"
 )
 
-// Defaults of Config's zero values.
+// These are the defaults of Config's zero values.
 const (
 	defaultTimeout     = 10 * time.Second
 	defaultConcurrency = 64
