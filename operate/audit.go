@@ -12,7 +12,7 @@ import (
 	"relay/sql"
 )
 
-// AuditEntry says who did what to which object.
+// AuditEntry says which actor did what to which object.
 type AuditEntry struct {
 	ID      string        `json:"id" doc:"A number of 64 bits."`
 	At      time.Time     `json:"at"`
@@ -39,7 +39,7 @@ type AuditFilter struct {
 	Since, Until               Moment
 }
 
-// Audit lists who did what, the youngest first.
+// Audit lists the entries of the audit, the youngest first.
 func (s *Service) Audit(ctx context.Context, f AuditFilter, at At) (Page[AuditEntry], error) {
 	most, err := at.limit(MessageLimit)
 	if err != nil {

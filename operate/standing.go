@@ -163,7 +163,7 @@ func (s *Service) Received(ctx context.Context) ([]int64, error) {
 // Lately is the rate per second of the last five whole minutes of a spark.
 func Lately(spark []int64) float64 { return lately(spark) }
 
-// Facts reads who works on the outbox, and what is due next.
+// Facts reads which relays work on the outbox, and what is due next.
 func (s *Service) Facts(ctx context.Context) (sql.Overview, error) { return s.store.Overview(ctx) }
 
 // SettingsOf lists the settings of subscriptions by name, or of one if the name is not empty, without counts.

@@ -35,8 +35,8 @@ type RelayStatus struct {
 	Shards    int     `json:"shards"`
 	Expired   int     `json:"expired_shards"` // it fell silent, and no other relay has taken them over yet
 	SeenAgo   float64 `json:"seen_seconds_ago"`
-	// Report is what the relay says about itself: its settings without secrets, its stream, its circuits, and what it
-	// holds back. None: it has not told lately.
+	// Report is what the relay says about itself: its settings without secrets, its stream, its circuits, and what
+	// it holds back. It is empty if the relay has not reported lately.
 	Report *sql.Report `json:"report,omitempty"`
 }
 

@@ -11,15 +11,15 @@ import (
 // SubscriptionState says whether messages are sent to a subscription.
 type SubscriptionState string
 
-// The states.
+// These are the states.
 const (
 	SubscriptionActive  SubscriptionState = "active"
 	SubscriptionPaused  SubscriptionState = "paused"
 	SubscriptionInvalid SubscriptionState = "invalid" // its settings cannot be used; Error says why
 )
 
-// Subscription is who receives which topics, and how. Secrets are counted, and of headers there are the names. What is
-// not set has the variable's value, or no limit.
+// Subscription says which target receives which topics, and how. Secrets are counted, and of headers there are the
+// names. What is not set has the variable's value, or no limit.
 type Subscription struct {
 	Name              string            `json:"name"`
 	State             SubscriptionState `json:"state"`
@@ -51,7 +51,7 @@ type Subscription struct {
 type Backlog struct {
 	Count
 	ByStatus map[string]int `json:"by_status"`
-	// OldestAt is when the oldest of them was or is due. Nil: there is none.
+	// OldestAt is when the oldest of them was or is due. Nil means that there is none.
 	OldestAt *time.Time `json:"oldest_at,omitempty"`
 }
 

@@ -66,7 +66,7 @@ func TestBadRowsAreRejectedAndNeighboursAreNot(t *testing.T) {
 }
 
 // A destination that did not fit into an index could not be written, nor could anything else.
-func TestALongDestinationStopsNobody(t *testing.T) {
+func TestALongDestinationStopsNoOther(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_EGRESS_ALLOW=loopback", "RELAY_BACKOFF=100ms")
 	failing := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return false })

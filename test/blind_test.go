@@ -55,7 +55,7 @@ func newBlindfolded(t *testing.T) (*system, *harness.Blindfold) {
 }
 
 // People and subscribers see nothing of the canaries, although every subscription matches their topic.
-func TestCanariesAreSeenByNobody(t *testing.T) {
+func TestCanariesStayUnseen(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_RETENTION=1s")
 	s.exec(t, "insert into relay.subscription (name, topics, target) values ('all', '{#}', $1), ('own', '{relay.#}', $1)", s.receiver.URL)

@@ -258,7 +258,7 @@ func TestBroadcastWithoutAnAddressIsResolvedAgain(t *testing.T) {
 	f.subscribe(t, "", "")
 	lone := f.send(t, "topic", "'t.1'")
 	ordered(t, f.system, 3, 20)
-	harness.Eventually(t, 20*time.Second, "nobody is there", func() bool { return f.states(t, lone) == "none push_failed" })
+	harness.Eventually(t, 20*time.Second, "the host name has no instance", func() bool { return f.states(t, lone) == "none push_failed" })
 	if says := f.text(t, "select last_error from relay.delivery where message_id = $1", lone); !strings.Contains(says, "workers.test does not resolve to the address of any instance") {
 		t.Errorf("error %q", says)
 	}

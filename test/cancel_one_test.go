@@ -71,7 +71,7 @@ func TestACancelForABroadcastIsForAllItsInstances(t *testing.T) {
 	f.names.set(t)
 	<-time.After(forgetHosts)
 	unresolved := f.send(t, "topic", "'bad'")
-	harness.Eventually(t, 20*time.Second, "nobody is there", func() bool { return states(unresolved) == "plain handle_failed, sub push_failed" })
+	harness.Eventually(t, 20*time.Second, "the host name has no instance", func() bool { return states(unresolved) == "plain handle_failed, sub push_failed" })
 	if code, out, errs := f.messages(t, "cancel", id, unresolved, "--subscription=sub"); code != 0 || strings.Count(out, "  cancelled\n") != 2 {
 		t.Errorf("cancel: code %d, %q, %q", code, out, errs)
 	}

@@ -20,8 +20,8 @@ import (
 // as it had sent and not yet written.
 type crashCase struct {
 	at string
-	// duplicates is the bound where it is certain; -1: what was received by the time of the
-	// death and stands unwritten in the table, exactly.
+	// duplicates is the bound where it is certain; -1 means exactly what was received by the time
+	// of the death and stands unwritten in the table.
 	duplicates int
 }
 

@@ -23,7 +23,7 @@ func TestAnotherDriversConnectionStringWorks(t *testing.T) {
 	if out := runs(t, env, "doctor"); !strings.Contains(out, "left out: schema connection_limit") {
 		t.Errorf("doctor says:\n%s", out)
 	}
-	// What nobody knows is named at once.
+	// An unknown parameter is named at once.
 	for _, args := range [][]string{{"migrate"}, {"run"}, {"doctor"}} {
 		code, stdout, stderr := run(t, "", args, "RELAY_DATABASE_URL="+plain+"&wibble=1", "RELAY_METRICS_ADDR=off", "RELAY_ADMIN_ADDR=off")
 		if text := stdout + stderr; code == 0 || !strings.Contains(text, "wibble") || !strings.Contains(text, "remove it from RELAY_DATABASE_URL") || strings.Contains(text, ":relay@") {

@@ -98,7 +98,7 @@ func standby(t *testing.T, f *faulty) {
 	t.Cleanup(func() { _ = os.Remove(signal) })
 }
 
-// schemaFaults concern the schema and who may do what.
+// schemaFaults concern the schema and its privileges.
 var schemaFaults = []doctorFault{
 	{name: "not migrated", bare: true, seed: nothing,
 		result: "fail", check: "schema", what: "version 0", mend: "relay migrate"},

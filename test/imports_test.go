@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// arrows holds, for each package of this module, which others it may import outside of its
-// tests. They point one way: cmd/relay → admin → operate and cmd/relay → {cdc, notify, reconcile, operate} → sql → root.
-// Whoever makes a package decides here where it stands.
+// arrows holds, for each package of this module, which others it may import outside of its tests. They point one
+// way: cmd/relay → admin → operate and cmd/relay → {cdc, notify, reconcile, operate} → sql → root. If you add a
+// package, decide here where it stands.
 var arrows = map[string][]string{
 	"relay":                nil, // the vocabulary
 	"relay/crash":          nil, // marks at which tests kill the relay; nothing in ordinary builds

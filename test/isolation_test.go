@@ -113,7 +113,7 @@ func (s *system) empty(t testing.TB) {
 	})
 }
 
-// lock holds rows as somebody's psql session does, until release is called.
+// lock locks rows as a person's psql session does, until release is called.
 func (s *system) lock(t testing.TB, rows string, arguments ...any) (release func()) {
 	t.Helper()
 	tx, err := s.admin.BeginTx(t.Context(), pgx.TxOptions{})

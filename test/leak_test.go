@@ -10,7 +10,7 @@ import (
 	"relay/test/harness"
 )
 
-// What a target and a message hold that nobody else may see. Of a long segment of a path the
+// Secrets that a target and a message hold and no page may show. Of a long segment of a path the
 // first four characters are shown.
 const (
 	hushPayload  = "payload-hush"

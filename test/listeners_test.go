@@ -14,7 +14,7 @@ import (
 	"relay/test/harness"
 )
 
-// launchWithFiles is launch of a relay that may have so many files open.
+// launchWithFiles launches a relay that may have the given number of files open.
 func launchWithFiles(t testing.TB, files int, db *harness.DB, env ...string) *process {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "relay")
@@ -119,7 +119,7 @@ func TestOversizedRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// Whoever reaches the metrics address learned hosts, names of databases and errors.
+// Every client of the metrics address learned hosts, names of databases and errors.
 func TestTheMetricsAddressNamesNoHosts(t *testing.T) {
 	t.Parallel()
 	down := freeAddr(t)

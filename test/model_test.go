@@ -161,8 +161,8 @@ func (m *model) heal() {
 	}
 }
 
-// rest waits until nothing is left to be done. Keys that a dead message holds are freed by
-// a person, who retries it.
+// rest waits until nothing is left to be done. The person of the model frees keys that a dead
+// message holds, by a retry.
 func (m *model) rest() {
 	next := time.Now()
 	var last string

@@ -36,7 +36,7 @@ func TestPostgreSQLGoesAndComesBack(t *testing.T) {
 	tr.verify(t, s, time.Minute)
 }
 
-// burst inserts so many messages at once, and waits until the first of them have been sent.
+// burst inserts n messages at once, and waits until the first of them have been sent.
 func (s *system) burst(t testing.TB, n int) {
 	t.Helper()
 	already := s.receiver.distinct()
@@ -207,7 +207,7 @@ func TestNothingIsSentWhileConnectionsAreUsedUp(t *testing.T) {
 			}
 			held = append(held, conn)
 		}
-		// Whoever is being refused, or has just ended, holds a place until a moment later.
+		// A connection that is being refused, or has just ended, holds its place until a moment later.
 		full++
 		if len(held) > already || s.text(t, "select count(*)::text from pg_stat_activity where usename = 'relay' and backend_type = 'client backend'") != "0" {
 			full = 0

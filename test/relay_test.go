@@ -229,7 +229,7 @@ func get(t testing.TB, url string) (status int, body string) {
 	return response.StatusCode, string(b)
 }
 
-// freeAddr returns a local address that nobody listens on.
+// freeAddr returns a local address on which no process listens.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	address, release, err := throwaway.FreeAddress()

@@ -7,7 +7,7 @@ import (
 	"relay/test/harness"
 )
 
-// Whoever looks for what a session does, or for what blocks a lock, finds the relay by name.
+// A person who looks for what a session does, or for what blocks a lock, finds the relay by name.
 func TestTheSessionOfTheTriggerHasTheRelaysName(t *testing.T) {
 	t.Parallel()
 	db := migrated.Database(t)

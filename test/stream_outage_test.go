@@ -26,7 +26,7 @@ func TestTheServerCannotGiveAStreamYet(t *testing.T) {
 	restarted := time.Now()
 	s.restart(t, "fast")
 	tr.interrupted("restart", restarted)
-	s.deliversWithoutStream(t, "all 1 replication slots are in use", "drop one that nobody needs")
+	s.deliversWithoutStream(t, "all 1 replication slots are in use", "drop one that is no longer needed")
 	open := holdTransaction(t, s.db)
 	pid := open.Conn().PgConn().PID()
 	s.exec(t, "select pg_drop_replication_slot('other')")

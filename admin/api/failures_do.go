@@ -59,7 +59,7 @@ func (a *API) getFailure(ctx context.Context, in *failureInput) (*Answer[Failure
 	return &Answer[FailureSample]{sample}, nil
 }
 
-// lastAnswer is what a receiver answered last for a message. Nil: nothing is recorded.
+// lastAnswer is what a receiver answered last for a message. Nil means that nothing is recorded.
 func lastAnswer(ctx context.Context, service *operate.Service, id, subscription string) (*ReceiverAnswer, error) {
 	m, err := service.Message(ctx, id, false)
 	if operate.CodeOf(err) == operate.CodeNoMessage {
@@ -89,7 +89,7 @@ func (a *API) setNote(ctx context.Context, in *noteInput) (*Answer[operate.Failu
 	return &Answer[operate.FailureNote]{note}, nil
 }
 
-// routing is what decides who hears a topic, besides subscriptions.
+// routing holds the settings that decide, besides subscriptions, where the messages of a topic go.
 func (a *API) routing() operate.Routing {
 	return operate.Routing{Source: a.Settings.Source, Default: a.Settings.DefaultDestination != ""}
 }

@@ -38,7 +38,8 @@ func (s *service) newCentre(health *admin.Health) (http.Handler, error) {
 	return admin.NewCentre(api.Prefix, centre, open, pages), nil
 }
 
-// people is what does what people ask for, over connections of its own. Nil: the relay has no database yet.
+// people returns the service that does what people ask for, over connections of its own. Nil means that the relay
+// has no database yet.
 func (s *service) people() *operate.Service {
 	select {
 	case <-s.wired:

@@ -43,7 +43,7 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 }
 
 // checkSubscriber looks whether headers and secrets can be used, and what they name can be read.
-// Nil: nothing can be sent.
+// Nil means that nothing can be sent.
 func (d *doctor) checkSubscriber(s sql.SubscriptionTarget, target relay.Target) *relay.Subscriber {
 	subscriber := &relay.Subscriber{Name: s.Name, Target: target, Trusted: true, Secrets: s.Secrets}
 	references, err := notify.ParseReferences(d.config.SubscriptionSecrets)

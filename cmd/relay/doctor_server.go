@@ -43,7 +43,7 @@ func mendConnect(err error) string {
 	case "3D000":
 		return "set the database in RELAY_DATABASE_URL to the application's"
 	case "53300":
-		return "alter system set max_connections = 200, then restart the server; or close connections that nobody needs"
+		return "alter system set max_connections = 200, then restart the server; or close connections that are not needed"
 	case "57P03":
 		return "wait until the server has started"
 	}

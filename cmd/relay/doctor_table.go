@@ -51,7 +51,7 @@ func dropTriggers(names []string) string {
 	return strings.Join(steps, ", then ") + "; or leave what is wanted"
 }
 
-// checkRelays tells who works on the outbox, and returns how many.
+// checkRelays names the relays that work on the outbox, and returns their number.
 func (d *doctor) checkRelays(ctx context.Context, examiner *sql.Examiner) int {
 	f, err := examiner.Relays(ctx)
 	switch {

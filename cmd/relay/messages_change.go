@@ -28,7 +28,7 @@ func (c *choice) flags(cmd *cobra.Command) {
 // Validate judges what excludes each other.
 func (c *choice) Validate() error {
 	filter := c.Filter
-	filter.Subscription = "" // by ids it says for whom
+	filter.Subscription = "" // for messages given by id it names the subscriber
 	switch {
 	case len(c.IDs) > 0 && !filter.Empty():
 		return errors.New("give message ids or a filter, not both")

@@ -59,8 +59,9 @@ func (c *MessagesRetryCmd) Validate() error {
 	return c.choice.Validate()
 }
 
-// Run sends messages again, with all of their attempts and all of their time; one that waits
-// for its next attempt is due at once. With a subscription nobody else gets them.
+// Run sends messages again. Each delivery starts with its full number of attempts and its full
+// time; one that waits for its next attempt is due at once. If a subscription is given, only that
+// subscription gets the messages.
 func (c *MessagesRetryCmd) Run(ctx context.Context, app *App) error {
 	service, end, err := connect(ctx, app)
 	if err != nil {

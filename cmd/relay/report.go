@@ -27,7 +27,7 @@ func (s *service) tell(ctx context.Context) error {
 		report := s.report()
 		if time.Since(at) > reportAgain || differs(report, told) {
 			limited, cancel := context.WithTimeout(ctx, reportAgain)
-			// A failure has causes that the engine meets as well, and says.
+			// The engine meets the causes of a failure here too, and reports them.
 			if done, err := s.store.Tell(limited, s.id, report); err == nil && done {
 				told, at = report, time.Now()
 			}

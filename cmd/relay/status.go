@@ -123,7 +123,8 @@ func readStatus(ctx context.Context, config Config) (s operate.Status, err error
 	return operate.ReadStatus(ctx, examiner, slot)
 }
 
-// reportOf returns what the relay says that is to read the slot, else what any other says. Nil: none says anything.
+// reportOf returns the report of the relay that is to read the slot, else that of any other relay. It is nil if no
+// relay reports.
 func reportOf(relays []sql.RunningRelay) (report *sql.Report) {
 	for _, r := range relays {
 		if r.Report == nil {

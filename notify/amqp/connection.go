@@ -13,7 +13,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 )
 
-// Times of one connection.
+// These are the time limits of one connection.
 const (
 	dialTimeout  = 10 * time.Second // from dial to the end of the handshake
 	heartbeat    = 10 * time.Second // unless the URL says otherwise

@@ -31,7 +31,7 @@ func (t *Trouble) Error() string {
 // Unwrap returns what the library or the network said.
 func (t *Trouble) Unwrap() error { return t.err }
 
-// troubles are those of all addresses, none of which gave a connection.
+// troubles are the failures of all addresses when no address gave a connection.
 type troubles []*Trouble
 
 // Error returns all in one line.
@@ -166,7 +166,7 @@ func (a address) byProtocol(speaks string) (why, mend string) {
 const probeLimit = 2 * time.Second
 
 // protocol finds out what a port speaks: by the first bytes that it has sent, and if it has sent
-// none and taken the connection, by asking it. Empty: it cannot be told.
+// none and taken the connection, by asking it. Empty means that it cannot be told.
 func (a address) protocol(ctx context.Context, err error, socket *socket) string {
 	var record tls.RecordHeaderError
 	first := ""

@@ -70,8 +70,8 @@ func (l *lab) compareRelays(ctx context.Context, rounds, n int, delay time.Durat
 	return one, two, nil
 }
 
-// shared is the rate of so many relays, once they share the shards evenly. It counts what
-// the endpoint has received, since each relay knows only what it sent itself.
+// shared measures the rate of the given number of relays, once they share the shards evenly. It
+// counts what the endpoint has received, since each relay knows only what it sent itself.
 func (d *database) shared(ctx context.Context, endpoint *receiver, relays, n int, env []string) (rate float64, err error) {
 	var running []*process
 	defer func() {

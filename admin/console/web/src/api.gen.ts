@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who did what
+         * Changes, and which person made them
          * @description The newest first. Sign-ins and refusals too.
          */
         get: operations["list-audit"];
@@ -578,7 +578,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * As whom the request is made
+         * The identity behind the request
          * @description Answers 200 without a token, too, and says whether one is needed.
          */
         get: operations["get-session"];
@@ -2119,7 +2119,7 @@ export interface components {
             /** Format: date-time */
             last_at: string;
             rejected: components["schemas"]["Count"];
-            /** @description Who receives it. */
+            /** @description The subscriptions that receive it. */
             subscriptions: string[];
             today: components["schemas"]["Count"];
             topic: string;
@@ -2472,7 +2472,7 @@ export interface operations {
                 limit?: number;
                 /** @description Go on after this place: next of the answer before. */
                 after?: string;
-                /** @description Who, as the person said. */
+                /** @description The name of the person, as given at sign-in. */
                 name?: string;
                 /** @description As message.retry. */
                 action?: string;
@@ -3525,7 +3525,7 @@ export interface operations {
     "get-payload": {
         parameters: {
             query?: {
-                /** @description Only so many bytes from the beginning; 0: all. */
+                /** @description The number of bytes to return, from the beginning; 0 returns all. */
                 first?: number;
             };
             header?: {
