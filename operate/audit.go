@@ -20,7 +20,7 @@ type AuditEntry struct {
 	Role    string        `json:"role" doc:"viewer, operator, cli, or none."`
 	Address string        `json:"address,omitempty" doc:"From which the request came."`
 	Action  string        `json:"action" doc:"As message.retry, subscription.set, job.stop, key.skip or session.signin."`
-	Kind    string        `json:"object_kind" doc:"message, subscription, key, job, failure or session."`
+	Kind    string        `json:"object_kind" doc:"message, subscription, key, job, failure, session or database."`
 	Object  string        `json:"object,omitempty" doc:"Id or name."`
 	Result  string        `json:"result,omitempty" doc:"What it came to."`
 	Reason  string        `json:"reason,omitempty" doc:"As the person gave it."`

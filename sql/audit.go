@@ -36,6 +36,7 @@ const (
 	AuditKey          AuditKind = "key"
 	AuditJob          AuditKind = "job"
 	AuditSession      AuditKind = "session"
+	AuditDatabase     AuditKind = "database"
 )
 
 // AuditEntry says who did what to which object.
@@ -45,7 +46,7 @@ type AuditEntry struct {
 	Actor   Actor
 	Action  string // as message.retry
 	Kind    AuditKind
-	Object  string // a message's or job's id, a subscription's name, a key; empty: none
+	Object  string // a message's or job's id, the name of a subscription or database, a key; empty: none
 	Result  string // empty: none
 	Details []byte // JSON, without secrets; nil: none
 }
