@@ -35,8 +35,8 @@ type AuditDetail struct {
 
 // AuditFilter says which entries are meant. An empty field matches all.
 type AuditFilter struct {
-	Name, Action, Kind, Object string
-	Since, Until               Moment
+	Name, Role, Action, Kind, Object string
+	Since, Until                     Moment
 }
 
 // Audit lists who did what, the youngest first.
@@ -49,7 +49,7 @@ func (s *Service) Audit(ctx context.Context, f AuditFilter, at At) (Page[AuditEn
 		return Page[AuditEntry]{}, invalid("object", "it needs object_kind")
 	}
 	found, err := s.store.Audit(ctx, sql.AuditFilter{
-		Actor: f.Name, Action: f.Action, Kind: sql.AuditKind(f.Kind), Object: f.Object, Since: f.Since.Time, Until: f.Until.Time,
+		Actor: f.Name, Role: f.Role, Action: f.Action, Kind: sql.AuditKind(f.Kind), Object: f.Object, Since: f.Since.Time, Until: f.Until.Time,
 	}, sql.Cursor(at.Cursor), most)
 	if err != nil {
 		return Page[AuditEntry]{}, cursorError(err)

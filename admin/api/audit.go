@@ -3,6 +3,7 @@ package api
 type listAuditInput struct {
 	PageQuery
 	Name   string `query:"name" maxLength:"255" doc:"Who, as the person said."`
+	Role   string `query:"role" maxLength:"32" enum:"viewer,operator,cli,none" doc:"With which role."`
 	Action string `query:"action" maxLength:"64" doc:"As message.retry."`
 	Kind   string `query:"object_kind" maxLength:"32" enum:"message,subscription,key,job,failure,session,database" doc:"Kind of the object."`
 	Object string `query:"object" maxLength:"1024" doc:"Id or name of the object; needs object_kind."`
