@@ -8,11 +8,11 @@ import (
 // What was rejected for want of a route within a day is taken up by itself, so it counts as outstanding. Each part
 // is one walk along a partial index.
 const findEveryOutstanding = `
-(select id from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
+(select id from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1)
 union all
-(select id from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1)
+(select id from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1)
 union all
-(select id from relay.outbox where status = 'pending' and deliver_at is not null limit $1)
+(select id from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1)
 union all
 (select id from relay.outbox where status = 'open' limit $1)
 union all

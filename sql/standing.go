@@ -40,9 +40,9 @@ type StandingGroup struct {
 // Each part is a walk along a partial index.
 const countStanding = `
 select clock_timestamp(),
-	(select count(*) from (select from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1) x)
-	+ (select count(*) from (select from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1) x),
-	(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null limit $1) x),
+	(select count(*) from (select from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1) x)
+	+ (select count(*) from (select from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1) x),
+	(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'open' and topic <> '' limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'dead' and topic <> '' limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'rejected' and topic <> '' limit $1) x),
@@ -50,12 +50,12 @@ select clock_timestamp(),
 	(select count(*) from (select from relay.outbox where status in ('done', 'cancelled') order by finished_at limit $2) x),
 	(select pg_stat_get_live_tuples('relay.outbox'::regclass)),
 	least(
-		(select min(o.created_at) from generate_series(0, 63) as s(shard) cross join lateral (
+		(select min(o.created_at) from relay.lease s cross join lateral (
 			select x.created_at from relay.outbox x
-			where x.status = 'pending' and x.key is null and x.deliver_at is null and x.shard = s.shard::smallint order by x.seq limit 1
+			where x.status = 'pending' and x.key is null and (x.deliver_at is null or x.due) and x.shard = s.shard order by x.seq limit 1
 		) o),
 		(select min(x.created_at) from (
-			select created_at from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit 10000
+			select created_at from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit 10000
 		) x)
 	),
 	(select created_at from relay.outbox where status = 'open' and topic <> '' order by created_at, seq limit 1)`

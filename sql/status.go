@@ -53,7 +53,7 @@ func runningRelays(ctx context.Context, on querying) ([]RunningRelay, error) {
 	return list, nil
 }
 
-// EndedFacts count the messages that need nobody, if there are at most CountLimit.
+// EndedFacts count the messages that need no attention, if there are at most CountLimit.
 type EndedFacts struct {
 	Done, Cancelled int64
 	// Estimated says that there are more: nothing was counted, and Rows is the
@@ -71,7 +71,7 @@ from (
 	select count(*) as n from (select from relay.outbox where status = 'cancelled' and topic <> '' limit $1 + 1) x
 ) c`
 
-// Ended counts the messages that need nobody.
+// Ended counts the messages that need no attention.
 func (e *Examiner) Ended(ctx context.Context) (EndedFacts, error) {
 	var f EndedFacts
 	if err := e.Conn.QueryRow(ctx, countEnded, int64(CountLimit)).Scan(&f.Done, &f.Cancelled, &f.Estimated, &f.Rows); err != nil {
@@ -120,13 +120,13 @@ func (e *Examiner) DeadBySubscription(ctx context.Context) ([]DeadCount, error) 
 // A century is as good as for ever, and can be subtracted.
 const earliestDue = `
 select (extract(epoch from least(greatest(x.at, n.now - interval '100 years'), n.now + interval '100 years') - n.now) * 1000000)::bigint
-from (select clock_timestamp()) as n(now), generate_series(0, 63) as s(shard)
+from (select clock_timestamp()) as n(now), relay.lease as s
 cross join lateral (
 	(select o.deliver_at as at from relay.outbox o
-	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard::smallint order by o.deliver_at limit 1)
+	where o.status = 'pending' and o.deliver_at is not null and not o.due and o.shard = s.shard order by o.deliver_at limit 1)
 	union all
 	(select d.next_attempt_at from relay.delivery d
-	where d.next_attempt_at is not null and d.shard = s.shard::smallint order by d.next_attempt_at limit 1)
+	where d.next_attempt_at is not null and d.shard = s.shard order by d.next_attempt_at limit 1)
 ) x
 where x.at < 'infinity' order by x.at limit 1`
 

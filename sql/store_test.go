@@ -166,6 +166,10 @@ func TestShardAgreesWithTheTable(t *testing.T) {
 	if rows.Err() != nil {
 		t.Fatal(rows.Err())
 	}
+	var shards int
+	if err := db.Admin(t).QueryRow(t.Context(), "select count(*) from relay.lease").Scan(&shards); err != nil || shards != relay.Shards {
+		t.Errorf("the table has leases of %d shards, want %d: %v", shards, relay.Shards, err)
+	}
 }
 
 func TestIDsAreTimeOrderedVersion7(t *testing.T) {

@@ -42,7 +42,7 @@ func commands(app *App) *cobra.Command {
 	app.group(root, "keys", "List the keys that wait, and skip or retry what they wait for.", new(KeysListCmd), new(KeysSkipCmd), new(KeysRetryCmd))
 	app.group(root, "jobs", "List, show, stop and resume what goes on in the background.",
 		new(JobsListCmd), new(JobsShowCmd), new(JobsStopCmd), new(JobsResumeCmd))
-	app.add(root, new(StatusCmd), new(DemoCmd), new(DoctorCmd), new(SecretCmd), new(VersionCmd))
+	app.add(root, new(StatusCmd), new(DemoCmd), new(DoctorCmd), new(SecretCmd), new(HealthyCmd), new(VersionCmd))
 	return root
 }
 

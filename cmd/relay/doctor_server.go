@@ -149,7 +149,7 @@ func (d *doctor) checkSchema(ctx context.Context, examiner *sql.Examiner, server
 			"there is no schema relay, and %s may not make it", role)
 		return false
 	case len(f.Foreign) > 0:
-		d.fail("schema", mendOwner(f.Foreign, role), "%s does not own %s", role, strings.Join(f.Foreign, ", "))
+		d.fail("schema", mendOwner(f.Foreign, role), "%s does not own %s", role, naming(f.Foreign))
 		return false
 	case !f.Exists, f.Version < f.Needed:
 		d.fail("schema", "relay migrate", "the schema relay is at version %d, this program needs %d", f.Version, f.Needed)

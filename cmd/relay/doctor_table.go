@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -63,7 +64,7 @@ func (d *doctor) checkRelays(ctx context.Context, examiner *sql.Examiner) int {
 	case f.Expired > 0:
 		d.warn("relays", "wait for RELAY_LEASE_TTL: they are taken over", "%s; %d shards of a relay that died have no owner", strings.Join(f.Names, ", "), f.Expired)
 	default:
-		d.ok("relays", "%s; %d of 64 shards have an owner", strings.Join(f.Names, ", "), f.Shards)
+		d.ok("relays", "%s; %d of %d shards have an owner", strings.Join(f.Names, ", "), f.Shards, relay.Shards)
 	}
 	return len(f.Names)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"relay"
 	"relay/operate"
 	"relay/sql"
 )
@@ -81,7 +82,7 @@ func schemaText(s operate.SchemaStatus) string {
 }
 
 func relayText(r operate.RelayStatus) string {
-	text := fmt.Sprintf("%s (%s): %d of 64 shards", r.Name, r.Version, r.Shards)
+	text := fmt.Sprintf("%s (%s): %d of %d shards", r.Name, r.Version, r.Shards, relay.Shards)
 	if r.Expired > 0 {
 		text += fmt.Sprintf(", %d more that wait for another relay", r.Expired)
 	}

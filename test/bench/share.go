@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"relay"
 )
 
 // slowAnswer and slowConcurrency are those of an endpoint that waits rather than works.
@@ -103,7 +105,7 @@ func awaitEven(ctx context.Context, running []*process) error {
 	return until(ctx, time.Minute, "the relays share evenly", func() (bool, error) {
 		for _, p := range running {
 			page, _ := ask("http://" + p.metrics + "/readyz")
-			if !strings.Contains(page, fmt.Sprintf("owns %d of 64, %d relays", 64/len(running), len(running))) {
+			if !strings.Contains(page, fmt.Sprintf("owns %d of %d, %d relays", relay.Shards/len(running), relay.Shards, len(running))) {
 				return false, nil
 			}
 		}
