@@ -50,6 +50,20 @@ type Routing struct {
 	Default bool   // there is a default destination
 }
 
+// Routing is how the running relays route, as they report it. Where none does, it is what the caller knows.
+func (s *Service) Routing(ctx context.Context, known Routing) (Routing, error) {
+	facts, err := s.store.Overview(ctx)
+	if err != nil {
+		return known, err
+	}
+	for _, r := range facts.Relays {
+		if r.Report != nil {
+			return Routing{Source: r.Report.Settings["RELAY_SOURCE"], Default: r.Report.Settings["RELAY_DEFAULT_DESTINATION"] != ""}, nil
+		}
+	}
+	return known, nil
+}
+
 // Senders lists the services that sent messages within 24 hours, by name.
 func (s *Service) Senders(ctx context.Context, r Routing) ([]Sender, error) {
 	return s.senders(ctx, nil, r)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/test/harness"
 )
 
 var (

@@ -38,8 +38,10 @@ func (h hotStatement) indexes() []string {
 		return []string{"outbox_standing", "outbox_ended", "outbox_ready ", "outbox_ready_key", "outbox_waiting"}
 	case countUnfinished, failingGroups, waitingDeliveries:
 		return []string{"delivery_standing"}
-	case countDead, deadGroups, deadSamples, deadBySubscription:
+	case countDead, deadGroups, deadSamples:
 		return []string{"delivery_dead_cause"}
+	case oldestOutstanding:
+		return []string{"delivery_outstanding "}
 	case rejectedGroups:
 		return []string{"Scan Backward using outbox_standing "}
 	case keyBefore, keyAfter:
@@ -148,8 +150,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"standing deliveries", countUnfinished, []any{StandingLimit}},
 		{"dead deliveries", countDead, []any{StandingLimit}},
 		{"waiting deliveries", waitingDeliveries, []any{CountLimit, waitingRead}},
-		{"dead by subscription", deadBySubscription, []any{CountLimit}},
-		{"ended", countEnded, []any{int64(CountLimit)}},
+		{"oldest deliveries", oldestOutstanding, nil},
 		{"dead groups", deadGroups, []any{StandingLimit}},
 		{"failing groups", failingGroups, []any{StandingLimit}},
 		{"rejected groups", rejectedGroups, []any{rejectedLimit}},

@@ -26,6 +26,8 @@ type Standing struct {
 	Unfinished, DeadDeliveries []StandingGroup
 	// UnfinishedExact and DeadExact are false if there are more than StandingLimit.
 	UnfinishedExact, DeadExact bool
+	// Oldest is when the oldest delivery that has not ended was or is due, by subscription; direct and default are not there.
+	Oldest map[string]time.Time
 }
 
 // StandingGroup counts deliveries that are alike.
@@ -71,6 +73,14 @@ const (
 	countDead = `
 	select subscription, 'dead', '', coalesce(cause, ''), count(*)::int
 	from (select subscription, cause from relay.delivery where status = 'dead' and attempts >= 0 limit $1) d group by 1, 4 order by 1, 4`
+
+	oldestOutstanding = `
+	select s.name, o.due_at from relay.subscription s cross join lateral (
+		select d.due_at from relay.delivery d
+		where d.subscription = s.name and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
+			and d.subscription not in ('direct', 'default')
+		order by d.seq limit 1
+	) o where isfinite(o.due_at)`
 )
 
 // Standing counts what has not ended well.
@@ -91,9 +101,30 @@ func (s *Store) Standing(ctx context.Context) (st Standing, err error) {
 	if st.Unfinished, st.UnfinishedExact, err = s.standingGroups(ctx, countUnfinished); err != nil {
 		return st, err
 	}
-	st.DeadDeliveries, st.DeadExact, err = s.standingGroups(ctx, countDead)
+	if st.DeadDeliveries, st.DeadExact, err = s.standingGroups(ctx, countDead); err != nil {
+		return st, err
+	}
+	st.Oldest, err = s.oldestOutstanding(ctx)
 	st.Took = time.Since(began)
 	return st, err
+}
+
+func (s *Store) oldestOutstanding(ctx context.Context) (map[string]time.Time, error) {
+	rows, err := s.pool.Query(ctx, oldestOutstanding)
+	if err != nil {
+		return nil, fmt.Errorf("find the oldest deliveries: %w", denial(err))
+	}
+	all := make(map[string]time.Time)
+	var name string
+	var due time.Time
+	_, err = pgx.ForEachRow(rows, []any{&name, &due}, func() error {
+		all[name] = due
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the oldest deliveries: %w", denial(err))
+	}
+	return all, nil
 }
 
 // upTo is a count that stopped at StandingLimit.

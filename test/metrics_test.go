@@ -50,6 +50,21 @@ func TestMetricsAreThereFromTheStart(t *testing.T) {
 	})
 }
 
+// TestWhatIsGivenUpCountsAsADeath: nothing is tried when RELAY_GIVE_UP_AFTER is over, and yet the alert on deaths fires.
+func TestWhatIsGivenUpCountsAsADeath(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=1h", "RELAY_GIVE_UP_AFTER=1s")
+	s.exec(t, "insert into relay.subscription (name, topics, target) values ('billing', '{given.up}', 'http://127.0.0.1:1/')")
+	id := s.send(t, "topic", "'given.up'")
+	s.waitStatus(t, id, "dead")
+	if cause := s.text(t, "select cause from relay.delivery where message_id = $1", id); cause != "gave up" {
+		t.Errorf("the cause is %q", cause)
+	}
+	harness.Eventually(t, 10*time.Second, "the death is counted", func() bool {
+		return s.relay.series(t)[`relay_reconcile_dead_deliveries_total{class="push",subscription="billing"}`] == "1"
+	})
+}
+
 // seriesFromTheStart are zero when a relay has started.
 var seriesFromTheStart = []string{
 	`relay_reconcile_received_messages_total`,

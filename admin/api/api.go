@@ -30,17 +30,7 @@ type Config struct {
 // process is the relay that serves the API.
 type process interface {
 	// Live returns how the process stands now. It asks nothing outside of the process.
-	Live() Live
-}
-
-// Live is how a process stands.
-type Live struct {
-	InFlight      int   // messages in memory
-	InFlightBytes int64 // of these
-	// Circuits are the names of the subscriptions whose circuits are open, and Targets the others that are, as they
-	// may be shown.
-	Circuits, Targets []string
-	Conditions        []Condition
+	Live() operate.Live
 }
 
 // API is /api/v1. It serves requests, safe for concurrent use.

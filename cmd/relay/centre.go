@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -56,9 +55,9 @@ type livingProcess struct {
 }
 
 // Live tells how the process stands.
-func (p livingProcess) Live() (live api.Live) {
+func (p livingProcess) Live() (live operate.Live) {
 	for _, c := range p.health.Conditions() {
-		condition := api.Condition{Name: c.Name, Well: c.Well, Decides: c.Decides, Text: c.Text}
+		condition := operate.Condition{Name: c.Name, Well: c.Well, Decides: c.Decides, Text: c.Text}
 		if !c.Well {
 			condition.Fix = "relay doctor"
 		}
@@ -72,13 +71,7 @@ func (p livingProcess) Live() (live api.Live) {
 	status := p.engine.Status()
 	live.InFlight, live.InFlightBytes = status.InFlight, status.Bytes
 	for _, name := range p.dispatcher.Open() {
-		// No subscription's name holds a colon or a slash. Behind a slash stands an instance, which may hold a colon.
-		subscription, _, _ := strings.Cut(name, "/")
-		if strings.Contains(subscription, ":") {
-			live.Targets = append(live.Targets, name)
-		} else {
-			live.Circuits = append(live.Circuits, subscription)
-		}
+		live.AddCircuit(name)
 	}
 	return live
 }

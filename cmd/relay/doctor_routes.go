@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -26,7 +25,7 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 	targets := make(map[string][]subscriptionAt)
 	for _, s := range all {
 		d.checkPatterns(s)
-		target, err := subscriptionTarget(s.Target)
+		target, err := relay.ParseSubscriptionTarget(s.Target)
 		if err != nil {
 			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --target URL", "nothing is sent to %s: %s", s.Name, oneLine(err))
 			continue
@@ -99,18 +98,6 @@ func (d *doctor) checkPatterns(s sql.SubscriptionTarget) {
 			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --topics PATTERNS", "%s: %s", s.Name, oneLine(err))
 		}
 	}
-}
-
-// subscriptionTarget is where a subscription leads.
-func subscriptionTarget(text string) (relay.Target, error) {
-	target, err := relay.ParseTarget(text)
-	switch {
-	case err != nil:
-		return target, fmt.Errorf("target: %w", err)
-	case target.Kind == relay.TargetSubscription:
-		return target, errors.New("target: a subscription cannot lead to another one")
-	}
-	return target, nil
 }
 
 // naming lists names, the first few of many.

@@ -136,9 +136,12 @@ func (d *doctor) checkDeliveries(ctx context.Context, examiner *sql.Examiner) {
 	}
 }
 
-// many prints a count that stops at a limit.
-func many(n int) string {
-	if n >= sql.CountLimit {
+// many prints a count that stops at doctor's limit.
+func many(n int) string { return atLeast(n, sql.CountLimit) }
+
+// atLeast prints a count that stops at a limit.
+func atLeast(n, limit int) string {
+	if n >= limit {
 		return "at least " + strconv.Itoa(n)
 	}
 	return strconv.Itoa(n)

@@ -839,7 +839,7 @@ export interface components {
             name: string;
             /** @description Id or name. */
             object?: string;
-            /** @description message, subscription, key, job, failure or session. */
+            /** @description message, subscription, key, job, failure, session or database. */
             object_kind: string;
             /** @description As the person gave it. */
             reason?: string;
@@ -1091,7 +1091,7 @@ export interface components {
             patterns: components["schemas"]["ErrorPattern"][];
             /**
              * Format: int64
-             * @description So many of the newest errors were looked at, 1,000 at most.
+             * @description The number of the newest errors that were looked at, 1,000 at most.
              */
             sampled: number;
         };
@@ -2236,6 +2236,11 @@ export interface components {
              */
             circuit: "closed" | "open";
             dead: components["schemas"]["Count"];
+            /**
+             * Format: date-time
+             * @description When the oldest of what is outstanding was or is due. Absent for direct and default.
+             */
+            oldest_at?: string;
             /** @description Deliveries that have not ended. */
             outstanding: components["schemas"]["Count"];
             /**
@@ -2474,10 +2479,12 @@ export interface operations {
                 after?: string;
                 /** @description The name of the person, as given at sign-in. */
                 name?: string;
+                /** @description The role that the person had. */
+                role?: "viewer" | "operator" | "cli" | "none";
                 /** @description As message.retry. */
                 action?: string;
                 /** @description Kind of the object. */
-                object_kind?: "message" | "subscription" | "key" | "job" | "failure" | "session";
+                object_kind?: "message" | "subscription" | "key" | "job" | "failure" | "session" | "database";
                 /** @description Id or name of the object; needs object_kind. */
                 object?: string;
                 /** @description At or after this time: RFC 3339, or a time span before now. */
