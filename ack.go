@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of an acknowledgement, in bytes.
+// These are the bounds of an acknowledgement, in bytes.
 const (
 	// MaxAckBody is the largest body that is read.
 	MaxAckBody = 16 << 10
@@ -43,7 +43,7 @@ func AckSubscriberOf(subscription, instance string) (s AckSubscriber) {
 	return s
 }
 
-// Errors of AckKey.Open.
+// These are the errors of AckKey.Open.
 var (
 	ErrAckMalformed = errors.New("malformed token")
 	ErrAckForged    = errors.New("token not signed by this database's key")
@@ -60,8 +60,8 @@ const (
 
 var ackEncoding = base64.RawURLEncoding.Strict()
 
-// Token returns the signed token of a subject. Whoever has it may say how the consumer's
-// work on it ended, and nothing else.
+// Token returns the signed token of a subject. The bearer of the token may report how the
+// consumer's work on the subject ended, and nothing else.
 func (k AckKey) Token(s AckSubject) string {
 	b := make([]byte, 0, ackBytes)
 	b = append(b, ackVersion)
@@ -152,7 +152,7 @@ func ackText(s string) string {
 // AckResult is what became of an acknowledgement.
 type AckResult string
 
-// The results. All but the first two are without effect.
+// These are the results. All but the first two are without effect.
 const (
 	AckHandled   AckResult = "handled"   // taken: the work succeeded
 	AckFailed    AckResult = "failed"    // taken: the work failed

@@ -10,7 +10,7 @@ import (
 // AMQPCause with a code of three digits. docs/troubleshooting.md has a paragraph for each.
 type Cause string
 
-// The causes. CauseNone stands for what did not fail, or failed under a version that kept none.
+// These are the causes. CauseNone stands for what did not fail, or failed under a version that kept none.
 const (
 	CauseNone Cause = ""
 
@@ -46,7 +46,7 @@ const (
 // FailureSide says which of two failures a cause is.
 type FailureSide string
 
-// The sides of a failure.
+// These are the sides of a failure.
 const (
 	PushSide   FailureSide = "push"   // the message did not reach the consumer
 	HandleSide FailureSide = "handle" // the consumer's own logic failed

@@ -17,15 +17,15 @@ type Subscriber struct {
 	Topics []string
 	// Trusted says that the operator set the target, which then may be a private address.
 	Trusted bool
-	// Timeout bounds one attempt from dial to the last byte read. Zero: the destination's default.
+	// Timeout bounds one attempt from dial to the last byte read. Zero means the destination's default.
 	Timeout time.Duration
-	// Concurrency bounds the attempts under way on the circuit. Zero: the destination's default.
+	// Concurrency bounds the attempts under way on the circuit. Zero means the destination's default.
 	Concurrency int
-	// MaxAttempts ends the delivery as dead. Zero: the variable's value.
+	// MaxAttempts ends the delivery as dead. Zero means the variable's value.
 	MaxAttempts int
-	// Backoff holds the intervals between attempts, the last repeating. Empty: the variable's value.
+	// Backoff holds the intervals between attempts, the last repeating. Empty means the variable's value.
 	Backoff []time.Duration
-	// Secrets sign each HTTP attempt, newest first. Empty: unsigned.
+	// Secrets sign each HTTP attempt, newest first. Empty means that attempts are not signed.
 	Secrets []string
 	// Headers are sent along with every message of this subscriber.
 	Headers map[string]string
@@ -40,17 +40,17 @@ type Subscriber struct {
 	Unordered bool
 	// BlockOnDead makes a message that died hold its key until a person acts.
 	BlockOnDead bool
-	// RateLimit bounds the attempts per second. Zero: no limit.
+	// RateLimit bounds the attempts per second. Zero means no limit.
 	RateLimit float64
-	// MaxHandleAttempts ends the delivery as dead after so many handle failures. Zero: no
-	// limit of its own.
+	// MaxHandleAttempts is the number of handle failures after which the delivery is dead. Zero
+	// means no limit of its own.
 	MaxHandleAttempts int
 	// AckByConsumer says that the consumer reports later how its work ended; it is waited for
 	// as long as AckTimeout before the message goes again.
 	AckByConsumer bool
 	AckTimeout    time.Duration
-	// Invalid says what is wrong with the subscription's settings: nothing can be sent
-	// before a person mends them. Empty: nothing.
+	// Invalid says what is wrong with the subscription's settings: nothing can be sent before a
+	// person mends them. It is empty if nothing is wrong.
 	Invalid string
 }
 
@@ -66,11 +66,11 @@ type Delivery struct {
 	Headers map[string]string
 	// Source is the row's source or the relay's.
 	Source string
-	// Since is when it was last known to be due. An attempt that does not start within a
-	// second of it is not made: it may have been cancelled or paused. Zero: when it is
+	// Since is when it was last known to be due. An attempt that does not start within a second of
+	// it is not made: it may have been cancelled or paused. Zero means the time at which it is
 	// dispatched.
 	Since time.Time
-	// Refused says why this message can never be sent to this subscriber. Empty: it can.
+	// Refused says why this message can never be sent to this subscriber. It is empty if it can be sent.
 	Refused string
 }
 
@@ -90,7 +90,7 @@ func (d *Delivery) Pinned() bool {
 // answers stands in the package notify, where each destination maps its own codes.
 type Class int
 
-// The classes. The zero value is no outcome.
+// These are the classes. The zero value is no outcome.
 const (
 	ClassNone         Class = iota
 	ClassHandled            // the consumer said that it has done its work (HTTP 2xx)
@@ -136,7 +136,7 @@ func (c Class) Attempted() bool {
 // Blame is what a failed push speaks against, and so the circuit for which it counts.
 type Blame int
 
-// The blames. The zero value is for whatever happens once there is a connection.
+// These are the blames. The zero value is for whatever happens once there is a connection.
 const (
 	BlameTarget Blame = iota // it was reached, and answered so or did not answer: the target's circuit
 	BlameOrigin              // no connection came about: the origin's circuit
@@ -146,7 +146,7 @@ const (
 // Resource is something of its own machine that a relay needs to make an attempt.
 type Resource string
 
-// The resources, as metrics name them.
+// These are the resources, as metrics name them.
 const (
 	ResourceNone         Resource = ""
 	ResourceDescriptors  Resource = "file_descriptors"
@@ -163,13 +163,13 @@ const MaxResponse = 4 << 10
 type Outcome struct {
 	Class  Class
 	Reason Reason // for ClassParked
-	// Circuit is what a parked delivery waits for. Empty: its lane.
+	// Circuit is what a parked delivery waits for. Empty means its lane.
 	Circuit string
-	// Code is the HTTP status or the AMQP reply code. Zero: none.
+	// Code is the HTTP status or the AMQP reply code. Zero means that there is none.
 	Code int
-	// Error says in words what went wrong; no secret, no payload. Empty on success.
+	// Error says in words what went wrong. It holds no secret and no payload, and is empty on success.
 	Error string
-	// Cause is the class of Error, set where the failure is known. Empty on success.
+	// Cause is the class of Error, set where the failure is known. It is empty on success.
 	Cause Cause
 	// Response is the beginning of the answer's body, at most MaxResponse bytes.
 	Response []byte
@@ -179,26 +179,26 @@ type Outcome struct {
 	// Answered says that a failed push was a broker's own answer about one message: the broker
 	// itself is well, and what goes elsewhere through it need not wait.
 	Answered bool
-	// Blame says for whose circuit a failed push counts. It is set where the failure is known.
+	// Blame says for which circuit a failed push counts. It is set where the failure is known.
 	Blame Blame
-	// Lack is what the relay itself had too little of, so that it could not make the attempt.
-	// Then the outcome is ClassParked, or ClassUnknown if an earlier try within the attempt
-	// may have arrived; it counts no attempt and no failure. ResourceNone: nothing.
+	// Lack is what the relay itself had too little of, so that it could not make the attempt. Then
+	// the outcome is ClassParked, or ClassUnknown if an earlier try within the attempt may have
+	// arrived; it counts no attempt and no failure. ResourceNone means that it lacked nothing.
 	Lack Resource
-	// Silent says that an unknown outcome is that of a broker who did not say a word about
-	// the message in time, although he can be reached: no failure of the message, but one of
-	// what it goes to.
+	// Silent says that the outcome is unknown because the broker can be reached but did not
+	// confirm the message in time. That is no failure of the message, but one of its exchange or
+	// queue.
 	Silent bool
 	// Instances are the addresses and ports of ClassResolved, at least one.
 	Instances []string
 	// Gone says that the host name does not resolve to the failed instance any more.
 	Gone bool
-	// RetryAfter is the destination's own word on when to come again or, with Lack, the
-	// relay's pause. Zero: none.
+	// RetryAfter is the destination's own word on when to come again or, with Lack, the relay's
+	// pause. Zero means that there is none.
 	RetryAfter time.Duration
 	// Pace says, of a delivery that found no room (ReasonFull), how many attempts per second the
-	// destination makes at present. Zero: that is not known, or something else than their number
-	// is the limit.
+	// destination makes at present. Zero means that this is not known, or that the limit is not
+	// their number.
 	Pace     float64
 	Started  time.Time
 	Duration time.Duration

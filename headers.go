@@ -27,9 +27,9 @@ var reservedNames = map[string]bool{
 	"proxy": true,
 }
 
-// FoldHeader returns a header's name in the form in which names are compared: letters in
-// lower case, and a hyphen for every other character that is no digit. Receivers behind CGI, WSGI
-// and the like see names as variables, of which X-A, x_a and x.a are one.
+// FoldHeader returns a header's name in the form in which names are compared: letters in lower
+// case, and a hyphen for every other character that is no digit. Receivers behind CGI, WSGI and
+// the like see names as variables, and X-A, x_a and x.a are the same variable.
 func FoldHeader(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -18,7 +18,7 @@ var brokerHeaders = map[string]uint64{
 	"amqp-x-delay":    math.MaxInt32,  // milliseconds, for an exchange of type x-delayed-message
 }
 
-// BrokerProperties are what a message asks of a broker. Nil: it does not ask.
+// BrokerProperties are what a message asks of a broker. Nil means that the message asks for nothing.
 type BrokerProperties struct {
 	Priority   *uint8
 	Expiration *uint32 // milliseconds

@@ -89,7 +89,7 @@ func TestParseHeadersRejects(t *testing.T) {
 	}
 }
 
-// A header's value may be a credential; the reason is shown to whoever reads the table.
+// A header's value may be a credential, and every reader of the table sees the reason.
 func TestParseHeadersRepeatsNoValue(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{`{"x": "hunter2\n"}`, `{"x": "hunter2\u0001"}`, `{"ce-id": "hunter2"}`, `{"a b": "hunter2"}`, `{"x": ["hunter2"]}`, `{"x": "hunter2"`} {

@@ -32,8 +32,8 @@ func CheckPattern(pattern string) error {
 	return fmt.Errorf("%q matches nothing, because * and # stand for whole words between dots: write %s (one word) or %s (any number of words)", pattern, one, many)
 }
 
-// CheckTopicFilter is CheckPattern for what may as well be the topic of a message, which holds whatever the
-// application has written. Empty: there is no filter.
+// CheckTopicFilter is CheckPattern for a filter, which may be a topic itself and then holds whatever the
+// application has written. Empty means that there is no filter.
 func CheckTopicFilter(filter string) error {
 	if !strings.ContainsAny(filter, patternSigns) {
 		return nil

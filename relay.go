@@ -75,18 +75,19 @@ type Message struct {
 	Seq   int64 // order of insertion; not an identity: PostgreSQL may give it again after a crash
 	Shard int16 // 0 to Shards-1
 	Topic string
-	// Key orders messages per subscriber. Empty: no order.
+	// Key orders messages per subscriber. Empty means that the message has no order.
 	Key string
 	// Body is what is sent, byte for byte: the row's payload or its body. It may be empty.
 	Body        []byte
 	ContentType string
 	// Headers is the row's jsonb as stored; ParseHeaders judges it.
 	Headers []byte
-	// Source is the sending service. Empty: the relay's own source (RELAY_SOURCE).
+	// Source is the sending service. Empty means the relay's own source (RELAY_SOURCE).
 	Source string
-	// Destination is the row's own target or the name of a subscription. Empty: routed by topic.
+	// Destination is the row's own target or the name of a subscription. Empty means that the
+	// message is routed by its topic.
 	Destination string
-	// DeliverAt is the earliest time of delivery. Zero: at once, or never ('infinity').
+	// DeliverAt is the earliest time of delivery. Zero means at once, or never ('infinity').
 	DeliverAt time.Time
 	CreatedAt time.Time
 }
@@ -106,14 +107,15 @@ func (m *Message) Size() int64 {
 	return int64(len(m.Body) + len(m.Headers) + len(m.Source) + len(m.Destination))
 }
 
-// Ring says that a row exists and nothing else: the doorbell's word. What the row
-// holds, and whether it is still due, is always read from the table.
+// Ring says that a row exists and nothing else; it is the doorbell's message. What the row holds,
+// and whether it is still due, is always read from the table.
 type Ring struct {
 	ID  ID
 	Key string // empty: no order
 	// DeliverAt is set for a delayed message, which is left to the due timer.
 	DeliverAt time.Time
 	// Xid is the transaction that inserted the row: the lower 32 bits of its id, as the stream
-	// tells them. Zero: something else than the stream found the row, which was visible then.
+	// tells them. Zero means that something else than the stream found the row, which was visible
+	// then.
 	Xid uint32
 }

@@ -69,7 +69,7 @@ func SigningKeys(secrets []string) ([][]byte, error) {
 		if !found {
 			return nil, fmt.Errorf("secret %d of %d does not begin with %s", i+1, len(secrets), SigningPrefix)
 		}
-		// The decoder's error would tell where in the secret it stumbled; nobody needs that.
+		// The decoder's error would tell at which place of the secret it failed, so it is not passed on.
 		key, err := base64.StdEncoding.Strict().DecodeString(encoded)
 		if err != nil {
 			return nil, fmt.Errorf("secret %d of %d is not %s and base64", i+1, len(secrets), SigningPrefix)

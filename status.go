@@ -3,7 +3,7 @@ package relay
 // MessageStatus is a value of the enum relay.message_status.
 type MessageStatus string
 
-// The states of a message.
+// These are the states of a message.
 const (
 	MessagePending   MessageStatus = "pending"   // not taken up
 	MessageOpen      MessageStatus = "open"      // some delivery has not ended
@@ -16,7 +16,7 @@ const (
 // DeliveryStatus is a value of the enum relay.delivery_status.
 type DeliveryStatus string
 
-// The states of a delivery.
+// These are the states of a delivery.
 const (
 	DeliveryWaiting      DeliveryStatus = "waiting"       // not tried yet; the reason says why
 	DeliveryPushFailed   DeliveryStatus = "push_failed"   // did not reach the destination
@@ -40,7 +40,7 @@ func (s DeliveryStatus) Ended() bool {
 // Reason says why a delivery stands in the table without an attempt under way.
 type Reason string
 
-// The reasons.
+// These are the reasons.
 const (
 	ReasonNone        Reason = ""
 	ReasonKeyBlocked  Reason = "key_blocked"  // an earlier message of its key has not been accepted

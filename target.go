@@ -14,7 +14,7 @@ import (
 // TargetKind tells the technologies of a target apart.
 type TargetKind int
 
-// The kinds of target. The zero value is no target.
+// These are the kinds of target. The zero value is no target.
 const (
 	TargetNone TargetKind = iota
 	TargetHTTP
@@ -177,12 +177,12 @@ func (t Target) RoutingKeyFor(m *Message) string {
 // key it has to fit into one entry of an index, for which PostgreSQL has 2704 bytes.
 const maxInstance = 1024
 
-// Instance names the target where deliveries to different targets are told apart: its text,
-// of which a long one keeps the beginning and a digest of all.
+// Instance names the target where deliveries to different targets are told apart. It is the
+// target's text; a long text is replaced by its beginning and a digest of the whole.
 func (t Target) Instance() string { return abridged(t.Raw, maxInstance) }
 
-// abridged returns text, of which more than so many bytes keep the beginning and a digest of
-// all.
+// abridged returns text as it is up to the given number of bytes, otherwise its beginning and a
+// digest of the whole.
 func abridged(text string, most int) string {
 	if len(text) <= most {
 		return text

@@ -29,8 +29,8 @@ var forms = map[TargetKind]form{
 	TargetNone:         {origin: rawTarget, lane: rawTarget, circuit: rawTarget, shown: rawTarget},
 }
 
-// Scheme is what stands before the first colon of the target, in lower case: by it the
-// technology is found. Empty: the target is a subscription's name, or none.
+// Scheme is what stands before the first colon of the target, in lower case: by it the technology
+// is found. Empty means that the target is a subscription's name, or no target at all.
 func (t Target) Scheme() string {
 	scheme, _, found := strings.Cut(t.Raw, ":")
 	if !found {

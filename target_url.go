@@ -20,7 +20,7 @@ const MaxURL = 8000
 //   - no dot segments, as browsers and curl remove them too: /a/../b and /a/%2e%2e/b are /b
 //   - what a path may not hold, and what is not ASCII in a query, percent-encoded
 //
-// Its error never quotes the URL, of which any part may be a password.
+// Its error never quotes the URL, since any part of it may be a password.
 func parseURL(s string) (*url.URL, error) {
 	switch {
 	case len(s) > MaxURL:
@@ -163,8 +163,8 @@ func removeDotSegments(path string) string {
 }
 
 // WebOrigin returns the origin of an HTTP target as RFC 6454 writes it: scheme, host and, unless
-// it is the scheme's own, port, all in lower case, without the dot of the root. Empty: the
-// target is no HTTP target.
+// it is the scheme's own, port, all in lower case, without the dot of the root. Empty means that
+// the target is no HTTP target.
 func (t Target) WebOrigin() string {
 	if t.URL == nil {
 		return ""

@@ -20,7 +20,7 @@ type connections struct {
 	open map[*connection]struct{}
 }
 
-// connection is one that is open.
+// connection is one open connection.
 type connection struct {
 	net.Conn
 	owner *connections
@@ -70,7 +70,8 @@ func (l *connections) admit(c *connection) (victim *connection) {
 }
 
 // victim returns the connection that has waited for its client the longest, among those of the
-// remote host with the most of these. Nil: no connection waits. The caller holds the mutex.
+// remote host with the most of these. Nil means that no connection waits. The caller holds the
+// mutex.
 func (l *connections) victim() (oldest *connection) {
 	count := make(map[string]int)
 	for c := range l.open {

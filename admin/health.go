@@ -165,11 +165,11 @@ func (f finding) briefLine() string {
 	return text + "\n"
 }
 
-// answer writes plain text that nobody should keep.
+// answer writes plain text that no cache should keep.
 func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	// A reader that has gone away is nobody to tell.
+	// An error means that the reader has gone away, so there is no reader to report it to.
 	_, _ = w.Write([]byte(text))
 }

@@ -36,13 +36,13 @@ const closeGrace = 2 * time.Second
 // Server answers the requests of one listener within bounds on what its clients can hold.
 type Server struct {
 	Handler http.Handler
-	// Connections is how many may be open at once. Above it the server closes the one that
-	// has waited for its client the longest. Zero: DefaultConnections.
+	// Connections is how many may be open at once. Above it the server closes the one that has
+	// waited for its client the longest. Zero means DefaultConnections.
 	Connections int
-	// Body is how many bytes a request's body may have. It is read whole before the handler
-	// runs; a larger one is answered 413. Zero: DefaultBody.
+	// Body is how many bytes a request's body may have. It is read whole before the handler runs;
+	// a larger one is answered 413. Zero means DefaultBody.
 	Body int64
-	// Closed counts the connections that were closed to make room. Nil: they are not counted.
+	// Closed counts the connections that were closed to make room. Nil means that they are not counted.
 	Closed prometheus.Counter
 	Log    *slog.Logger
 }
@@ -92,10 +92,14 @@ func (s Server) bounded() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := connectionOf(r)
 		defer conn.rest()
+		if r.ContentLength > most { // what a client announces is not waited for
+			r.Body = http.NoBody
+		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 		var large *http.MaxBytesError
 		switch {
-		case errors.As(err, &large):
+		case r.ContentLength > most, errors.As(err, &large):
+			w.Header().Set("Connection", "close")
 			http.Error(w, fmt.Sprintf("the body is larger than the %d bytes that are allowed", most), http.StatusRequestEntityTooLarge)
 			return
 		case err != nil:

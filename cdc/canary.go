@@ -11,8 +11,8 @@ import (
 	"relay"
 )
 
-// canaryPrefix begins the id of each canary: a UUID of version 8, of which the rest is random. The stream tells
-// canaries from messages by it, since the publication carries no column that could.
+// canaryPrefix begins the id of each canary: a UUID of version 8 whose other bytes are random. The stream tells
+// canaries from messages by this prefix, since the publication carries no column that could.
 var canaryPrefix = []byte{0x72, 0x65, 0x6c, 0x61, 0x79, 0x00, 0x80, 0xca, 0x80, 0x00}
 
 func newCanary() relay.ID {
@@ -21,8 +21,8 @@ func newCanary() relay.ID {
 	return id
 }
 
-// isCanary reports whether a row is a canary. A message with a key is none, whatever id the application gave
-// it: the order of its key needs its ring. One without a key and with such an id is found by a sweep.
+// isCanary reports whether a row is a canary. A message with a key is never a canary, whatever id the application
+// gave it, since the order of its key needs its ring. A sweep finds a message without a key that has such an id.
 func isCanary(ring relay.Ring) bool {
 	return ring.Key == "" && bytes.HasPrefix(ring.ID[:], canaryPrefix)
 }
@@ -36,7 +36,7 @@ const (
 	deleteCanary = "delete from relay.outbox where id = $1"
 )
 
-// errKeptOut says that a canary's insert succeeded, and that there was no canary afterwards.
+// errKeptOut says that a canary's INSERT succeeded although no row was there afterwards.
 var errKeptOut = errors.New("a trigger or a rule keeps it out, or gives it another id")
 
 // sendCanary commits a canary. Without an error the stream has to show it.

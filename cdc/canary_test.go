@@ -92,7 +92,7 @@ func TestACanaryThatCannotBeInsertedConvictsNothing(t *testing.T) {
 				t.Error("the stream is suspected")
 			}
 			if !strings.Contains(b.log.String(), "insert a canary") {
-				t.Error("nobody was told")
+				t.Error("the log does not report that the canary could not be inserted")
 			}
 			if seen := b.ask("select count(*)::text from relay.outbox"); seen != "0" {
 				t.Errorf("%s rows are in the table", seen)

@@ -27,7 +27,7 @@ type position struct {
 	unheeded int // requests of our own since the server last said anything
 }
 
-// begin notes that rows are on their way which nobody has registered yet.
+// begin notes that the stream has received rows that the sink has not registered yet.
 func (p *position) begin() { p.midway = true }
 
 // commit notes that every row of the transaction ending at end is registered.

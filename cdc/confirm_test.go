@@ -106,7 +106,7 @@ func TestMidTransactionIsNotConfirmed(t *testing.T) {
 	})
 	after := b.advances()
 	if after() {
-		t.Error("confirmed beyond rows that nobody has registered")
+		t.Error("confirmed beyond rows that the sink has not registered")
 	}
 	release()
 	b.heard("a")

@@ -24,8 +24,8 @@ func adopt(cfg *pgconn.Config) {
 	cfg.BuildContextWatcherHandler = watchReads
 }
 
-// Renewal brings what leads to the database up to date in a configuration, before a
-// connection of it is opened. Nil: nothing changes. sql.Address.Renew is one.
+// Renewal brings what leads to the database up to date in a configuration, before a connection of
+// it is opened. Nil means that nothing changes. sql.Address.Renew is one.
 type Renewal func(ctx context.Context, cfg *pgx.ConnConfig) error
 
 // of returns a copy of base that is up to date.

@@ -1,7 +1,7 @@
-// Package cdc is the doorbell: it says that rows of relay.outbox were committed, and
-// nothing else. What a row holds, and whether it is still due, whoever hears the bell
-// reads from the table. So the bell may ring twice, late, or for a row that is long done,
-// and it may fail altogether: a sweep of the table finds what it did not ring.
+// Package cdc is the doorbell: it says that rows of relay.outbox were committed, and nothing else.
+// The sink that hears the bell reads from the table what a row holds and whether it is still due.
+// So the bell may ring twice, late, or for a row that is long done, and it may fail altogether: a
+// sweep of the table finds the rows that it did not ring.
 //
 // There are two. [Stream] hears commits over logical replication; [Listener] hears the
 // trigger of RELAY_CAPTURE=notify, or another relay, over LISTEN. Both ring for a sink,
@@ -27,11 +27,11 @@
 //
 // # What is confirmed, and when
 //
-// Confirming a position lets the server forget the WAL before it. The rule is: confirm at
-// hand-over. When Ring has returned for the last row of a transaction, its rows are
-// registered or deliberately left to the table, and the end of the transaction (not the
-// position of its commit record, which would bring it again) is safe. No destination is
-// ever waited for, so none holds back WAL.
+// When the stream confirms a position, the server may remove the WAL before it. The rule is:
+// confirm at hand-over. When Ring has returned for the last row of a transaction, its rows are
+// registered or deliberately left to the table, and the end of the transaction (not the position
+// of its commit record, which would bring it again) is safe. The stream never waits for a
+// destination, so no destination holds back WAL.
 //
 // When no transaction is under way the server's own position, which each keepalive
 // carries, is safe too: before it lie only writes to other tables. Without this rule the
@@ -51,17 +51,17 @@
 // # Heartbeats
 //
 // A heartbeat is a small logical message that belongs to no transaction. It lets an idle
-// database's slot advance. It also proves hearing: a row visible before the heartbeat was
-// sent was committed before it in the WAL, so when the stream has passed the heartbeat
-// (State.HeardAt) it has passed the row. The stream passes a heartbeat by position; it
-// carries no messages, which could be anybody's and of any size.
+// database's slot advance. It also proves hearing: a row visible before the heartbeat was sent was
+// committed before it in the WAL, so when the stream has passed the heartbeat (State.HeardAt) it
+// has passed the row. The stream passes a heartbeat by position; it does not ask for the content
+// of logical messages, since other programs may write logical messages of any size.
 //
 // Just before each heartbeat the relay commits a canary: a row that is inserted into relay.outbox
-// and deleted in one transaction. No snapshot ever holds it, so no statement has to leave it
-// out, and nothing has to be removed; the stream shows its insert all the same. If the stream
-// passes the heartbeat and has not shown the canary, it is blind, whatever the reason and
-// whatever else is inserted meanwhile. What keeps a canary from being inserted is said, and
-// proves nothing about the stream.
+// and deleted in one transaction. No snapshot ever holds it, so no statement has to leave it out,
+// and nothing has to be removed; the stream shows its insert all the same. If the stream passes
+// the heartbeat and has not shown the canary, it is blind, whatever the reason and whatever else
+// is inserted meanwhile. If a canary cannot be inserted, the stream reports the reason; this
+// proves nothing about the stream itself.
 //
 // # When the slot is replaced
 //

@@ -18,9 +18,10 @@ type Flaw struct{ Why, Mend string }
 // Examined is a replication slot as ExamineSlot found it.
 type Examined struct {
 	Exists bool
-	// Reader is who reads it now: process, role and application. Empty: nobody.
+	// Reader is the session that reads the slot now: process, role and application. Empty means
+	// that no session reads it.
 	Reader string
-	PID    int32 // of that process; 0: nobody
+	PID    int32 // of that process; 0 if no session reads the slot
 	// Status is the server's word on its WAL: reserved, extended, unreserved or lost.
 	Status string
 	Lag    Lag
@@ -62,9 +63,10 @@ func (sl slot) flawOf(name string) Flaw {
 	return Flaw{}
 }
 
-// ExamineReplication opens a connection for replication as a stream would, and closes it. by is
-// the role of the server's provider of which the connection's role is a member, if any. The flaw
-// is one that a person can do something about; any other failure is the error.
+// ExamineReplication opens a connection for replication as a stream would, and closes it. If the
+// connection's role is a member of a role that the server's provider made for replication, by is
+// the name of that role. The flaw is one that a person can do something about; any other failure
+// is the error.
 func ExamineReplication(ctx context.Context, base *pgx.ConnConfig, provider sql.Provider, by string) (Flaw, error) {
 	conn, err := connectReplication(ctx, base, nil)
 	if err == nil {

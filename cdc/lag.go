@@ -13,10 +13,10 @@ import (
 type Lag struct {
 	// Confirmed is the WAL behind the confirmed position, in bytes: the relay's own lag.
 	Confirmed int64
-	// Restart is the WAL that the server must keep for the slot, in bytes. Somebody
-	// else's open transaction makes it grow although the relay is caught up.
+	// Restart is the WAL that the server must keep for the slot, in bytes. An open transaction of
+	// another session makes it grow although the relay is caught up.
 	Restart int64
-	// Room is how much more WAL may be written before the slot is lost, in bytes. -1:
+	// Room is how much more WAL may be written before the slot is lost, in bytes. -1 means that
 	// there is no limit (max_slot_wal_keep_size).
 	Room int64
 }
@@ -44,12 +44,12 @@ func ReadLag(ctx context.Context, db *pgx.Conn, slot string) (Lag, error) {
 	return lag, nil
 }
 
-// HoldersFrom is the restart lag, in bytes, from which it is looked who holds WAL: a segment
-// of the usual size, the least that a server can remove.
+// HoldersFrom is the restart lag, in bytes, from which on the relay looks for the holders of WAL:
+// a segment of the usual size, the least that a server can remove.
 const HoldersFrom = 16 << 20
 
-// measure measures the lag of the slot for state and metrics, and looks for who holds WAL
-// if that is much. Where there is no slot, none lags.
+// measure measures the lag of the slot for state and metrics, and looks for the holders of WAL if
+// the lag is large. Without a slot there is no lag.
 func (s *Stream) measure(ctx context.Context, db *pgx.Conn) error {
 	lag, err := ReadLag(ctx, db, s.cfg.Slot)
 	if errors.Is(err, ErrNoSlot) {
@@ -73,8 +73,8 @@ func (s *Stream) measure(ctx context.Context, db *pgx.Conn) error {
 	return nil
 }
 
-// measureIdle is measure while nothing streams: what the slot keeps meanwhile is told
-// beside the reason. That it cannot be told is no reason of its own.
+// measureIdle is measure while nothing streams: beside the reason why there is no stream the state
+// then shows what the slot keeps. A failure to measure is not reported.
 func (s *Stream) measureIdle(ctx context.Context, db *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -90,20 +90,20 @@ func (s *Stream) unmeasured() {
 	s.metrics.restartLag.Set(0)
 }
 
-// Holder is somebody who keeps the server from removing WAL.
+// Holder is a session, a prepared transaction or a slot that keeps the server from removing WAL.
 type Holder struct {
-	// Name says who in words: a transaction with its process, role and application, a
-	// prepared transaction, or another slot.
+	// Name describes the holder: a transaction with its process, role and application, a prepared
+	// transaction, or another slot.
 	Name string
 	// Mend is the command that ends it.
 	Mend string
-	// Since is when it began to hold. Zero: the role may not see it.
+	// Since is when it began to hold. Zero means that the role may not see it.
 	Since time.Time
 	// Bytes is the WAL that another slot keeps. Zero for transactions.
 	Bytes int64
 }
 
-// String names the holder, since when, how much, and the command that ends it.
+// String returns the holder's name, since when it holds WAL, how much, and the command that ends it.
 func (h Holder) String() string {
 	text := h.Name
 	if !h.Since.IsZero() {
@@ -115,8 +115,8 @@ func (h Holder) String() string {
 	return text + " (to mend it: " + h.Mend + ")"
 }
 
-// Prepared transactions hold no lock by a process, so they come from a view of their own. A
-// transaction of a moment is nobody's that holds WAL: there is always one on a busy server.
+// Prepared transactions hold no lock by a process, so they come from a view of their own.
+// Transactions younger than the limit are ignored: a busy server always has some.
 const selectHolders = `
 (select coalesce(x.gid, ''), coalesce(l.pid, 0),
         coalesce(a.usename || ', ' || a.application_name, x.owner, 'unknown'),
@@ -135,17 +135,17 @@ union all
  order by o.restart_lsn limit 3)
 `
 
-// Holders names who holds WAL back: the oldest open and prepared transactions, then the
-// slots that lag behind the one given; at most three of each. The role sees since when a
-// transaction runs only if it is its own or the role has pg_read_all_stats.
+// Holders names what holds WAL back: the oldest open and prepared transactions, then the slots
+// that lag behind the one given; at most three of each. The role sees since when a transaction
+// runs only if it is its own or the role has pg_read_all_stats.
 func Holders(ctx context.Context, db *pgx.Conn, slot string) ([]Holder, error) {
 	rows, err := db.Query(ctx, selectHolders, slot)
 	if err != nil {
-		return nil, fmt.Errorf("look who holds WAL: %w", err)
+		return nil, fmt.Errorf("look for what holds WAL: %w", err)
 	}
 	holders, err := pgx.CollectRows(rows, scanHolder)
 	if err != nil {
-		return nil, fmt.Errorf("look who holds WAL: %w", err)
+		return nil, fmt.Errorf("look for what holds WAL: %w", err)
 	}
 	return holders, nil
 }

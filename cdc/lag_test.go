@@ -72,8 +72,8 @@ func TestLagIsToldApartAndItsHolderNamed(t *testing.T) {
 	}
 }
 
-// Without a stream the slot kept WAL of which neither metrics nor state said a word, and
-// what had been measured last stood for ever.
+// Without a stream the slot kept WAL that neither the metrics nor the state showed, and the last
+// measured value stayed for ever.
 func TestLagIsMeasuredWithoutAStream(t *testing.T) {
 	t.Parallel()
 	b := newBenchOwn(t, nil)
@@ -106,7 +106,7 @@ func TestLagIsMeasuredWithoutAStream(t *testing.T) {
 	harness.Eventually(t, 20*time.Second, "it streams", r.Streaming)
 	r.stop()
 	if st := r.State(); st.ConfirmedLag != -1 || value(r.metrics.restartLag) != 0 {
-		t.Errorf("whoever does not hold the slot says that it lags: %s", st)
+		t.Errorf("a relay that does not hold the slot reports a lag: %s", st)
 	}
 }
 

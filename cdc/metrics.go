@@ -20,7 +20,7 @@ type streamMetrics struct {
 	delay             prometheus.Histogram
 }
 
-// What became of a canary.
+// These labels say what became of a canary.
 const (
 	canaryHeard  = "heard"
 	canaryMissed = "missed" // the stream is blind

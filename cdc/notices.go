@@ -16,11 +16,11 @@ const (
 	// noticeBytes is how many bytes of payloads are read per second, a second's worth at once:
 	// 110,000 ids. Above it payloads are dropped unread, and a sweep finds what they told.
 	noticeBytes = 4 << 20
-	// unheardFor is how long payloads of a sender are dropped unread whose ids the sink does
-	// not look at, and unheardMost how many such senders are remembered.
+	// unheardFor is how long the payloads of a sender are dropped unread after the sink has
+	// refused its ids, and unheardMost how many such senders are remembered.
 	unheardFor  = 100 * time.Millisecond
 	unheardMost = 1000
-	// warnEvery is how often it is logged that notifications were ignored.
+	// warnEvery is the least time between two warnings that notifications were ignored.
 	warnEvery = time.Minute
 )
 
@@ -97,7 +97,7 @@ func (n *notices) warn() {
 	n.malformed, n.dropped, n.warned = 0, 0, time.Now()
 }
 
-// parsePayload reads ids with commas between. False: it holds none, or what is no id.
+// parsePayload reads ids with commas between. False means that it holds none, or something that is no id.
 func parsePayload(payload string) ([]relay.ID, bool) {
 	const each = len("018f0000-0000-7000-8000-000000000000,")
 	if (len(payload)+1)%each != 0 {

@@ -24,18 +24,18 @@ type ListenerConfig struct {
 	// Conn leads to the database itself, not to a pooler that shares connections; required.
 	// It is copied. The role needs no right but CONNECT.
 	Conn *pgx.ConnConfig
-	// Renew brings Conn up to date for each new connection. Nil: Conn never changes.
+	// Renew brings Conn up to date for each new connection. Nil means that Conn never changes.
 	Renew Renewal
-	// Trigger says that it is the trigger that rings, so that rows are not heard of while it
-	// is missing or disabled. False: another relay rings.
+	// Trigger says that it is the trigger that rings, so that rows are not heard of while it is
+	// missing or disabled. False means that another relay rings.
 	Trigger bool
-	// SilentAfter is how long the connection may stay silent before the server is asked
-	// whether it is there, and how long it may take to answer; it is also how often the
-	// trigger is looked at. Zero: 10 seconds.
+	// SilentAfter is how long the connection may stay silent before the server is asked whether it
+	// is there, and how long it may take to answer; it is also how often the trigger is looked at.
+	// Zero means 10 seconds.
 	SilentAfter time.Duration
-	// Log receives what a person should know. Nil: nothing is logged.
+	// Log receives what a person should know. Nil means that nothing is logged.
 	Log *slog.Logger
-	// Registerer receives the metrics relay_cdc_…. Nil: they are counted for nobody.
+	// Registerer receives the metrics relay_cdc_…. Nil means that the metrics are not registered anywhere.
 	Registerer prometheus.Registerer
 }
 
@@ -108,8 +108,8 @@ func (l *Listener) session(ctx context.Context) error {
 	return l.listen(ctx, conn)
 }
 
-// look sees whether rows are heard of: whoever listens hears, unless the trigger is to ring
-// and does not. What a person has changed is heard in either case.
+// look checks whether the listener hears of new rows. It does as long as it listens, unless the
+// trigger has to ring and does not. It hears of changes that a person makes in either case.
 func (l *Listener) look(ctx context.Context, conn *pgx.Conn) error {
 	var silent *trouble
 	if l.cfg.Trigger {

@@ -12,7 +12,8 @@ type OtherSlot struct {
 	Name string
 	// Here says that a relay may have made it: it is one of pgoutput in this database.
 	Here bool
-	// Reader is who reads it now: process, role and application. Empty: nobody.
+	// Reader is the session that reads the slot now: process, role and application. Empty means
+	// that no session reads it.
 	Reader string
 	// Bytes is the WAL that the server keeps for it.
 	Bytes int64

@@ -54,7 +54,7 @@ func readPublication(ctx context.Context, db *pgx.Conn, name string) (publicatio
 // ringColumns are what the stream carries of a row, in alphabetical order.
 func ringColumns() []string { return []string{"deliver_at", "id", "key"} }
 
-// flaw says what is wrong with an existing publication. Empty: nothing.
+// flaw says what is wrong with an existing publication. It is empty if nothing is.
 func (p publication) flaw() string {
 	var flaws []string
 	add := func(is bool, what string) {
@@ -166,8 +166,9 @@ func (s *Stream) repairPublication(ctx context.Context, db *pgx.Conn, recreate b
 	return nil
 }
 
-// alterPublication runs the statements in one transaction. They lock the table; where
-// somebody else has locked it, it says so soon, and the next attempt tries again.
+// alterPublication runs the statements in one transaction. The statements lock the table. If
+// another session has locked it, alterPublication soon returns an error that says so, and the next
+// attempt tries again.
 func (s *Stream) alterPublication(ctx context.Context, db *pgx.Conn, statements ...string) error {
 	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		for _, statement := range append([]string{"set local lock_timeout = '5s'"}, statements...) {

@@ -29,7 +29,7 @@ func TestPublicationThatDiffersIsRepaired(t *testing.T) {
 			b.insert("a")
 			b.heard("a")
 			if !strings.Contains(b.log.String(), "publication differs") {
-				t.Error("nobody was told")
+				t.Error("the log does not report it")
 			}
 		})
 	}
@@ -91,7 +91,7 @@ func TestPublicationDroppedInMidStream(t *testing.T) {
 func TestPublicationRecreatedWithChangesPending(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.cfg.HeartbeatEvery = time.Hour // nobody looks at the catalogue
+	b.cfg.HeartbeatEvery = time.Hour // the catalogue is not looked at meanwhile
 	r := b.streaming()
 	r.stop()
 	b.relay("drop publication relay")
@@ -118,14 +118,14 @@ func TestTableRecreatedInMidStream(t *testing.T) {
 func TestRowsWithoutAnIDAreSwept(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.cfg.HeartbeatEvery = time.Hour // nobody looks at the catalogue
+	b.cfg.HeartbeatEvery = time.Hour // the catalogue is not looked at meanwhile
 	b.streaming()
 	again := b.missedAgain(1)
 	b.relay("alter publication relay set table relay.outbox (key)")
 	b.insert("nameless")
 	harness.Eventually(t, 10*time.Second, "a sweep is asked for", again)
 	if !strings.Contains(b.log.String(), "without an id") {
-		t.Error("nobody was told")
+		t.Error("the log does not report it")
 	}
 }
 

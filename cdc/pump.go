@@ -57,7 +57,7 @@ func newPump(conn *pgconn.PgConn, s *Stream, w *watcher) *pump {
 type bell struct {
 	sink  sink
 	rings chan []relay.Ring
-	rung  chan struct{} // holds one, since nobody may be waiting for the last
+	rung  chan struct{} // holds one, since no goroutine may be waiting for the last one
 }
 
 // run ends when rings is closed.

@@ -218,6 +218,6 @@ func TestHalfOpenConnectionIsFound(t *testing.T) {
 	harness.Eventually(t, 20*time.Second, "the stream is back", again)
 	harness.Eventually(t, 10*time.Second, "b is heard", func() bool { return strings.HasSuffix(b.rec.keys(), "b") })
 	if !strings.Contains(b.log.String(), errSilent.Error()) {
-		t.Errorf("nobody was told; state %s", r.State())
+		t.Errorf("the log does not report the silence; state %s", r.State())
 	}
 }

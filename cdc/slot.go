@@ -13,7 +13,7 @@ import (
 	"relay/crash"
 )
 
-// waitPoll is how often it is asked what the making of a slot waits for.
+// waitPoll is the interval at which the relay asks what the making of a slot waits for.
 const waitPoll = 500 * time.Millisecond
 
 // slot is what the catalogue says about the replication slot.
@@ -22,7 +22,7 @@ type slot struct {
 	plugin   string // empty for a physical slot
 	database string
 	here     bool   // it belongs to the database we are connected to
-	pid      int32  // of the process that uses it; 0: nobody
+	pid      int32  // of the process that uses it; 0 if none does
 	usedBy   string // role and application of that process
 	ready    bool   // it has a position; false while it is being made
 	broken   string // why its WAL is gone; empty: it is not
@@ -102,8 +102,8 @@ func (s *Stream) foreignSlot(sl slot) error {
 	}
 }
 
-// evict ends the walsender that uses the slot if it is known to be a remnant: of an
-// earlier session of ours, or, with Steal, of whoever had the slot before.
+// evict ends the walsender that uses the slot if that walsender is known to be a remnant: of an
+// earlier session of this relay, or, with Steal, of the relay that had the slot before.
 func (s *Stream) evict(ctx context.Context, db *pgx.Conn, sl slot) error {
 	held := &trouble{
 		why:  fmt.Sprintf("slot %q is held by pid %d (%s)", s.cfg.Slot, sl.pid, sl.usedBy),
@@ -136,9 +136,9 @@ func (s *Stream) dropSlot(ctx context.Context, db *pgx.Conn) error {
 	return fmt.Errorf("drop slot %q: %w", s.cfg.Slot, err)
 }
 
-// makeSlot makes the slot over the replication connection. The server first waits for
-// every transaction that was writing when it began; meanwhile the state says for whom.
-// When ctx ends, the making is cancelled on the server too.
+// makeSlot makes the slot over the replication connection. The server first waits for every
+// transaction that was writing when it began; meanwhile the state names that transaction. When ctx
+// ends, the making is cancelled on the server too.
 func (s *Stream) makeSlot(ctx context.Context, db *pgx.Conn, repl *pgconn.PgConn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -186,7 +186,7 @@ func (s *Stream) slotMade(err error) error {
 		slots := s.server.slots
 		return &trouble{
 			why:  fmt.Sprintf("all %s replication slots are in use", slots),
-			mend: s.server.provider.MendSetting("max_replication_slots", twice(slots), true) + "; or drop one that nobody needs (select slot_name, active from pg_replication_slots)",
+			mend: s.server.provider.MendSetting("max_replication_slots", twice(slots), true) + "; or drop one that is no longer needed (select slot_name, active from pg_replication_slots)",
 		}
 	case codeNoPrivilege:
 		return s.server.explain(err, s.cfg.Conn.User)

@@ -144,7 +144,7 @@ func TestSlotIsLost(t *testing.T) {
 	b.insert("a")
 	b.heard("a")
 
-	// An active slot that is caught up is lost too, if somebody's transaction stays open.
+	// An active slot that is caught up is lost too, if another session's transaction stays open.
 	again := b.missedAgain(1)
 	writer := b.connect(b.db.AdminURL)
 	if _, err := writer.Exec(t.Context(), "begin; create table mine (n int)"); err != nil {

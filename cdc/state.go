@@ -11,12 +11,12 @@ import (
 	"github.com/jackc/pglogrepl"
 )
 
-// State is what a doorbell can say about itself, for readiness pages and for whoever has
-// to poll while it cannot be heard.
+// State is what a doorbell can say about itself, for readiness pages and for the sweeps, which
+// poll while it cannot be heard.
 type State struct {
 	// Streaming says that commits are heard as they happen.
 	Streaming bool
-	// Since is when Streaming last changed. Zero: it never did.
+	// Since is when Streaming last changed. Zero means that it never did.
 	Since time.Time
 	// Why says in one line why there is no stream and which command mends it. Empty
 	// while there is one.
@@ -26,22 +26,24 @@ type State struct {
 	Flaw Flaw
 	// Failures counts the attempts in vain since there was a stream.
 	Failures int
-	// Confirmed is the position told to the server last in this session. Everything
-	// before it is registered or left to the table. Zero: none was told.
+	// Confirmed is the position told to the server last in this session. Everything before it is
+	// registered or left to the table. Zero means that none was told.
 	Confirmed pglogrepl.LSN
-	// ConfirmedLag is how much WAL lies between the slot's confirmed position and the
-	// server's, in bytes: what the relay itself has not heard yet. It grows while there is
-	// no stream. -1: unknown, or there is no slot.
+	// ConfirmedLag is how much WAL lies between the slot's confirmed position and the server's, in
+	// bytes: what the relay itself has not heard yet. It grows while there is no stream. -1 means
+	// that it is unknown, or that there is no slot.
 	ConfirmedLag int64
-	// RestartLag is how much WAL the slot keeps from being removed, in bytes. Where it is
-	// large and ConfirmedLag small, somebody else's open transaction holds it. -1: unknown,
-	// or there is no slot.
+	// RestartLag is how much WAL the slot keeps from being removed, in bytes. Where it is large
+	// and ConfirmedLag small, an open transaction of another session holds it. -1 means that it is
+	// unknown, or that there is no slot.
 	RestartLag int64
-	// Holders are who keeps the server from removing WAL: looked for while RestartLag is
-	// more than 64 MB. Empty: it is not, or nobody was found.
+	// Holders are the sessions, prepared transactions and slots that keep the server from removing
+	// WAL. The stream looks for them while RestartLag is more than 64 MB. Empty means that
+	// RestartLag is smaller or that none was found.
 	Holders []Holder
 	// HeardAt is when the youngest heartbeat was sent that came back in this session, behind its
-	// canary where one could be inserted. A row visible before has been rung. Zero: none came back.
+	// canary where one could be inserted. A row visible before has been rung. Zero means that none
+	// came back.
 	HeardAt time.Time
 }
 
@@ -163,7 +165,7 @@ func (b *board) unmeasured() {
 	b.update(func(st *State) { st.ConfirmedLag, st.RestartLag, st.Holders = -1, -1, nil })
 }
 
-// stopped notes that nobody tries any more.
+// stopped notes that the doorbell has stopped trying.
 func (b *board) stopped() {
 	b.update(func(st *State) { st.Why = "stopped" })
 }

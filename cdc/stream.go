@@ -12,7 +12,7 @@ import (
 	"relay"
 )
 
-// sink is who the doorbell rings for: the registry of package reconcile.
+// sink is what the doorbell rings for: the registry of package reconcile.
 type sink interface {
 	// Ring registers the rows of one committed transaction, or a part of a large one, or
 	// leaves them to the table when the registry is full. It does not wait for any
@@ -35,23 +35,23 @@ type Config struct {
 	// Conn leads to the database, as pgx.ParseConfig made it; required. It is copied.
 	// The role needs REPLICATION, CREATE on the database and relay.outbox for its own.
 	Conn *pgx.ConnConfig
-	// Renew brings Conn up to date for each new connection. Nil: Conn never changes.
+	// Renew brings Conn up to date for each new connection. Nil means that Conn never changes.
 	Renew Renewal
-	// Slot and Publication are names. Empty: "relay".
+	// Slot and Publication are names. Empty means "relay".
 	Slot, Publication string
-	// HeartbeatEvery is how often the stream makes itself heard on the server and looks
-	// whether the catalogue has changed. Zero: 5 seconds.
+	// HeartbeatEvery is how often the stream makes itself heard on the server and looks whether
+	// the catalogue has changed. Zero means 5 seconds.
 	HeartbeatEvery time.Duration
-	// SilentAfter is how long the server may say nothing, although asked three times,
-	// before the connection counts as half open. Zero: 30 seconds.
+	// SilentAfter is how long the server may say nothing, although asked three times, before the
+	// connection counts as half open. Zero means 30 seconds.
 	SilentAfter time.Duration
-	// Steal says that this relay is the only rightful holder of the slot, for instance by
-	// a lease, so that whoever holds it is a remnant: its walsender is terminated. False:
-	// the stream waits until the slot is free, and says who holds it.
+	// Steal says that this relay is the only rightful holder of the slot, for instance by a lease,
+	// so that any other session that holds it is a remnant, whose walsender the stream terminates.
+	// Without Steal the stream waits until the slot is free, and reports which session holds it.
 	Steal bool
-	// Log receives what a person should know. Nil: nothing is logged.
+	// Log receives what a person should know. Nil means that nothing is logged.
 	Log *slog.Logger
-	// Registerer receives the metrics relay_cdc_…. Nil: they are counted for nobody.
+	// Registerer receives the metrics relay_cdc_…. Nil means that the metrics are not registered anywhere.
 	Registerer prometheus.Registerer
 }
 
@@ -125,8 +125,8 @@ func (s *Stream) Run(ctx context.Context) error {
 // State returns how the stream stands.
 func (s *Stream) State() State { return s.board.read() }
 
-// Streaming reports whether commits are heard as they happen; else whoever waits for rows
-// must poll.
+// Streaming reports whether the relay hears of commits as they happen. If not, sweeps must poll
+// for rows.
 func (s *Stream) Streaming() bool { return s.State().Streaming }
 
 // rebuildEvery bounds how often a mere suspicion costs a slot.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Pauses between attempts: doubling, with jitter, so that several relays do not come at
-// the same moment. An attempt that lasted longer than pauseReset begins again at the first.
+// The pauses between attempts double, with jitter, so that several relays do not come at the same
+// moment. After an attempt that lasted longer than pauseReset they begin again at the first.
 const (
 	pauseFirst = 100 * time.Millisecond
 	pauseMax   = 5 * time.Second

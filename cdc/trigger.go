@@ -7,10 +7,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The trigger rings once per INSERT statement. A payload must stay below 8000 bytes: 200
-// ids of 36 bytes and their commas take 7,399. Statements of more than 1,000 rows ask for a
-// sweep instead. The function needs no right of whoever inserts: a transition table is
-// read without a check, and pg_notify is everybody's.
+// The trigger rings once per INSERT statement. A payload must stay below 8000 bytes: 200 ids of 36
+// bytes and their commas take 7,399. Statements of more than 1,000 rows ask for a sweep instead.
+// The function needs no privilege of the inserting role: PostgreSQL reads a transition table
+// without a check, and every role may call pg_notify.
 const makeRing = `
 create or replace function relay.ring() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -78,7 +78,7 @@ func ExamineTrigger(ctx context.Context, db *pgx.Conn) (exists bool, flaw Flaw, 
 	}, nil
 }
 
-// triggerTrouble says why the trigger does not ring. Nil: it does.
+// triggerTrouble says why the trigger does not ring. It is nil if the trigger rings.
 func triggerTrouble(ctx context.Context, db *pgx.Conn) (*trouble, error) {
 	exists, flaw, err := ExamineTrigger(ctx, db)
 	switch {
@@ -103,10 +103,10 @@ const triggerLockTimeout = "set local lock_timeout = '2s'"
 // Two relays that start together would both write the same catalogue rows.
 const triggerLock = "select pg_advisory_xact_lock(hashtext('relay trigger'))"
 
-// EnsureTrigger makes the trigger that rings on Channel at each INSERT into relay.outbox,
-// unless it is there, and has it fire always. It is for RELAY_CAPTURE=notify only: with it PostgreSQL refuses
-// PREPARE TRANSACTION to whoever has inserted. The role must own the table. An error with
-// SQLSTATE 55P03 says that the table was locked, and to try again.
+// EnsureTrigger makes the trigger that rings on Channel at each INSERT into relay.outbox, unless it is there, and
+// has it fire always. It is for RELAY_CAPTURE=notify only: with it PostgreSQL refuses PREPARE TRANSACTION in a
+// transaction that has inserted. The role must own the table. An error with SQLSTATE 55P03 says that the table was
+// locked, and to try again.
 func EnsureTrigger(ctx context.Context, db *pgx.Conn) error {
 	err := changeTrigger(ctx, db, func(tx pgx.Tx, enabled string) error {
 		statements := []string{makeRing, closeRing}

@@ -106,8 +106,8 @@ func (w *watcher) beat(ctx context.Context) error {
 	return w.emit(ctx)
 }
 
-// connect connects anew if the connection was lost, and has swept what was not heard meanwhile. A server that lets nobody in while it
-// still streams is shutting down.
+// connect connects anew if the connection was lost, and asks for a sweep of what was not heard meanwhile. A server
+// that refuses connections while it still streams is shutting down.
 func (w *watcher) connect(ctx context.Context) error {
 	if !w.db.IsClosed() {
 		return nil

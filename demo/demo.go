@@ -33,7 +33,7 @@ type Command func(ctx context.Context, env map[string]string, log io.Writer, arg
 type Config struct {
 	// Rate is how many orders the shop places per second; at least 1.
 	Rate int
-	// For is how long the shop is open. Zero: until the context ends.
+	// For is how long the shop is open. Zero means until the context ends.
 	For time.Duration
 	// NoRabbit leaves RabbitMQ out even if it is installed.
 	NoRabbit bool
@@ -41,7 +41,7 @@ type Config struct {
 	Relay Command
 	// Out takes the display, which is redrawn in place if this is a terminal.
 	Out io.Writer
-	// Done is told what came of it at the end. Nil: only the display is.
+	// Done is told what came of it at the end. Nil means that only the display is told.
 	Done func(Report)
 }
 

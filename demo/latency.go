@@ -37,8 +37,8 @@ func (l latencies) plus(other latencies) latencies {
 	return l
 }
 
-// quantile returns the time that the share q of all did not exceed, at most 5 % too much.
-// Zero: nothing was counted.
+// quantile returns the time that the share q of all did not exceed, at most 5 % too much. Zero
+// means that nothing was counted.
 func (l *latencies) quantile(q float64) time.Duration {
 	rank := int(math.Ceil(q * float64(l.count)))
 	for i, n := range l.in {

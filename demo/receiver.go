@@ -135,7 +135,7 @@ func (r *receiver) answer(w http.ResponseWriter, req *http.Request, id relay.ID)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// since returns the time from an RFC 3339 text to at. Zero: the text is none.
+// since returns the time from an RFC 3339 text to at. Zero means that the text is no such answer.
 func since(text string, at time.Time) time.Duration {
 	from, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {

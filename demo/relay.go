@@ -69,7 +69,7 @@ func (d *demo) awaitReady(ctx context.Context) error {
 	}
 }
 
-// ask returns a page and whether its status is 200. Empty: nobody answers yet.
+// ask returns a page and whether its status is 200. The text is empty as long as no server answers.
 func ask(ctx context.Context, url string) (text string, ok bool) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"relay/throwaway"
 )
 
-// Names on the demo's own server. The application's password is no secret: the display
-// shows it, so that a person can send a message.
+// These are the names on the demo's own server. The application's password is no secret: the
+// display shows it, so that a person can send a message.
 const (
 	database  = "shop"
 	relayRole = "relay"

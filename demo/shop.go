@@ -14,8 +14,8 @@ import (
 	"relay"
 )
 
-// Of a hundred orders so many are rolled back, and so many commit after a savepoint with a
-// message of its own was rolled back.
+// The numbers of orders in a hundred that are rolled back, and that commit after a savepoint with
+// a message of its own was rolled back.
 const (
 	rollbackPercent  = 10
 	savepointPercent = 10
@@ -82,7 +82,7 @@ func (s *shop) place(ctx context.Context) error {
 		}
 		return err
 	}
-	// If this fails nobody knows how it ended, and the tally leaves it undecided.
+	// If this fails it is unknown how the transaction ended, and the tally leaves it undecided.
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (r route) String() string { return [...]string{"HTTP", "RabbitMQ"}[r] }
 type fate int
 
 const (
-	undecided  fate = iota // not ended yet, or nobody knows how
+	undecided  fate = iota // not ended yet, or ended in an unknown way
 	committed              // it must arrive
 	rolledBack             // it must not
 )
@@ -141,8 +141,8 @@ func (t *tally) refused() {
 	t.forged++
 }
 
-// lost returns the committed messages that nobody has accepted, the oldest first: while
-// the demo runs they are on their way.
+// lost returns the committed messages that no receiver has accepted, the oldest first. While the
+// demo runs they are on their way.
 func (t *tally) lost() []relay.ID {
 	t.mu.Lock()
 	defer t.mu.Unlock()

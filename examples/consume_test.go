@@ -44,8 +44,8 @@ func (s *shop) testConsumer(t *testing.T) {
 	t.Run("consumer's foreign message", c.testForeign)
 }
 
-// consumed reports whether somebody consumes the queue. Asking for a queue that is missing
-// closes the channel.
+// consumed reports whether a program consumes the queue. The broker closes the channel if the
+// queue is missing.
 func consumed(t *testing.T, conn *amqp.Connection) bool {
 	t.Helper()
 	channel, err := conn.Channel()

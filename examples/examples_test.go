@@ -127,7 +127,7 @@ func (s *shop) shipped(t *testing.T, id string) []string {
 	return query[[]string](t, s.app, "select coalesce(array_agg(what), '{}') from shipment where message_id = $1", id)
 }
 
-// testBytes: nobody on the way reformats what was written.
+// testBytes checks that the payload arrives byte for byte as it was written.
 func (s *shop) testBytes(t *testing.T) {
 	odd := "{ \"n\":12345678901234567890.10,\r\n\t\"s\" : \"\\u00e9é€\\/\" , \"n\": 1e400 }\n"
 	s.awaitDone(t, query[string](t, s.app, "insert into relay.outbox (topic, payload) values ('odd', $1) returning id::text", odd))

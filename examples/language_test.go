@@ -14,15 +14,15 @@ import (
 // language is one folder of programs.
 type language struct {
 	name string
-	// missing says what the machine lacks to run the programs. Nil: nothing.
+	// missing says what the machine lacks to run the programs. It is nil if the machine lacks nothing.
 	missing func() error
 	// send returns the arguments of a program that takes an order.
 	send func(s *shop, rollBack bool, customer, cents string) []string
 	// receive returns the arguments of a program that listens on a port. SQL has none, and
 	// Go's stands in.
 	receive func(s *shop, port string) []string
-	// consume returns the arguments of a program that consumes a queue of RabbitMQ. Nil: the
-	// language has none.
+	// consume returns the arguments of a program that consumes a queue of RabbitMQ. Nil means that
+	// the language has none.
 	consume func(s *shop, queue string) []string
 }
 

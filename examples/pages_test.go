@@ -16,7 +16,7 @@ var marked = regexp.MustCompile("(?s)<!-- (example: (\\S+)|grants|inbox grants) 
 // pages returns the files of all pages.
 func pages(t *testing.T) (paths []string) {
 	t.Helper()
-	for _, pattern := range []string{"../*.md", "*.md", "../docs/*.md", "../docs/*/*.md"} {
+	for _, pattern := range []string{"../*.md", "*.md", "../docs/*.md", "../docs/*/*.md", "../deploy/*/*.md", "../.github/*.md"} {
 		more, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -128,7 +128,7 @@ func TestScheduleAsShown(t *testing.T) {
 	}
 }
 
-// rights lists every right in the schema relay that somebody was granted.
+// rights lists every privilege in the schema relay that a role was granted.
 const rights = `
 select string_agg(line, e'\n' order by line) from (
 	select 'schema ' || nspacl::text as line from pg_namespace where nspname = 'relay'
@@ -171,9 +171,12 @@ func TestLinks(t *testing.T) {
 
 // headings returns the anchors of a page's headings.
 func headings(page string) map[string]bool {
-	anchors := map[string]bool{}
+	anchors, code := map[string]bool{}, false
 	for line := range strings.Lines(page) {
-		if !strings.HasPrefix(line, "#") {
+		if strings.HasPrefix(line, "```") {
+			code = !code
+		}
+		if code || !strings.HasPrefix(line, "#") {
 			continue
 		}
 		name := strings.ToLower(strings.TrimSpace(strings.TrimLeft(line, "#")))

@@ -24,7 +24,7 @@ type shop struct {
 	t        *testing.T
 	language language
 	app      *pgxpool.Pool // as the application's role
-	admin    *pgxpool.Pool // as the superuser, who may read messages
+	admin    *pgxpool.Pool // as the superuser, which may read messages
 	appURL   string
 	amqpURL  string
 	env      []string
@@ -157,7 +157,7 @@ func freePort(t *testing.T) string {
 
 func waitListening(t *testing.T, port string) {
 	t.Helper()
-	harness.Eventually(t, patience, "somebody listens on port "+port, func() bool {
+	harness.Eventually(t, patience, "a process listens on port "+port, func() bool {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			return false

@@ -200,7 +200,7 @@ func (c *circuit) explain(why string, now time.Time) {
 	}
 }
 
-// hold keeps everything back for a time. Zero: nothing.
+// hold keeps everything back for a time. Zero holds nothing back.
 func (c *circuit) hold(d time.Duration, now time.Time) {
 	if d <= 0 {
 		return

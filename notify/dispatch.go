@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// housekeeping is how often waiting items are looked at, idleHousekeeping how often it is
-	// looked whether there are any.
+	// housekeeping is how often waiting items are looked at, idleHousekeeping how often the
+	// dispatcher looks whether there are any.
 	housekeeping     = 100 * time.Millisecond
 	idleHousekeeping = 500 * time.Millisecond
 	// cutOff is how much longer than its deadline an attempt may take before it is cancelled
@@ -31,12 +31,13 @@ const (
 // DispatcherConfig names the destinations and bounds.
 type DispatcherConfig struct {
 	Technologies Technologies
-	// References reads what headers and secrets of subscriptions name. Nil: none may name anything.
+	// References reads what headers and secrets of subscriptions name. Nil means that none may name anything.
 	References *References
 	// QueueBytes bounds the bodies that wait for one destination; what is above waits in the
-	// table, so that one slow destination does not hold the memory of all. Zero: no bound.
+	// table, so that one slow destination does not hold the memory of all. Zero means no bound.
 	QueueBytes int64
-	// Messages and Bytes bound what the relay may hold in memory; destinations share a part of them. Zero: no bound.
+	// Messages and Bytes bound what the relay may hold in memory; destinations share a part of them. Zero means no
+	// bound.
 	Messages, Bytes int64
 	// Timeout is how long one attempt may take (RELAY_HTTP_TIMEOUT). The destinations keep
 	// to it themselves; one that does not is cut off a little later.
@@ -46,7 +47,7 @@ type DispatcherConfig struct {
 	Retry func(d *relay.Delivery, attempts int) time.Duration
 	// Allowed reports whether an attempt for a message of the shard may start now.
 	Allowed func(shard int16) bool
-	// Tracer is told of each attempt. Nil: nothing is traced.
+	// Tracer is told of each attempt. Nil means that nothing is traced.
 	Tracer  Tracer
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -113,7 +114,7 @@ func (d *Dispatcher) Dispatch(delivery *relay.Delivery, due bool, done func(rela
 		done(relay.Outcome{Class: relay.ClassParked})
 		return
 	}
-	if delivery.Subscriber.Paused && !delivery.Unresolved() { // who gets a copy is settled even so
+	if delivery.Subscriber.Paused && !delivery.Unresolved() { // the instances are looked up even so
 		done(parked(relay.ReasonPaused))
 		return
 	}

@@ -29,9 +29,8 @@ func (d *Dispatcher) all() []*lane {
 	return all
 }
 
-// lane returns the lane of an item, making it if need be, or nil after Stop, and names the
-// item's target. Looking addresses up is no attempt, which a subscription's own limits are
-// about.
+// lane returns the lane of an item, making it if need be, or nil after Stop, and names the item's
+// target. To look addresses up is no attempt, so the subscription's own limits do not apply to it.
 func (d *Dispatcher) lane(it *item, now time.Time) *lane {
 	delivery := it.delivery
 	circuits, direct := delivery.Circuits(), delivery.Direct()

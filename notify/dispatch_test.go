@@ -234,7 +234,7 @@ func TestARetryAfterOutlivesTheMemoryOfIdleDestinations(t *testing.T) {
 	})
 }
 
-// A destination that nobody writes to any more stayed down for ever.
+// A destination that no message names any more stayed down for ever.
 func TestADestinationThatIsDownIsForgottenInTheEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -342,7 +342,7 @@ func TestInstancesHaveCircuitsOfTheirOwn(t *testing.T) {
 		}
 		send("10.0.0.2:80", false)
 		send(relay.PlainInstance, false)
-		send(relay.PlainInstance, true) // who gets a copy is settled even while it is paused
+		send(relay.PlainInstance, true) // the instances are looked up even while it is paused
 		send("10.0.0.2:80", true)
 		if out.count("parked circuit_open") != 1 || out.count("handled ") != 1 || out.count("resolved ") != 2 || out.count("parked paused") != 1 {
 			t.Errorf("%v", out.all)

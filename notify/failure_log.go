@@ -25,7 +25,7 @@ type failureLog struct {
 	kinds map[failureKind]*failureCount
 }
 
-// failureKind is what failed for whom.
+// failureKind is one cause of failure at one subscription.
 type failureKind struct{ subscription, cause string }
 
 type failureCount struct {

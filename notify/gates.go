@@ -17,7 +17,7 @@ type gates struct {
 	target *circuit // nil: there is none, or no failure of it is known
 }
 
-// closed returns the first circuit that does not admit an attempt. Nil: all admit it.
+// closed returns the first circuit that does not admit an attempt. Nil means that all admit it.
 func (g gates) closed(due bool, now time.Time) *circuit {
 	for _, c := range []*circuit{g.origin, g.target} {
 		if c != nil && !c.admits(due, now) {
@@ -27,8 +27,8 @@ func (g gates) closed(due bool, now time.Time) *circuit {
 	return nil
 }
 
-// begin has an attempt start. It returns the circuits of which it is the probe, or the one
-// that does not admit it.
+// begin starts an attempt. It returns the circuits that this attempt probes, or the circuit that
+// does not admit it.
 func (g gates) begin(due bool, now time.Time) (probes gates, closed *circuit) {
 	probe, admitted := g.origin.begin(due, now)
 	if !admitted {
@@ -116,8 +116,8 @@ func (t *targets) failing(name string, now time.Time) (c *circuit, closed bool) 
 	return c, closed
 }
 
-// evict forgets the circuit that failed longest ago, if possible one of which nothing is
-// known that matters, and reports whether it was open. The caller holds the mutex.
+// evict forgets the circuit that failed longest ago, if possible one that holds no state that
+// matters, and reports whether it was open. The caller holds the mutex.
 func (t *targets) evict(now time.Time) (wasOpen bool) {
 	var oldest *circuit
 	looked := 0

@@ -36,7 +36,7 @@ var lackingErrors = []struct {
 var unreachable = []syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.EPERM}
 
 // LackOf returns what the relay's own machine has too little of, so that an attempt failed.
-// ResourceNone: nothing; then the failure is the destination's. rootless says that there are
+// ResourceNone means nothing: the failure is then the destination's. rootless says that there are
 // no certificates of authorities by which to judge an endpoint's.
 func LackOf(err error, rootless bool) relay.Resource {
 	var known LackError

@@ -19,9 +19,10 @@ type item struct {
 	delivery *relay.Delivery
 	done     func(relay.Outcome)
 	since    time.Time
-	// target names the circuit of a row's own target, among those of its lane. Empty: none.
+	// target names the circuit of a row's own target, among those of its lane. Empty means that
+	// there is none.
 	target string
-	probes gates // the circuits of which its attempt is the probe
+	probes gates // the circuits that its attempt probes
 }
 
 // park ends the item without an attempt: it waits for a circuit.
@@ -41,9 +42,9 @@ type lane struct {
 	name   string
 	direct bool // rows name it
 	shared bool // it leads to several places: Technology.Shares
-	// technology is the name of that by which its deliveries go.
+	// technology is the name of the technology that its deliveries use.
 	technology string
-	// origin is the circuit of failures to connect that it shares with others. Nil: none.
+	// origin is the circuit of failures to connect that it shares with others. Nil means that there is none.
 	origin *circuit
 	// circuit is its own: of an origin that rows name for failures to connect, of an exchange
 	// or queue that they name for answers, otherwise for both.
@@ -60,7 +61,7 @@ type lane struct {
 	ending  int
 	rate    *rate.Limiter // nil: no limit
 	took    time.Duration // moving average of an attempt's duration
-	starved bool          // somebody asked for room and should be told when there is some
+	starved bool          // a caller asked for room and is told when there is some
 	used    time.Time
 	held    holding // by what waits or is under way
 	// withheld is when a delivery was last not taken into memory, and cause why.
@@ -178,8 +179,8 @@ func (l *lane) learn(d time.Duration) {
 	l.took += (d - l.took) / 16
 }
 
-// refusal is an item that does not start, with the circuit that is closed to it. Nil: it has
-// waited too long.
+// refusal is an item that does not start, with the circuit that is closed to it. Nil means that it
+// has waited too long.
 type refusal struct {
 	item   item
 	closed *circuit

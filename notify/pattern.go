@@ -54,8 +54,8 @@ func (n *node[T]) word(word string) *node[T] {
 }
 
 // match returns the values of all patterns that match the topic, each once, in no order.
-// relay.TopicDead is matched only by patterns that begin with its very first word: whoever
-// subscribes to everything wants what applications say.
+// relay.TopicDead is matched only by patterns that begin with its very first word, since a
+// subscription to everything means everything that applications send.
 func (p *patterns[T]) match(topic string) []T {
 	m := matcher[T]{words: strings.Split(topic, ".")}
 	if topic != relay.TopicDead {

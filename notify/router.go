@@ -17,16 +17,17 @@ const NoRoute = relay.Rejection("no route: the row names no destination, no subs
 // RouterConfig says where messages go that name no destination, and what every delivery
 // inherits. The zero value rejects every message.
 type RouterConfig struct {
-	// Default is RELAY_DEFAULT_DESTINATION: a target of one of the technologies. Empty: none.
+	// Default is RELAY_DEFAULT_DESTINATION: a target of one of the technologies. Empty means that
+	// there is none.
 	Default string
 	// Source stands in for a row's own source (RELAY_SOURCE).
 	Source string
-	// Technologies are those by which messages go.
+	// Technologies are the technologies that messages can use.
 	Technologies Technologies
 	// Timeout bounds one attempt (RELAY_HTTP_TIMEOUT).
 	Timeout time.Duration
-	// Rows says where rows may send by a destination of their own (RELAY_ROW_DESTINATIONS).
-	// Nil: everywhere.
+	// Rows says where rows may send by a destination of their own (RELAY_ROW_DESTINATIONS). Nil
+	// lets rows send everywhere.
 	Rows *RowTargets
 }
 
@@ -52,7 +53,7 @@ type matches struct {
 	subscriptions int
 }
 
-// Replace makes the router use these subscriptions from now on. It keeps them; nobody may
+// Replace makes the router use these subscriptions from now on. It keeps them; the caller must not
 // change them afterwards.
 func (r *Router) Replace(version int64, all []*relay.Subscriber) {
 	next := &routes{version: version, byName: make(map[string]*relay.Subscriber, len(all)), acks: make(map[string]bool)}
@@ -91,7 +92,7 @@ func (r *Router) WantsAcks() bool { return len(r.routes.Load().acks) > 0 }
 // WantsAcksBy reports whether those of some subscription with a target of the technology do.
 func (r *Router) WantsAcksBy(technology string) bool { return r.routes.Load().acks[technology] }
 
-// Version returns the version of the subscriptions in use. Zero: none were loaded.
+// Version returns the version of the subscriptions in use. Zero means that none were loaded.
 func (r *Router) Version() int64 { return r.routes.Load().version }
 
 // Paused reports whether a circuit is that of a subscription that is paused, or of one of
@@ -102,8 +103,8 @@ func (r *Router) Paused(circuit string) bool {
 	return s != nil && s.Paused
 }
 
-// Rests reports whether nothing at all of a subscription goes on until it is changed: it is paused, and no broadcast,
-// of which it is still found out who gets a copy.
+// Rests reports whether no work for a subscription goes on until it is changed: it is paused and no broadcast. For
+// a paused broadcast the instances are still looked up.
 func (r *Router) Rests(subscription string) bool {
 	s := r.routes.Load().byName[subscription]
 	return s != nil && s.Paused && !s.Broadcast
@@ -191,9 +192,10 @@ func (r *Router) Route(m *relay.Message) ([]*relay.Delivery, error) {
 	return deliveries, nil
 }
 
-// Resume returns a delivery read from the table at its next attempt, after so many
-// attempts. The default destination is the one of today, so that an operator who mends it
-// mends what waits; a row's own is the one it was taken up with, if rows may still send there.
+// Resume returns a delivery read from the table at its next attempt; attempts is the number of
+// attempts already made. The default destination is the one of today, so that an operator who
+// mends it mends what waits; a row's own is the one it was taken up with, if rows may still send
+// there.
 func (r *Router) Resume(m *relay.Message, subscription, instance, target string, attempts int) (*relay.Delivery, error) {
 	headers, err := relay.ParseHeaders(m.Headers)
 	if err != nil {

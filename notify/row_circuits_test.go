@@ -180,8 +180,8 @@ func TestRowsAndOperatorsShareNoCircuit(t *testing.T) {
 	})
 }
 
-// Rows that name any number of destinations, all of which fail, must neither grow the memory
-// nor push out what is known of an operator's.
+// Rows may name any number of destinations that all fail. They must neither grow the memory nor
+// push out what is known of an operator's destinations.
 func TestRowsPushNoOperatorsCircuitOut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

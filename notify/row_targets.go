@@ -8,10 +8,11 @@ import (
 	"relay"
 )
 
-// RowTargets says where rows may send by a destination of their own: RELAY_ROW_DESTINATIONS.
-// Nil: to every URL and to what exists at the broker. Whether an address may be dialled is
-// another question, which Egress answers. A subscription's name leads only where the operator has said,
-// so patterns are not about it; but where rows may name no destination they may name none.
+// RowTargets says where rows may send by a destination of their own: RELAY_ROW_DESTINATIONS. Nil
+// lets them send to every URL and to what exists at the broker. Whether an address may be dialled
+// is another question, which Egress answers. A subscription's name leads only where the operator
+// has said, so patterns are not about it; but where rows may name no destination they may name
+// none.
 type RowTargets struct {
 	none     bool
 	patterns []RowPattern
@@ -76,7 +77,7 @@ func (t Technologies) parsePattern(element string) (RowPattern, error) {
 // None reports whether rows may name no destination at all.
 func (r *RowTargets) None() bool { return r != nil && r.none }
 
-// String lists the patterns, without the paths of URLs. Empty: rows may send everywhere.
+// String lists the patterns, without the paths of URLs. Empty means that rows may send everywhere.
 func (r *RowTargets) String() string {
 	switch {
 	case r == nil:

@@ -18,7 +18,7 @@ import (
 const (
 	sharedQuarters = 3
 	leastShare     = 1024
-	// withheldFor is how long it is shown that a destination had its share.
+	// withheldFor is how long the relay shows that a destination had used up its share.
 	withheldFor = 10 * time.Second
 )
 
@@ -38,7 +38,7 @@ func (h *holding) add(messages, bytes int64) {
 	h.bytes.Add(bytes)
 }
 
-// share is how much a destination may hold of most, if others hold so much.
+// share is how much of most a destination may hold if the others hold the given amount.
 func share(most, others int64) int64 {
 	if others <= 0 {
 		return max(most/3*2, 1)

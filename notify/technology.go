@@ -16,15 +16,15 @@ type Technology struct {
 	Name string
 	// Prefixes begin its targets, such as "https://"; what stands before the colon is the scheme.
 	Prefixes []string
-	// Destination makes the attempts. Nil: there is none, and Missing says why.
+	// Destination makes the attempts. Nil means that there is none, and Missing says why.
 	Destination Destination
-	// Missing is why nothing can be sent: a message that is new is rejected for it, one that
-	// was taken up before waits. Nil: nothing is missing.
+	// Missing is why nothing can be sent: a message that is new is rejected for it, one that was
+	// taken up before waits. Nil means that nothing is missing.
 	Missing error
 	// Concurrency bounds the attempts under way to one destination whose subscriber sets no bound.
 	Concurrency int
 	// Origin is the circuit of failures to connect that all targets in rows share, such as
-	// relay.CircuitBroker. Empty: each origin has its own.
+	// relay.CircuitBroker. Empty means that each origin has its own.
 	Origin string
 	// Shares reports whether one lane of targets in rows, or of the default destination, leads to
 	// several places, so that an answer about one says nothing about the others.
@@ -80,7 +80,7 @@ func (t Technologies) prefixes() string {
 	return strings.Join(all, ", ")
 }
 
-// leastConcurrency is the smallest bound of them all. Zero: there is no technology.
+// leastConcurrency is the smallest bound of them all. Zero means that there is no technology.
 func (t Technologies) leastConcurrency() (least int) {
 	for _, one := range t.all {
 		if least == 0 || one.Concurrency < least {

@@ -3,7 +3,7 @@ package operate
 // Role is what an actor may do.
 type Role string
 
-// The roles.
+// These are the roles.
 const (
 	RoleViewer   Role = "viewer"   // may see
 	RoleOperator Role = "operator" // may see and change

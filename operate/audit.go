@@ -12,7 +12,7 @@ import (
 	"relay/sql"
 )
 
-// AuditEntry says who did what to which object.
+// AuditEntry says which actor did what to which object.
 type AuditEntry struct {
 	ID      string        `json:"id" doc:"A number of 64 bits."`
 	At      time.Time     `json:"at"`
@@ -20,7 +20,7 @@ type AuditEntry struct {
 	Role    string        `json:"role" doc:"viewer, operator, cli, or none."`
 	Address string        `json:"address,omitempty" doc:"From which the request came."`
 	Action  string        `json:"action" doc:"As message.retry, subscription.set, job.stop, key.skip or session.signin."`
-	Kind    string        `json:"object_kind" doc:"message, subscription, key, job, failure or session."`
+	Kind    string        `json:"object_kind" doc:"message, subscription, key, job, failure, session or database."`
 	Object  string        `json:"object,omitempty" doc:"Id or name."`
 	Result  string        `json:"result,omitempty" doc:"What it came to."`
 	Reason  string        `json:"reason,omitempty" doc:"As the person gave it."`
@@ -35,11 +35,11 @@ type AuditDetail struct {
 
 // AuditFilter says which entries are meant. An empty field matches all.
 type AuditFilter struct {
-	Name, Action, Kind, Object string
-	Since, Until               Moment
+	Name, Role, Action, Kind, Object string
+	Since, Until                     Moment
 }
 
-// Audit lists who did what, the youngest first.
+// Audit lists the entries of the audit, the youngest first.
 func (s *Service) Audit(ctx context.Context, f AuditFilter, at At) (Page[AuditEntry], error) {
 	most, err := at.limit(MessageLimit)
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Service) Audit(ctx context.Context, f AuditFilter, at At) (Page[AuditEn
 		return Page[AuditEntry]{}, invalid("object", "it needs object_kind")
 	}
 	found, err := s.store.Audit(ctx, sql.AuditFilter{
-		Actor: f.Name, Action: f.Action, Kind: sql.AuditKind(f.Kind), Object: f.Object, Since: f.Since.Time, Until: f.Until.Time,
+		Actor: f.Name, Role: f.Role, Action: f.Action, Kind: sql.AuditKind(f.Kind), Object: f.Object, Since: f.Since.Time, Until: f.Until.Time,
 	}, sql.Cursor(at.Cursor), most)
 	if err != nil {
 		return Page[AuditEntry]{}, cursorError(err)

@@ -16,7 +16,7 @@ type Result struct {
 	Result sql.Effect `json:"result"`
 	// OK says that the message is now as it was asked for.
 	OK bool `json:"ok"`
-	// Why says more about what was not changed. Empty: nothing more is known.
+	// Why says more about what was not changed. Empty means that nothing more is known.
 	Why string `json:"why,omitempty"`
 }
 
@@ -31,7 +31,7 @@ func (r Result) String() string {
 // Change says which messages, given by their ids, are to be changed.
 type Change struct {
 	IDs []string
-	// Subscription limits the change to one subscriber. Empty: all.
+	// Subscription limits the change to one subscriber. Empty means all.
 	Subscription string
 	// Force sends also again what ended well; for a retry alone.
 	Force bool
@@ -45,7 +45,8 @@ var (
 )
 
 // Retry sends messages again, with all of their attempts and all of their time; one that waits for its next attempt
-// is due at once. With a subscription only that one gets them. Results are told in the order of the ids, batch by batch.
+// is due at once. If a subscription is given, only that subscription gets them. Results are told in the order of
+// the ids, batch by batch.
 func (s *Service) Retry(ctx context.Context, actor Actor, c Change, tell func([]Result) error) error {
 	from := retryFrom
 	if c.Force {

@@ -24,9 +24,11 @@ type DeliveryFilter struct {
 // ListedDelivery is a delivery with what a list shows of its message.
 type ListedDelivery struct {
 	Delivery
-	MessageID, Topic, Key string
-	CreatedAt             time.Time
-	LastDuration          time.Duration // zero: no attempt is recorded
+	MessageID      string    `json:"message_id"`
+	Topic          string    `json:"topic"`
+	Key            string    `json:"key,omitempty"`
+	CreatedAt      time.Time `json:"created_at"`                 // of the message
+	LastDurationMS *float64  `json:"last_duration_ms,omitempty"` // of the last attempt; nil: none is recorded
 }
 
 // Deliveries lists the deliveries of a subscriber, the youngest message first.
@@ -62,10 +64,7 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, at At) (Page
 	var items []ListedDelivery
 	for _, d := range found.Deliveries {
 		if (f.Code == 0 || d.Code == f.Code) && (f.Stage == "" || DeliveryStage(d.Status, d.Cause) == f.Stage) {
-			items = append(items, ListedDelivery{
-				Delivery: newDelivery(d.DeliveryDetail), MessageID: d.Message.String(), Topic: d.Topic, Key: d.Key,
-				CreatedAt: d.CreatedAt.UTC(), LastDuration: d.LastDuration,
-			})
+			items = append(items, newListedDelivery(d))
 		}
 	}
 	page := newPage(items, string(found.Next))
@@ -74,4 +73,13 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, at At) (Page
 		page.SearchedTo = utc(&found.SearchedTo)
 	}
 	return page, nil
+}
+
+func newListedDelivery(d sql.ListedDelivery) ListedDelivery {
+	l := ListedDelivery{Delivery: newDelivery(d.DeliveryDetail), MessageID: d.Message.String(), Topic: d.Topic, Key: d.Key, CreatedAt: d.CreatedAt.UTC()}
+	if d.LastDuration > 0 {
+		ms := milliseconds(d.LastDuration)
+		l.LastDurationMS = &ms
+	}
+	return l
 }

@@ -13,7 +13,7 @@ import (
 // Code names a kind of failure. The codes are stable: programs may compare them.
 type Code string
 
-// The codes.
+// These are the codes.
 const (
 	CodeInvalid        Code = "invalid"         // a value makes no sense; Field names it
 	CodeNoMessage      Code = "no_message"      // there is no such message

@@ -117,10 +117,10 @@ func totalOf(j sql.Job) *Count {
 
 // FailureSample is a closer look at one group of failures.
 type FailureSample struct {
-	Sampled  int64
-	Patterns []ErrorPattern
-	Newest   []string // ids of the newest messages, at most 5
-	Guide    string
+	Sampled  int64          `json:"sampled"`
+	Patterns []ErrorPattern `json:"patterns"`
+	Newest   []string       `json:"newest"` // ids of the newest messages, at most 5
+	Guide    string         `json:"guide,omitempty"`
 }
 
 // ErrorPattern is the text that several errors have in common.

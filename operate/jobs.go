@@ -48,7 +48,7 @@ type JobRequest struct {
 	Subscription string
 	// Force allows a retry of what ended well.
 	Force bool
-	// Key makes a repeated request start nothing twice. Empty: none.
+	// Key makes a repeated request start nothing twice. Empty means that there is none.
 	Key string
 	// Delay is how long a job waits before it begins, so that it can be stopped before it has done anything.
 	Delay time.Duration

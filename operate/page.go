@@ -9,14 +9,15 @@ import (
 // Page is a part of a list.
 type Page[T any] struct {
 	Items []T `json:"items"`
-	// Next is where the list goes on, to be given back as it is. Empty: it has ended.
+	// Next is where the list goes on, to be given back as it is. Empty means that it has ended.
 	Next string `json:"next,omitempty"`
-	// SearchedTo is how far back a search looked. Nil: to the end, or the list is no search.
+	// SearchedTo is how far back a search looked. Nil means that it looked to the end, or that the
+	// list is no search.
 	SearchedTo *time.Time `json:"searched_to,omitempty"`
 	// Complete says that there is nothing behind this page.
 	Complete bool      `json:"complete"`
 	AsOf     time.Time `json:"as_of"`
-	// LookedAt is how many rows a search has looked at. Zero: the list is no search.
+	// LookedAt is how many rows a search has looked at. Zero means that the list is no search.
 	LookedAt int64 `json:"looked_at,omitempty"`
 }
 
@@ -51,7 +52,7 @@ func (a At) limit(most int) (int, error) {
 // Precision says how a number was counted.
 type Precision string
 
-// The precisions.
+// These are the precisions.
 const (
 	Exact   Precision = "exact"
 	AtLeast Precision = "at_least" // counting stopped there

@@ -31,6 +31,18 @@ type PulsePoint struct {
 	TotalP99     *float64  `json:"total_p99_ms"`
 }
 
+// PulseSpan returns the span of a history of which the begin or the end may be missing: an hour, and up to now.
+func PulseSpan(from, to Moment, now time.Time) (begin, end time.Time) {
+	begin, end = from.Time, to.Time
+	if end.IsZero() || end.After(now) {
+		end = now
+	}
+	if begin.IsZero() {
+		begin = end.Add(-time.Hour)
+	}
+	return begin, end
+}
+
 // mostPoints bounds one history.
 const mostPoints = 2000
 

@@ -39,7 +39,8 @@ func shownHeaders(raw []byte) map[string]string {
 	return shown
 }
 
-// whyHidden says why relay.ShownTarget shows less of a target than there is. Empty: it shows all of it.
+// whyHidden says why relay.ShownTarget shows less of a target than there is. Empty means that it
+// shows all of it.
 func whyHidden(target string) string {
 	shown := relay.ShownTarget(target)
 	switch {

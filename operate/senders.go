@@ -37,20 +37,34 @@ type SentTopic struct {
 	LastAt        time.Time `json:"last_at"`
 	Today         Count     `json:"today"`
 	Rejected      Count     `json:"rejected"`
-	Subscriptions []string  `json:"subscriptions" doc:"Who receives it."`
+	Subscriptions []string  `json:"subscriptions" doc:"The subscriptions that receive it."`
 	Unheard       bool      `json:"unheard" doc:"No subscription matches, and there is no default destination."`
 }
 
 // senderPairs bounds how many pairs of source and topic are looked at.
 const senderPairs = 5000
 
-// Routing is what decides who hears a topic, besides subscriptions.
+// Routing holds the settings that decide, besides subscriptions, where the messages of a topic go.
 type Routing struct {
 	Source  string // of rows that name none
 	Default bool   // there is a default destination
 }
 
-// Senders lists who sent messages within 24 hours, by name.
+// Routing is how the running relays route, as they report it. Where none does, it is what the caller knows.
+func (s *Service) Routing(ctx context.Context, known Routing) (Routing, error) {
+	facts, err := s.store.Overview(ctx)
+	if err != nil {
+		return known, err
+	}
+	for _, r := range facts.Relays {
+		if r.Report != nil {
+			return Routing{Source: r.Report.Settings["RELAY_SOURCE"], Default: r.Report.Settings["RELAY_DEFAULT_DESTINATION"] != ""}, nil
+		}
+	}
+	return known, nil
+}
+
+// Senders lists the services that sent messages within 24 hours, by name.
 func (s *Service) Senders(ctx context.Context, r Routing) ([]Sender, error) {
 	return s.senders(ctx, nil, r)
 }

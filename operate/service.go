@@ -11,7 +11,7 @@ import (
 // Service does what people ask for. Its methods are safe for concurrent use.
 type Service struct {
 	store   *sql.Store
-	sampler *sql.Sampler // of what stands in the tables, shared by all who ask
+	sampler *sql.Sampler // of what stands in the tables, shared by all callers
 }
 
 // New returns a service that works on a store, which remains the caller's to close.
@@ -30,7 +30,7 @@ func (s *Service) by(a Actor) *sql.Store {
 const (
 	// changeBatch is the most messages that one transaction changes.
 	changeBatch = 500
-	// A row that another session holds is tried so many times more, so far apart.
+	// How often, and at what interval, a row is tried again that another session has locked.
 	lockedTries = 10
 	lockedWait  = 200 * time.Millisecond
 )

@@ -211,8 +211,8 @@ func TestListsOfAnEmptySystemAreEmptyAndNotNull(t *testing.T) {
 	if st, err := f.Standings(ctx, nil); err != nil || st.Of("none").ByStatus == nil || st.Of("none").Outstanding != exactly(0) {
 		t.Errorf("standings: %+v, %v", st, err)
 	}
-	if facts, err := f.Facts(ctx); err != nil || facts.Any {
-		t.Errorf("facts: %+v, %v", facts, err)
+	if o, err := f.Overview(ctx, nil, false); err != nil || !o.FirstRun || o.Subscribers == nil || len(o.Needs) != 1 || o.Needs[0].Kind != "no_relay" {
+		t.Errorf("overview: %+v, %v", o, err)
 	}
 	if p, err := f.Pulse(ctx, "", time.Now().Add(-time.Hour), time.Now(), time.Minute); err != nil || len(p.Points) < 60 {
 		t.Errorf("pulse: %+v, %v", p, err)

@@ -9,7 +9,7 @@ import (
 // Stage is how far a message or a delivery is, in the words of senders and receivers.
 type Stage string
 
-// The stages. Of a message, none is StageDelivered.
+// These are the stages. A message is never at StageDelivered.
 const (
 	StageSendFailed   Stage = "send_failed"   // it cannot be sent
 	StageCommitted    Stage = "committed"     // it goes by itself, and nothing has failed

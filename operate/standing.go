@@ -21,6 +21,7 @@ type Standing struct {
 	ByReason      []ReasonCount `json:"by_reason" doc:"Of those that wait."`
 	Stages        []StageCount  `json:"stages" doc:"As the receiver sees them. handled and delivered count the last 24 hours."`
 	Dead          Count         `json:"dead"`
+	OldestAt      *time.Time    `json:"oldest_at,omitempty" doc:"When the oldest of what is outstanding was or is due. Absent for direct and default."`
 	BlockedKeys   Count         `json:"blocked_keys"`
 	Circuit       string        `json:"circuit" enum:"closed,open" doc:"As this relay sees it."`
 	RatePerSecond float64       `json:"rate_per_second" doc:"Accepted, over the last 5 minutes."`
@@ -112,6 +113,9 @@ func (a Standings) Of(name string) Standing {
 	for _, stage := range []Stage{StageCommitted, StagePushFailed, StageHandleFailed} {
 		st.Stages = append(st.Stages, StageCount{stage, counted(sql.Count{N: stages[stage], Exact: a.UnfinishedExact && a.DeadExact})})
 	}
+	if oldest, some := a.Oldest[name]; some {
+		st.OldestAt = utc(&oldest)
+	}
 	if slices.Contains(a.circuits, name) {
 		st.Circuit = "open"
 	}
@@ -150,8 +154,8 @@ func (a Standings) Wait() (p50, p99 *float64) {
 	return quantile(all, 0.5), quantile(all, 0.99)
 }
 
-// Received is what was taken up in each of the last 60 minutes.
-func (s *Service) Received(ctx context.Context) ([]int64, error) {
+// received is what was taken up in each of the last 60 minutes.
+func (s *Service) received(ctx context.Context) ([]int64, error) {
 	now := time.Now()
 	points, err := s.store.SentSeries(ctx, now.Add(-time.Hour), now, time.Minute)
 	if err != nil {
@@ -159,12 +163,6 @@ func (s *Service) Received(ctx context.Context) ([]int64, error) {
 	}
 	return newSeries(points).values("", now, time.Minute, 60, went), nil
 }
-
-// Lately is the rate per second of the last five whole minutes of a spark.
-func Lately(spark []int64) float64 { return lately(spark) }
-
-// Facts reads who works on the outbox, and what is due next.
-func (s *Service) Facts(ctx context.Context) (sql.Overview, error) { return s.store.Overview(ctx) }
 
 // SettingsOf lists the settings of subscriptions by name, or of one if the name is not empty, without counts.
 func (s *Service) SettingsOf(ctx context.Context, name string) ([]Subscription, error) {

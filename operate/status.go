@@ -1,9 +1,12 @@
 package operate
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -35,8 +38,8 @@ type RelayStatus struct {
 	Shards    int     `json:"shards"`
 	Expired   int     `json:"expired_shards"` // it fell silent, and no other relay has taken them over yet
 	SeenAgo   float64 `json:"seen_seconds_ago"`
-	// Report is what the relay says about itself: its settings without secrets, its stream, its circuits, and what it
-	// holds back. None: it has not told lately.
+	// Report is what the relay says about itself: its settings without secrets, its stream, its circuits, and what
+	// it holds back. It is empty if the relay has not reported lately.
 	Report *sql.Report `json:"report,omitempty"`
 }
 
@@ -66,14 +69,12 @@ type MessageStatus struct {
 	Rows *int64 `json:"rows_estimate,omitempty"`
 }
 
-// WaitingStatus is what waits for one destination.
+// WaitingStatus is what waits for one subscriber.
 type WaitingStatus struct {
-	Circuit string `json:"circuit"`
-	Why     string `json:"why"`
-	Count   int    `json:"count"`
-	Error   string `json:"error,omitempty"`
-	// Subscription is the subscriber that waits.
-	Subscription string `json:"subscription,omitempty"`
+	Subscription string `json:"subscription"`
+	Why          string `json:"why"`
+	Count        int    `json:"count"`
+	Error        string `json:"error,omitempty"` // of one that has failed
 }
 
 // DeadStatus is how many dead messages a subscriber has.
@@ -83,23 +84,33 @@ type DeadStatus struct {
 	Error        string `json:"error,omitempty"` // of the youngest
 }
 
-// ReadStatus reads how the system stands. The slot is what the caller has read of it; nil: the relay uses none.
-func ReadStatus(ctx context.Context, examiner *sql.Examiner, slot *SlotStatus) (s Status, err error) {
-	s = Status{Slot: slot, Waiting: []WaitingStatus{}, Dead: []DeadStatus{}, AsOf: time.Now().UTC()}
-	schema, err := examiner.Schema(ctx)
+// shownStatus bounds the lines about subscribers.
+const shownStatus = 10
+
+// Status reads how the system stands. The slot is what the caller has read of it; nil: the relay uses none.
+func (s *Service) Status(ctx context.Context, schema SchemaStatus, slot *SlotStatus) (Status, error) {
+	var live *Live
+	facts, standings, err := s.look(ctx, &live)
 	if err != nil {
-		return s, err
+		return Status{}, err
 	}
-	s.Schema = SchemaStatus{Version: schema.Version, Needed: schema.Needed}
-	relays, err := examiner.RunningRelays(ctx)
+	st := Status{
+		Schema: schema, Slot: slot, Relays: relayStatuses(facts.Relays), Messages: messageStatus(standings.Standing), AsOf: time.Now().UTC(),
+	}
+	if facts.NextDue != nil {
+		due := facts.NextDue.Round(time.Millisecond).Seconds()
+		st.NextDueIn = &due
+	}
+	failing, err := s.store.FailingGroups(ctx)
 	if err != nil {
-		return s, err
+		return st, err
 	}
-	s.Relays = relayStatuses(relays)
-	if s.Messages, err = readCounts(ctx, examiner); err != nil {
-		return s, err
+	dead, err := s.store.DeadGroups(ctx)
+	if err != nil {
+		return st, err
 	}
-	return s, s.readDeliveries(ctx, examiner)
+	st.Waiting, st.Dead = waitingStatuses(standings.Unfinished, failing.Groups), deadStatuses(dead.Groups)
+	return st, nil
 }
 
 func relayStatuses(relays []sql.RunningRelay) []RelayStatus {
@@ -112,49 +123,65 @@ func relayStatuses(relays []sql.RunningRelay) []RelayStatus {
 	return shown
 }
 
-func readCounts(ctx context.Context, examiner *sql.Examiner) (MessageStatus, error) {
-	f, err := examiner.Messages(ctx)
-	if err != nil {
-		return MessageStatus{}, err
-	}
-	ended, err := examiner.Ended(ctx)
-	if err != nil {
-		return MessageStatus{}, err
-	}
+func messageStatus(st sql.Standing) MessageStatus {
 	m := MessageStatus{
-		Limit: sql.CountLimit, Pending: f.Pending, Delayed: f.Delayed, Open: f.Open, Dead: f.Dead, Rejected: f.Rejected,
-		OldestPending: f.OldestPending.Seconds(),
+		Limit: sql.StandingLimit, Pending: int(st.Pending.N), Delayed: int(st.Delayed.N), Open: int(st.Open.N), Dead: int(st.Dead.N), Rejected: int(st.Rejected.N),
 	}
-	if ended.Estimated {
-		m.Rows = &ended.Rows
-	} else {
-		m.Done, m.Cancelled = &ended.Done, &ended.Cancelled
+	if st.OldestPending != nil {
+		m.OldestPending = max(st.At.Sub(*st.OldestPending), 0).Seconds()
 	}
-	return m, nil
+	if st.Done.Exact {
+		m.Done, m.Cancelled = &st.Done.N, &st.Cancelled.N
+		return m
+	}
+	rows := st.Done.N + st.Cancelled.N + st.Pending.N + st.Delayed.N + st.Open.N + st.Dead.N + st.Rejected.N
+	m.Rows = &rows
+	return m
 }
 
-func (s *Status) readDeliveries(ctx context.Context, examiner *sql.Examiner) error {
-	waiting, err := examiner.WaitingDeliveries(ctx)
-	if err != nil {
-		return err
+// waitingStatuses adds up what has not ended by subscriber, status and reason, the most first.
+func waitingStatuses(unfinished []sql.StandingGroup, failing []sql.FailureGroup) []WaitingStatus {
+	errors := make(map[string]string) // by subscriber and status, of the largest group
+	for _, g := range failing {
+		status := relay.DeliveryPushFailed
+		if g.Cause.Side() == relay.HandleSide {
+			status = relay.DeliveryHandleFailed
+		}
+		if at := g.Subscription + "/" + string(status); errors[at] == "" {
+			errors[at] = g.Error
+		}
 	}
-	for _, w := range waiting {
-		s.Waiting = append(s.Waiting, WaitingStatus(w))
+	list, place := []WaitingStatus{}, make(map[WaitingStatus]int)
+	for _, g := range unfinished {
+		w := WaitingStatus{Subscription: g.Subscription, Why: string(g.Status), Error: errors[g.Subscription+"/"+string(g.Status)]}
+		if g.Reason != relay.ReasonNone {
+			w.Why += ", " + string(g.Reason)
+		}
+		i, known := place[w]
+		if !known {
+			i = len(list)
+			place[w], list = i, append(list, w)
+		}
+		list[i].Count += g.N
 	}
-	next, some, err := examiner.EarliestDue(ctx)
-	if err != nil {
-		return err
+	slices.SortStableFunc(list, func(a, b WaitingStatus) int { return cmp.Compare(b.Count, a.Count) })
+	return list[:min(len(list), shownStatus)]
+}
+
+// deadStatuses adds up what is dead by subscriber, the most first, with the error that was written last.
+func deadStatuses(groups []sql.FailureGroup) []DeadStatus {
+	list, place, last := []DeadStatus{}, make(map[string]int), make(map[string]time.Time)
+	for _, g := range groups {
+		i, known := place[g.Subscription]
+		if !known {
+			i = len(list)
+			place[g.Subscription], list = i, append(list, DeadStatus{Subscription: g.Subscription})
+		}
+		list[i].Count += g.Count
+		if !known || g.Last.After(last[g.Subscription]) {
+			list[i].Error, last[g.Subscription] = g.Error, g.Last
+		}
 	}
-	if some {
-		due := next.Round(time.Millisecond).Seconds()
-		s.NextDueIn = &due
-	}
-	dead, err := examiner.DeadBySubscription(ctx)
-	if err != nil {
-		return err
-	}
-	for _, d := range dead {
-		s.Dead = append(s.Dead, DeadStatus(d))
-	}
-	return nil
+	slices.SortStableFunc(list, func(a, b DeadStatus) int { return cmp.Compare(b.Count, a.Count) })
+	return list[:min(len(list), shownStatus)]
 }

@@ -11,15 +11,15 @@ import (
 // SubscriptionState says whether messages are sent to a subscription.
 type SubscriptionState string
 
-// The states.
+// These are the states.
 const (
 	SubscriptionActive  SubscriptionState = "active"
 	SubscriptionPaused  SubscriptionState = "paused"
 	SubscriptionInvalid SubscriptionState = "invalid" // its settings cannot be used; Error says why
 )
 
-// Subscription is who receives which topics, and how. Secrets are counted, and of headers there are the names. What is
-// not set has the variable's value, or no limit.
+// Subscription says which target receives which topics, and how. Secrets are counted, and of headers there are the
+// names. What is not set has the variable's value, or no limit.
 type Subscription struct {
 	Name              string            `json:"name"`
 	State             SubscriptionState `json:"state"`
@@ -51,7 +51,7 @@ type Subscription struct {
 type Backlog struct {
 	Count
 	ByStatus map[string]int `json:"by_status"`
-	// OldestAt is when the oldest of them was or is due. Nil: there is none.
+	// OldestAt is when the oldest of them was or is due. Nil means that there is none.
 	OldestAt *time.Time `json:"oldest_at,omitempty"`
 }
 
@@ -82,30 +82,16 @@ func (s *Service) Subscription(ctx context.Context, name string) (Subscription, 
 	return Subscription{}, noSubscription(sql.ErrNoSubscription, name)
 }
 
-// SubscriptionSettings lists the settings of the subscriptions by name, of one if a name is given, without what is
-// outstanding or dead: it takes a moment however much that is.
-func (s *Service) SubscriptionSettings(ctx context.Context, name string) (Page[Subscription], error) {
-	list, err := s.store.ListSettings(ctx, name)
-	if err != nil {
-		return Page[Subscription]{}, err
-	}
-	var items []Subscription
-	for _, f := range list {
-		items = append(items, newSubscription(f))
-	}
-	return newPage(items, ""), nil
-}
-
 // settings reads the settings of one subscription.
 func (s *Service) settings(ctx context.Context, name string) (Subscription, error) {
-	page, err := s.SubscriptionSettings(ctx, name)
-	if err == nil && (name == "" || len(page.Items) == 0) {
-		err = noSubscription(sql.ErrNoSubscription, name)
+	if name == "" {
+		return Subscription{}, noSubscription(sql.ErrNoSubscription, name)
 	}
+	list, err := s.SettingsOf(ctx, name)
 	if err != nil {
 		return Subscription{}, err
 	}
-	return page.Items[0], nil
+	return list[0], nil
 }
 
 func newSubscription(f sql.SubscriptionFacts) Subscription {

@@ -11,7 +11,7 @@ import (
 // Trace is what surrounds a message.
 type Trace struct {
 	Previous, Next *Neighbour // of the same key; nil: there is none
-	OriginalID     string     // of which it is a copy; empty: of none
+	OriginalID     string     // the message that this one is a copy of; empty if it is no copy
 	Copies         []string
 	Jobs           []MessageInJob
 }
@@ -60,7 +60,7 @@ func neighbour(m *sql.MessageSummary) *Neighbour {
 	return &Neighbour{ID: m.ID.String(), Status: m.Status}
 }
 
-// Payload reads the whole body of a message as it is sent, of at most so many bytes.
+// Payload reads the whole body of a message as it is sent. A body of more than most bytes is an error.
 func (s *Service) Payload(ctx context.Context, id string, most int64) (sql.Payload, error) {
 	parsed, err := parseID("id", id)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Service) Count(ctx context.Context, f Filter, stage Stage, limit time.D
 		}
 	}
 	if stage == StagePushFailed || stage == StageHandleFailed || stage == StageCommitted && by[relay.MessageOpen] > 0 {
-		c.Count.Precision = About // deliveries decide, of which the count knows nothing
+		c.Count.Precision = About // deliveries decide, and the count does not look at deliveries
 	}
 	return c, nil
 }

@@ -3,10 +3,12 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -24,8 +26,8 @@ const (
 	// and ackLockedMost is the last.
 	ackLocked     = 5 * time.Millisecond
 	ackLockedMost = 20 * time.Millisecond
-	// ackPatience bounds the time that a consumer waits for an answer.
-	ackPatience = 5 * time.Second
+	// ackTimeLimit bounds the time that a consumer waits for an answer.
+	ackTimeLimit = 5 * time.Second
 )
 
 // Acknowledge takes a consumer's word: a token and the JSON of relay.ParseAck. Any relay of
@@ -33,7 +35,7 @@ const (
 // owner of the message's shard applies it. An error says that the database could not be
 // asked, so that the consumer should try again.
 func (e *Engine) Acknowledge(ctx context.Context, token string, body []byte) (relay.AckResult, error) {
-	result, err := e.acknowledge(ctx, token, body)
+	result, err := e.acks.acknowledge(ctx, token, body)
 	if errors.Is(err, sql.ErrHeld) {
 		e.config.Metrics.acks.WithLabelValues("locked").Inc()
 	}
@@ -47,7 +49,7 @@ func (e *Engine) Acknowledge(ctx context.Context, token string, body []byte) (re
 	return result, nil
 }
 
-func (e *Engine) acknowledge(ctx context.Context, token string, body []byte) (relay.AckResult, error) {
+func (e *ackTaker) acknowledge(ctx context.Context, token string, body []byte) (relay.AckResult, error) {
 	subject, err := e.config.AckKey.Open(token)
 	if err == relay.ErrAckForged {
 		return relay.AckForged, nil
@@ -76,8 +78,8 @@ func (e *Engine) acknowledge(ctx context.Context, token string, body []byte) (re
 
 // recordAck stores a word. A relay that writes the message's state has locked it for a moment, which is waited for
 // without a connection, up to most; a session that holds it for longer is not.
-func (e *Engine) recordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack, most time.Duration) (relay.AckResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackPatience)
+func (e *ackTaker) recordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack, most time.Duration) (relay.AckResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeLimit)
 	defer cancel()
 	for wait := ackLocked; ; wait *= 2 {
 		result, err := e.config.Store.RecordAck(ctx, subject, ack)
@@ -88,13 +90,13 @@ func (e *Engine) recordAck(ctx context.Context, subject relay.AckSubject, ack re
 }
 
 // watchAcks applies acknowledgements until ctx ends.
-func (e *Engine) watchAcks(ctx context.Context) error {
+func (e *ackTaker) watchAcks(ctx context.Context) error {
 	for {
 		every := ackRarely
-		if e.config.Router.WantsAcks() {
+		if e.config.Subscriptions.WantsAcks() {
 			every = ackEvery
 		}
-		if !pause(ctx, every, e.acked) || !pause(ctx, ackGather, nil) || e.writer.waitHealthy(ctx) != nil {
+		if !pause(ctx, every, e.acked) || !pause(ctx, ackGather, nil) || e.writer.health.waitHealthy(ctx) != nil {
 			return nil
 		}
 		err := e.ApplyAcks(ctx)
@@ -108,7 +110,7 @@ func (e *Engine) watchAcks(ctx context.Context) error {
 // ApplyAcks makes one pass over what consumers have said: it hands to the writer what can be
 // applied, and removes what is moot. A delivery that is under way is left to the next pass:
 // its outcome comes first.
-func (e *Engine) ApplyAcks(ctx context.Context) error {
+func (e *ackTaker) ApplyAcks(ctx context.Context) error {
 	found, err := e.config.Store.FindAcks(ctx, e.lease.Load().shards, acksBatch)
 	if err != nil || len(found) == 0 {
 		return err
@@ -151,15 +153,15 @@ func (e *Engine) ApplyAcks(ctx context.Context) error {
 }
 
 // dropMoot removes acknowledgements that have nothing left to be applied to.
-func (e *Engine) dropMoot(ctx context.Context, moot []sql.AckRow) error {
+func (e *ackTaker) dropMoot(ctx context.Context, moot []sql.AckRow) error {
 	moot = slices.DeleteFunc(moot, func(a sql.AckRow) bool { return e.quarantine.waits(ofMessage(dropAck, a.Message)) })
 	return inHalves(ctx, moot, func(some []sql.AckRow) error { return e.config.Store.DropAcks(ctx, some) },
-		func(a sql.AckRow, why error) { e.isolate(ofMessage(dropAck, a.Message), why) })
+		func(a sql.AckRow, why error) { e.isolator.isolate(ofMessage(dropAck, a.Message), why) })
 }
 
 // apply hands a consumer's word to the writer, and reports whether it could.
-func (e *Engine) apply(en *entry, a sql.AckRow) bool {
-	if !e.board(en, a.Shard) {
+func (e *ackTaker) apply(en *entry, a sql.AckRow) bool {
+	if !e.leases.enterShard(en, a.Shard) {
 		return false
 	}
 	m := &relay.Message{ID: a.Message, Shard: a.Shard, Key: a.Key}
@@ -167,17 +169,19 @@ func (e *Engine) apply(en *entry, a sql.AckRow) bool {
 	if err != nil { // it cannot be sent any more, but the word on what was sent counts
 		d = &relay.Delivery{Message: m, Subscriber: &relay.Subscriber{Name: a.Delivery.Subscription}, Instance: a.Delivery.Instance, Attempt: a.Attempts}
 	}
-	s := state{status: a.Status, attempts: a.Attempts, handleAttempts: a.HandleAttempts, due: a.DueAt, accepted: true}
+	s := state{Open: machine.Open{Status: a.Status, Attempts: a.Attempts, HandleAttempts: a.HandleAttempts}, due: a.DueAt}
+	word := machine.Word{Ack: a.Ack, Attempt: a.Attempt, Received: a.Received, Counted: a.Counted}
 	if a.Ack.Handled {
 		e.config.Metrics.handled.Observe(a.Received.Sub(a.DueAt).Seconds())
 	}
 	line := sql.Line{Subscription: a.Delivery.Subscription, Instance: a.Delivery.Instance, Key: a.Key}
-	e.writer.put(en, []sql.Change{e.config.Policy.acknowledged(d, s, a)}, func() { e.waker.add(line) })
+	change := e.config.Policy.Acknowledged(d, s.past(), word, rand.Float64)
+	e.writer.waiting.put(en, []sql.Change{s.stored(m, change)}, func() { e.waker.add(line) })
 	return true
 }
 
 // releaseAcks unregisters deliveries whose acknowledgements are looked at again later.
-func (e *Engine) releaseAcks(entries map[sql.DeliveryID]*entry) {
+func (e *ackTaker) releaseAcks(entries map[sql.DeliveryID]*entry) {
 	for _, en := range entries {
 		e.registry.remove(en)
 	}

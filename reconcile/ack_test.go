@@ -1,69 +1,31 @@
 package reconcile
 
 import (
-	"strings"
 	"testing"
-	"time"
 
 	"relay"
-	"relay/sql"
+	"relay/reconcile/machine"
 )
 
-func TestAWordBecomesAChange(t *testing.T) {
-	t.Parallel()
-	p := testPolicy()
-	for name, c := range map[string]struct {
-		attempt, handleAttempts, most int
-		ack                           relay.Ack
-		counted                       bool
-		status                        relay.DeliveryStatus
-		again                         bool
-	}{
-		"handled":                   {1, 0, 0, relay.Ack{Handled: true}, false, relay.DeliveryHandled, false},
-		"failed":                    {1, 0, 0, relay.Ack{Retry: true}, false, relay.DeliveryHandleFailed, true},
-		"failed for good":           {1, 0, 0, relay.Ack{}, false, relay.DeliveryDead, false},
-		"failed at the last":        {3, 0, 0, relay.Ack{Retry: true}, false, relay.DeliveryDead, false},
-		"failed once too often":     {2, 1, 2, relay.Ack{Retry: true}, false, relay.DeliveryDead, false},
-		"failed, as it answered":    {1, 1, 2, relay.Ack{Retry: true}, true, relay.DeliveryHandleFailed, true},
-		"for good, and it answered": {1, 1, 2, relay.Ack{}, true, relay.DeliveryDead, false},
-	} {
-		d := testDelivery(c.attempt)
-		d.Subscriber.MaxHandleAttempts = c.most
-		s := state{status: relay.DeliveryAwaitingAck, attempts: c.attempt, handleAttempts: c.handleAttempts, due: time.Now(), accepted: true}
-		got := p.acknowledged(d, s, sql.AckRow{Attempt: c.attempt, Ack: c.ack, Counted: c.counted})
-		if got.Status != c.status || got.NextAttempt >= 0 != c.again || got.Attempts != c.attempt || !got.Ackable || got.AckAttempt != c.attempt {
-			t.Errorf("%s: %+v", name, got)
-		}
-		if failed := !c.ack.Handled; (failed && !c.counted) != (got.HandleAttempts == c.handleAttempts+1) || failed != (got.Attempt != nil) {
-			t.Errorf("%s: %+v", name, got)
-		}
+func testDelivery(attempt int) *relay.Delivery {
+	target, _ := relay.ParseTarget("http://127.0.0.1/")
+	return &relay.Delivery{
+		Message: &relay.Message{ID: relay.NewID()}, Attempt: attempt,
+		Subscriber: &relay.Subscriber{Name: relay.SubscriptionDirect, Target: target},
 	}
 }
 
-// What was accepted waits for its word, and after that for another attempt, never parked
-// where nobody looks for it.
-func TestAcceptedDeliveries(t *testing.T) {
+// What was accepted once never holds its key again.
+func TestAcceptedDeliveriesHaveNoOrder(t *testing.T) {
 	t.Parallel()
-	p, d := testPolicy(), testDelivery(1)
-	d.Subscriber.AckByConsumer, d.Subscriber.AckTimeout = true, time.Minute
-	c := p.change(d, state{}, relay.Outcome{Class: relay.ClassAwaitingAck})
-	if c.Status != relay.DeliveryAwaitingAck || c.NextAttempt != time.Minute || !c.Ackable {
-		t.Errorf("accepted: %+v", c)
-	}
-	s := state{status: relay.DeliveryAwaitingAck, attempts: 1, accepted: true}
-	c = p.change(d, s, relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonPaused})
-	if c.Status != relay.DeliveryWaiting || c.Reason != relay.ReasonPaused {
-		t.Errorf("paused when it is to go again: %+v", c)
-	}
-	if text := silent(d.Subscriber, 3); !strings.Contains(text, "ack_timeout") || !strings.Contains(text, "1m0s") {
-		t.Errorf("error %q", text)
-	}
-	e := &Engine{config: Config{Policy: p}}
+	d := testDelivery(1)
+	e := &core{}
+	e.wire()
 	d.Message.Key = "k"
 	for accepted, ordered := range map[bool]bool{true: false, false: true} {
-		f := &flight{engine: e, state: state{accepted: accepted}}
-		if f.add(d); f.legs[0].ordered() != ordered {
-			t.Errorf("accepted %v: in order %v", accepted, f.legs[0].ordered())
+		f := &task{engine: e, state: state{Open: machine.Open{Accepted: accepted}}}
+		if f.add(d); f.dispatches[0].ordered() != ordered {
+			t.Errorf("accepted %v: in order %v", accepted, f.dispatches[0].ordered())
 		}
 	}
 }

@@ -42,6 +42,9 @@ const (
 // culprits. It has connections of its own. A culprit stays registered, so that nothing is sent again, and is
 // written later, after growing times.
 type apart struct {
+	unwritten unwritten
+	retries   retrier
+
 	writer *writer
 	ready  chan struct{} // something is to be written
 	alone  chan struct{} // a culprit is to be written
@@ -82,12 +85,20 @@ type workOf struct {
 	failing bool
 }
 
+// unwritten counts outcomes that could not be written, for each destination.
+type unwritten struct{ *apart }
+
+// retrier writes outcomes again that could not be written although they stood alone.
+type retrier struct{ *apart }
+
 func newApart(w *writer) *apart {
-	return &apart{
+	a := &apart{
 		work:   make(map[string]*workOf),
 		writer: w, ready: make(chan struct{}, 1), alone: make(chan struct{}, 1), timers: make(map[*written]*time.Timer),
 		suspect: make(map[string]time.Time), destinations: make(map[string]*backlogged), counted: make(map[*written]bool),
 	}
+	a.unwritten.apart, a.retries.apart = a, a
+	return a
 }
 
 // start runs the writers until ctx ends.
@@ -97,7 +108,7 @@ func (a *apart) start(ctx context.Context, group *sync.WaitGroup) {
 		group.Go(func() { a.run(ctx, i == 0) })
 	}
 	for range aloneWriters {
-		group.Go(func() { a.runAlone(ctx) })
+		group.Go(func() { a.retries.runAlone(ctx) })
 	}
 }
 
@@ -144,7 +155,7 @@ func (a *apart) of(circuit string) *workOf {
 
 // add queues outcomes that the database has refused together: by destinations or, of a single one, halves of them.
 func (a *apart) add(g group, err error) {
-	a.stalled(err)
+	a.unwritten.stalled(err)
 	parts := make(map[string][]*written)
 	for _, item := range g.items {
 		parts[item.circuit] = append(parts[item.circuit], item)
@@ -159,7 +170,7 @@ func (a *apart) add(g group, err error) {
 			of.groups = append(of.groups, group{items, g.write})
 		}
 		for _, item := range items {
-			a.count(item)
+			a.unwritten.count(item)
 		}
 	}
 	a.mu.Unlock()
@@ -260,7 +271,7 @@ func (a *apart) waiting() bool {
 }
 
 // runAlone writes culprits.
-func (a *apart) runAlone(ctx context.Context) {
+func (a *retrier) runAlone(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -273,7 +284,7 @@ func (a *apart) runAlone(ctx context.Context) {
 	}
 }
 
-func (a *apart) takeCulprit() *written {
+func (a *retrier) takeCulprit() *written {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.culprits) == 0 {
@@ -297,17 +308,17 @@ func (a *apart) write(ctx context.Context, g group, limit time.Duration) bool {
 	case len(items) > 1:
 		a.add(group{items, g.write}, err)
 	default:
-		a.stalled(err)
-		a.refused(items[0], err)
+		a.unwritten.stalled(err)
+		a.retries.refused(items[0], err)
 	}
 	return false
 }
 
 // refused has an outcome that stands alone written with less, if the database refuses what it is; else later.
-func (a *apart) refused(item *written, err error) {
+func (a *retrier) refused(item *written, err error) {
 	e := a.writer.engine
 	if reduce(item, err) {
-		e.sayIsolated(item.of, sql.Refusal(err))
+		e.isolator.sayIsolated(item.of, sql.Refusal(err))
 		a.mu.Lock()
 		of := a.of(item.circuit)
 		of.groups = append(of.groups, groupsOf([]*written{item})...)
@@ -315,7 +326,7 @@ func (a *apart) refused(item *written, err error) {
 		poke(a.ready)
 		return
 	}
-	wait, fresh := e.isolate(item.of, err)
+	wait, fresh := e.isolator.isolate(item.of, err)
 	if e.stopping.Load() {
 		a.writer.forget(item, true) // its row is left to the next owner
 		return
@@ -334,7 +345,7 @@ func (a *apart) refused(item *written, err error) {
 }
 
 // held has an outcome written later whose row another session holds.
-func (a *apart) held(item *written) {
+func (a *retrier) held(item *written) {
 	if item.locked == 0 {
 		item.lockedSince = time.Now()
 	}
@@ -344,36 +355,36 @@ func (a *apart) held(item *written) {
 	if time.Since(item.lockedSince) < lockedSeen {
 		return
 	}
-	if _, fresh := a.writer.engine.isolate(item.of, errHeld); fresh {
+	if _, fresh := a.writer.engine.isolator.isolate(item.of, errHeld); fresh {
 		a.tell(item, sql.Refusal(errHeld))
 	}
 }
 
 // tell has people see in the row, as far as that can be written, why its outcome is not there.
-func (a *apart) tell(item *written, why string) {
+func (a *retrier) tell(item *written, why string) {
 	c := &item.changes[0]
 	id := c.Delivery
 	if c.Taking {
 		id = sql.DeliveryID{Message: c.Delivery.Message}
 	}
 	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(c), why)
-	a.writer.engine.tell(sql.Telling{ID: id, Why: text})
+	a.writer.engine.isolator.tell(sql.Telling{ID: id, Why: text})
 }
 
 // later has an outcome written after a while. It is counted meanwhile.
-func (a *apart) later(item *written, wait time.Duration, again func()) {
-	a.writer.engine.registry.hold(item.entry)
+func (a *retrier) later(item *written, wait time.Duration, again func()) {
+	a.writer.engine.registry.byShard.hold(item.entry)
 	if a.writer.engine.stopping.Load() {
 		wait = min(wait, lockedAgain)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.count(item)
+	a.unwritten.count(item)
 	a.timers[item] = time.AfterFunc(wait, again)
 }
 
 // again queues a culprit.
-func (a *apart) again(item *written) {
+func (a *retrier) again(item *written) {
 	a.mu.Lock()
 	delete(a.timers, item)
 	a.culprits = append(a.culprits, item)
@@ -382,7 +393,7 @@ func (a *apart) again(item *written) {
 }
 
 // hurry has everything tried at once that waits: the relay stops.
-func (a *apart) hurry() {
+func (a *unwritten) hurry() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, timer := range a.timers {
@@ -393,7 +404,7 @@ func (a *apart) hurry() {
 }
 
 // count notes that an outcome could not be written. The caller holds the mutex.
-func (a *apart) count(item *written) {
+func (a *unwritten) count(item *written) {
 	if a.counted[item] {
 		return
 	}
@@ -408,7 +419,7 @@ func (a *apart) count(item *written) {
 }
 
 // settled notes that an outcome is written, or is not to be written any more.
-func (a *apart) settled(item *written, written bool) {
+func (a *unwritten) settled(item *written, written bool) {
 	if a.all.Load() == 0 {
 		return
 	}
@@ -435,7 +446,7 @@ func (a *apart) settled(item *written, written bool) {
 
 // hurryOthers has the culprits of a destination tried before their time, since one of them could be written: what stood in
 // their way may be gone. The caller holds the mutex.
-func (a *apart) hurryOthers(circuit string) {
+func (a *unwritten) hurryOthers(circuit string) {
 	if time.Since(a.hurried) < time.Second {
 		return
 	}
@@ -448,22 +459,22 @@ func (a *apart) hurryOthers(circuit string) {
 }
 
 // wroteSome notes that some outcomes were written.
-func (a *apart) wroteSome() { a.wroteAt.Store(time.Now().UnixNano()) }
+func (a *unwritten) wroteSome() { a.wroteAt.Store(time.Now().UnixNano()) }
 
 // nothingWritten reports whether no outcome at all was written for some time.
-func (a *apart) nothingWritten() bool {
+func (a *unwritten) nothingWritten() bool {
 	return time.Since(time.Unix(0, a.wroteAt.Load())) > stalledAll
 }
 
 // stalled notes that writing is in trouble as a whole, if many outcomes cannot be written and none is.
-func (a *apart) stalled(err error) {
+func (a *unwritten) stalled(err error) {
 	if a.all.Load() >= stalledCount && a.nothingWritten() {
 		a.writer.engine.trouble.note("write outcomes", err)
 	}
 }
 
 // crowded reports whether too many outcomes of a destination cannot be written, so that nothing more may be sent there.
-func (a *apart) crowded(circuit string) bool {
+func (a *unwritten) crowded(circuit string) bool {
 	all := a.all.Load()
 	if all == 0 {
 		return false
@@ -483,4 +494,4 @@ func (a *apart) crowded(circuit string) bool {
 
 // Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be
 // written: each attempt would be one more that a crash repeats.
-func (e *Engine) Crowded(circuit string) bool { return e.writer.apart.crowded(circuit) }
+func (e *Engine) Crowded(circuit string) bool { return e.writer.apart.unwritten.crowded(circuit) }

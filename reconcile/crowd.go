@@ -13,8 +13,8 @@ const (
 	// crowdFor is how long the messages that wait for room may need altogether, at the pace of
 	// their destination. A destination that is slower has the rest parked in the table.
 	crowdFor = 2 * time.Second
-	// crowdPatience is how long a message may be in memory before it is parked after all.
-	crowdPatience = 5 * time.Second
+	// crowdLongest is how long a message may be in memory before it is parked after all.
+	crowdLongest = 5 * time.Second
 	// crowdEvery is how often circuits with a crowd are asked for room.
 	crowdEvery = 10 * time.Millisecond
 )
@@ -44,7 +44,7 @@ func newCrowd() *crowd {
 func (c *crowd) add(circuit sql.Parked, en *entry, pace float64, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if float64(len(c.waiting[circuit])) >= pace*crowdFor.Seconds() || now.Sub(en.since) > crowdPatience {
+	if float64(len(c.waiting[circuit])) >= pace*crowdFor.Seconds() || now.Sub(en.since) > crowdLongest {
 		return false
 	}
 	c.waiting[circuit] = append(c.waiting[circuit], held{en, now})
@@ -76,8 +76,8 @@ func (c *crowd) take(room func(circuit string, direct bool) int, now time.Time) 
 
 // holdBack keeps a message in memory for which its destination had no room just now, and
 // reports false if it has to be parked.
-func (f *flight) holdBack(l *leg, o relay.Outcome) bool {
-	if o.Pace == 0 || !f.state.taking || f.message.Key != "" || len(f.legs) != 1 || f.engine.stopping.Load() {
+func (f *task) holdBack(l *dispatch, o relay.Outcome) bool {
+	if o.Pace == 0 || !f.state.taking || f.message.Key != "" || len(f.dispatches) != 1 || f.engine.stopping.Load() {
 		return false
 	}
 	e := f.engine
@@ -85,12 +85,12 @@ func (f *flight) holdBack(l *leg, o relay.Outcome) bool {
 	if !e.crowd.add(circuit, f.entry, o.Pace, time.Now()) {
 		return false
 	}
-	e.registry.giveBack(f.entry)
+	e.registry.toRead.giveBack(f.entry)
 	return true
 }
 
 // drainCrowd has messages read again as their destinations get room for them, until ctx ends.
-func (e *Engine) drainCrowd(ctx context.Context) error {
+func (e *parkedReader) drainCrowd(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -102,8 +102,8 @@ func (e *Engine) drainCrowd(ctx context.Context) error {
 				return nil
 			}
 			var ready []*entry
-			ready, more = e.crowd.take(e.config.Dispatcher.Room, time.Now())
-			e.registry.again(ready...)
+			ready, more = e.crowd.take(e.config.Circuits.Room, time.Now())
+			e.registry.toRead.again(ready...)
 		}
 	}
 }

@@ -67,7 +67,7 @@ func TestACrowdTakesWhatADestinationGetsToSoon(t *testing.T) {
 		t.Errorf("a destination of 10/s has %d messages held, want 20", taken)
 	}
 	old := messageEntry(relay.Ring{ID: relay.NewID()}, true)
-	old.since = now.Add(-crowdPatience - 1)
+	old.since = now.Add(-crowdLongest - 1)
 	if c.add(sql.Parked{Circuit: "fast"}, &old, 1000, now) {
 		t.Error("a message that has been in memory for too long was held on")
 	}

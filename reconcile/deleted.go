@@ -9,7 +9,7 @@ const deletedEarly operation = "deleted"
 // became visible: what inserted them has deleted them again, as is usual with change data
 // capture, or another session did so at once. They are never delivered. All share one entry of
 // the quarantine, which relay doctor shows.
-func (e *Engine) deletedBefore(ids []relay.ID) {
+func (e *carefulReader) deletedBefore(ids []relay.ID) {
 	for _, id := range ids {
 		of := subject{operation: deletedEarly}
 		e.quarantine.failed(of, "message "+id.String()+" was deleted before it could be read")

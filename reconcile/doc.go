@@ -5,7 +5,7 @@
 //
 // A doorbell says only that rows exist. What they are, and whether they are still due, is
 // read from the table just before sending, so that there is one path for every message,
-// whoever found it:
+// the process that found it:
 //
 //	stream or NOTIFY ─┐
 //	sweep, due time  ─┼─> registry ─> read ─> route ─> send ─> write ─> unregister
@@ -28,7 +28,7 @@
 //
 // Write before you unregister. An outcome is in the table before its entry leaves the
 // registry, hence no sweep can find a message that has been sent. Writes are fenced by the
-// lease rows, and skip rows that somebody else has locked; those stay registered and are
+// lease rows, and skip rows that another session has locked; those stay registered and are
 // written later, without a new attempt.
 //
 // Confirm at hand-over. Ring returns as soon as rows are registered or left, and never
@@ -39,7 +39,7 @@
 // A delivery that cannot start within a second is parked: its message becomes open, and the
 // delivery waiting, with a reason. Parked deliveries have no due time; they are read again
 // when their circuit has room. Failed ones have a due time and a timer. Pending messages
-// are only those that nobody has looked at yet, which keeps a sweep short.
+// are only those that no relay has looked at yet, which keeps a sweep short.
 //
 // One kind waits in memory instead: a pending message without a key and with a single subscriber,
 // whose destination is well and will get to it within two seconds. The engine keeps the entry, lets
@@ -51,10 +51,10 @@
 // when it was accepted, or ended under a policy that lets the key go on. A key's pending
 // messages are read by key, lowest sequence first and some ahead, by one reader alone, and
 // routed in that order. A sequence is taken before the commit: a lower one that shows up late
-// was rung, or is found when the key is read from its lowest message again, as it is after
-// each sweep, wherever a ring may have been lost, and as long as a transaction has been rung for that SQL
-// does not show. Delayed ones are among them from the
-// moment they are due, whether their own timer has seen them yet or not. A line is in memory
+// was reported, or is found when the key is read from its lowest message again, as it is after
+// each sweep, wherever a ring may have been lost, and as long as a transaction has been reported that SQL
+// does not show. A delayed message becomes an ordinary one when its time has come, by a change of its row; a key of
+// which something is due that has not become so yet is left alone for that moment. A line is in memory
 // as long as something of it is under way or being written. What is behind a head that
 // failed, or has waited for a second, is parked as key_blocked, and only after the head's own
 // outcome is written: else a crash in between would let it overtake. As soon as the table
@@ -63,7 +63,7 @@
 // their way into the table; after a start or a takeover all lines are looked at, by a skip
 // scan. A head is not woken while a message of its key with a lower sequence is pending,
 // which a crash may leave behind. Who ends a head by hand makes the next one due in the same
-// transaction: it is found as a retry is, by whoever owns its shard then.
+// transaction: it is found as a retry is, by the relay that owns its shard then.
 //
 // # Several subscribers
 //
@@ -85,7 +85,7 @@
 //
 // What a person asks for by filter is done by the owner of shard 0, in batches whose results
 // and progress are part of the same transaction (sql.StepJob). It changes rows as a person
-// would; what is due then comes by the due times, what is pending again is rung for. A
+// would; what is due then comes by the due times, what is pending again is reported. A
 // delivery that is sent again stands outside the order: its row has no key, and it enters no
 // line. One that died where a dead message holds its key keeps it. The same goes for the
 // deliveries of a message that had ended and is sent again as a whole.
@@ -95,7 +95,7 @@
 // What a consumer says may come to any relay, and before anything of its delivery is
 // written. It is stored in relay.ack under the lock of the message's row, and only then
 // answered. The owner of the shard applies it through the writer, as an outcome like any
-// other, when nothing of the delivery is under way. Whoever writes an outcome of such a
+// other, when nothing of the delivery is under way. The writer of an outcome of such a
 // delivery locks the message first and then looks into relay.ack: that the work succeeded
 // outweighs whatever became of the attempt, or a last attempt whose answer was lost would
 // bury what was done. A delivery of which something was said is not read to be sent again
@@ -138,7 +138,7 @@
 //	after writing                 ended, or due again        a ring from replayed WAL is forgotten
 //	after a key's head ended      key_blocked behind it      the look at all lines after the start wakes it
 //	after an acknowledgement      in relay.ack               the owner of the shard applies it
-//	while awaiting one            awaiting_ack, with a time  pushed again when nobody says anything
+//	while awaiting one            awaiting_ack, with a time  pushed again when no word comes
 //	while renewing its leases     its shards are leased      others take over when they have not changed for one ttl
 //	frozen, and awake again       leased by another          its writes hit no row: the epoch has changed
 //	the same, and leased again    open, maybe changed        of what began before, only what was accepted is written

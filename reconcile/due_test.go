@@ -20,16 +20,17 @@ func TestAMessageThatIsReadTooEarlyIsLookedForAgain(t *testing.T) {
 		looks     time.Time // zero: as ever
 	}{
 		"this clock is ahead":      {message, now.Add(-10 * time.Millisecond), now.Add(-10 * time.Millisecond)},
-		"rung without a time":      {message, now.Add(time.Hour), now.Add(time.Hour)},
+		"reported without a time":  {message, now.Add(time.Hour), now.Add(time.Hour)},
 		"never due":                {message, time.Time{}, time.Time{}},
 		"a delivery with its word": {delivery, now.Add(-time.Hour), time.Time{}},
 	} {
-		e := &Engine{registry: newRegistry(10, 1000), due: newAlarm()}
-		en := e.registry.claim(entry{id: c.id, rung: true}, 0)
-		if e.judge(en, &sql.MessageRow{Verdict: sql.NotDue, Message: relay.Message{DeliverAt: c.deliverAt}}, &sql.Limits{}) != nil {
+		e := &core{registry: newRegistry(10, 1000), due: newAlarm()}
+		e.wire()
+		en := e.registry.claim(entry{id: c.id, streamed: true}, 0)
+		if e.rows.judge(en, &sql.MessageRow{Verdict: sql.NotDue, Message: relay.Message{DeliverAt: c.deliverAt}}, &sql.Limits{}) != nil {
 			t.Errorf("%s: it is sent", name)
 		}
-		if n, _ := e.registry.size(); n != 0 {
+		if n, _ := e.registry.memory.size(); n != 0 {
 			t.Errorf("%s: it stays registered", name)
 		}
 		if e.due.at != c.looks {

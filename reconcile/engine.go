@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,9 +17,14 @@ import (
 type router interface {
 	Route(m *relay.Message) ([]*relay.Delivery, error)
 	Resume(m *relay.Message, subscription, instance, target string, attempts int) (*relay.Delivery, error)
-	// Replace makes these the subscriptions, of which Version is the version.
-	Replace(version int64, all []*relay.Subscriber)
-	Version() int64
+	// Routes returns how many subscribers messages of a topic have; NoRoute is the reason of
+	// those that have none.
+	Routes(topic string) int
+	NoRoute() string
+}
+
+// rules are what subscriptions say about their deliveries in general.
+type rules interface {
 	// Paused reports whether a circuit is that of a paused subscription, Rests whether nothing at
 	// all of a subscription goes on until it is changed, BlocksOnDead whether a message of the
 	// subscription that died holds its key, Unordered whether it has no order.
@@ -28,17 +32,25 @@ type router interface {
 	Rests(subscription string) bool
 	BlocksOnDead(subscription string) bool
 	Unordered(subscription string) bool
+}
+
+// subscriptions are those that the router knows.
+type subscriptions interface {
+	// Replace makes these the subscriptions, of which Version is the version.
+	Replace(version int64, all []*relay.Subscriber)
+	Version() int64
 	// WantsAcks reports whether consumers of a subscription acknowledge.
 	WantsAcks() bool
-	// Routes returns how many subscribers messages of a topic have; NoRoute is the reason of
-	// those that have none.
-	Routes(topic string) int
-	NoRoute() string
 }
 
 // dispatcher makes attempts. done is called exactly once for each dispatch.
 type dispatcher interface {
 	Dispatch(d *relay.Delivery, due bool, done func(relay.Outcome))
+	Stop(ctx context.Context)
+}
+
+// circuits are what the dispatcher knows of destinations.
+type circuits interface {
 	// Room reports how many deliveries that wait for a circuit would start soon; direct says
 	// that rows named the destination.
 	Room(circuit string, direct bool) int
@@ -48,17 +60,19 @@ type dispatcher interface {
 	Up(subscription string)
 	// UpInstances is Up for each instance of a broadcast.
 	UpInstances(subscription string)
-	Stop(ctx context.Context)
 }
 
 // Config is what an engine needs.
 type Config struct {
-	Store      *sql.Store
-	Router     router
-	Dispatcher dispatcher
-	Policy     Policy
+	Store         *sql.Store
+	Router        router
+	Rules         rules
+	Subscriptions subscriptions
+	Dispatcher    dispatcher
+	Circuits      circuits
+	Policy        Policy
 	// Gone reports whether the instance of a pinned delivery is certainly none of its host
-	// name's any more. Nil: nobody knows.
+	// name's any more. Nil: it is not known.
 	Gone func(context.Context, *relay.Delivery) bool
 	// Groups divides the shards among sweeps (RELAY_RECONCILE).
 	Groups []Group
@@ -89,44 +103,11 @@ type Config struct {
 
 // Engine brings every row of the shards it owns to an end. It is made by New, run once by
 // Run, and told of rows by Ring.
-type Engine struct {
-	config   Config
-	id       relay.ID
-	registry *registry
-	writer   *writer
-	due      *alarm
-	backlog  *backlog
-	crowd    *crowd
-	lease    atomic.Pointer[ownership]
-	watch    sql.Watch // of the other relays; keepLeases alone uses it
-	stopping atomic.Bool
-	others   *forwarder
-	hints    *hints
-	order    *order
-	pinning  sync.Mutex // while lines are pinned and the table is asked about them
-	keyring  *keyring
-	waker    *waker
-	acked    chan struct{}   // a consumer has acknowledged something here
-	loading  sync.Mutex      // while subscriptions are loaded
-	looked   int64           // the version of the subscriptions that waiting messages were looked at with
-	unrouted atomic.Bool     // what was rejected for want of a route is to be looked at again
-	sweepNow []chan struct{} // one for each group
-	// gathering is held by the reader that waits for a batch.
-	gathering chan struct{}
-	// sweepSoon says that a sweep of all groups is due shortly.
-	sweepSoon atomic.Bool
-	hidden    *hidden
-	trouble   troubles
-	// What cannot be read, changed or removed, each row alone.
-	quarantine quarantine
-	tellings   chan sql.Telling // to be written into rows in quarantine
-	orphans    *orphans
-	pulse      *pulse
-}
+type Engine struct{ *core }
 
 // New returns an engine that does nothing before Run.
 func New(config Config) *Engine {
-	e := &Engine{
+	e := &core{
 		config:    config,
 		id:        config.ID,
 		registry:  newRegistry(config.InFlight, config.InFlightBytes),
@@ -148,6 +129,7 @@ func New(config Config) *Engine {
 		m.limits.WithLabelValues(wantMessages).Set(float64(config.InFlight))
 		m.limits.WithLabelValues(wantBytes).Set(float64(config.InFlightBytes))
 	}
+	e.wire()
 	e.hidden = newHidden(e.keyring)
 	e.writer = newWriter(e)
 	e.order = newOrder(func(l sql.Line, soon bool) {
@@ -157,50 +139,30 @@ func New(config Config) *Engine {
 			e.waker.add(l)
 		}
 	})
-	e.registry.onLanded = e.landed
+	e.registry.onUnregistered = e.keys.unregistered
 	e.registry.full = func(want string, n int) { config.Metrics.left.WithLabelValues(want).Add(float64(n)) }
 	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
-	e.registry.onLeft = e.left
+	e.registry.onLeft = e.sweeper.left
 	for range config.Groups {
 		e.sweepNow = append(e.sweepNow, make(chan struct{}, 1))
 	}
-	return e
+	return &Engine{e}
 }
 
 // Ring registers the rows of one committed transaction, or leaves them to the table when
 // the registry is full. It returns at once. Rows of other relays' shards are passed on to
 // them.
-func (e *Engine) Ring(rings []relay.Ring) {
-	own := e.lease.Load()
-	now := time.Now()
-	entries := make([]entry, 0, len(rings))
-	var others []foreign
-	for _, ring := range rings {
-		switch {
-		case !own.holds(relay.ShardOf(ring.ID, ring.Key)):
-			others = append(others, foreign{id: ring.ID, xid: ring.Xid})
-		case ring.DeliverAt.After(now):
-			e.due.hint(ring.DeliverAt)
-		default:
-			entries = append(entries, messageEntry(ring, true))
-		}
-	}
-	e.registry.ring(entries)
-	if len(others) > 0 && own.fleet.Relays > 1 {
-		e.others.add(others)
-	}
-	e.config.Metrics.rung.Add(float64(len(rings)))
-}
+func (e *Engine) Ring(rings []relay.Ring) { e.ringer.ring(rings) }
 
 // left has all groups sweep soon, since rows were left to the table: it is not known of which
 // group they are, and its own time may be hours away.
-func (e *Engine) left() {
-	e.keyring.doubt()
+func (e *sweeper) left() {
+	e.keyring.reportsLost()
 	e.sweepShortly()
 }
 
 // sweepShortly has all groups sweep after a short while.
-func (e *Engine) sweepShortly() {
+func (e *sweeper) sweepShortly() {
 	if !e.sweepSoon.CompareAndSwap(false, true) {
 		return
 	}
@@ -213,20 +175,20 @@ func (e *Engine) sweepShortly() {
 // Notified is the engine as a LISTEN connection rings it, whose hints reach every relay.
 type Notified struct{ *Engine }
 
-// Missed is Engine.Missed for whoever hears what everybody hears: the other relays need not
+// Missed is Engine.Missed for a caller that hears what every relay hears: the other relays need not
 // be told.
-func (n Notified) Missed() { n.sweepAll() }
+func (n Notified) Missed() { n.sweeper.sweepAll() }
 
-// Missed says that rows may have been committed that nobody rang for: all groups sweep, and
+// Missed says that rows may have been committed that no ring announced: all groups sweep, and
 // so do those of the other relays, which hear of rows by this one alone.
 func (e *Engine) Missed() {
-	e.sweepAll()
+	e.sweeper.sweepAll()
 	e.others.missed()
 }
 
 // sweepAll has all groups sweep at once.
-func (e *Engine) sweepAll() {
-	e.keyring.doubt()
+func (e *sweeper) sweepAll() {
+	e.keyring.reportsLost()
 	for _, c := range e.sweepNow {
 		poke(c)
 	}
@@ -260,39 +222,39 @@ func (e *Engine) Run(ctx context.Context) error {
 
 	intake, ctx := errgroup.WithContext(ctx)
 	for range readers {
-		intake.Go(func() error { return e.read(ctx) })
+		intake.Go(func() error { return e.rows.read(ctx) })
 	}
-	intake.Go(func() error { return e.readKeyed(ctx) })
-	intake.Go(func() error { return e.readFanout(ctx) })
-	intake.Go(func() error { return e.wakeLines(ctx) })
-	intake.Go(func() error { return e.expireLines(ctx) })
-	intake.Go(func() error { return e.watchSubscriptions(ctx) })
-	intake.Go(func() error { return e.keepLeases(ctx) })
-	intake.Go(func() error { return e.watchDue(ctx) })
-	intake.Go(func() error { return e.forward(ctx) })
-	intake.Go(func() error { return e.awaitHidden(ctx) })
-	intake.Go(func() error { return e.followHints(ctx) })
-	intake.Go(func() error { return e.refill(ctx) })
-	intake.Go(func() error { return e.drainCrowd(ctx) })
-	intake.Go(func() error { return e.tidy(ctx) })
-	intake.Go(func() error { return e.runJobs(ctx) })
-	intake.Go(func() error { return e.watchAcks(ctx) })
-	intake.Go(func() error { return e.endOrphans(ctx) })
-	intake.Go(func() error { return e.watchQuarantine(ctx) })
-	intake.Go(func() error { return e.runTell(ctx) })
-	intake.Go(func() error { return e.writePulse(ctx) })
+	intake.Go(func() error { return e.keys.readKeyed(ctx) })
+	intake.Go(func() error { return e.fanout.readFanout(ctx) })
+	intake.Go(func() error { return e.heads.wakeLines(ctx) })
+	intake.Go(func() error { return e.keys.expireLines(ctx) })
+	intake.Go(func() error { return e.loader.watchSubscriptions(ctx) })
+	intake.Go(func() error { return e.leases.keepLeases(ctx) })
+	intake.Go(func() error { return e.dues.watchDue(ctx) })
+	intake.Go(func() error { return e.ringer.forward(ctx) })
+	intake.Go(func() error { return e.careful.awaitHidden(ctx) })
+	intake.Go(func() error { return e.hinted.followHints(ctx) })
+	intake.Go(func() error { return e.parked.refill(ctx) })
+	intake.Go(func() error { return e.parked.drainCrowd(ctx) })
+	intake.Go(func() error { return e.cleaner.tidy(ctx) })
+	intake.Go(func() error { return e.jobs.runJobs(ctx) })
+	intake.Go(func() error { return e.acks.watchAcks(ctx) })
+	intake.Go(func() error { return e.isolator.endOrphans(ctx) })
+	intake.Go(func() error { return e.isolator.watchQuarantine(ctx) })
+	intake.Go(func() error { return e.isolator.runTell(ctx) })
+	intake.Go(func() error { return e.cleaner.writePulse(ctx) })
 	for i := range e.config.Groups {
-		intake.Go(func() error { return e.sweep(ctx, i) })
+		intake.Go(func() error { return e.sweeper.sweep(ctx, i) })
 	}
 	err := intake.Wait()
 
 	e.stopping.Store(true)
-	e.writer.apart.hurry()
+	e.writer.apart.unwritten.hurry()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Grace)
 	defer cancel()
 	renewing, stopRenewing := context.WithCancel(grace)
 	var renewal sync.WaitGroup
-	renewal.Go(func() { e.keepLeases(renewing) })
+	renewal.Go(func() { e.leases.keepLeases(renewing) })
 	e.config.Dispatcher.Stop(grace)
 	// What was cut off at the end of the grace has an outcome too.
 	until := time.Now().Add(lastWrites)
@@ -302,13 +264,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	last, cancelLast := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancelLast()
 	unwritten := e.writer.finish(last)
-	e.trouble.note("write the pulse", e.flushPulse(last))
+	e.trouble.note("write the pulse", e.cleaner.flushPulse(last))
 	stopRenewing()
 	renewal.Wait()
 	stopWriting()
 	writers.Wait()
-	e.trouble.note("report what is in quarantine", e.leaveQuarantine())
-	return errors.Join(err, unwritten, e.release())
+	e.trouble.note("report what is in quarantine", e.isolator.leaveQuarantine())
+	return errors.Join(err, unwritten, e.leases.release())
 }
 
 // Status is what an engine says about itself. Shards and relays are zero before it has a
@@ -329,11 +291,11 @@ type Status struct {
 // Status returns the present state.
 func (e *Engine) Status() Status {
 	own := e.lease.Load()
-	n, bytes := e.registry.size()
+	n, bytes := e.registry.memory.size()
 	if !time.Now().Before(own.until) {
 		own = new(ownership)
 	}
-	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last(), FannedOut: e.registry.fanoutWaiting(), Quarantined: e.quarantine.total()}
+	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last(), FannedOut: e.registry.lane.fanoutWaiting(), Quarantined: e.quarantine.total()}
 }
 
 // pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.

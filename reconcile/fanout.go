@@ -37,7 +37,7 @@ func (f *fanned) of(keyed bool) *int {
 }
 
 // fanoutMost is how many deliveries the lane takes, if they are not those of a single message.
-func (r *registry) fanoutMost(keyed bool) int {
+func (r *fanoutLane) fanoutMost(keyed bool) int {
 	if keyed {
 		return fanoutKeyed
 	}
@@ -45,21 +45,21 @@ func (r *registry) fanoutMost(keyed bool) int {
 }
 
 // admits reports whether the lane has room for the deliveries of a message. The caller holds the mutex.
-func (r *registry) admits(e *entry, deliveries int) bool {
+func (r *fanoutLane) admits(e *entry, deliveries int) bool {
 	keyed := e.key != ""
 	n := *r.fanned.of(keyed)
 	return n == 0 || n+deliveries <= r.fanoutMost(keyed)
 }
 
 // admit counts the deliveries of a message. The caller holds the mutex.
-func (r *registry) admit(e *entry, deliveries int) {
+func (r *fanoutLane) admit(e *entry, deliveries int) {
 	e.deliveries, e.charged = deliveries, deliveries
 	*r.fanned.of(e.key != "") += deliveries
 }
 
 // postponed reports whether a message that was read, and has many deliveries, is to be read again when the lane for
 // such messages has room. Of one with a key, the key is read again.
-func (e *Engine) postponed(en *entry, row *sql.MessageRow) bool {
+func (e *fanoutReader) postponed(en *entry, row *sql.MessageRow) bool {
 	m := &row.Message
 	if en.charged > 0 || !en.isMessage() || m.Destination != "" {
 		return false
@@ -69,20 +69,20 @@ func (e *Engine) postponed(en *entry, row *sql.MessageRow) bool {
 		return false
 	}
 	if m.Key == "" {
-		e.registry.postpone(en, deliveries)
+		e.registry.lane.postpone(en, deliveries)
 		return true
 	}
-	if e.registry.charge(en, deliveries) {
+	if e.registry.lane.charge(en, deliveries) {
 		return false
 	}
-	e.keyring.unsure(m.Key)
-	e.registry.postponeKey(en)
+	e.keyring.readAnew(m.Key)
+	e.registry.lane.postponeKey(en)
 	return true
 }
 
 // postpone has a message without a key read again by the lane's reader. If too many wait for it already, the message is
 // left to the table until some of them are gone.
-func (r *registry) postpone(e *entry, deliveries int) {
+func (r *fanoutLane) postpone(e *entry, deliveries int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.fanout.entries) >= r.mostWaiting() {
@@ -91,14 +91,14 @@ func (r *registry) postpone(e *entry, deliveries int) {
 		return
 	}
 	e.deliveries = deliveries
-	r.push(e)
+	r.toRead.push(e)
 }
 
 // mostWaiting is how many messages, or keys, wait for the lane in memory.
-func (r *registry) mostWaiting() int { return max(1, r.max/fanoutWaits) }
+func (r *fanoutLane) mostWaiting() int { return max(1, r.max/fanoutWaits) }
 
 // charge counts the deliveries of a message, and returns false if the lane has no room for them.
-func (r *registry) charge(e *entry, deliveries int) bool {
+func (r *fanoutLane) charge(e *entry, deliveries int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.admits(e, deliveries) {
@@ -109,7 +109,7 @@ func (r *registry) charge(e *entry, deliveries int) bool {
 }
 
 // discharge takes the deliveries of an entry out of the lane. The caller holds the mutex.
-func (r *registry) discharge(e *entry) {
+func (r *fanoutLane) discharge(e *entry) {
 	if e.charged == 0 {
 		return
 	}
@@ -124,7 +124,7 @@ func (r *registry) discharge(e *entry) {
 
 // postponeKey unregisters a message with a key for which the lane has no room. The key stands for it, and is read again
 // from its lowest message when there is room. If too many keys wait already, a sweep finds it.
-func (r *registry) postponeKey(e *entry) {
+func (r *fanoutLane) postponeKey(e *entry) {
 	r.mu.Lock()
 	known := len(r.fanoutKeys) < r.mostWaiting()
 	if known {
@@ -139,14 +139,14 @@ func (r *registry) postponeKey(e *entry) {
 }
 
 // awaited reports whether a key is read again when the lane has room.
-func (r *registry) awaited(key string) bool {
+func (r *fanoutLane) awaited(key string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.fanoutKeys[key]
 }
 
 // fanoutWaiting is how many messages and keys wait for the lane.
-func (r *registry) fanoutWaiting() int {
+func (r *fanoutLane) fanoutWaiting() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.fanout.entries) + len(r.fanoutKeys)
@@ -154,7 +154,7 @@ func (r *registry) fanoutWaiting() int {
 
 // takeFanout returns messages without a key that the lane has room for, with their deliveries charged, and the keys
 // that are to be read again since there is room.
-func (r *registry) takeFanout() (batch []*entry, keys []entry) {
+func (r *fanoutLane) takeFanout() (batch []*entry, keys []entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n, sum := 0, 0
@@ -183,37 +183,37 @@ func (r *registry) takeFanout() (batch []*entry, keys []entry) {
 }
 
 // readFanout reads the messages of the lane for those with many deliveries, until ctx ends.
-func (e *Engine) readFanout(ctx context.Context) error {
+func (e *fanoutReader) readFanout(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.registry.fanout.ready:
 		}
-		if e.writer.waitHealthy(ctx) != nil {
+		if e.writer.health.waitHealthy(ctx) != nil {
 			return nil
 		}
-		batch, keys := e.registry.takeFanout()
+		batch, keys := e.registry.lane.takeFanout()
 		e.registry.add(keys)
 		if len(batch) > 0 {
-			e.readBatch(ctx, batch)
+			e.rows.readBatch(ctx, batch)
 		}
 	}
 }
 
-// fanoutApart divides the flights of several keys: those of keys with a message that has many deliveries come last,
+// fanoutApart divides the tasks of several keys: those of keys with a message that has many deliveries come last,
 // since the table has to be asked about as many lines.
-func fanoutApart(flights []*flight) (few, many []*flight) {
+func fanoutApart(tasks []*task) (few, many []*task) {
 	keys := make(map[string]bool)
-	for _, f := range flights {
+	for _, f := range tasks {
 		if f.entry.charged > 0 {
 			keys[f.message.Key] = true
 		}
 	}
 	if len(keys) == 0 {
-		return flights, nil
+		return tasks, nil
 	}
-	for _, f := range flights {
+	for _, f := range tasks {
 		if keys[f.message.Key] {
 			many = append(many, f)
 		} else {

@@ -13,22 +13,22 @@ func TestTheFanoutLaneCountsDeliveries(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(2000, 1<<20)
 	r.add(ringEntries(10))
-	first := r.take(10)
+	first := r.toRead.take(10)
 	for _, e := range first {
-		r.postpone(e, 300)
+		r.lane.postpone(e, 300)
 	}
 	var taken []*entry
 	for range 3 {
-		batch, _ := r.takeFanout()
+		batch, _ := r.lane.takeFanout()
 		if len(batch) != 1 {
 			t.Fatalf("%d messages of 300 deliveries were taken at once, want 1", len(batch))
 		}
 		taken = append(taken, batch...)
 	}
-	if batch, _ := r.takeFanout(); len(batch) != 0 {
+	if batch, _ := r.lane.takeFanout(); len(batch) != 0 {
 		t.Error("a message was taken beyond the 1000 deliveries that the lane holds")
 	}
-	if n := r.fanoutWaiting(); n != 7 {
+	if n := r.lane.fanoutWaiting(); n != 7 {
 		t.Errorf("%d messages wait, want 7", n)
 	}
 	part := r.adopt(sql.DeliveryID{Message: taken[0].id.Message, Subscription: "slow"}, taken[0])
@@ -47,14 +47,14 @@ func TestAMessageLargerThanTheFanoutLaneGoesAlone(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(100, 1<<20)
 	r.add(ringEntries(2))
-	for _, e := range r.take(2) {
-		r.postpone(e, 300)
+	for _, e := range r.toRead.take(2) {
+		r.lane.postpone(e, 300)
 	}
-	batch, _ := r.takeFanout()
-	if again, _ := r.takeFanout(); len(batch) != 1 || len(again) != 0 {
+	batch, _ := r.lane.takeFanout()
+	if again, _ := r.lane.takeFanout(); len(batch) != 1 || len(again) != 0 {
 		t.Errorf("%d and %d messages were taken, want 1 and 0", len(batch), len(again))
 	}
-	r.reread(batch)
+	r.toRead.reread(batch)
 	if n := r.fanned.plain; n != 0 {
 		t.Errorf("%d deliveries are counted of a message that is read again", n)
 	}
@@ -64,16 +64,16 @@ func TestAKeyWaitsForTheFanoutLane(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(100, 1<<20)
 	r.add([]entry{messageEntry(relay.Ring{ID: relay.NewID(), Key: "a"}, true), messageEntry(relay.Ring{ID: relay.NewID(), Key: "b"}, true)})
-	both := r.takeKeyed(2)
-	if !r.charge(both[0], fanoutKeyed) || r.charge(both[1], 300) {
+	both := r.toRead.takeKeyed(2)
+	if !r.lane.charge(both[0], fanoutKeyed) || r.lane.charge(both[1], 300) {
 		t.Fatal("want room for the first message alone")
 	}
-	r.postponeKey(both[1])
-	if _, keys := r.takeFanout(); len(keys) != 0 || !r.awaited("b") {
+	r.lane.postponeKey(both[1])
+	if _, keys := r.lane.takeFanout(); len(keys) != 0 || !r.lane.awaited("b") {
 		t.Error("the key is read although the lane has no room")
 	}
 	r.remove(both[0])
-	if _, keys := r.takeFanout(); len(keys) != 1 || keys[0].key != "b" || r.awaited("b") {
+	if _, keys := r.lane.takeFanout(); len(keys) != 1 || keys[0].key != "b" || r.lane.awaited("b") {
 		t.Errorf("keys %v are read, want b", keys)
 	}
 }
@@ -101,14 +101,14 @@ func TestAPartOfTheRegistryIsKeptForTheTable(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(64, 1<<20)
 	r.ring(ringEntries(100))
-	if n, _ := r.size(); n != 60 {
+	if n, _ := r.memory.size(); n != 60 {
 		t.Errorf("rings filled %d of 64 places, want 60", n)
 	}
-	if room := r.sweepRoom(); room != 4 {
+	if room := r.memory.sweepRoom(); room != 4 {
 		t.Errorf("room for %d, want 4", room)
 	}
 	r.add(ringEntries(100))
-	if room := r.sweepRoom(); room != 0 {
+	if room := r.memory.sweepRoom(); room != 0 {
 		t.Errorf("room for %d in a full registry", room)
 	}
 }
@@ -120,14 +120,14 @@ func TestWhatWaitsForTheFanoutLaneIsBounded(t *testing.T) {
 	left := 0
 	r.onLeft = func() { left++ }
 	r.add(ringEntries(40))
-	for _, e := range r.take(40) {
-		r.postpone(e, 300)
+	for _, e := range r.toRead.take(40) {
+		r.lane.postpone(e, 300)
 	}
-	if n, _ := r.size(); n != 10 || left != 0 {
+	if n, _ := r.memory.size(); n != 10 || left != 0 {
 		t.Fatalf("%d of 40 messages wait for the lane in memory, want 10", n)
 	}
 	for range 5 {
-		batch, _ := r.takeFanout()
+		batch, _ := r.lane.takeFanout()
 		r.remove(batch...)
 	}
 	if left != 1 {

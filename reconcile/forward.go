@@ -30,7 +30,7 @@ type forwarder struct {
 
 	mu   sync.Mutex
 	rows []foreign
-	many bool // more than fit, or nobody knows which: the others sweep
+	many bool // more than fit, or it is not known which: the others sweep
 }
 
 // foreign is a row that another relay owns.
@@ -103,8 +103,33 @@ func (f *forwarder) later(hidden []foreign) {
 	time.AfterFunc(wait, func() { f.add(hidden) })
 }
 
+// ring registers the rows of one committed transaction, or leaves them to the table when
+// the registry is full. It returns at once. Rows of other relays' shards are passed on to
+// them.
+func (e *ringer) ring(rings []relay.Ring) {
+	own := e.lease.Load()
+	now := time.Now()
+	entries := make([]entry, 0, len(rings))
+	var others []foreign
+	for _, ring := range rings {
+		switch {
+		case !own.holds(relay.ShardOf(ring.ID, ring.Key)):
+			others = append(others, foreign{id: ring.ID, xid: ring.Xid})
+		case ring.DeliverAt.After(now):
+			e.due.hint(ring.DeliverAt)
+		default:
+			entries = append(entries, messageEntry(ring, true))
+		}
+	}
+	e.registry.ring(entries)
+	if len(others) > 0 && own.fleet.Relays > 1 {
+		e.others.add(others)
+	}
+	e.config.Metrics.announced.Add(float64(len(rings)))
+}
+
 // forward rings the other relays for what the stream shows here, until ctx ends.
-func (e *Engine) forward(ctx context.Context) error {
+func (e *ringer) forward(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,7 +149,7 @@ func (e *Engine) forward(ctx context.Context) error {
 
 // ringOthers tells the other relays of rows, and returns those that SQL does not show yet. Rows
 // that are gone are forgotten.
-func (e *Engine) ringOthers(ctx context.Context, rows []foreign) (hidden []foreign, err error) {
+func (e *ringer) ringOthers(ctx context.Context, rows []foreign) (hidden []foreign, err error) {
 	told, err := e.config.Store.RingOthers(ctx, foreignIDs(rows))
 	if err != nil || len(told) == len(rows) {
 		return nil, err

@@ -45,7 +45,7 @@ func (h *hidden) shown(snapshot sql.Snapshot) (sweep, more bool) {
 		if snapshot.Shows(xid) {
 			delete(h.xids, xid)
 			sweep = sweep || left
-			h.keyring.doubt()
+			h.keyring.reportsLost()
 		}
 	}
 	more = len(h.xids) > 0
@@ -54,7 +54,7 @@ func (h *hidden) shown(snapshot sql.Snapshot) (sweep, more bool) {
 }
 
 // awaitHidden looks whether hidden transactions have become visible, until ctx ends.
-func (e *Engine) awaitHidden(ctx context.Context) error {
+func (e *carefulReader) awaitHidden(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -72,7 +72,7 @@ func (e *Engine) awaitHidden(ctx context.Context) error {
 			}
 			var sweep bool
 			if sweep, more = e.hidden.shown(snapshot); sweep {
-				e.sweepAll()
+				e.sweeper.sweepAll()
 			}
 		}
 	}
@@ -81,7 +81,7 @@ func (e *Engine) awaitHidden(ctx context.Context) error {
 // tellGone tells the rows that are gone from those that SQL does not show yet. A row that the stream did not show
 // to this relay had been visible when it was registered. One that the stream showed is gone if a snapshot that
 // shows its transaction does not hold it.
-func (e *Engine) tellGone(ctx context.Context, entries []*entry, rows []sql.MessageRow) {
+func (e *carefulReader) tellGone(ctx context.Context, entries []*entry, rows []sql.MessageRow) {
 	var absent []int
 	for i := range rows {
 		switch {
@@ -96,7 +96,7 @@ func (e *Engine) tellGone(ctx context.Context, entries []*entry, rows []sql.Mess
 		return
 	}
 	snapshot, present, err := e.config.Store.Present(ctx, idsAt(entries, absent))
-	e.noteRead(ctx, err)
+	e.rows.noteRead(ctx, err)
 	var deleted []relay.ID
 	for _, i := range absent {
 		switch en := entries[i]; {

@@ -156,9 +156,9 @@ func (h *hints) sweep(after time.Duration, sweep func()) {
 	})
 }
 
-// lookAtChanged looks at what somebody may have made pending, due or waiting.
-func (e *Engine) lookAtChanged() {
-	e.sweepAll()
+// lookAtChanged looks at what another session may have made pending, due or waiting.
+func (e *hintReader) lookAtChanged() {
+	e.sweeper.sweepAll()
 	e.due.now()
 	e.backlog.lookAgain()
 }
@@ -168,25 +168,25 @@ func (e *Engine) lookAtChanged() {
 // reports whether the sender, a process of the server, is heeded, and returns at once.
 func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
 	if len(ids) == 0 {
-		e.hints.sweep(0, e.lookAtChanged)
+		e.hints.sweep(0, e.hinted.lookAtChanged)
 		return true
 	}
 	dropped, heeded := e.hints.add(sender, ids)
 	if dropped > 0 {
-		e.hints.sweep(pollEvery, e.sweepAll)
+		e.hints.sweep(pollEvery, e.sweeper.sweepAll)
 	}
 	return heeded
 }
 
 // followHints looks at what was notified, until ctx ends.
-func (e *Engine) followHints(ctx context.Context) error {
+func (e *hintReader) followHints(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.hints.ready:
 		}
-		if !pause(ctx, gather, nil) || e.writer.waitHealthy(ctx) != nil {
+		if !pause(ctx, gather, nil) || e.writer.health.waitHealthy(ctx) != nil {
 			return nil
 		}
 		batch, dropped := e.hints.take()
@@ -197,7 +197,7 @@ func (e *Engine) followHints(ctx context.Context) error {
 			vain = len(batch) // nor does a database that fails get more of them at once
 		}
 		if vain+dropped > 0 {
-			e.hints.sweep(pollEvery, e.sweepAll)
+			e.hints.sweep(pollEvery, e.sweeper.sweepAll)
 		}
 		e.warnOfHints(vain + dropped)
 		if e.hints.allowance.WaitN(ctx, vain) != nil {
@@ -208,7 +208,7 @@ func (e *Engine) followHints(ctx context.Context) error {
 
 // followBatch registers those of the messages that are pending and this relay's, and returns
 // how many were looked at in vain.
-func (e *Engine) followBatch(ctx context.Context, batch []hint) (vain int, err error) {
+func (e *hintReader) followBatch(ctx context.Context, batch []hint) (vain int, err error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
@@ -226,7 +226,7 @@ func (e *Engine) followBatch(ctx context.Context, batch []hint) (vain int, err e
 	for result, n := range counts {
 		e.config.Metrics.hints.WithLabelValues(result).Add(float64(n))
 	}
-	e.config.Metrics.rung.Add(float64(counts[hintPending]))
+	e.config.Metrics.announced.Add(float64(counts[hintPending]))
 	if len(found) > 0 {
 		e.lookAtDue(time.Now())
 	}
@@ -235,7 +235,7 @@ func (e *Engine) followBatch(ctx context.Context, batch []hint) (vain int, err e
 
 // registerHinted registers the messages that are pending, due and this relay's, and counts what
 // became of each.
-func (e *Engine) registerHinted(found []sql.Glance) (counts map[string]int) {
+func (e *hintReader) registerHinted(found []sql.Glance) (counts map[string]int) {
 	var entries []entry
 	own, now := e.lease.Load(), time.Now()
 	counts = make(map[string]int)
@@ -275,13 +275,13 @@ func unknown(batch []hint, found []sql.Glance) []hint {
 // and others of its key may have been read before.
 func hintedEntry(g sql.Glance) entry {
 	en := messageEntry(relay.Ring{ID: g.ID, Key: g.Key}, true)
-	en.unflushed, en.rekeyed = true, g.Key != ""
+	en.unflushed, en.anew = true, g.Key != ""
 	return en
 }
 
 // lookAtDue has what is due looked at: a person has changed a message, whose deliveries may be
 // due at once.
-func (e *Engine) lookAtDue(now time.Time) {
+func (e *hintReader) lookAtDue(now time.Time) {
 	if next := e.hints.due.Add(hintedDueEvery); now.Before(next) {
 		now = next
 	}
@@ -290,7 +290,7 @@ func (e *Engine) lookAtDue(now time.Time) {
 }
 
 // warnOfHints logs once in a while that many ids were looked at in vain, or dropped.
-func (e *Engine) warnOfHints(vain int) {
+func (e *hintReader) warnOfHints(vain int) {
 	e.hints.vain += vain
 	if since := time.Since(e.hints.warned); since < hintsWarnEvery {
 		return

@@ -21,7 +21,7 @@ const (
 	jobBatch  = 500
 	jobShares = 5
 	// jobTick is how often jobs with a rate are looked at, jobAgain when messages are tried
-	// again that somebody else holds.
+	// again that another session holds.
 	jobTick  = 20 * time.Millisecond
 	jobAgain = 200 * time.Millisecond
 )
@@ -33,7 +33,7 @@ type jobRates map[relay.ID]*rate.Limiter
 // halved until the culprit is alone, and grows again then.
 type jobSizes map[relay.ID]int
 
-// of returns the size of the next batch, of which so many messages are allowed.
+// of returns the size of the next batch. The rate allows most messages.
 func (s jobSizes) of(job relay.ID, most int) int {
 	if size := s[job]; size > 0 {
 		return min(size, most)
@@ -41,10 +41,10 @@ func (s jobSizes) of(job relay.ID, most int) int {
 	return most
 }
 
-// refused halves the batch after one of so many messages was refused.
+// refused halves the batch after one of size messages was refused.
 func (s jobSizes) refused(job relay.ID, size int) { s[job] = max(1, size/2) }
 
-// done lets the batch grow after one of so many messages was done.
+// done lets the batch grow after one of size messages was done.
 func (s jobSizes) done(job relay.ID, size int) {
 	if s[job] == 0 {
 		return
@@ -73,10 +73,10 @@ func (r jobRates) allow(job sql.Job, now time.Time) int {
 
 // runJobs works at the jobs that people asked for, while this relay owns their shard, until
 // ctx ends.
-func (e *Engine) runJobs(ctx context.Context) error {
+func (e *jobRunner) runJobs(ctx context.Context) error {
 	rates, sizes := make(jobRates), make(jobSizes)
 	for wait := jobsEvery; pause(ctx, wait, nil); {
-		if wait = jobsEvery; !e.MaySend(sql.JobShard) {
+		if wait = jobsEvery; !e.lease.Load().sends(sql.JobShard) {
 			clear(rates)
 			e.config.Metrics.jobsRunning.Set(0)
 			continue
@@ -93,7 +93,7 @@ func (e *Engine) runJobs(ctx context.Context) error {
 // stepJobs does the next batch of each job whose rate allows it, and returns when to come
 // again. One that fails does not keep the others from going on, and a message that cannot be changed does not keep
 // its job.
-func (e *Engine) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (wait time.Duration, err error) {
+func (e *jobRunner) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (wait time.Duration, err error) {
 	jobs, err := e.config.Store.RunningJobs(ctx, jobsMost)
 	e.config.Metrics.jobsRunning.Set(float64(len(jobs)))
 	if err != nil || len(jobs) == 0 {
@@ -135,10 +135,10 @@ func (e *Engine) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes) (
 }
 
 // stepped rings for what a batch has changed.
-func (e *Engine) stepped(job sql.Job, step sql.JobStep) {
-	e.Ring(step.Pending)
+func (e *jobRunner) stepped(job sql.Job, step sql.JobStep) {
+	e.ringer.ring(step.Pending)
 	if step.Refused != nil {
-		e.isolate(ofMessage(changeByJob, step.First), step.Refused)
+		e.isolator.isolate(ofMessage(changeByJob, step.First), step.Refused)
 	}
 	if step.Changed > 0 {
 		// Also for what waited behind messages that were cancelled, here and elsewhere.

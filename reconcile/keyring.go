@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,27 +22,26 @@ const (
 )
 
 // keyring knows the keys with messages in memory and how far they were read. As long as
-// everybody is rung for what commits, a key is read on after the highest sequence: what
-// commits late with a lower one was rung, and is read by its id. When a ring may have been
+// each commit is reported, a key is read on after the highest sequence: what
+// commits late with a lower one was reported, and is read by its id. When a ring may have been
 // lost, each key is read from its lowest pending message once more.
 type keyring struct {
-	// doubts counts the times at which rings may have been lost; it begins with one.
-	doubts atomic.Int64
-	// hidden says that transactions have been rung for which SQL does not show yet: each reading
+	// losses counts the times at which reports may have been lost; it begins with one.
+	losses atomic.Int64
+	// hidden says that transactions have been reported which SQL does not show yet: each reading
 	// begins anew, so that it meets them before what was inserted after they had become visible.
 	hidden atomic.Bool
 
 	mu      sync.Mutex
 	keys    map[string]*keyState
-	reading int64 // the doubts when the reader last asked
+	reading int64 // the losses when the reader last asked
 }
 
 type keyState struct {
-	last int64 // the highest sequence taken into memory, of those that are not delayed
-	// taken are the sequences in memory; true: of a delayed message.
-	taken map[int64]bool
-	// sure are the doubts that were there when all below last was read. Zero: some was left.
-	sure  int64
+	last  int64          // the highest sequence taken into memory
+	taken map[int64]bool // the sequences in memory
+	// asOf are the losses that there had been when all below last was read. Zero: some was left.
+	asOf  int64
 	more  bool // the table has more of them
 	ahead int  // how many are read at once
 	read  time.Time
@@ -48,12 +49,12 @@ type keyState struct {
 
 func newKeyring() *keyring {
 	k := &keyring{keys: make(map[string]*keyState)}
-	k.doubt()
+	k.reportsLost()
 	return k
 }
 
-// doubt notes that somebody may not have been rung for.
-func (k *keyring) doubt() { k.doubts.Add(1) }
+// reportsLost notes that commits may not have been reported.
+func (k *keyring) reportsLost() { k.losses.Add(1) }
 
 // after returns the highest sequence taken into memory; zero: none is there.
 func (k *keyring) after(key string) int64 {
@@ -66,41 +67,33 @@ func (k *keyring) after(key string) int64 {
 }
 
 // from returns the sequence after which a key is read, how many of its messages, and those
-// behind that sequence that are not, since they are in memory. The caller reads at once.
+// behind that sequence that are not read, since they are in memory. The caller reads at once.
 func (k *keyring) from(key string) (after int64, ahead int, taken []int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.reading = k.doubts.Load()
+	k.reading = k.losses.Load()
 	st := k.keys[key]
 	if st == nil {
 		return 0, readAhead, nil
 	}
-	sure := st.sure == k.reading && !k.hidden.Load()
-	for seq, delayed := range st.taken {
-		if delayed || !sure {
-			taken = append(taken, seq)
-		}
+	if st.asOf == k.reading && !k.hidden.Load() {
+		return st.last, st.ahead, nil
 	}
-	if sure {
-		return st.last, st.ahead, taken
-	}
-	st.sure = k.reading
-	return 0, st.ahead, taken
+	st.asOf = k.reading
+	return 0, st.ahead, slices.Collect(maps.Keys(st.taken))
 }
 
 // took notes that a message of a key was taken into memory.
-func (k *keyring) took(key string, seq int64, delayed bool) {
+func (k *keyring) took(key string, seq int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	st := k.keys[key]
 	if st == nil {
-		st = &keyState{ahead: readAhead, read: time.Now(), sure: k.reading, taken: make(map[int64]bool)}
+		st = &keyState{ahead: readAhead, read: time.Now(), asOf: k.reading, taken: make(map[int64]bool)}
 		k.keys[key] = st
 	}
-	st.taken[seq] = delayed
-	if !delayed {
-		st.last = max(st.last, seq)
-	}
+	st.taken[seq] = true
+	st.last = max(st.last, seq)
 }
 
 // full reports whether as much of a key is in memory as may be. What was to be read now is
@@ -112,21 +105,21 @@ func (k *keyring) full(key string) bool {
 	if st == nil || len(st.taken) < st.ahead {
 		return false
 	}
-	st.more, st.sure = true, 0
+	st.more, st.asOf = true, 0
 	return true
 }
 
-// unsure notes that the next reading of a key begins anew.
-func (k *keyring) unsure(key string) {
+// readAnew notes that the next reading of a key begins with its lowest message.
+func (k *keyring) readAnew(key string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if st := k.keys[key]; st != nil {
-		st.sure = 0
+		st.asOf = 0
 	}
 }
 
 // more notes that the table has more messages of a key than were read, some of which may have
-// been rung for already: the next reading begins anew. It reports false if none is in
+// been reported already: the next reading begins anew. It reports false if none is in
 // memory whose end would have the rest read.
 func (k *keyring) more(key string) bool {
 	k.mu.Lock()
@@ -135,7 +128,7 @@ func (k *keyring) more(key string) bool {
 	if st == nil {
 		return false
 	}
-	st.more, st.sure = true, 0
+	st.more, st.asOf = true, 0
 	return true
 }
 
@@ -151,10 +144,10 @@ func (st *keyState) pace(now time.Time) {
 	}
 }
 
-// landed notes that a message of a key has left memory, and reports whether it is time to
+// unregistered notes that a message of a key has left memory, and reports whether it is time to
 // read more of them. back says that the message is still to be taken up: reading goes back
 // to it, so that nothing overtakes it. Otherwise it has come to its end.
-func (k *keyring) landed(key string, seq int64, back bool) (read bool) {
+func (k *keyring) unregistered(key string, seq int64, back bool) (read bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	st := k.keys[key]
@@ -163,7 +156,7 @@ func (k *keyring) landed(key string, seq int64, back bool) (read bool) {
 	}
 	delete(st.taken, seq)
 	if back {
-		st.more, st.sure = true, 0
+		st.more, st.asOf = true, 0
 	}
 	if read = st.more && len(st.taken) <= st.ahead/2; read {
 		st.more = false

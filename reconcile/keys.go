@@ -16,26 +16,29 @@ const (
 	keysBatch = 200
 	// maxKeyWait is how long a message may wait in memory behind others of its key.
 	maxKeyWait = time.Second
+	// lateAgain is when a key is read again at the latest of which something is due that is not an ordinary message yet:
+	// it may have become one just before another relay took the key over.
+	lateAgain = time.Second
 )
 
 // readKeyed reads what has a key, one batch after the other: a single reader, so that the
 // messages of a key are taken up in their order.
-func (e *Engine) readKeyed(ctx context.Context) error {
+func (e *keyReader) readKeyed(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.registry.keyed.ready:
 		}
-		if e.writer.waitHealthy(ctx) != nil {
+		if e.writer.health.waitHealthy(ctx) != nil {
 			return nil
 		}
-		batch := e.registry.takeKeyed(keysBatch)
+		batch := e.registry.toRead.takeKeyed(keysBatch)
 		if len(batch) > 0 && len(batch) < keysBatch {
 			if !pause(ctx, gather, nil) {
 				return nil
 			}
-			batch = append(batch, e.registry.takeKeyed(keysBatch-len(batch))...)
+			batch = append(batch, e.registry.toRead.takeKeyed(keysBatch-len(batch))...)
 		}
 		if len(batch) > 0 {
 			e.readKeyedBatch(ctx, batch)
@@ -44,42 +47,42 @@ func (e *Engine) readKeyed(ctx context.Context) error {
 }
 
 // readKeyedBatch reads a batch: open deliveries as they are, messages by their keys.
-func (e *Engine) readKeyedBatch(ctx context.Context, batch []*entry) {
-	limits := e.reserve()
+func (e *keyReader) readKeyedBatch(ctx context.Context, batch []*entry) {
+	limits := e.rows.reserve()
 	budget := limits.Budget
 	if budget == 0 {
 		e.registry.full(wantBytes, len(batch))
-		e.leave(batch...)
+		e.heads.leave(batch...)
 		return
 	}
 	begun := time.Now()
 	messages, deliveries := divide(batch)
-	flights := e.readDeliveries(ctx, deliveries, &limits)
-	flights = append(flights, e.readByKey(ctx, messages, &limits)...)
-	few, many := fanoutApart(flights)
-	e.take(ctx, budget, few, begun)
+	tasks := e.rows.readDeliveries(ctx, deliveries, &limits)
+	tasks = append(tasks, e.readByKey(ctx, messages, &limits)...)
+	few, many := fanoutApart(tasks)
+	e.rows.take(ctx, budget, few, begun)
 	if len(many) > 0 {
-		e.take(ctx, 0, many, begun)
+		e.rows.take(ctx, 0, many, begun)
 	}
 }
 
 // readByKey reads the lowest pending messages of the keys of the entries. An entry that
-// was rung and is not among them is looked at by its id.
-func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits *sql.Limits) (flights []*flight) {
+// was reported and is not among them is looked at by its id.
+func (e *keyReader) readByKey(ctx context.Context, entries []*entry, limits *sql.Limits) (tasks []*task) {
 	if len(entries) == 0 {
 		return nil
 	}
 	wanted := make(map[relay.ID]*entry, len(entries))
 	keys := e.keysOf(entries, wanted)
 	all := keys
-	keys, found, err := e.readKeyRows(ctx, all, wanted, *limits)
+	keys, found, err := e.careful.readKeyRows(ctx, all, wanted, *limits)
 	for i := 0; err == nil && i < len(found); i++ {
-		err = e.upTo(ctx, newest(found[i]))
+		err = e.loader.upTo(ctx, newest(found[i]))
 	}
-	e.noteRead(ctx, err)
+	e.rows.noteRead(ctx, err)
 	if err != nil {
 		for _, key := range all {
-			e.keyring.unsure(key.Key)
+			e.keyring.readAnew(key.Key)
 		}
 		e.registry.leave(slices.Collect(maps.Values(wanted))...)
 		return nil
@@ -88,28 +91,28 @@ func (e *Engine) readByKey(ctx context.Context, entries []*entry, limits *sql.Li
 	for i, rows := range found {
 		taken, more := e.takeKey(keys[i], rows, wanted, limits)
 		short[keys[i].Key] = more
-		flights = append(flights, taken...)
+		tasks = append(tasks, taken...)
 	}
-	flights = append(flights, e.readRest(ctx, wanted, short, limits)...)
-	slices.SortFunc(flights, func(a, b *flight) int { return cmp.Compare(a.message.Seq, b.message.Seq) })
-	return flights
+	tasks = append(tasks, e.readRest(ctx, wanted, short, limits)...)
+	slices.SortFunc(tasks, func(a, b *task) int { return cmp.Compare(a.message.Seq, b.message.Seq) })
+	return tasks
 }
 
 // keysOf lists the keys of the entries, each once, and the entries that stand for a
 // message. Those that stand for a key alone have done their duty, as have those of a key of
 // which enough is in memory: more of it would wait there too long. A key of which something
-// has become due, or was rung for without its key, is read from its lowest message.
-func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sql.Key) {
-	for _, en := range entries {
-		if en.rekeyed || !en.rung && !en.isKey() {
-			e.keyring.unsure(en.key)
-		}
-	}
-	seen := make(map[string]bool, len(entries))
+// has become due, or was reported without its key, is read from its lowest message.
+func (e *keyReader) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sql.Key) {
 	for _, en := range entries {
 		if en.isKey() {
 			e.registry.remove(en) // first, or the ring for what has room in a moment would be dropped
 		}
+		if en.anew || !en.streamed && !en.isKey() {
+			e.keyring.readAnew(en.key)
+		}
+	}
+	seen := make(map[string]bool, len(entries))
+	for _, en := range entries {
 		if !seen[en.key] && e.keyring.full(en.key) {
 			e.registry.remove(en)
 			continue
@@ -128,16 +131,20 @@ func (e *Engine) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sq
 
 // takeKey takes the messages of one key in their order, as far as they can be had, and reports
 // whether the table may have more of them. Of a key that is read on after what is in
-// memory, it stops before one that nobody has registered yet, neither for its ring nor for its
-// time: another one that committed before it with a lower sequence is rung for first.
-func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry, limits *sql.Limits) (flights []*flight, short bool) {
+// memory, it stops before one that is not registered yet, neither for its ring nor for its
+// time: another one that committed before it with a lower sequence is reported first.
+func (e *keyReader) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID]*entry, limits *sql.Limits) (tasks []*task, short bool) {
+	if len(rows) > 0 && rows[0].Late {
+		e.awaitDue(key.Key, wanted)
+		return nil, false
+	}
 	short = len(rows) == key.Most
 	for i := range rows {
 		row := &rows[i]
 		id := row.Message.ID
 		en := wanted[id]
 		if en == nil && key.After > 0 && !e.registry.has(id) {
-			break // nor may those behind it go that are rung for in this moment
+			break // nor may those behind it go that are reported in this moment
 		}
 		delete(wanted, id)
 		if en == nil {
@@ -147,52 +154,65 @@ func (e *Engine) takeKey(key sql.Key, rows []sql.MessageRow, wanted map[relay.ID
 			}
 			en.unflushed = true
 		}
-		f := e.judge(en, row, limits)
+		f := e.rows.judge(en, row, limits)
 		if f == nil {
 			short = true
 			break
 		}
 		e.fly(f, row)
 		f.charge(limits)
-		flights = append(flights, f)
+		tasks = append(tasks, f)
 	}
 	if short {
 		e.readLater(key.Key)
 	}
-	return flights, short
+	return tasks, short
+}
+
+// awaitDue leaves a key alone until what is due of it has become an ordinary message, whose place may be before that of
+// the others. The key stands for them.
+func (e *keyReader) awaitDue(key string, wanted map[relay.ID]*entry) {
+	for id, en := range wanted {
+		if en.key == key {
+			delete(wanted, id)
+			e.registry.remove(en)
+		}
+	}
+	e.due.now()
+	time.AfterFunc(lateAgain, func() { e.registry.add([]entry{keyEntryAnew(key)}) })
 }
 
 // fly routes a message with a key and has the keyring count it.
-func (e *Engine) fly(f *flight, row *sql.MessageRow) {
-	e.keyring.took(row.Message.Key, row.Message.Seq, !row.Message.DeliverAt.IsZero())
+func (e *keyReader) fly(f *task, row *sql.MessageRow) {
+	e.keyring.took(row.Message.Key, row.Message.Seq)
 	f.entry.keyed, f.entry.seq = true, row.Message.Seq
 	f.route(e.config.Router, row)
 }
 
 // readLater sees to it that the rest of a key is read when what is in memory has ended, or
 // else by a sweep.
-func (e *Engine) readLater(key string) {
-	if !e.keyring.more(key) && !e.registry.awaited(key) {
+func (e *keyReader) readLater(key string) {
+	if !e.keyring.more(key) && !e.registry.lane.awaited(key) {
 		e.registry.leave()
 	}
 }
 
-// readRest looks at the messages that were rung and are not among the lowest of their keys:
+// readRest looks at the messages that were reported and are not among the lowest of their keys:
 // not visible yet, ended, for later, behind many others, or ahead of what was taken up
 // already. Only the last are taken here; those that have their place among the lowest now are
 // read by their key again.
-func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short map[string]bool, limits *sql.Limits) (flights []*flight) {
+func (e *keyReader) readRest(ctx context.Context, wanted map[relay.ID]*entry, short map[string]bool, limits *sql.Limits) (tasks []*task) {
 	if len(wanted) == 0 {
 		return nil
 	}
 	all := slices.Collect(maps.Values(wanted))
-	entries, rows, err := e.readMessageRows(ctx, all, *limits)
+	entries, rows, err := e.careful.readMessageRows(ctx, all, *limits)
 	if err == nil {
-		err = e.upTo(ctx, newest(rows))
+		err = e.loader.upTo(ctx, newest(rows))
 	}
-	e.noteRead(ctx, err)
+	e.rows.noteRead(ctx, err)
 	if err != nil {
-		e.leave(all...)
+		e.heads.leave(all...)
 		return nil
 	}
 	for i := range rows {
@@ -203,34 +223,34 @@ func (e *Engine) readRest(ctx context.Context, wanted map[relay.ID]*entry, short
 			if short[key] {
 				e.readLater(key)
 			} else {
-				e.keyring.unsure(key) // nobody rings for it again
+				e.keyring.readAnew(key) // no ring comes for it again
 				e.registry.add([]entry{keyEntry(key)})
 			}
 			continue
 		}
-		if f := e.judge(entries[i], row, limits); f != nil {
+		if f := e.rows.judge(entries[i], row, limits); f != nil {
 			e.fly(f, row)
 			f.charge(limits)
-			flights = append(flights, f)
+			tasks = append(tasks, f)
 		}
 	}
-	return flights
+	return tasks
 }
 
-// landed is called when a message with a key has left memory.
-func (e *Engine) landed(key string, seq int64, back bool) {
-	if e.keyring.landed(key, seq, back) {
+// unregistered is called when a message with a key has left memory.
+func (e *keyReader) unregistered(key string, seq int64, back bool) {
+	if e.keyring.unregistered(key, seq, back) {
 		e.registry.add([]entry{keyEntry(key)})
 	}
 }
 
 // expireLines puts what has waited in memory for its key for a second into the table, until
 // ctx ends.
-func (e *Engine) expireLines(ctx context.Context) error {
+func (e *keyReader) expireLines(ctx context.Context) error {
 	for wait := idleEvery; pause(ctx, wait, nil); {
 		waited, more := e.order.expired(time.Now().Add(-maxKeyWait))
 		for _, l := range waited {
-			l.flight.note(l, parkedBehind())
+			l.task.note(l, parkedBehind())
 		}
 		if wait = idleEvery; more {
 			wait = maxKeyWait / 10

@@ -32,9 +32,9 @@ type ownership struct {
 	until time.Time
 }
 
-// newOwnership decides what is sent and what is given up: what exceeds so many shards. The
+// newOwnership decides what is sent and what is given up: what exceeds its share of shards. The
 // highest go, so that the lowest, whose owner holds the slot, stays. One that cannot go for
-// so long that it is stuck is sent on until it can: nobody else could send its messages.
+// so long that it is stuck is sent on until it can: no other relay could send its messages.
 func newOwnership(lease sql.Lease, share int, was *ownership, stuck func(shard int16, since time.Time) bool) *ownership {
 	o := &ownership{lease: lease}
 	for i, shard := range slices.Sorted(maps.Keys(lease.Epochs)) {
@@ -83,11 +83,11 @@ func (o *ownership) among(group []int16) []int16 {
 // that was frozen finds here that its time is over.
 func (e *Engine) MaySend(shard int16) bool { return e.lease.Load().sends(shard) }
 
-// board notes the shard of an entry whose row was read, and the epoch under which it begins,
+// enterShard notes the shard of an entry whose row was read, and the epoch under which it begins,
 // unless its messages are not this relay's to send.
-func (e *Engine) board(en *entry, shard int16) bool {
-	// First the shard, then the question: whoever gives the shard up asks the other way round.
-	e.registry.place(en, shard)
+func (e *leaseKeeper) enterShard(en *entry, shard int16) bool {
+	// First the shard, then the question: the side that gives the shard up asks the other way round.
+	e.registry.byShard.place(en, shard)
 	own := e.lease.Load()
 	en.epoch = own.lease.Epochs[shard]
 	return own.sends(shard)
@@ -96,7 +96,7 @@ func (e *Engine) board(en *entry, shard int16) bool {
 // MayAttempt reports whether an attempt for a message of the shard may start now: the
 // message may be sent, and the last outcomes could be written. Without the latter each
 // attempt would be one more that a crash repeats.
-func (e *Engine) MayAttempt(shard int16) bool { return e.MaySend(shard) && e.writer.works() }
+func (e *Engine) MayAttempt(shard int16) bool { return e.MaySend(shard) && e.writer.health.works() }
 
 // slotShard is the shard whose owner holds the replication slot.
 const slotShard = 0
@@ -108,7 +108,7 @@ func (e *Engine) HoldsSlot() bool { return e.MaySend(slotShard) }
 // share, until ctx ends. Shards that are new, or whose lease had ended, are swept at once. A
 // relay that stops has no share: each shard passes to the others as soon as nothing of it is
 // under way.
-func (e *Engine) keepLeases(ctx context.Context) error {
+func (e *leaseKeeper) keepLeases(ctx context.Context) error {
 	var next time.Time
 	for {
 		if !time.Now().Before(next) {
@@ -118,7 +118,7 @@ func (e *Engine) keepLeases(ctx context.Context) error {
 			}
 			done(e.config.Metrics.renewals, err)
 			e.trouble.note("renew leases", err)
-			if e.Status().Shards == 0 {
+			if own := e.lease.Load(); len(own.lease.Epochs) == 0 || !time.Now().Before(own.until) {
 				e.config.Metrics.shards.Set(0)
 			}
 			next = time.Now().Add(e.renewalInterval(err))
@@ -137,7 +137,7 @@ func (e *Engine) keepLeases(ctx context.Context) error {
 // renewalInterval is shorter where something may be free soon: there are other relays, or
 // others were there and still hold a part of what is this relay's. A lease that another relay
 // does not renew is looked at when it is over.
-func (e *Engine) renewalInterval(err error) time.Duration {
+func (e *leaseKeeper) renewalInterval(err error) time.Duration {
 	interval := e.config.LeaseTTL / 3
 	own := e.lease.Load()
 	if err != nil || own.fleet.Relays > 1 || len(own.lease.Epochs) < sql.Share(max(1, own.fleet.Relays)) {
@@ -149,7 +149,7 @@ func (e *Engine) renewalInterval(err error) time.Duration {
 	return interval
 }
 
-func (e *Engine) renew(ctx context.Context) error {
+func (e *leaseKeeper) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.config.LeaseTTL/2)
 	defer cancel()
 	me := sql.Instance{ID: e.id, Name: e.config.Name, Version: e.config.Version, Streaming: e.config.Streaming()}
@@ -163,7 +163,7 @@ func (e *Engine) renew(ctx context.Context) error {
 	if stays {
 		share = sql.Share(fleet.Relays)
 	}
-	was, held := e.lease.Load(), e.registry.held()
+	was, held := e.lease.Load(), e.registry.byShard.held()
 	own := newOwnership(lease, share, was, func(shard int16, since time.Time) bool {
 		return stays && held[shard] && time.Since(since) > e.config.LeaseTTL
 	})
@@ -190,25 +190,25 @@ func (e *Engine) renew(ctx context.Context) error {
 	case gained > 0:
 		e.lookAtAll()
 	case was.fleet.Streaming && !fleet.Streaming:
-		e.sweepAll() // nobody rings for the time being
+		e.sweeper.sweepAll() // no ring comes for the time being
 	}
 	return nil
 }
 
 // lookAtAll has everything in the table looked at that could be sent.
-func (e *Engine) lookAtAll() {
+func (e *leaseKeeper) lookAtAll() {
 	e.due.now()
 	e.backlog.lookAgain()
 	e.waker.all()
 	e.unrouted.Store(true)
-	e.sweepAll()
+	e.sweeper.sweepAll()
 }
 
 // giveDrained releases the shards that are being given up and have nothing under way. The
 // ownership of before has stopped new work; what had begun is written before it goes.
-func (e *Engine) giveDrained(ctx context.Context) error {
+func (e *leaseKeeper) giveDrained(ctx context.Context) error {
 	own := e.lease.Load()
-	busy := e.registry.shards()
+	busy := e.registry.byShard.shards()
 	var drained []int16
 	for _, shard := range own.giving {
 		if !busy[shard] {
@@ -238,14 +238,14 @@ func (e *Engine) giveDrained(ctx context.Context) error {
 }
 
 // release gives up the leases within a short time of its own.
-func (e *Engine) release() error {
+func (e *leaseKeeper) release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return e.config.Store.Release(ctx, e.id)
 }
 
 // leaveQuarantine removes what people were told of the quarantine, within a short time of its own.
-func (e *Engine) leaveQuarantine() error {
+func (e *isolator) leaveQuarantine() error {
 	if !e.quarantine.everTold() {
 		return nil
 	}

@@ -11,16 +11,16 @@ import (
 
 // Metrics counts what the engine does.
 type Metrics struct {
-	rung     prometheus.Counter
-	swept    prometheus.Counter
-	written  *prometheus.CounterVec
-	acks     *prometheus.CounterVec
-	latency  prometheus.Histogram
-	inFlight prometheus.Gauge
-	bytes    prometheus.Gauge
-	shards   prometheus.Gauge
-	removed  prometheus.Counter
-	sweeping prometheus.Counter
+	announced prometheus.Counter
+	swept     prometheus.Counter
+	written   *prometheus.CounterVec
+	acks      *prometheus.CounterVec
+	latency   prometheus.Histogram
+	inFlight  prometheus.Gauge
+	bytes     prometheus.Gauge
+	shards    prometheus.Gauge
+	removed   prometheus.Counter
+	sweeping  prometheus.Counter
 	// by operation
 	isolated    *prometheus.CounterVec
 	quarantined *prometheus.GaugeVec
@@ -66,8 +66,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
 	}
 	m := &Metrics{
-		rung:  counter("relay_reconcile_rung_messages_total", "Rows that the doorbell announced."),
-		swept: counter("relay_reconcile_swept_messages_total", "Rows that a sweep found and nobody had announced."),
+		announced: counter("relay_reconcile_rung_messages_total", "Rows that the doorbell announced."),
+		swept:     counter("relay_reconcile_swept_messages_total", "Rows that a sweep found without a ring."),
 		written: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "relay_reconcile_outcomes_total", Help: "Delivery outcomes written, by status.",
 		}, []string{"status"}),
@@ -114,7 +114,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	if r != nil {
 		r.MustRegister(m.subscribers.ended, m.subscribers.failed, m.subscribers.dead, m.received, m.sent, m.handled, m.sweeps, m.renewals,
 			m.relays, m.jobs, m.jobMessages, m.jobsRunning, m.limits)
-		r.MustRegister(m.rung, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined, m.hints, m.fannedOut, m.left)
+		r.MustRegister(m.announced, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined, m.hints, m.fannedOut, m.left)
 	}
 	return m
 }

@@ -106,16 +106,26 @@ func (m *subscriberMetrics) wrote(c *sql.Change) {
 	if counter := counters.ended[c.Status]; counter != nil {
 		counter.Inc()
 	}
-	class := classPush
-	if c.Attempt != nil && c.Attempt.Outcome == relay.DeliveryHandleFailed {
-		class = classHandle
-	}
+	class := classOf(c)
 	if c.Attempt != nil && (c.Attempt.Outcome == relay.DeliveryPushFailed || c.Attempt.Outcome == relay.DeliveryHandleFailed) {
 		counters.failed[class].Inc()
 	}
 	if c.Status == relay.DeliveryDead {
 		counters.dead[class].Inc()
 	}
+}
+
+// classOf is the class of the failure that an outcome ends with. One without an attempt, as what was given up or was never
+// acknowledged, has that of its cause.
+func classOf(c *sql.Change) string {
+	handled := c.Cause.Side() == relay.HandleSide
+	if c.Attempt != nil {
+		handled = c.Attempt.Outcome == relay.DeliveryHandleFailed
+	}
+	if handled {
+		return classHandle
+	}
+	return classPush
 }
 
 func (m *subscriberMetrics) of(name string) *subscriberCounters {

@@ -22,10 +22,10 @@ type order struct {
 
 // line is one key at one subscriber and instance.
 type line struct {
-	busy    *leg   // under way
-	failing bool   // busy was not accepted, and this is not written yet
-	queue   []*leg // behind it, in order
-	legs    int    // entered and not yet written, and pins
+	busy       *dispatch   // under way
+	failing    bool        // busy was not accepted, and this is not written yet
+	queue      []*dispatch // behind it, in order
+	dispatches int         // entered and not yet written, and retentions
 	// table says that the table may hold later deliveries of the line: what is taken up
 	// now has to wait there too.
 	table bool
@@ -38,7 +38,7 @@ func newOrder(wake func(id sql.Line, soon bool)) *order {
 	return &order{wake: wake, lines: make(map[sql.Line]*line)}
 }
 
-// admission is what becomes of a leg that enters its line.
+// admission is what becomes of a dispatch that enters its line.
 type admission int
 
 const (
@@ -47,9 +47,9 @@ const (
 	refused                   // it waits in the table
 )
 
-// pin keeps the lines in memory until they are unpinned, and returns those that were not
-// there before: the table has to be asked about them. pinLines alone calls it.
-func (o *order) pin(lines []sql.Line) (fresh []sql.Line) {
+// retain keeps the lines in memory until they are released, and returns those that were not
+// there before: the table has to be asked about them. retainLines alone calls it.
+func (o *order) retain(lines []sql.Line) (fresh []sql.Line) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, id := range lines {
@@ -59,7 +59,7 @@ func (o *order) pin(lines []sql.Line) (fresh []sql.Line) {
 			o.lines[id] = at
 			fresh = append(fresh, id)
 		}
-		at.legs++
+		at.dispatches++
 	}
 	return fresh
 }
@@ -74,8 +74,8 @@ func (o *order) learn(id sql.Line, first int64) {
 	}
 }
 
-// unpin lets the lines go again.
-func (o *order) unpin(lines []sql.Line) {
+// letGo lets the lines go again.
+func (o *order) letGo(lines []sql.Line) {
 	for _, id := range lines {
 		o.mu.Lock()
 		wake := o.release(id)
@@ -86,31 +86,31 @@ func (o *order) unpin(lines []sql.Line) {
 	}
 }
 
-// release takes one leg or pin from a line, and forgets the line with the last. It reports
+// release takes one dispatch or retention from a line, and forgets the line with the last. It reports
 // whether the table has to be looked at then. The caller holds the mutex.
 func (o *order) release(id sql.Line) (wake bool) {
 	at := o.lines[id]
-	at.legs--
-	if at.legs > 0 {
+	at.dispatches--
+	if at.dispatches > 0 {
 		return false
 	}
 	delete(o.lines, id)
 	return at.table
 }
 
-// enter puts a leg into its line, which is pinned.
-func (o *order) enter(l *leg) admission {
+// enter puts a dispatch into its line, which is retained.
+func (o *order) enter(l *dispatch) admission {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	at := o.lines[l.line]
-	at.legs++
-	if !l.flight.state.taking {
+	at.dispatches++
+	if !l.task.state.taking {
 		at.table = true
 	}
 	switch {
-	case l.flight.state.taking && at.table:
+	case l.task.state.taking && at.table:
 		return refused
-	case at.first > 0 && l.flight.message.Seq > at.first && (at.busy == nil || !l.flight.row.KeyBlocked):
+	case at.first > 0 && l.task.message.Seq > at.first && (at.busy == nil || !l.task.row.KeyBlocked):
 		// A crash left it behind another one, and its row does not say so.
 		return refused
 	case at.busy == nil:
@@ -121,8 +121,8 @@ func (o *order) enter(l *leg) admission {
 	return queued
 }
 
-// waits reports whether a leg waits behind another one of its line.
-func (o *order) waits(l *leg) bool {
+// waits reports whether a dispatch waits behind another one of its line.
+func (o *order) waits(l *dispatch) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	at := o.lines[l.line]
@@ -142,7 +142,7 @@ func (o *order) regained(shards *[relay.Shards]bool) {
 }
 
 // idle reports whether what the table holds of a line may be looked up: the line is not in
-// memory, or all that is there are legs on their way into the table.
+// memory, or all that is there are dispatches on their way into the table.
 func (o *order) idle(id sql.Line) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -161,9 +161,9 @@ func (o *order) heads(id sql.Line, first int64) {
 	}
 }
 
-// ended notes how the attempt for the head of a line ended, and returns the leg to dispatch
+// ended notes how the attempt for the head of a line ended, and returns the next one to dispatch
 // next, if the line may go on.
-func (o *order) ended(l *leg, goOn bool) (next *leg) {
+func (o *order) ended(l *dispatch, goOn bool) (next *dispatch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	at := o.lines[l.line]
@@ -182,10 +182,10 @@ func (o *order) ended(l *leg, goOn bool) (next *leg) {
 	return next
 }
 
-// settled notes that a leg's outcome stands in the table, or that nobody needs it any more.
-// It returns the legs behind a head that failed, which now wait in the table: they are
+// settled notes that a dispatch's outcome stands in the table, or is not needed any more.
+// It returns the dispatches behind a head that failed, which now wait in the table: they are
 // written after the head, or a crash in between would let them overtake it.
-func (o *order) settled(l *leg, parked bool) (behind []*leg) {
+func (o *order) settled(l *dispatch, parked bool) (behind []*dispatch) {
 	o.mu.Lock()
 	at := o.lines[l.line]
 	at.table = at.table || parked
@@ -198,7 +198,7 @@ func (o *order) settled(l *leg, parked bool) (behind []*leg) {
 		at.busy, at.failing = nil, false
 	}
 	last := o.release(l.line)
-	idle := at.idle() && !failed // although legs of it are on their way into the table
+	idle := at.idle() && !failed // although dispatches of it are on their way into the table
 	o.mu.Unlock()
 	if last || idle {
 		o.wake(l.line, !last && parked)
@@ -206,9 +206,9 @@ func (o *order) settled(l *leg, parked bool) (behind []*leg) {
 	return behind
 }
 
-// expired returns the legs that have waited in memory behind others since before a time, and
+// expired returns the dispatches that have waited in memory behind others since before a time, and
 // whether there are more that wait.
-func (o *order) expired(before time.Time) (out []*leg, more bool) {
+func (o *order) expired(before time.Time) (out []*dispatch, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, at := range o.lines {
@@ -226,7 +226,7 @@ func (o *order) expired(before time.Time) (out []*leg, more bool) {
 
 // drop empties the queue behind a head that is not attempted because the relay stops, and
 // lets nothing new pass.
-func (o *order) drop(l *leg) (behind []*leg) {
+func (o *order) drop(l *dispatch) (behind []*dispatch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if at := o.lines[l.line]; at.busy == l {

@@ -12,19 +12,19 @@ import (
 
 var testLine = sql.Line{Subscription: "default", Key: "k"}
 
-func testLeg(taking bool) *leg {
-	l := &leg{flight: &flight{state: state{taking: taking}}, delivery: testDelivery(1), line: testLine}
+func testLeg(taking bool) *dispatch {
+	l := &dispatch{task: &task{state: state{taking: taking}}, delivery: testDelivery(1), line: testLine}
 	l.delivery.Since = time.Now()
 	return l
 }
 
-// enterAll puts legs into their line, pinned meanwhile.
-func enterAll(o *order, legs ...*leg) (admissions []admission) {
-	o.pin([]sql.Line{testLine})
-	for _, l := range legs {
+// enterAll puts dispatches into their line, retained meanwhile.
+func enterAll(o *order, dispatches ...*dispatch) (admissions []admission) {
+	o.retain([]sql.Line{testLine})
+	for _, l := range dispatches {
 		admissions = append(admissions, o.enter(l))
 	}
-	o.unpin([]sql.Line{testLine})
+	o.letGo([]sql.Line{testLine})
 	return admissions
 }
 
@@ -38,9 +38,9 @@ func TestOnlyTheHeadOfALineIsSent(t *testing.T) {
 	if o.ended(a, true) != b || o.ended(a, true) != nil || o.ended(b, true) != c || o.ended(c, true) != nil {
 		t.Fatal("the next was not the one behind")
 	}
-	for _, l := range []*leg{a, b, c} {
+	for _, l := range []*dispatch{a, b, c} {
 		if behind := o.settled(l, false); behind != nil {
-			t.Fatalf("%d legs behind one that was accepted", len(behind))
+			t.Fatalf("%d dispatches behind one that was accepted", len(behind))
 		}
 	}
 	if o.lines[testLine] != nil {
@@ -64,8 +64,8 @@ func TestWhatIsBehindAFailedHeadWaitsUntilThatIsWritten(t *testing.T) {
 	if got := enterAll(o, later); got[0] != queued {
 		t.Fatalf("what came before the head was written: %v", got)
 	}
-	if behind := o.settled(a, false); !slices.Equal(behind, []*leg{b, later}) {
-		t.Fatalf("%d legs are parked, want both", len(behind))
+	if behind := o.settled(a, false); !slices.Equal(behind, []*dispatch{b, later}) {
+		t.Fatalf("%d dispatches are parked, want both", len(behind))
 	}
 	if got := enterAll(o, testLeg(true)); got[0] != refused {
 		t.Fatalf("what came after: %v", got)
@@ -73,7 +73,7 @@ func TestWhatIsBehindAFailedHeadWaitsUntilThatIsWritten(t *testing.T) {
 	o.settled(b, true)
 	o.settled(later, true)
 	if woken != 0 {
-		t.Fatal("woken while a leg was not written")
+		t.Fatal("woken while a dispatch was not written")
 	}
 	o.settled(testLeg(true), true)
 	if woken != 1 || o.lines[testLine] != nil {
@@ -84,7 +84,7 @@ func TestWhatIsBehindAFailedHeadWaitsUntilThatIsWritten(t *testing.T) {
 func TestWhatTheTableHoldsIsNotOvertaken(t *testing.T) {
 	t.Parallel()
 	o := newOrder(func(sql.Line, bool) {})
-	if fresh := o.pin([]sql.Line{testLine}); len(fresh) != 1 {
+	if fresh := o.retain([]sql.Line{testLine}); len(fresh) != 1 {
 		t.Fatal("a new line is not asked about")
 	}
 	o.learn(testLine, 0)
@@ -106,10 +106,10 @@ func TestALineWhoseTrafficDoesNotCeaseGoesOn(t *testing.T) {
 		}
 	})
 	head, next, last := testLeg(false), testLeg(false), testLeg(false)
-	for i, l := range []*leg{head, next, last} {
-		l.flight.message, l.flight.row = &relay.Message{Seq: int64(i + 1)}, &sql.DeliveryRow{KeyBlocked: true}
+	for i, l := range []*dispatch{head, next, last} {
+		l.task.message, l.task.row = &relay.Message{Seq: int64(i + 1)}, &sql.DeliveryRow{KeyBlocked: true}
 	}
-	o.pin([]sql.Line{testLine})
+	o.retain([]sql.Line{testLine})
 	o.learn(testLine, 1)
 	if o.enter(testLeg(true)) != refused || o.enter(head) != admitted {
 		t.Fatal("the head of the table does not go first")
@@ -139,14 +139,14 @@ func TestWhatIsNotTheFirstInTheTableIsNoHead(t *testing.T) {
 	t.Parallel()
 	o := newOrder(func(sql.Line, bool) {})
 	first, second := testLeg(false), testLeg(false)
-	first.flight.message, second.flight.message = &relay.Message{Seq: 1}, &relay.Message{Seq: 2}
-	second.flight.row = &sql.DeliveryRow{}
-	o.pin([]sql.Line{testLine})
+	first.task.message, second.task.message = &relay.Message{Seq: 1}, &relay.Message{Seq: 2}
+	second.task.row = &sql.DeliveryRow{}
+	o.retain([]sql.Line{testLine})
 	o.learn(testLine, 1)
 	if o.enter(second) != refused || o.enter(first) != admitted || o.enter(second) != refused {
 		t.Error("the second passes for a head")
 	}
-	second.flight.row.KeyBlocked = true
+	second.task.row.KeyBlocked = true
 	if o.enter(second) != queued || !o.waits(second) || o.waits(first) {
 		t.Error("the second does not wait behind the first")
 	}
@@ -179,7 +179,7 @@ func TestNothingPassesWhatAStopHasDropped(t *testing.T) {
 	head, next, later := testLeg(true), testLeg(true), testLeg(true)
 	enterAll(o, head, next)
 	if behind := o.drop(head); len(behind) != 1 || behind[0] != next {
-		t.Fatalf("%d legs behind", len(behind))
+		t.Fatalf("%d dispatches behind", len(behind))
 	}
 	if got := enterAll(o, later); got[0] != refused {
 		t.Errorf("admission %v", got)
@@ -190,14 +190,14 @@ func TestTheKeyringReadsOnWhenHalfHasLanded(t *testing.T) {
 	t.Parallel()
 	k := newKeyring()
 	for seq := range int64(readAhead) {
-		k.took("k", seq+1, false)
+		k.took("k", seq+1)
 	}
 	if !k.more("k") || k.after("k") != readAhead {
 		t.Fatal("more is not remembered")
 	}
 	for i := range readAhead {
-		if read := k.landed("k", int64(i+1), false); read != (i == readAhead/2-1) {
-			t.Fatalf("after %d landed: read %v", i+1, read)
+		if read := k.unregistered("k", int64(i+1), false); read != (i == readAhead/2-1) {
+			t.Fatalf("after %d unregistered: read %v", i+1, read)
 		}
 	}
 	if k.more("k") || k.after("k") != 0 {
@@ -224,25 +224,25 @@ func TestTheKeyringGoesBackToWhatMayHaveBeenLeft(t *testing.T) {
 	}
 	expect("at first", "0 []")
 	for _, seq := range []int64{6, 7, 8} {
-		k.took("k", seq, false)
+		k.took("k", seq)
 	}
-	expect("when all was rung", "8 []")
-	k.doubt()
+	expect("when all was reported", "8 []")
+	k.reportsLost()
 	expect("when a ring may be lost", "0 [6 7 8]")
 	expect("when all was read again", "8 []")
-	k.landed("k", 7, true)
+	k.unregistered("k", 7, true)
 	expect("when 7 was left", "0 [6 8]")
-	k.took("k", 7, false)
+	k.took("k", 7)
 	expect("when 7 was read again", "8 []")
-	k.unsure("k")
+	k.readAnew("k")
 	expect("when that may have gone wrong", "0 [6 7 8]")
 	k.more("k")
 	expect("when some are behind it", "0 [6 7 8]")
 	k.reads("another")
-	k.doubt()
-	k.took("another", 9, false)
+	k.reportsLost()
+	k.took("another", 9)
 	if got := k.reads("another"); got != "0 [9]" {
-		t.Errorf("in doubt since it was read: after %s", got)
+		t.Errorf("in reportsLost since it was read: after %s", got)
 	}
 }
 
@@ -255,7 +255,7 @@ func TestTheKeyringIsFull(t *testing.T) {
 		if k.full("k") {
 			t.Fatalf("full with %d", seq)
 		}
-		k.took("k", 2*seq+2, false)
+		k.took("k", 2*seq+2)
 	}
 	if got := k.reads("k"); got != "128 []" {
 		t.Errorf("after %s", got)
@@ -264,34 +264,12 @@ func TestTheKeyringIsFull(t *testing.T) {
 		t.Error("not full")
 	}
 	for seq := range int64(readAhead / 2) {
-		if read := k.landed("k", 2*seq+2, false); read != (seq == readAhead/2-1) {
-			t.Fatalf("after %d landed: read %v", seq+1, read)
+		if read := k.unregistered("k", 2*seq+2, false); read != (seq == readAhead/2-1) {
+			t.Fatalf("after %d unregistered: read %v", seq+1, read)
 		}
 	}
 	if after, _, taken := k.from("k"); after != 0 || len(taken) != readAhead/2 || k.full("k") {
 		t.Errorf("read on after %d without %d", after, len(taken))
-	}
-}
-
-// Delayed messages have a place of their own: reading goes on where it was.
-func TestTheKeyringRemembersDelayedMessagesByTheirSequence(t *testing.T) {
-	t.Parallel()
-	k := newKeyring()
-	k.took("k", 5, false)
-	k.took("k", 9, true)
-	k.took("k", 2, true)
-	k.doubt()
-	k.reads("k")
-	if got := k.reads("k"); got != "5 [2 9]" {
-		t.Errorf("after %s", got)
-	}
-	if read := k.landed("k", 2, true); !read {
-		t.Error("what was left is not read again")
-	}
-	k.landed("k", 9, false)
-	k.reads("k")
-	if got := k.reads("k"); got != "5 []" {
-		t.Errorf("after %s when both have landed", got)
 	}
 }
 

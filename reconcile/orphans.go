@@ -43,7 +43,7 @@ func (o *orphans) take() (ids []sql.DeliveryID, lines []sql.Line) {
 }
 
 // endOrphans ends orphaned deliveries until ctx ends. One that cannot be ended is found again when it is due.
-func (e *Engine) endOrphans(ctx context.Context) error {
+func (e *isolator) endOrphans(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():

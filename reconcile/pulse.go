@@ -162,7 +162,7 @@ func (p *pulse) giveBack(sent []sql.PulseSent, outcomes []sql.PulseOutcome, now 
 }
 
 // writePulse writes what was counted, until ctx ends.
-func (e *Engine) writePulse(ctx context.Context) error {
+func (e *cleaner) writePulse(ctx context.Context) error {
 	for pause(ctx, pulseEvery, nil) {
 		e.trouble.note("write the pulse", ignoreEnd(ctx, e.flushPulse(ctx)))
 	}
@@ -170,7 +170,7 @@ func (e *Engine) writePulse(ctx context.Context) error {
 }
 
 // flushPulse writes what was counted since it was written last.
-func (e *Engine) flushPulse(ctx context.Context) error {
+func (e *cleaner) flushPulse(ctx context.Context) error {
 	sent, outcomes := e.pulse.take()
 	if len(sent) == 0 && len(outcomes) == 0 {
 		return nil

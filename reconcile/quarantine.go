@@ -27,9 +27,12 @@ const (
 	dropAck       operation = "drop_ack"      // an acknowledgement that has nothing to be applied to
 	takeAck       operation = "acknowledge"   // a message whose consumer acknowledges while another session has locked it
 	stampFinished operation = "note_the_end"  // of a message that a person has ended
+	makeDue       operation = "make_due"      // a delayed message whose time has come
 )
 
-var operations = []operation{writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished, deletedEarly}
+var operations = []operation{
+	writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished, makeDue, deletedEarly,
+}
 
 const (
 	// quarantineFirst is how long a row stays in quarantine after the first failure. Each further one doubles it.
@@ -49,7 +52,7 @@ const (
 )
 
 // longest is how long rows of each operation stay in quarantine at most; those that are not named, 5 minutes.
-var longest = map[operation]time.Duration{writeOutcome: 30 * time.Second, readRow: 30 * time.Second}
+var longest = map[operation]time.Duration{writeOutcome: 30 * time.Second, readRow: 30 * time.Second, makeDue: 30 * time.Second}
 
 const longestOthers = 5 * time.Minute
 
@@ -188,7 +191,7 @@ func (q *quarantine) size(op operation) (n int) {
 	return n
 }
 
-// forget lets out what nobody has tried for long: it is done, or gone.
+// forget lets out what has not been tried for long: it is done, or gone.
 func (q *quarantine) forget(now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -287,7 +290,7 @@ func ofMessage(op operation, id relay.ID) subject {
 }
 
 // isolate puts a row into quarantine. It returns how long the row should wait, and whether the reason is a new one.
-func (e *Engine) isolate(of subject, err error) (wait time.Duration, fresh bool) {
+func (e *isolator) isolate(of subject, err error) (wait time.Duration, fresh bool) {
 	why := sql.Refusal(err)
 	wait, fresh = e.quarantine.failed(of, why)
 	e.config.Metrics.isolated.WithLabelValues(string(of.operation)).Inc()
@@ -296,7 +299,7 @@ func (e *Engine) isolate(of subject, err error) (wait time.Duration, fresh bool)
 }
 
 // sayIsolated logs that something failed for a row alone: of many the first in each while.
-func (e *Engine) sayIsolated(of subject, why string) {
+func (e *isolator) sayIsolated(of subject, why string) {
 	if failures, say := e.quarantine.say(of.operation); say {
 		e.config.Log.Error("a row is refused; it is tried again, perhaps with fewer details, and nothing else waits for it",
 			"operation", string(of.operation), "row", of.String(), "why", why, "failures", failures)
@@ -305,7 +308,7 @@ func (e *Engine) sayIsolated(of subject, why string) {
 
 // eachAlone does something for all messages that are not in quarantine for the operation, and puts those into
 // quarantine for which it fails. What such a row tells begins with words, if there are any.
-func (e *Engine) eachAlone(ctx context.Context, op operation, words string, ids []relay.ID, do func([]relay.ID) error) error {
+func (e *isolator) eachAlone(ctx context.Context, op operation, words string, ids []relay.ID, do func([]relay.ID) error) error {
 	free := make([]relay.ID, 0, len(ids))
 	for _, id := range ids {
 		if !e.quarantine.waits(ofMessage(op, id)) {
@@ -326,7 +329,7 @@ func (e *Engine) eachAlone(ctx context.Context, op operation, words string, ids 
 }
 
 // tell has people see in a row, as far as that can be written, why it is in quarantine.
-func (e *Engine) tell(t sql.Telling) {
+func (e *isolator) tell(t sql.Telling) {
 	select {
 	case e.tellings <- t:
 	default: // there are many: relay doctor, the metrics and the log tell of them
@@ -334,7 +337,7 @@ func (e *Engine) tell(t sql.Telling) {
 }
 
 // runTell writes into rows what people are to see there, until ctx ends.
-func (e *Engine) runTell(ctx context.Context) error {
+func (e *isolator) runTell(ctx context.Context) error {
 	for {
 		var all []sql.Telling
 		select {
@@ -365,7 +368,7 @@ func (e *Engine) runTell(ctx context.Context) error {
 }
 
 // watchQuarantine tells people what is in quarantine, until ctx ends.
-func (e *Engine) watchQuarantine(ctx context.Context) error {
+func (e *isolator) watchQuarantine(ctx context.Context) error {
 	for pause(ctx, reportEvery, nil) {
 		e.quarantine.forget(time.Now())
 		e.trouble.note("report what is in quarantine", ignoreEnd(ctx, e.reportQuarantine(ctx)))
@@ -374,7 +377,7 @@ func (e *Engine) watchQuarantine(ctx context.Context) error {
 }
 
 // reportQuarantine tells people what has changed since they were told last.
-func (e *Engine) reportQuarantine(ctx context.Context) error {
+func (e *isolator) reportQuarantine(ctx context.Context) error {
 	counts := e.quarantine.counts()
 	for _, op := range operations {
 		e.config.Metrics.quarantined.WithLabelValues(string(op)).Set(float64(counts[op]))

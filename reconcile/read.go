@@ -27,7 +27,7 @@ const (
 )
 
 // read takes what is registered, reads it from the table and hands it on, until ctx ends.
-func (e *Engine) read(ctx context.Context) error {
+func (e *rowReader) read(ctx context.Context) error {
 	for {
 		batch := e.nextBatch(ctx)
 		if ctx.Err() != nil {
@@ -41,7 +41,7 @@ func (e *Engine) read(ctx context.Context) error {
 
 // nextBatch waits for something to read, and then for its company. One reader at a time
 // does so: two would share what arrives, in batches of half the size.
-func (e *Engine) nextBatch(ctx context.Context) []*entry {
+func (e *rowReader) nextBatch(ctx context.Context) []*entry {
 	select {
 	case <-ctx.Done():
 		return nil
@@ -53,40 +53,40 @@ func (e *Engine) nextBatch(ctx context.Context) []*entry {
 		return nil
 	case <-e.registry.plain.ready:
 	}
-	if e.writer.waitHealthy(ctx) != nil {
+	if e.writer.health.waitHealthy(ctx) != nil {
 		return nil
 	}
-	if e.registry.waiting() < readBatch && !pause(ctx, gather, nil) {
+	if e.registry.toRead.waiting() < readBatch && !pause(ctx, gather, nil) {
 		return nil
 	}
-	if n := e.registry.waiting(); n >= busy && n < readBatch && !pause(ctx, gatherBusy, nil) {
+	if n := e.registry.toRead.waiting(); n >= busy && n < readBatch && !pause(ctx, gatherBusy, nil) {
 		return nil
 	}
-	return e.registry.take(readBatch)
+	return e.registry.toRead.take(readBatch)
 }
 
 // readBatch reads one batch: pending messages in one statement, deliveries of open ones in
 // another.
-func (e *Engine) readBatch(ctx context.Context, batch []*entry) {
+func (e *rowReader) readBatch(ctx context.Context, batch []*entry) {
 	limits := e.reserve()
 	budget := limits.Budget
 	if budget == 0 {
 		e.registry.full(wantBytes, len(batch))
-		e.leave(batch...)
+		e.heads.leave(batch...)
 		return
 	}
 	begun := time.Now()
 	messages, deliveries := divide(batch)
-	flights := e.readMessages(ctx, messages, &limits)
-	flights = append(flights, e.readDeliveries(ctx, deliveries, &limits)...)
-	e.take(ctx, budget, flights, begun)
+	tasks := e.readMessages(ctx, messages, &limits)
+	tasks = append(tasks, e.readDeliveries(ctx, deliveries, &limits)...)
+	e.take(ctx, budget, tasks, begun)
 }
 
 // reserve returns the limits of one read, whose budget is reserved: zero if all is to be left to
 // the table.
-func (e *Engine) reserve() sql.Limits {
+func (e *rowReader) reserve() sql.Limits {
 	most := max(e.config.InFlightBytes/readers, e.config.MaxPayload)
-	return sql.Limits{MaxPayload: e.config.MaxPayload, Budget: e.registry.reserve(most)}
+	return sql.Limits{MaxPayload: e.config.MaxPayload, Budget: e.registry.memory.reserve(most)}
 }
 
 // divide tells pending messages from deliveries of open ones.
@@ -102,39 +102,39 @@ func divide(batch []*entry) (messages, deliveries []*entry) {
 }
 
 // take settles what was read, from begun on, with what was reserved for it, and launches the
-// flights. What took too long is read again, once: where the database answers that slowly,
+// tasks. What took too long is read again, once: where the database answers that slowly,
 // nothing would ever be sent.
-func (e *Engine) take(ctx context.Context, budget int64, flights []*flight, begun time.Time) {
-	if len(flights) > 0 {
+func (e *rowReader) take(ctx context.Context, budget int64, tasks []*task, begun time.Time) {
+	if len(tasks) > 0 {
 		crash.At(crash.AfterRead)
 	}
-	held := make([]*entry, len(flights))
-	for i, f := range flights {
+	held := make([]*entry, len(tasks))
+	for i, f := range tasks {
 		held[i] = f.entry
 	}
-	e.registry.settle(budget, held)
-	lines, err := e.prepare(ctx, flights, held)
+	e.registry.memory.settle(budget, held)
+	lines, err := e.prepare(ctx, tasks, held)
 	if err != nil {
 		e.noteRead(ctx, err)
-		e.leave(held...)
+		e.heads.leave(held...)
 		return
 	}
 	now := time.Now()
 	if now.Sub(begun) > staleAfter {
-		flights = e.readAgain(flights)
+		tasks = e.readAgain(tasks)
 	}
-	for _, f := range flights {
-		e.launch(f, now)
+	for _, f := range tasks {
+		e.starter.launch(f, now)
 	}
-	e.order.unpin(lines)
+	e.order.letGo(lines)
 }
 
-// readAgain puts flights back to be read again and returns the others: those that were read
+// readAgain puts tasks back to be read again and returns the others: those that were read
 // again already, and are behind none of their key that is put back now.
-func (e *Engine) readAgain(flights []*flight) (rest []*flight) {
+func (e *rowReader) readAgain(tasks []*task) (rest []*task) {
 	var again []*entry
 	back := make(map[string]bool) // keys
-	for _, f := range flights {
+	for _, f := range tasks {
 		key := f.message.Key
 		if f.entry.reread && !back[key] {
 			rest = append(rest, f)
@@ -143,13 +143,13 @@ func (e *Engine) readAgain(flights []*flight) (rest []*flight) {
 		again = append(again, f.entry)
 		back[key] = key != ""
 	}
-	e.registry.reread(again)
+	e.registry.toRead.reread(again)
 	return rest
 }
 
 // prepare waits until what was read is durable, and learns what the table holds of the
-// lines that the flights are the first of. The lines are pinned unless it fails.
-func (e *Engine) prepare(ctx context.Context, flights []*flight, held []*entry) (lines []sql.Line, err error) {
+// lines that the tasks are the first of. The lines are retained unless it fails.
+func (e *rowReader) prepare(ctx context.Context, tasks []*task, held []*entry) (lines []sql.Line, err error) {
 	var unflushed []relay.ID
 	for _, en := range held {
 		if en.unflushed {
@@ -164,20 +164,20 @@ func (e *Engine) prepare(ctx context.Context, flights []*flight, held []*entry) 
 	for _, en := range held {
 		en.unflushed = false
 	}
-	var legs []*leg
-	for _, f := range flights {
-		legs = append(legs, f.legs...)
+	var dispatches []*dispatch
+	for _, f := range tasks {
+		dispatches = append(dispatches, f.dispatches...)
 	}
-	return e.pinLines(ctx, legs)
+	return e.retainLines(ctx, dispatches)
 }
 
-// pinLines pins the lines of legs that have one, and learns what the table holds of those that
-// are new in memory. If it fails, none is pinned. Whoever finds a line pinned relies on what was
-// learnt, so that only one caller at a time pins and asks. Whether a dead message holds its key is
-// judged by the subscription that the leg was routed by: it may have been deleted meanwhile.
-func (e *Engine) pinLines(ctx context.Context, legs []*leg) (lines []sql.Line, err error) {
+// retainLines retains the lines of dispatches that have one, and learns what the table holds of those that
+// are new in memory. If it fails, none is retained. A caller that finds a line retained relies on what was
+// learnt, so that only one caller at a time retains and asks. Whether a dead message holds its key is
+// judged by the subscription that the dispatch was routed by: it may have been deleted meanwhile.
+func (e *rowReader) retainLines(ctx context.Context, dispatches []*dispatch) (lines []sql.Line, err error) {
 	blocking := make(map[sql.Line]bool)
-	for _, l := range legs {
+	for _, l := range dispatches {
 		if l.ordered() {
 			lines = append(lines, l.line)
 			blocking[l.line] = l.delivery.Subscriber.BlockOnDead
@@ -186,12 +186,12 @@ func (e *Engine) pinLines(ctx context.Context, legs []*leg) (lines []sql.Line, e
 	if len(lines) == 0 {
 		return nil, nil
 	}
-	e.pinning.Lock()
-	defer e.pinning.Unlock()
-	fresh := e.order.pin(lines)
+	e.retaining.Lock()
+	defer e.retaining.Unlock()
+	fresh := e.order.retain(lines)
 	states, err := e.config.Store.LineStates(ctx, fresh)
 	if err != nil {
-		e.order.unpin(lines)
+		e.order.letGo(lines)
 		return nil, err
 	}
 	for i, state := range states {
@@ -202,66 +202,66 @@ func (e *Engine) pinLines(ctx context.Context, legs []*leg) (lines []sql.Line, e
 	return lines, nil
 }
 
-// readMessages returns the flights of the messages that can be sent, and lowers the budget
+// readMessages returns the tasks of the messages that can be sent, and lowers the budget
 // by what they hold.
-func (e *Engine) readMessages(ctx context.Context, entries []*entry, limits *sql.Limits) (flights []*flight) {
+func (e *rowReader) readMessages(ctx context.Context, entries []*entry, limits *sql.Limits) (tasks []*task) {
 	if len(entries) == 0 {
 		return nil
 	}
 	all := entries
-	entries, rows, err := e.readMessageRows(ctx, all, *limits)
+	entries, rows, err := e.careful.readMessageRows(ctx, all, *limits)
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.leave(all...)
+		e.heads.leave(all...)
 		return nil
 	}
-	if err := e.upTo(ctx, newest(rows)); err != nil {
+	if err := e.loader.upTo(ctx, newest(rows)); err != nil {
 		e.noteRead(ctx, err)
-		e.leave(entries...)
+		e.heads.leave(entries...)
 		return nil
 	}
 	for i := range rows {
 		if key := rows[i].Message.Key; key != "" && rows[i].Verdict != sql.Ended {
 			// A ring by NOTIFY tells no key. Messages with one have a reader of their own.
-			e.registry.rekey(entries[i], key)
+			e.registry.toRead.rekey(entries[i], key)
 			continue
 		}
 		if f := e.judge(entries[i], &rows[i], limits); f != nil {
 			f.route(e.config.Router, &rows[i])
 			f.charge(limits)
-			flights = append(flights, f)
+			tasks = append(tasks, f)
 		}
 	}
-	return flights
+	return tasks
 }
 
 // readDeliveries is readMessages for deliveries of open messages.
-func (e *Engine) readDeliveries(ctx context.Context, entries []*entry, limits *sql.Limits) (flights []*flight) {
+func (e *rowReader) readDeliveries(ctx context.Context, entries []*entry, limits *sql.Limits) (tasks []*task) {
 	if len(entries) == 0 {
 		return nil
 	}
 	all := entries
-	entries, rows, err := e.readDeliveryRows(ctx, all, *limits)
+	entries, rows, err := e.careful.readDeliveryRows(ctx, all, *limits)
 	for i := 0; err == nil && i < len(rows); i++ {
-		err = e.upTo(ctx, rows[i].Version) // a replay may be for a subscription made a moment ago
+		err = e.loader.upTo(ctx, rows[i].Version) // a replay may be for a subscription made a moment ago
 	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.leave(all...)
+		e.heads.leave(all...)
 		return nil
 	}
 	for i := range rows {
 		if f := e.judge(entries[i], &rows[i].MessageRow, limits); f != nil {
 			f.resume(e.config.Router, &rows[i])
 			f.charge(limits)
-			flights = append(flights, f)
+			tasks = append(tasks, f)
 		}
 		if v := rows[i].Verdict; v == sql.Unseen || v == sql.Ended {
 			id := entries[i].id
 			e.orphans.add(id, sql.Line{Subscription: id.Subscription, Instance: id.Instance, Key: entries[i].key})
 		}
 	}
-	return flights
+	return tasks
 }
 
 // newest is the version of the subscriptions that the rows were read with.
@@ -272,43 +272,43 @@ func newest(rows []sql.MessageRow) (version int64) {
 	return version
 }
 
-func (e *Engine) noteRead(ctx context.Context, err error) {
+func (e *rowReader) noteRead(ctx context.Context, err error) {
 	if ctx.Err() == nil {
 		e.trouble.note("read messages", err)
 	}
 }
 
-// judge decides what becomes of a row that was read: a flight, or nothing. What was read and
+// judge decides what becomes of a row that was read: a task, or nothing. What was read and
 // has no room, since others took more than their text, is left to the table.
-func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flight {
+func (e *rowReader) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *task {
 	if row.Verdict == sql.Readable && limits.Budget < 0 {
 		row.Verdict = sql.NoRoom
 	}
-	if row.Verdict == sql.Readable && e.postponed(en, row) {
+	if row.Verdict == sql.Readable && e.fanout.postponed(en, row) {
 		return nil
 	}
 	switch row.Verdict {
 	case sql.Readable, sql.TooLarge:
 	case sql.NoRoom:
 		e.registry.full(wantBytes, 1)
-		e.leave(en)
+		e.heads.leave(en)
 		return nil
 	case sql.Unseen:
 		e.lookAgain(en)
 		return nil
 	case sql.NotDue:
 		e.registry.remove(en)
-		e.tooEarly(en, row.Message.DeliverAt)
+		e.dues.tooEarly(en, row.Message.DeliverAt)
 		return nil
 	default:
 		e.registry.remove(en)
 		return nil
 	}
-	if !e.board(en, row.Message.Shard) {
+	if !e.leases.enterShard(en, row.Message.Shard) {
 		e.registry.remove(en)
 		return nil
 	}
-	f := &flight{engine: e, entry: en, message: &row.Message}
+	f := &task{engine: e.core, entry: en, message: &row.Message}
 	if row.Verdict == sql.TooLarge {
 		f.reject = tooLarge(row, e.config.MaxPayload)
 		return f
@@ -321,18 +321,18 @@ func (e *Engine) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *flig
 // may show a row some milliseconds before SQL can see it; synchronous replication makes
 // that longer, and a standby that is away as long as it is away. After unseenFor the row gives
 // up its place, and a sweep follows when its transaction has become visible.
-func (e *Engine) lookAgain(en *entry) {
+func (e *rowReader) lookAgain(en *entry) {
 	late := time.Since(en.since) > unseenFor
 	switch {
 	case late && en.xid != 0:
 		e.hidden.add(en.xid, true)
 		e.registry.remove(en)
 		return
-	case late || !en.rung:
-		e.leave(en)
+	case late || !en.streamed:
+		e.heads.leave(en)
 		return
 	}
 	delay := min(2*time.Millisecond<<en.looks, 100*time.Millisecond)
 	en.looks++
-	time.AfterFunc(delay, func() { e.registry.again(en) })
+	time.AfterFunc(delay, func() { e.registry.toRead.again(en) })
 }

@@ -10,7 +10,7 @@ import (
 
 // readAlone reads the rows of entries, in halves if one of them cannot be read, until the culprits stand alone. It
 // returns the entries that were read, with their rows. An error says that nothing can be read at present.
-func readAlone[I, R any](ctx context.Context, e *Engine, entries []*entry, id func(*entry) I, read func([]I) ([]R, error)) (sound []*entry, rows []R, err error) {
+func readAlone[I, R any](ctx context.Context, e *core, entries []*entry, id func(*entry) I, read func([]I) ([]R, error)) (sound []*entry, rows []R, err error) {
 	err = inHalves(ctx, entries, func(some []*entry) error {
 		ids := make([]I, len(some))
 		for i, en := range some {
@@ -19,16 +19,16 @@ func readAlone[I, R any](ctx context.Context, e *Engine, entries []*entry, id fu
 		found, err := read(ids)
 		if err == nil {
 			sound, rows = append(sound, some...), append(rows, found...)
-			e.readable(some)
+			e.careful.readable(some)
 		}
 		return err
-	}, e.unreadable)
+	}, e.careful.unreadable)
 	return sound, rows, err
 }
 
 // readMessageRows reads the rows of messages as readAlone does, and tells which of them are gone.
-func (e *Engine) readMessageRows(ctx context.Context, entries []*entry, limits sql.Limits) ([]*entry, []sql.MessageRow, error) {
-	sound, rows, err := readAlone(ctx, e, entries, func(en *entry) relay.ID { return en.id.Message }, func(ids []relay.ID) ([]sql.MessageRow, error) {
+func (e *carefulReader) readMessageRows(ctx context.Context, entries []*entry, limits sql.Limits) ([]*entry, []sql.MessageRow, error) {
+	sound, rows, err := readAlone(ctx, e.core, entries, func(en *entry) relay.ID { return en.id.Message }, func(ids []relay.ID) ([]sql.MessageRow, error) {
 		rows, err := e.config.Store.ReadMessages(ctx, ids, limits)
 		for i := range rows {
 			limits.Budget = spent(limits.Budget, &rows[i])
@@ -40,8 +40,8 @@ func (e *Engine) readMessageRows(ctx context.Context, entries []*entry, limits s
 }
 
 // readDeliveryRows reads the rows of deliveries as readAlone does.
-func (e *Engine) readDeliveryRows(ctx context.Context, entries []*entry, limits sql.Limits) ([]*entry, []sql.DeliveryRow, error) {
-	return readAlone(ctx, e, entries, func(en *entry) sql.DeliveryID { return en.id }, func(ids []sql.DeliveryID) ([]sql.DeliveryRow, error) {
+func (e *carefulReader) readDeliveryRows(ctx context.Context, entries []*entry, limits sql.Limits) ([]*entry, []sql.DeliveryRow, error) {
+	return readAlone(ctx, e.core, entries, func(en *entry) sql.DeliveryID { return en.id }, func(ids []sql.DeliveryID) ([]sql.DeliveryRow, error) {
 		rows, err := e.config.Store.ReadDeliveries(ctx, ids, limits)
 		for i := range rows {
 			limits.Budget = spent(limits.Budget, &rows[i].MessageRow)
@@ -62,20 +62,20 @@ func spent(budget int64, row *sql.MessageRow) int64 {
 func unread(en *entry) subject { return subject{operation: readRow, id: en.id} }
 
 // unreadable has an entry read again after a growing time. It stays registered, unless there are many of them.
-func (e *Engine) unreadable(en *entry, err error) {
-	wait, fresh := e.isolate(unread(en), err)
+func (e *carefulReader) unreadable(en *entry, err error) {
+	wait, fresh := e.isolator.isolate(unread(en), err)
 	if fresh {
-		e.tell(sql.Telling{ID: en.id, Why: "it cannot be read: " + sql.Refusal(err)})
+		e.isolator.tell(sql.Telling{ID: en.id, Why: "it cannot be read: " + sql.Refusal(err)})
 	}
 	if e.quarantine.size(readRow) > max(1, e.config.InFlight/crowdedShare) {
-		e.leave(en)
+		e.heads.leave(en)
 		return
 	}
-	time.AfterFunc(wait, func() { e.registry.again(en) })
+	time.AfterFunc(wait, func() { e.registry.toRead.again(en) })
 }
 
 // readable lets entries out of the quarantine that could be read.
-func (e *Engine) readable(entries []*entry) {
+func (e *carefulReader) readable(entries []*entry) {
 	if e.quarantine.size(readRow) == 0 {
 		return
 	}
@@ -86,7 +86,7 @@ func (e *Engine) readable(entries []*entry) {
 
 // readKeyRows reads the messages of keys, in halves if one of them cannot be read. The messages of a culprit that are
 // wanted are read again after a growing time.
-func (e *Engine) readKeyRows(ctx context.Context, keys []sql.Key, wanted map[relay.ID]*entry, limits sql.Limits) (sound []sql.Key, found [][]sql.MessageRow, err error) {
+func (e *carefulReader) readKeyRows(ctx context.Context, keys []sql.Key, wanted map[relay.ID]*entry, limits sql.Limits) (sound []sql.Key, found [][]sql.MessageRow, err error) {
 	err = inHalves(ctx, keys, func(some []sql.Key) error {
 		rows, err := e.config.Store.ReadKeys(ctx, some, limits)
 		if err != nil {
@@ -105,8 +105,8 @@ func (e *Engine) readKeyRows(ctx context.Context, keys []sql.Key, wanted map[rel
 		}
 		return nil
 	}, func(key sql.Key, why error) {
-		wait, _ := e.isolate(subject{operation: readRow, key: key.Key}, why)
-		e.keyring.unsure(key.Key)
+		wait, _ := e.isolator.isolate(subject{operation: readRow, key: key.Key}, why)
+		e.keyring.readAnew(key.Key)
 		for id, en := range wanted {
 			if en.key == key.Key {
 				delete(wanted, id)

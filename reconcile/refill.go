@@ -201,12 +201,12 @@ func (b *backlog) advance(circuit sql.Parked, from, to int64, end bool) {
 
 // refill brings parked deliveries back as soon as their destination can take them, until
 // ctx ends.
-func (e *Engine) refill(ctx context.Context) error {
+func (e *parkedReader) refill(ctx context.Context) error {
 	for {
 		if !e.awaitRefill(ctx) {
 			return nil
 		}
-		if err := e.writer.waitHealthy(ctx); err != nil {
+		if err := e.writer.health.waitHealthy(ctx); err != nil {
 			return nil
 		}
 		err := e.RefillAll(ctx)
@@ -218,8 +218,8 @@ func (e *Engine) refill(ctx context.Context) error {
 }
 
 // awaitRefill waits until it is worth asking for room, and returns false if ctx ends.
-func (e *Engine) awaitRefill(ctx context.Context) bool {
-	wake := e.config.Dispatcher.Wake()
+func (e *parkedReader) awaitRefill(ctx context.Context) bool {
+	wake := e.config.Circuits.Wake()
 	if e.backlog.empty() {
 		timer := time.NewTimer(e.backlog.untilLook(time.Now()))
 		defer timer.Stop()
@@ -238,7 +238,7 @@ func (e *Engine) awaitRefill(ctx context.Context) bool {
 
 // RefillAll makes one round over the circuits with parked deliveries and registers as many
 // of each as its destination has room for.
-func (e *Engine) RefillAll(ctx context.Context) error {
+func (e *parkedReader) RefillAll(ctx context.Context) error {
 	if err := e.lookForParked(ctx); err != nil {
 		e.backlog.failed(time.Now())
 		return err
@@ -265,7 +265,7 @@ func (e *Engine) RefillAll(ctx context.Context) error {
 }
 
 // lookForParked asks the table from time to time which circuits have something parked.
-func (e *Engine) lookForParked(ctx context.Context) error {
+func (e *parkedReader) lookForParked(ctx context.Context) error {
 	part, stale := e.backlog.stale(time.Now())
 	if !stale {
 		return nil
@@ -284,11 +284,11 @@ func (e *Engine) lookForParked(ctx context.Context) error {
 
 // refillCircuit registers deliveries that wait for a circuit, and reports whether the table
 // was read.
-func (e *Engine) refillCircuit(ctx context.Context, circuit sql.Parked) (read bool, err error) {
-	if !circuit.Direct && e.config.Router.Paused(circuit.Circuit) {
+func (e *parkedReader) refillCircuit(ctx context.Context, circuit sql.Parked) (read bool, err error) {
+	if !circuit.Direct && e.config.Rules.Paused(circuit.Circuit) {
 		return false, nil
 	}
-	room := min(e.config.Dispatcher.Room(circuit.Circuit, circuit.Direct), e.registry.sweepRoom())
+	room := min(e.config.Circuits.Room(circuit.Circuit, circuit.Direct), e.registry.memory.sweepRoom())
 	if room == 0 {
 		return false, nil
 	}

@@ -15,9 +15,9 @@ import (
 type entry struct {
 	id  sql.DeliveryID // a message has no subscription
 	key string
-	// rung says that the stream itself showed the row, which is therefore durable.
-	rung bool
-	xid  uint32 // of the transaction that inserted it; zero: the row was visible when it was registered
+	// streamed says that the stream itself showed the row, which is therefore durable.
+	streamed bool
+	xid      uint32 // of the transaction that inserted it; zero: the row was visible when it was registered
 	// unflushed says that the row may not be durable yet: it is sent only after its WAL is.
 	unflushed bool
 	looks     int  // how often it was looked for in vain
@@ -29,9 +29,9 @@ type entry struct {
 	body      *body // not nil: it shares its message with others, which count it together
 	since     time.Time
 	keyed     bool  // a message that the keyring counts
-	rekeyed   bool  // it was rung without its key, which may have let others of the key go before
+	anew      bool  // its key is read from the lowest message: one may have its place before what was read already
 	seq       int64 // of such a message
-	// held says that its outcome waits for somebody else: a session has locked its row, or
+	// held says that its outcome waits for another session: a session has locked its row, or
 	// the database refuses it.
 	held bool
 	// deliveries is how many a message has, if they are many; charged how many of them are counted.
@@ -76,6 +76,11 @@ func (t *todo) take(n int) []*entry {
 // registry holds what is in flight, bounded in messages and in bytes. What does not fit is
 // left to the table.
 type registry struct {
+	toRead  readQueues
+	memory  memory
+	byShard shardIndex
+	lane    fanoutLane
+
 	max      int
 	maxBytes int64
 
@@ -94,18 +99,32 @@ type registry struct {
 	fanned     fanned
 	// full is told how many things were left to the table for want of room, and of which.
 	full func(want string, n int)
-	// onLanded is called, without the mutex, when a message that the keyring counts has
+	// onUnregistered is called, without the mutex, when a message that the keyring counts has
 	// been unregistered; back says that its row is still to be taken up.
-	onLanded func(key string, seq int64, back bool)
+	onUnregistered func(key string, seq int64, back bool)
 }
 
+// readQueues are the entries that wait to be read.
+type readQueues struct{ *registry }
+
+// memory is the bound of the registry in bytes.
+type memory struct{ *registry }
+
+// shardIndex tells of which shards something is under way.
+type shardIndex struct{ *registry }
+
+// fanoutLane is the lane for messages with many deliveries (fanout.go).
+type fanoutLane struct{ *registry }
+
 func newRegistry(maxEntries int, maxBytes int64) *registry {
-	return &registry{
+	r := &registry{
 		max: maxEntries, maxBytes: maxBytes,
 		entries: make(map[sql.DeliveryID]*entry), plain: newTodo(), keyed: newTodo(), fanout: newTodo(),
-		fanoutKeys: make(map[string]bool),
-		onLanded:   func(string, int64, bool) {}, full: func(string, int) {},
+		fanoutKeys:     make(map[string]bool),
+		onUnregistered: func(string, int64, bool) {}, full: func(string, int) {},
 	}
+	r.toRead.registry, r.memory.registry, r.byShard.registry, r.lane.registry = r, r, r, r
+	return r
 }
 
 // tableShare is the part of the registry that is kept for what comes from the table: what sweeps find, what is parked,
@@ -126,7 +145,8 @@ func (r *registry) addUpTo(things []entry, most int) (added int) {
 	defer r.mu.Unlock()
 	left := 0
 	for i := range things {
-		if r.entries[things[i].id] != nil {
+		if known := r.entries[things[i].id]; known != nil {
+			known.anew = known.anew || known.isKey() && things[i].anew
 			continue
 		}
 		if len(r.entries) >= most {
@@ -136,7 +156,7 @@ func (r *registry) addUpTo(things []entry, most int) (added int) {
 		e := things[i]
 		e.since = now
 		r.entries[e.id] = &e
-		r.push(&e)
+		r.toRead.push(&e)
 		added++
 	}
 	if left > 0 {
@@ -157,8 +177,8 @@ func (r *registry) noteLeft() {
 }
 
 // push puts an entry to what is to be read. The caller holds the mutex.
-func (r *registry) push(e *entry) {
-	r.discharge(e)
+func (r *readQueues) push(e *entry) {
+	r.lane.discharge(e)
 	switch {
 	case e.key != "":
 		r.keyed.push(e)
@@ -182,7 +202,7 @@ func (r *registry) fits(e entry) (room, known bool) {
 	}
 	e.since = time.Now()
 	r.entries[e.id] = &e
-	r.push(&e)
+	r.toRead.push(&e)
 	return true, false
 }
 
@@ -209,7 +229,7 @@ func (r *registry) adopt(id sql.DeliveryID, message *entry) *entry {
 		message.body = &body{bytes: message.bytes, held: 1}
 	}
 	message.body.held++
-	e := &entry{id: id, key: message.key, rung: true, read: true, shard: message.shard, epoch: message.epoch, body: message.body, since: time.Now()}
+	e := &entry{id: id, key: message.key, streamed: true, read: true, shard: message.shard, epoch: message.epoch, body: message.body, since: time.Now()}
 	if message.charged > 0 {
 		message.charged--
 		e.charged = 1
@@ -219,7 +239,7 @@ func (r *registry) adopt(id sql.DeliveryID, message *entry) *entry {
 }
 
 // again puts entries that are still registered back to be read.
-func (r *registry) again(entries ...*entry) {
+func (r *readQueues) again(entries ...*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range entries {
@@ -229,7 +249,7 @@ func (r *registry) again(entries ...*entry) {
 
 // giveBack returns the bytes of a message that was read and is to be read again later: until
 // then nothing of it is under way.
-func (r *registry) giveBack(e *entry) {
+func (r *readQueues) giveBack(e *entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.bytes -= e.bytes
@@ -237,7 +257,7 @@ func (r *registry) giveBack(e *entry) {
 }
 
 // reread puts entries that were read, and not handed on, back to be read again.
-func (r *registry) reread(entries []*entry) {
+func (r *readQueues) reread(entries []*entry) {
 	var counted []entry
 	r.mu.Lock()
 	for _, e := range entries {
@@ -251,15 +271,15 @@ func (r *registry) reread(entries []*entry) {
 	}
 	r.mu.Unlock()
 	for i := range counted {
-		r.onLanded(counted[i].key, counted[i].seq, true)
+		r.onUnregistered(counted[i].key, counted[i].seq, true)
 	}
 }
 
 // rekey hands an entry whose message turned out to have a key to the reader of keys.
-func (r *registry) rekey(e *entry, key string) {
+func (r *readQueues) rekey(e *entry, key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.key, e.rekeyed = key, true
+	e.key, e.anew = key, true
 	r.push(e)
 }
 
@@ -271,24 +291,24 @@ func (r *registry) has(id relay.ID) bool {
 }
 
 // take returns at most n entries without a key to be read.
-func (r *registry) take(n int) []*entry {
+func (r *readQueues) take(n int) []*entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.plain.take(min(n, 2*r.fitting()))
+	return r.plain.take(min(n, 2*r.memory.fitting()))
 }
 
 // waiting is how many entries without a key are to be read.
-func (r *registry) waiting() int {
+func (r *readQueues) waiting() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.plain.entries)
 }
 
 // takeKeyed returns at most n entries with a key to be read.
-func (r *registry) takeKeyed(n int) []*entry {
+func (r *readQueues) takeKeyed(n int) []*entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.keyed.take(min(n, 2*r.fitting()))
+	return r.keyed.take(min(n, 2*r.memory.fitting()))
 }
 
 // smallReads is what a read is granted while the bytes are used up, as long as they are not
@@ -297,7 +317,7 @@ const smallReads = 256 << 10
 
 // reserve grants up to want bytes of what is free, zero if the reader has to leave all to
 // the table.
-func (r *registry) reserve(want int64) (granted int64) {
+func (r *memory) reserve(want int64) (granted int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	granted = min(want, r.maxBytes-r.bytes)
@@ -314,7 +334,7 @@ const leastFitting = 16
 
 // fitting is how many rows of the size that was read lately have room: to ask for many that
 // find none would be in vain. The caller holds the mutex.
-func (r *registry) fitting() int {
+func (r *memory) fitting() int {
 	if r.typical == 0 {
 		return r.max
 	}
@@ -322,7 +342,7 @@ func (r *registry) fitting() int {
 }
 
 // settle replaces a reservation by what the entries really hold.
-func (r *registry) settle(granted int64, entries []*entry) {
+func (r *memory) settle(granted int64, entries []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.bytes -= granted
@@ -342,14 +362,14 @@ func (r *registry) leave(entries ...*entry) {
 	r.noteLeft()
 	r.mu.Unlock()
 	for _, e := range r.unregister(entries) {
-		r.onLanded(e.key, e.seq, true)
+		r.onUnregistered(e.key, e.seq, true)
 	}
 }
 
-// remove unregisters entries whose outcome is written, or that nobody needs any more.
+// remove unregisters entries whose outcome is written, or that are not needed any more.
 func (r *registry) remove(entries ...*entry) {
 	for _, e := range r.unregister(entries) {
-		r.onLanded(e.key, e.seq, false)
+		r.onUnregistered(e.key, e.seq, false)
 	}
 }
 
@@ -371,7 +391,7 @@ func (r *registry) drop(e *entry) bool {
 		return false
 	}
 	delete(r.entries, e.id)
-	r.discharge(e)
+	r.lane.discharge(e)
 	switch {
 	case e.body == nil:
 		r.bytes -= e.bytes
@@ -386,7 +406,7 @@ func (r *registry) drop(e *entry) bool {
 // sweepRoom is how many rows a sweep may register, or a look for what is parked: half the registry, rounded up, at
 // least the share that is kept for them, and nothing while messages fill more than seven eighths of the bytes, of which
 // deliveries to destinations fill six. Large ones are fewer.
-func (r *registry) sweepRoom() int {
+func (r *memory) sweepRoom() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.bytes > r.maxBytes-r.maxBytes/8 {
@@ -397,14 +417,14 @@ func (r *registry) sweepRoom() int {
 }
 
 // place notes the shard of an entry whose row was read.
-func (r *registry) place(e *entry, shard int16) {
+func (r *shardIndex) place(e *entry, shard int16) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e.read, e.shard = true, shard
 }
 
 // shards reports of which shards something is under way.
-func (r *registry) shards() (busy [relay.Shards]bool) {
+func (r *shardIndex) shards() (busy [relay.Shards]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.entries {
@@ -415,8 +435,8 @@ func (r *registry) shards() (busy [relay.Shards]bool) {
 	return busy
 }
 
-// hold notes that the outcomes of entries wait for somebody else.
-func (r *registry) hold(entries ...*entry) {
+// hold notes that the outcomes of entries wait for another session.
+func (r *shardIndex) hold(entries ...*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range entries {
@@ -424,8 +444,8 @@ func (r *registry) hold(entries ...*entry) {
 	}
 }
 
-// held reports of which shards an outcome waits for somebody else.
-func (r *registry) held() (shards [relay.Shards]bool) {
+// held reports of which shards an outcome waits for another session.
+func (r *shardIndex) held() (shards [relay.Shards]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.entries {
@@ -437,18 +457,25 @@ func (r *registry) held() (shards [relay.Shards]bool) {
 }
 
 // size returns what is in flight.
-func (r *registry) size() (entries int, bytes int64) {
+func (r *memory) size() (entries int, bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.entries), r.bytes
 }
 
 // messageEntry is the entry of a pending message.
-func messageEntry(ring relay.Ring, rung bool) entry {
-	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, rung: rung, xid: ring.Xid}
+func messageEntry(ring relay.Ring, streamed bool) entry {
+	return entry{id: sql.DeliveryID{Message: ring.ID}, key: ring.Key, streamed: streamed, xid: ring.Xid}
 }
 
 // keyEntry is the entry of a key whose pending messages are to be read.
 func keyEntry(key string) entry {
 	return entry{id: sql.DeliveryID{Instance: key}, key: key}
+}
+
+// keyEntryAnew is keyEntry for a key that is to be read from its lowest message.
+func keyEntryAnew(key string) entry {
+	en := keyEntry(key)
+	en.anew = true
+	return en
 }

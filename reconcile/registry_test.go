@@ -30,10 +30,10 @@ func TestRegistryDropsASecondRingAndLeavesWhatDoesNotFit(t *testing.T) {
 	if n := r.add(rings); n != 5 || left != 1 {
 		t.Fatalf("added %d, want 5, with two left to the table once", n)
 	}
-	if got := r.take(100); len(got) != 10 {
+	if got := r.toRead.take(100); len(got) != 10 {
 		t.Fatalf("took %d entries, want 10", len(got))
 	}
-	if n, _ := r.size(); n != 10 {
+	if n, _ := r.memory.size(); n != 10 {
 		t.Fatalf("%d in flight after taking, want 10", n)
 	}
 }
@@ -42,27 +42,27 @@ func TestRegistryAccountsForBytes(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(10, 1<<20)
 	r.add(ringEntries(3))
-	entries := r.take(3)
-	granted := r.reserve(1 << 20)
+	entries := r.toRead.take(3)
+	granted := r.memory.reserve(1 << 20)
 	if granted != 1<<20 {
 		t.Fatalf("granted %d of a free MiB", granted)
 	}
 	entries[0].bytes, entries[1].bytes = 700<<10, 300<<10
-	r.settle(granted, entries[:2])
-	if _, bytes := r.size(); bytes != 1000<<10 {
+	r.memory.settle(granted, entries[:2])
+	if _, bytes := r.memory.size(); bytes != 1000<<10 {
 		t.Fatalf("%d bytes, want 1000 KiB", bytes)
 	}
-	if r.sweepRoom() != 0 {
+	if r.memory.sweepRoom() != 0 {
 		t.Error("a sweep has room while more than seven eighths of the bytes are used")
 	}
-	if granted := r.reserve(1 << 20); granted != smallReads {
+	if granted := r.memory.reserve(1 << 20); granted != smallReads {
 		t.Errorf("granted %d while the bytes are used up, want what small messages get", granted)
 	}
-	r.settle(smallReads, nil)
+	r.memory.settle(smallReads, nil)
 	r.remove(entries[0])
 	r.remove(entries[0])
 	r.leave(entries[1])
-	if n, bytes := r.size(); n != 1 || bytes != 0 {
+	if n, bytes := r.memory.size(); n != 1 || bytes != 0 {
 		t.Errorf("%d entries with %d bytes are left, want 1 with 0", n, bytes)
 	}
 }
@@ -73,20 +73,20 @@ func TestASharedBodyCountsUntilItsLastDeliveryIsGone(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(10, 1<<20)
 	r.add(ringEntries(1))
-	message := r.take(1)[0]
+	message := r.toRead.take(1)[0]
 	message.bytes = 1000
-	r.settle(0, []*entry{message})
+	r.memory.settle(0, []*entry{message})
 	var parts []*entry
 	for _, name := range []string{"a", "b"} {
 		parts = append(parts, r.adopt(sql.DeliveryID{Message: message.id.Message, Subscription: name}, message))
 	}
 	for i, e := range []*entry{message, parts[1], parts[0]} {
-		if _, bytes := r.size(); bytes != 1000 {
+		if _, bytes := r.memory.size(); bytes != 1000 {
 			t.Errorf("%d bytes after %d of 3 are gone", bytes, i)
 		}
 		r.remove(e)
 	}
-	if n, bytes := r.size(); n != 0 || bytes != 0 {
+	if n, bytes := r.memory.size(); n != 0 || bytes != 0 {
 		t.Errorf("%d entries and %d bytes are left", n, bytes)
 	}
 }
@@ -95,10 +95,10 @@ func TestASharedBodyCountsUntilItsLastDeliveryIsGone(t *testing.T) {
 func TestTheSmallestRegistryHasRoomForASweep(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(1, 100)
-	if n := r.sweepRoom(); n != 1 {
+	if n := r.memory.sweepRoom(); n != 1 {
 		t.Errorf("an empty registry of one has room for %d, want 1", n)
 	}
-	if r.add(ringEntries(1)); r.sweepRoom() != 0 {
+	if r.add(ringEntries(1)); r.memory.sweepRoom() != 0 {
 		t.Error("a full registry has room")
 	}
 }

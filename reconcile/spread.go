@@ -16,76 +16,76 @@ import (
 
 // spread replaces a delivery whose host name has been resolved by one for each instance: in
 // memory if the message has not been taken up yet, else in the table.
-func (l *leg) spread(instances []string) {
-	f, e := l.flight, l.flight.engine
-	legs := make([]*leg, len(instances))
+func (l *dispatch) spread(instances []string) {
+	f, e := l.task, l.task.engine
+	dispatches := make([]*dispatch, len(instances))
 	for i, instance := range instances {
 		d := *l.delivery
 		d.Instance, d.Attempt = instance, 1
-		legs[i] = newLeg(f, &d)
+		dispatches[i] = newDispatch(f, &d)
 		if !l.ordered() {
-			legs[i].line = sql.Line{} // it stands outside the order, as the one it comes from
+			dispatches[i].line = sql.Line{} // it stands outside the order, as the one it comes from
 		}
 	}
 	if !f.state.taking {
-		l.spreadOpen(legs)
+		l.spreadOpen(dispatches)
 		return
 	}
-	lines, err := e.pinLines(context.Background(), legs)
+	lines, err := e.rows.retainLines(context.Background(), dispatches)
 	if err != nil {
-		e.noteRead(context.Background(), err)
+		e.rows.noteRead(context.Background(), err)
 		l.ended(relay.Outcome{Class: relay.ClassParked}) // as if it had not been tried
 		return
 	}
-	defer e.order.unpin(lines)
-	if !f.replace(l, legs) {
-		l.spreadOpen(legs)
+	defer e.order.letGo(lines)
+	if !f.replace(l, dispatches) {
+		l.spreadOpen(dispatches)
 		return
 	}
-	for _, next := range legs {
+	for _, next := range dispatches {
 		next.launch()
 	}
 	l.passed()
 }
 
-// replace puts the legs in the place of one that is not over, unless the message has been
+// replace puts the dispatches in the place of one that is not over, unless the message has been
 // taken up meanwhile.
-func (f *flight) replace(l *leg, legs []*leg) bool {
+func (f *task) replace(l *dispatch, dispatches []*dispatch) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.split {
 		return false
 	}
-	if len(f.legs) == 1 && len(legs) > 1 {
+	if len(f.dispatches) == 1 && len(dispatches) > 1 {
 		time.AfterFunc(splitAfter, f.takeUp)
 	}
-	at := slices.Index(f.legs, l)
-	f.legs = slices.Concat(f.legs[:at], legs, f.legs[at+1:])
-	f.left += len(legs) - 1
+	at := slices.Index(f.dispatches, l)
+	f.dispatches = slices.Concat(f.dispatches[:at], dispatches, f.dispatches[at+1:])
+	f.left += len(dispatches) - 1
 	return true
 }
 
 // spreadOpen writes the instances' deliveries in the place of the one that stands in the
 // table. Without order they are due at once, else they wait for their keys to be woken.
-func (l *leg) spreadOpen(legs []*leg) {
-	e, fresh := l.flight.engine, state{due: l.flight.state.due}
+func (l *dispatch) spreadOpen(dispatches []*dispatch) {
+	e, fresh := l.task.engine, state{due: l.task.state.due}
 	outcome := relay.Outcome{Class: relay.ClassParked}
 	if l.ordered() {
 		outcome = parkedBehind()
 	}
-	change := e.config.Policy.change(l.delivery, fresh, outcome)
+	change := e.starter.change(l.delivery, fresh, outcome)
 	var lines []sql.Line
-	for _, next := range legs {
+	for _, next := range dispatches {
 		if next.ordered() {
 			lines = append(lines, next.line)
 		}
-		c := e.config.Policy.change(next.delivery, fresh, outcome)
+		c := e.starter.change(next.delivery, fresh, outcome)
 		if !l.ordered() {
 			c.NextAttempt = 0
 		}
 		change.Spread = append(change.Spread, c)
 	}
-	e.writer.put(l.entry, []sql.Change{change}, func() {
+	e.writer.waiting.put(l.entry, []sql.Change{change}, func() {
 		for _, line := range lines {
 			e.order.learn(line, 0)
 		}
@@ -98,11 +98,11 @@ func (l *leg) spreadOpen(legs []*leg) {
 }
 
 // passed lets the next message of the key through the gate.
-func (l *leg) passed() {
+func (l *dispatch) passed() {
 	if !l.ordered() {
 		return
 	}
-	order := l.flight.engine.order
+	order := l.task.engine.order
 	if next := order.ended(l, true); next != nil {
 		next.dispatch()
 	}

@@ -37,12 +37,12 @@ func (w *writer) dropStale(own *ownership, items []*written) []*written {
 			rest = append(rest, item)
 			continue
 		}
-		w.apart.settled(item, false)
+		w.apart.unwritten.settled(item, false)
 		w.engine.registry.leave(item.entry)
 		item.after()
 		dropped++
 	}
-	w.settled(dropped)
-	w.engine.lookAtAll() // they were registered when the shard came back, and so passed over
+	w.waiting.settled(dropped)
+	w.engine.leases.lookAtAll() // they were registered when the shard came back, and so passed over
 	return rest
 }

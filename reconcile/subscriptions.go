@@ -12,7 +12,7 @@ import (
 const lookAtSubscriptions = time.Second
 
 // watchSubscriptions keeps the router at the subscriptions' version, until ctx ends.
-func (e *Engine) watchSubscriptions(ctx context.Context) error {
+func (e *subscriptionLoader) watchSubscriptions(ctx context.Context) error {
 	for {
 		err := e.LoadSubscriptions(ctx)
 		if ctx.Err() != nil {
@@ -28,7 +28,7 @@ func (e *Engine) watchSubscriptions(ctx context.Context) error {
 // LoadSubscriptions loads the subscriptions if they have changed. What waits for one that
 // was paused, or had no route, is looked at again; so is the latter alone if something may
 // have been rejected after the last look although it has a route.
-func (e *Engine) LoadSubscriptions(ctx context.Context) error {
+func (e *subscriptionLoader) LoadSubscriptions(ctx context.Context) error {
 	version, err := e.config.Store.SubscriptionVersion(ctx)
 	if err != nil {
 		return err
@@ -53,17 +53,17 @@ func (e *Engine) LoadSubscriptions(ctx context.Context) error {
 }
 
 // upTo loads the subscriptions if a message that was read saw newer ones.
-func (e *Engine) upTo(ctx context.Context, version int64) error {
+func (e *subscriptionLoader) upTo(ctx context.Context, version int64) error {
 	e.loading.Lock()
 	defer e.loading.Unlock()
-	if version <= e.config.Router.Version() {
+	if version <= e.config.Subscriptions.Version() {
 		return nil
 	}
 	all, version, err := e.config.Store.Subscriptions(ctx)
 	if err != nil {
 		return err
 	}
-	e.config.Router.Replace(version, all)
+	e.config.Subscriptions.Replace(version, all)
 	names := make([]string, len(all))
 	for i, s := range all {
 		names[i] = s.Name
@@ -73,9 +73,9 @@ func (e *Engine) upTo(ctx context.Context, version int64) error {
 		if s.Invalid != "" {
 			e.config.Log.Warn("a subscription cannot be served", "subscription", s.Name, "why", s.Invalid)
 		}
-		e.config.Dispatcher.Up(s.Name)
+		e.config.Circuits.Up(s.Name)
 		if s.Broadcast {
-			e.config.Dispatcher.UpInstances(s.Name)
+			e.config.Circuits.UpInstances(s.Name)
 		}
 	}
 	return nil
@@ -83,7 +83,7 @@ func (e *Engine) upTo(ctx context.Context, version int64) error {
 
 // reroute takes up what was rejected for want of a route and has one now, of the shards that
 // this relay owns: the others' owners do so too.
-func (e *Engine) reroute(ctx context.Context) error {
+func (e *subscriptionLoader) reroute(ctx context.Context) error {
 	topics, err := e.config.Store.UnroutedTopics(ctx, e.config.Router.NoRoute())
 	if err != nil {
 		return err
@@ -98,11 +98,11 @@ func (e *Engine) reroute(ctx context.Context) error {
 		return nil
 	}
 	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed, func(ids []relay.ID, change func([]relay.ID) error) error {
-		return e.eachAlone(ctx, takeUpAgain, "", ids, change)
+		return e.isolator.eachAlone(ctx, takeUpAgain, "", ids, change)
 	})
 	if err == nil && n > 0 {
 		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)
-		e.sweepAll()
+		e.sweeper.sweepAll()
 	}
 	return err
 }

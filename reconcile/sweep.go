@@ -24,7 +24,7 @@ const (
 )
 
 // sweep runs the sweeps of one group until ctx ends.
-func (e *Engine) sweep(ctx context.Context, group int) error {
+func (e *sweeper) sweep(ctx context.Context, group int) error {
 	g := e.config.Groups[group]
 	var took time.Duration
 	var err error
@@ -53,10 +53,10 @@ func (e *Engine) sweep(ctx context.Context, group int) error {
 }
 
 // SweepGroup makes one pass over the pending messages of a group's shards that this relay
-// owns: what nobody rang for, or what was left to the table, is registered. A limit bounds
+// owns: what no ring announced, or what was left to the table, is registered. A limit bounds
 // one statement; a full batch is followed at once by the next, as far as the registry has
 // room. It returns when the pass is over, with how long its statements took.
-func (e *Engine) SweepGroup(ctx context.Context, group int) (took time.Duration, err error) {
+func (e *sweeper) SweepGroup(ctx context.Context, group int) (took time.Duration, err error) {
 	plain, err := e.sweepPlain(ctx, group)
 	if err != nil {
 		return plain, err
@@ -68,7 +68,7 @@ func (e *Engine) SweepGroup(ctx context.Context, group int) (took time.Duration,
 // sweepPlain sweeps the messages without a key, and returns how long its statements took.
 // The shards are walked along side by side: the oldest messages go first, and what stands
 // together in the table is read and written together.
-func (e *Engine) sweepPlain(ctx context.Context, group int) (took time.Duration, err error) {
+func (e *sweeper) sweepPlain(ctx context.Context, group int) (took time.Duration, err error) {
 	g := e.config.Groups[group]
 	walks := beginWalks(e.lease.Load().among(g.Shards))
 	for len(walks) > 0 {
@@ -117,16 +117,16 @@ func walkOn(walks []sql.Walk, found []sql.Pending, each int) (on []sql.Walk) {
 }
 
 // goOn leaves out the walks of shards that are not this relay's any more.
-func (e *Engine) goOn(walks []sql.Walk) []sql.Walk {
+func (e *sweeper) goOn(walks []sql.Walk) []sql.Walk {
 	own := e.lease.Load()
 	return slices.DeleteFunc(walks, func(w sql.Walk) bool { return !own.holds(w.Shard) })
 }
 
 // sweepKeys sweeps the keys that have pending messages, as sweepPlain does; the messages are
 // read by key.
-func (e *Engine) sweepKeys(ctx context.Context, group int) (took time.Duration, err error) {
+func (e *sweeper) sweepKeys(ctx context.Context, group int) (took time.Duration, err error) {
 	g := e.config.Groups[group]
-	e.keyring.doubt()
+	e.keyring.reportsLost()
 	var at sql.Position
 	for {
 		limit, ok := e.sweepLimit(ctx, g)
@@ -152,19 +152,19 @@ func (e *Engine) sweepKeys(ctx context.Context, group int) (took time.Duration, 
 
 // sweepLimit waits until the registry has room and outcomes can be written, and returns how
 // many rows the next statement may find. It returns false when ctx ends.
-func (e *Engine) sweepLimit(ctx context.Context, g Group) (limit int, ok bool) {
-	room := e.registry.sweepRoom()
+func (e *sweeper) sweepLimit(ctx context.Context, g Group) (limit int, ok bool) {
+	room := e.registry.memory.sweepRoom()
 	for room == 0 {
 		if !pause(ctx, roomEvery, nil) {
 			return 0, false
 		}
-		room = e.registry.sweepRoom()
+		room = e.registry.memory.sweepRoom()
 	}
-	return min(g.Limit, room), e.writer.waitHealthy(ctx) == nil
+	return min(g.Limit, room), e.writer.health.waitHealthy(ctx) == nil
 }
 
 // registerFound registers what a sweep found, once it is durable.
-func (e *Engine) registerFound(ctx context.Context, found []sql.Pending) error {
+func (e *sweeper) registerFound(ctx context.Context, found []sql.Pending) error {
 	if len(found) == 0 {
 		return nil
 	}

@@ -21,9 +21,9 @@ const (
 	tidyBatch = 500
 )
 
-// tidy removes what has been kept long enough and gives up what nobody can wait for, until
+// tidy removes what has been kept long enough and gives up what no consumer can wait for, until
 // ctx ends.
-func (e *Engine) tidy(ctx context.Context) error {
+func (e *cleaner) tidy(ctx context.Context) error {
 	looked := time.Now()
 	for pause(ctx, tidyEvery, nil) {
 		if time.Since(looked) > lookAtLines {
@@ -35,10 +35,10 @@ func (e *Engine) tidy(ctx context.Context) error {
 		e.trouble.note("remove old entries for people", ignoreEnd(ctx, e.retainForPeople(ctx)))
 		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.giveUpAll(ctx)))
 		e.trouble.note("remove old reports", ignoreEnd(ctx, e.config.Store.TidyQuarantine(ctx)))
-		n, bytes := e.registry.size()
+		n, bytes := e.registry.memory.size()
 		e.config.Metrics.inFlight.Set(float64(n))
 		e.config.Metrics.bytes.Set(float64(bytes))
-		e.config.Metrics.fannedOut.Set(float64(e.registry.fanoutWaiting()))
+		e.config.Metrics.fannedOut.Set(float64(e.registry.lane.fanoutWaiting()))
 	}
 	return nil
 }
@@ -53,13 +53,13 @@ func ignoreEnd(ctx context.Context, err error) error {
 
 // giveUpAll gives up one batch after the other, for as long as tidyEvery: other things are
 // to be done too.
-func (e *Engine) giveUpAll(ctx context.Context) error {
+func (e *cleaner) giveUpAll(ctx context.Context) error {
 	for until := time.Now().Add(tidyEvery); ; {
 		n, err := e.GiveUp(ctx)
 		if err != nil || n < tidyBatch || time.Now().After(until) {
 			return err
 		}
-		if !pause(ctx, giveUpAgain, nil) || e.writer.waitHealthy(ctx) != nil {
+		if !pause(ctx, giveUpAgain, nil) || e.writer.health.waitHealthy(ctx) != nil {
 			return nil
 		}
 	}
@@ -67,7 +67,7 @@ func (e *Engine) giveUpAll(ctx context.Context) error {
 
 // Retain removes the messages whose retention is over, in small batches, for as long as
 // tidyEvery.
-func (e *Engine) Retain(ctx context.Context) error {
+func (e *cleaner) Retain(ctx context.Context) error {
 	if e.config.Retention == 0 {
 		return nil
 	}
@@ -98,13 +98,13 @@ func (e *Engine) Retain(ctx context.Context) error {
 }
 
 // removeKept removes messages, and puts those into quarantine that cannot be removed. It returns those that are gone.
-func (e *Engine) removeKept(ctx context.Context, found []sql.Kept) (removed map[relay.ID]bool, err error) {
+func (e *cleaner) removeKept(ctx context.Context, found []sql.Kept) (removed map[relay.ID]bool, err error) {
 	removed = make(map[relay.ID]bool, len(found))
 	ids := make([]relay.ID, len(found))
 	for i, k := range found {
 		ids[i] = k.ID
 	}
-	err = e.eachAlone(ctx, removeRow, "it is kept beyond its retention", ids, func(some []relay.ID) error {
+	err = e.isolator.eachAlone(ctx, removeRow, "it is kept beyond its retention", ids, func(some []relay.ID) error {
 		gone, err := e.config.Store.RemoveMessages(ctx, some)
 		for _, id := range gone {
 			removed[id] = true
@@ -115,18 +115,18 @@ func (e *Engine) removeKept(ctx context.Context, found []sql.Kept) (removed map[
 	return removed, err
 }
 
-// stampEnds notes the end of messages that somebody ended by hand without a time.
-func (e *Engine) stampEnds(ctx context.Context) error {
+// stampEnds notes the end of messages that a person ended by hand without a time.
+func (e *cleaner) stampEnds(ctx context.Context) error {
 	ids, err := e.config.Store.Unstamped(ctx, e.quarantine.waiting(stampFinished), tidyBatch)
 	if err != nil {
 		return err
 	}
-	return e.eachAlone(ctx, stampFinished, "", ids, func(some []relay.ID) error { return e.config.Store.Stamp(ctx, some) })
+	return e.isolator.eachAlone(ctx, stampFinished, "", ids, func(some []relay.ID) error { return e.config.Store.Stamp(ctx, some) })
 }
 
 // RetainJobs removes the jobs whose retention is over, with their results.
-func (e *Engine) RetainJobs(ctx context.Context) error {
-	if e.config.Retention == 0 || !e.MaySend(sql.JobShard) {
+func (e *cleaner) RetainJobs(ctx context.Context) error {
+	if e.config.Retention == 0 || !e.lease.Load().sends(sql.JobShard) {
 		return nil
 	}
 	for {
@@ -146,8 +146,8 @@ const (
 
 // retainForPeople removes what is kept for people alone: minutes of the pulse, entries of the audit, keys of
 // requests.
-func (e *Engine) retainForPeople(ctx context.Context) error {
-	if !e.MaySend(sql.JobShard) {
+func (e *cleaner) retainForPeople(ctx context.Context) error {
+	if !e.lease.Load().sends(sql.JobShard) {
 		return nil
 	}
 	store := e.config.Store
@@ -163,7 +163,7 @@ func (e *Engine) retainForPeople(ctx context.Context) error {
 
 // GiveUp registers deliveries that have been due for too long, a batch at the most, and
 // returns how many it found; reading them ends them.
-func (e *Engine) GiveUp(ctx context.Context) (found int, err error) {
+func (e *cleaner) GiveUp(ctx context.Context) (found int, err error) {
 	if e.config.Policy.GiveUpAfter == 0 {
 		return 0, nil
 	}

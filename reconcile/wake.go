@@ -123,14 +123,14 @@ func (w *waker) walked(walk int, lines []sql.Line) {
 
 // wakeLines sends the heads of lines whose earlier message has come to its end, until ctx
 // ends.
-func (e *Engine) wakeLines(ctx context.Context) error {
+func (e *headFinder) wakeLines(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.waker.ready:
 		}
-		if !pause(ctx, wakeGather, nil) || e.writer.waitHealthy(ctx) != nil {
+		if !pause(ctx, wakeGather, nil) || e.writer.health.waitHealthy(ctx) != nil {
 			return nil
 		}
 		lines := e.waker.take()
@@ -154,7 +154,7 @@ func (e *Engine) wakeLines(ctx context.Context) error {
 // walkLines looks at the next lines of all that the shards of this relay have, if that was
 // asked for: a crash may have come between the end of a head and the waking of its successor.
 // It goes on when the heads of these have found room.
-func (e *Engine) walkLines(ctx context.Context) error {
+func (e *headFinder) walkLines(ctx context.Context) error {
 	walk, after, walking := e.waker.position()
 	if !walking {
 		return nil
@@ -178,13 +178,13 @@ func (e *Engine) walkLines(ctx context.Context) error {
 // wakeHeads registers, of each line that has nothing under way in memory, the first
 // deliveries if they wait for nothing but their key. It returns the lines whose heads found no
 // room. Lines of a subscription without order are none: what waits of them goes.
-func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql.Line, err error) {
+func (e *headFinder) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql.Line, err error) {
 	own := e.lease.Load()
 	var idle, free []sql.Line
 	for _, l := range lines {
 		switch {
-		case !own.holds(relay.ShardOf(relay.ID{}, l.Key)), e.config.Router.Rests(l.Subscription):
-		case e.config.Router.Unordered(l.Subscription):
+		case !own.holds(relay.ShardOf(relay.ID{}, l.Key)), e.config.Rules.Rests(l.Subscription):
+		case e.config.Rules.Unordered(l.Subscription):
 			free = append(free, l)
 		case e.order.idle(l):
 			idle = append(idle, l)
@@ -202,13 +202,13 @@ func (e *Engine) wakeHeads(ctx context.Context, lines []sql.Line) (crowded []sql
 
 // registerHeads registers the first deliveries of lines, each line's in order, as far as they
 // wait for nothing but their key.
-func (e *Engine) registerHeads(heads []sql.Head) (crowded []sql.Line) {
+func (e *headFinder) registerHeads(heads []sql.Head) (crowded []sql.Line) {
 	var early []sql.Line               // an earlier message is on its way
 	held := make(map[sql.Line]bool)    // its head waits for something else
 	learned := make(map[sql.Line]bool) // its head is known
 	for _, h := range heads {
 		l := sql.Line{Subscription: h.ID.Subscription, Instance: h.ID.Instance, Key: h.Key}
-		if held[l] || !h.Blocked || h.Dead && e.config.Router.BlocksOnDead(l.Subscription) {
+		if held[l] || !h.Blocked || h.Dead && e.config.Rules.BlocksOnDead(l.Subscription) {
 			held[l] = true
 			continue
 		}
@@ -222,7 +222,7 @@ func (e *Engine) registerHeads(heads []sql.Head) (crowded []sql.Line) {
 			early = append(early, l)
 			continue
 		}
-		switch room, known := e.registry.fits(entry{id: h.ID, key: h.Key, rung: true}); {
+		switch room, known := e.registry.fits(entry{id: h.ID, key: h.Key, streamed: true}); {
 		case known: // perhaps on its way into the table: nothing behind it may go meanwhile
 			early = append(early, l)
 		case !room:
@@ -242,7 +242,7 @@ func ahead(lines []sql.Line) int {
 
 // freeLines makes due what still waits for its key although its subscription has no order any
 // more.
-func (e *Engine) freeLines(ctx context.Context, lines []sql.Line) error {
+func (e *headFinder) freeLines(ctx context.Context, lines []sql.Line) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -255,7 +255,7 @@ func (e *Engine) freeLines(ctx context.Context, lines []sql.Line) error {
 		}
 		return err
 	}, func(l sql.Line, why error) {
-		wait, _ := e.isolate(ofLine(l), why)
+		wait, _ := e.isolator.isolate(ofLine(l), why)
 		time.AfterFunc(wait, func() { e.waker.add(l) })
 	})
 }
@@ -267,7 +267,7 @@ func ofLine(l sql.Line) subject {
 
 // leave leaves entries to the table that were to be read. A message is found by a sweep, but a
 // delivery that waits for nothing but its key by a look at its line alone.
-func (e *Engine) leave(entries ...*entry) {
+func (e *headFinder) leave(entries ...*entry) {
 	for _, en := range entries {
 		if !en.isMessage() {
 			e.waker.later(sql.Line{Subscription: en.id.Subscription, Instance: en.id.Instance, Key: en.key})

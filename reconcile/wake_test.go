@@ -12,7 +12,7 @@ func TestALookAtEveryLineGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	w := newWaker()
 	if _, _, walking := w.position(); walking {
-		t.Error("lines are looked at although nobody has asked for it")
+		t.Error("lines are looked at although it was not asked for")
 	}
 	w.all()
 	first, last := sql.Line{Key: "a"}, sql.Line{Key: "b"}
@@ -53,16 +53,16 @@ func TestNothingGoesBehindAHeadThatIsOnItsWayIntoTheTable(t *testing.T) {
 	}
 	line := sql.Line{Subscription: "sub", Key: "k"}
 	first := e.registry.claim(entry{id: heads[0].ID, key: "k"}, 0)
-	if crowded := e.registerHeads(heads); len(crowded) != 0 || !isDelayed(e.waker, line) {
+	if crowded := e.heads.registerHeads(heads); len(crowded) != 0 || !isDelayed(e.waker, line) {
 		t.Errorf("crowded %v, or the line is not looked at again", crowded)
 	}
-	if got := e.registry.takeKeyed(3); len(got) != 0 {
+	if got := e.registry.toRead.takeKeyed(3); len(got) != 0 {
 		t.Fatalf("%d are read", len(got))
 	}
 	e.registry.remove(first)
-	e.registerHeads(heads)
+	e.heads.registerHeads(heads)
 	var got []sql.DeliveryID
-	for _, en := range e.registry.takeKeyed(3) {
+	for _, en := range e.registry.toRead.takeKeyed(3) {
 		got = append(got, en.id)
 	}
 	if !slices.Equal(got, []sql.DeliveryID{heads[0].ID, heads[1].ID, heads[2].ID}) {
@@ -76,8 +76,8 @@ func TestWhatCouldNotBeReadIsLookedAtAgain(t *testing.T) {
 	e := keysEngine(t)
 	line := sql.Line{Subscription: "sub", Key: "k"}
 	e.registry.add([]entry{{id: sql.DeliveryID{Message: relay.NewID(), Subscription: "sub"}, key: "k"}})
-	e.leave(e.registry.takeKeyed(1)...)
-	if n, _ := e.registry.size(); n != 1 || !isDelayed(e.waker, line) {
+	e.heads.leave(e.registry.toRead.takeKeyed(1)...)
+	if n, _ := e.registry.memory.size(); n != 1 || !isDelayed(e.waker, line) {
 		t.Errorf("%d in memory, or the line is not looked at again", n)
 	}
 	e.waker.addDelayed()

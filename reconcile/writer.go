@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// writeBatch is the most flights that one statement writes.
+	// writeBatch is the most tasks that one statement writes.
 	writeBatch = 500
 	// writeRows is the most deliveries that one statement writes, unless a single message has more.
 	writeRows = 2000
 	// writeGather is how long outcomes wait for company, so that those of one moment share
-	// a statement and a commit. Nobody waits for a single one.
+	// a statement and a commit. No caller waits for a single one.
 	writeGather = 2 * time.Millisecond
-	// writeGatherBusy is how much longer they wait at a high rate, of which so many in the
-	// time before are the sign.
+	// writeGatherBusy is how much longer they wait at a high rate. The number of outcomes in the time before
+	// tells the rate.
 	writeGatherBusy = 8 * time.Millisecond
 	// writers is how many statements run at once: one is built while another commits.
 	writers = 2
-	// lockedAgain is when an outcome is written again whose row somebody else held. Each time
+	// lockedAgain is when an outcome is written again whose row another session held. Each time
 	// after doubles it, up to lockedMost.
 	lockedAgain = 100 * time.Millisecond
 	lockedMost  = time.Second
@@ -38,7 +38,7 @@ const (
 	mostLosses = 3
 )
 
-// written is one flight's outcomes.
+// written is one task's outcomes.
 type written struct {
 	entry   *entry
 	changes []sql.Change
@@ -48,7 +48,7 @@ type written struct {
 	reduced int          // how often something was taken from it that the database refused
 	whole   []sql.Change // the changes with their deliveries, while it is tried without
 	tries   int          // how often it could not be written although it stood alone
-	// locked is how often its row was held by somebody else, lockedSince since when.
+	// locked is how often its row was held by another session, lockedSince since when.
 	locked      int
 	lockedSince time.Time
 }
@@ -56,7 +56,10 @@ type written struct {
 // writer collects outcomes and writes them in batches. An entry stays registered until its
 // outcome stands in the table.
 type writer struct {
-	engine  *Engine
+	waiting outcomeQueue
+	health  writerHealth
+
+	engine  *core
 	ready   chan struct{}
 	idle    chan struct{} // receives when the last outcome was written
 	failing atomic.Bool   // blocked is not 0; changed with mu held
@@ -75,17 +78,24 @@ type writer struct {
 	apart *apart
 }
 
-func newWriter(e *Engine) *writer {
+// outcomeQueue holds outcomes that wait to be written.
+type outcomeQueue struct{ *writer }
+
+// writerHealth tells whether outcomes can be written at all.
+type writerHealth struct{ *writer }
+
+func newWriter(e *core) *writer {
 	healthy := make(chan struct{})
 	close(healthy)
 	w := &writer{engine: e, ready: make(chan struct{}, 1), idle: make(chan struct{}, 1), gathering: make(chan struct{}, 1), healthy: healthy}
 	w.fannedReady = make(chan struct{}, 1)
+	w.waiting.writer, w.health.writer = w, w
 	w.apart = newApart(w)
 	return w
 }
 
-// put queues one flight's outcomes.
-func (w *writer) put(en *entry, changes []sql.Change, after func()) {
+// put queues one task's outcomes.
+func (w *outcomeQueue) put(en *entry, changes []sql.Change, after func()) {
 	item := &written{entry: en, changes: changes, after: after, of: subject{operation: writeOutcome, id: changes[0].Delivery}, circuit: changes[0].Circuit}
 	suspect := w.apart.suspects(changes)
 	w.mu.Lock()
@@ -109,14 +119,14 @@ func (w *writer) put(en *entry, changes []sql.Change, after func()) {
 	}
 }
 
-func (w *writer) take() []*written {
+func (w *outcomeQueue) take() []*written {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return takeBatch(&w.queue, writeRows, w.ready)
 }
 
 // takeFanned is take for outcomes of messages with many deliveries.
-func (w *writer) takeFanned() []*written {
+func (w *outcomeQueue) takeFanned() []*written {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return takeBatch(&w.fanned, fanoutBatch, w.fannedReady)
@@ -134,18 +144,19 @@ func takeBatch(queue *[]*written, rows int, ready chan struct{}) []*written {
 	return batch
 }
 
-// batchOf is how many of the first outcomes one statement writes: at most so many rows, unless the first has more.
-func batchOf(queue []*written, rows int) int {
+// batchOf is how many of the first outcomes one statement writes. Together they have at most n rows, unless the first
+// has more.
+func batchOf(queue []*written, n int) int {
 	for i, item := range queue {
-		if rows -= len(item.changes); i == writeBatch || i > 0 && rows < 0 {
+		if n -= len(item.changes); i == writeBatch || i > 0 && n < 0 {
 			return i
 		}
 	}
 	return len(queue)
 }
 
-// settled notes that so many flights need no writing any more.
-func (w *writer) settled(n int) {
+// settled notes that n tasks need no writing any more.
+func (w *outcomeQueue) settled(n int) {
 	w.mu.Lock()
 	w.pending -= n
 	empty := w.pending == 0
@@ -172,7 +183,7 @@ func (w *writer) runFanned(ctx context.Context) {
 			return
 		case <-w.fannedReady:
 		}
-		if batch := w.takeFanned(); len(batch) > 0 {
+		if batch := w.waiting.takeFanned(); len(batch) > 0 {
 			w.write(ctx, batch)
 		}
 	}
@@ -200,16 +211,16 @@ func (w *writer) nextBatch(ctx context.Context) []*written {
 		return nil
 	case <-w.ready:
 	}
-	if w.queued() < writeBatch && !pause(ctx, writeGather, nil) {
+	if w.waiting.queued() < writeBatch && !pause(ctx, writeGather, nil) {
 		return nil
 	}
-	if n := w.queued(); n >= busy && n < writeBatch && !pause(ctx, writeGatherBusy, nil) {
+	if n := w.waiting.queued(); n >= busy && n < writeBatch && !pause(ctx, writeGatherBusy, nil) {
 		return nil
 	}
-	return w.take()
+	return w.waiting.take()
 }
 
-func (w *writer) queued() int {
+func (w *outcomeQueue) queued() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.queue)
@@ -234,7 +245,7 @@ func (w *writer) finish(ctx context.Context) error {
 
 // waitHealthy waits while outcomes cannot be written: nothing is sent whose outcome would
 // be lost.
-func (w *writer) waitHealthy(ctx context.Context) error {
+func (w *writerHealth) waitHealthy(ctx context.Context) error {
 	w.mu.Lock()
 	healthy := w.healthy
 	w.mu.Unlock()
@@ -247,11 +258,11 @@ func (w *writer) waitHealthy(ctx context.Context) error {
 }
 
 // works reports whether outcomes can be written. It is asked several times for each message.
-func (w *writer) works() bool { return !w.failing.Load() }
+func (w *writerHealth) works() bool { return !w.failing.Load() }
 
 // block notes that a group cannot be written because nothing can. The group calls unblock once, however its trial ends:
 // a state that only the next success ended would stay for good if there is none left to write.
-func (w *writer) block() {
+func (w *writerHealth) block() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.blocked++; w.blocked == 1 {
@@ -261,7 +272,7 @@ func (w *writer) block() {
 }
 
 // unblock takes a call of block back.
-func (w *writer) unblock() {
+func (w *writerHealth) unblock() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.blocked--; w.blocked == 0 {
@@ -322,7 +333,7 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (items []*w
 	losses, blocked := 0, false
 	defer func() {
 		if blocked {
-			w.unblock()
+			w.health.unblock()
 		}
 	}()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
@@ -341,12 +352,12 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (items []*w
 			return items, nil, err
 		}
 		if !errors.Is(err, sql.ErrFenced) {
-			if w.dueToRows(ctx, err, &losses) {
+			if w.health.dueToRows(ctx, err, &losses) {
 				return items, nil, err
 			}
 			if !blocked {
 				blocked = true
-				w.block()
+				w.health.block()
 			}
 			w.engine.trouble.note("write outcomes", err)
 		}
@@ -358,7 +369,7 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (items []*w
 
 // dueToRows reports whether a statement failed because of what it was to write, rather than because nothing at all can be
 // written. It counts the connections that were lost although outcomes can be written.
-func (w *writer) dueToRows(ctx context.Context, err error, losses *int) bool {
+func (w *writerHealth) dueToRows(ctx context.Context, err error, losses *int) bool {
 	lost := sql.LostConnection(err)
 	if sql.AboutTheServer(err) && !lost || w.engine.config.Store.ProbeWriting(ctx) != nil {
 		return false
@@ -384,7 +395,7 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 		hit[id] = true
 	}
 	if len(ids) > 0 {
-		w.apart.wroteSome()
+		w.apart.unwritten.wroteSome()
 	}
 	done := make([]*entry, 0, len(items))
 	var missed []*written
@@ -395,7 +406,7 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 		}
 		done = append(done, item.entry)
 		w.announce(item.changes)
-		w.apart.settled(item, true)
+		w.apart.unwritten.settled(item, true)
 	}
 	crash.At(crash.BeforeUnregister)
 	w.engine.registry.remove(done...)
@@ -404,13 +415,13 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 			item.after()
 		}
 	}
-	w.settled(len(done))
+	w.waiting.settled(len(done))
 	if len(missed) > 0 {
 		w.lookAgain(ctx, missed)
 	}
 }
 
-// announce tells whoever waits for it what the written changes mean.
+// announce tells those that wait for it what the written changes mean.
 func (w *writer) announce(changes []sql.Change) {
 	w.engine.pulse.wrote(changes, time.Now())
 	for i := range changes {
@@ -434,8 +445,8 @@ func outcomeLabel(c *sql.Change) string {
 	return string(c.Status)
 }
 
-// lookAgain sorts out the flights whose rows were not written, either all of messages taken
-// up or all of open ones. A row that is there and unfinished was held by somebody, or its
+// lookAgain sorts out the tasks whose rows were not written, either all of messages taken
+// up or all of open ones. A row that is there and unfinished was held by another session, or its
 // message is still being taken up: its outcome is written later, and no new attempt is made.
 // One that is gone or ended, that was to be taken up and is open already (by a write whose
 // answer was lost), or whose shard is another relay's, is forgotten.
@@ -457,21 +468,21 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	for _, item := range missed {
 		there := unfinished[item.changes[0].Delivery.Message]
 		if there && own.leased(item.entry.shard) {
-			w.apart.held(item)
+			w.apart.retries.held(item)
 			continue
 		}
 		w.forget(item, there)
 	}
 }
 
-// forget unregisters a flight whose outcome is not to be written. Its row is left to a sweep if it is still there.
+// forget unregisters a task whose outcome is not to be written. Its row is left to a sweep if it is still there.
 func (w *writer) forget(item *written, there bool) {
-	w.apart.settled(item, false)
+	w.apart.unwritten.settled(item, false)
 	if there {
 		w.engine.registry.leave(item.entry)
 	} else {
 		w.engine.registry.remove(item.entry)
 	}
 	item.after()
-	w.settled(1)
+	w.waiting.settled(1)
 }

@@ -25,8 +25,8 @@ as_root() {
 
 on_debian() { [ -e /etc/debian_version ] && command -v apt-get >/dev/null; }
 
-# cache prints the folder for what no distribution has. Servers started by root run as
-# the user postgres, who cannot read root's own folders.
+# cache prints the folder for what no distribution has. Servers started by root run as the user
+# postgres, which cannot read root's own folders.
 cache() {
 	if [ "$(id -u)" = 0 ]; then
 		say /var/cache/relay

@@ -27,7 +27,7 @@ const ackSubscriber = `substring(sha256(convert_to(d.subscription, 'UTF8') || '\
 // The message is locked by a statement of its own: the next one sees what a relay wrote that
 // had it before, and who writes an outcome after this transaction sees the acknowledgement.
 const (
-	// Whoever holds the message does not hold up the other acknowledgements: it is not waited for.
+	// A session that holds the message does not hold up the other acknowledgements: it is not waited for.
 	lockAcked = `
 	select o.status, o.shard from (select from relay.outbox where id = $1 limit 1) there
 	left join lateral (
@@ -69,7 +69,7 @@ var ErrHeld = errors.New("another session has locked the message")
 
 // RecordAck stores what a consumer said, for the owner of the message's shard to apply, and
 // says what becomes of it. The word is durable when it returns without an error. It returns
-// ErrHeld at once if somebody holds the message, and the word has to come again.
+// ErrHeld at once if another session holds the message, and the word has to come again.
 func (s *Store) RecordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack) (result relay.AckResult, err error) {
 	err = inTxOf(ctx, s.acks, "store an acknowledgement", func(tx pgx.Tx) error {
 		var at acked

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/test/harness"
 )
 
 var (
@@ -58,7 +59,7 @@ func found(t *testing.T, s *Store) (apply []AckRow, moot int) {
 	return apply, moot
 }
 
-// Somebody's session that holds messages takes neither the time nor the connections of others.
+// A session that holds messages takes neither the time nor the connections of others.
 func TestAnAcknowledgementDoesNotWaitForASession(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)
@@ -95,7 +96,10 @@ func TestAnAcknowledgementDoesNotWaitForASession(t *testing.T) {
 func TestTheKeyIsRandomAndOne(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)
-	other, _ := open(t)
+	other := openAt(t, harness.Database(t).URL)
+	if _, _, err := other.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	key, name, err := s.AckKey(t.Context())
 	if err != nil || len(key) != 32 || name != db.Name {
 		t.Fatalf("a key of %d bytes of %q, %v", len(key), name, err)
@@ -214,7 +218,7 @@ func TestWhatIsLateOrUnknown(t *testing.T) {
 	record(t, s, relay.AckSubject{Message: relay.NewID(), Attempt: 1}, saidHandled, relay.AckUnknown)
 }
 
-// A message whose row somebody holds is left for later, and the others of the batch are written.
+// A message whose row another session holds is left for later, and the others of the batch are written.
 func TestAcknowledgedBatchesPassOverLockedMessages(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)

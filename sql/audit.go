@@ -36,6 +36,7 @@ const (
 	AuditKey          AuditKind = "key"
 	AuditJob          AuditKind = "job"
 	AuditSession      AuditKind = "session"
+	AuditDatabase     AuditKind = "database"
 )
 
 // AuditEntry says who did what to which object.
@@ -45,7 +46,7 @@ type AuditEntry struct {
 	Actor   Actor
 	Action  string // as message.retry
 	Kind    AuditKind
-	Object  string // a message's or job's id, a subscription's name, a key; empty: none
+	Object  string // a message's or job's id, the name of a subscription or database, a key; empty: none
 	Result  string // empty: none
 	Details []byte // JSON, without secrets; nil: none
 }
@@ -100,6 +101,7 @@ func (s *Store) Note(ctx context.Context, e AuditEntry) error {
 // AuditFilter says which entries are looked for. An empty field matches all.
 type AuditFilter struct {
 	Actor  string
+	Role   string
 	Action string
 	Kind   AuditKind
 	Object string // needs Kind
@@ -121,8 +123,8 @@ from relay.audit a where a.id < $1`
 const (
 	listAudit = auditColumns + `
 	and ($2 = '' or a.actor = $2) and ($3 = '' or a.action = $3) and ($4 = '' or a.kind = $4) and ($5 = '' or a.object = $5)
-	and ($6::timestamptz is null or a.at >= $6) and ($7::timestamptz is null or a.at < $7)
-	order by a.id desc limit $8`
+	and ($6::timestamptz is null or a.at >= $6) and ($7::timestamptz is null or a.at < $7) and ($8 = '' or a.role = $8)
+	order by a.id desc limit $9`
 
 	auditOfObject = auditColumns + ` and a.kind = $2 and a.object = $3 order by a.id desc limit $4`
 )
@@ -133,10 +135,10 @@ func (s *Store) Audit(ctx context.Context, f AuditFilter, after Cursor, limit in
 	if err != nil {
 		return page, err
 	}
-	if f.Object != "" && f.Kind != "" && f.Actor == "" && f.Action == "" && f.Since.IsZero() && f.Until.IsZero() {
+	if f.Object != "" && f.Kind != "" && f.Actor == "" && f.Role == "" && f.Action == "" && f.Since.IsZero() && f.Until.IsZero() {
 		page.Entries, err = s.auditOf(ctx, f.Kind, f.Object, at.seq, limit+1)
 	} else {
-		rows, queryErr := s.pool.Query(ctx, listAudit, at.seq, f.Actor, f.Action, string(f.Kind), f.Object, timeOrNil(f.Since), timeOrNil(f.Until), limit+1)
+		rows, queryErr := s.pool.Query(ctx, listAudit, at.seq, f.Actor, f.Action, string(f.Kind), f.Object, timeOrNil(f.Since), timeOrNil(f.Until), f.Role, limit+1)
 		page.Entries, err = collectAudit(rows, queryErr)
 	}
 	if len(page.Entries) > limit {

@@ -368,16 +368,9 @@ func TestTheExaminerCountsByIndexes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Conn.Close(context.WithoutCancel(t.Context()))
-	dead, err := e.DeadBySubscription(t.Context())
-	if want := []DeadCount{{"x", 2, "newest"}, {"y", 1, "why"}}; err != nil || !slices.Equal(dead, want) {
-		t.Errorf("dead %v, want %v: %v", dead, want, err)
-	}
 	waiting, err := e.WaitingDeliveries(t.Context())
 	want := []Waiting{{"x", "push_failed", 2, "why", "x"}, {"x", "waiting", 1, "why", "x"}, {"https://h", "push_failed", 2, "why", "direct"}, {"https://h", "waiting", 1, "why", "direct"}}
 	if err != nil || !slices.Equal(waiting, want) {
 		t.Errorf("waiting %v, want %v: %v", waiting, want, err)
-	}
-	if ended, err := e.Ended(t.Context()); err != nil || ended.Done != 1 || ended.Cancelled != 1 || ended.Estimated {
-		t.Errorf("ended %+v: %v", ended, err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Cursor says where a list goes on: whatever the last page returned as Next. Its text means nothing to
-// anybody else. Empty: at the beginning.
+// a reader. Empty: at the beginning.
 type Cursor string
 
 // ErrCursor says that a cursor is none that this list has returned with this filter.

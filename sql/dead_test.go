@@ -76,7 +76,7 @@ func TestADeathIsPublishedOnceAndInItsTransaction(t *testing.T) {
 	}
 	die(insert(t, admin, "topic", "'t'"))
 	if n := count(); n != 0 {
-		t.Errorf("%d published that nobody wants", n)
+		t.Errorf("%d published that no subscriber wants", n)
 	}
 	set(t, s, "everything", `{"topics": ["#"], "target": "http://h/"}`)
 	die(insert(t, admin, "topic", "'t'"))

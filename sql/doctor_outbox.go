@@ -12,7 +12,7 @@ import (
 )
 
 // CountLimit bounds every count of an examination: a number that has reached it means at
-// least so many.
+// least this many.
 const CountLimit = 100_000
 
 // SchemaFacts are what relay doctor judges of the schema relay.
@@ -21,8 +21,8 @@ type SchemaFacts struct {
 	// Version is the schema's, Needed this program's. Zero: it was never migrated, or the
 	// role does not own it.
 	Version, Needed int32
-	// Foreign lists tables of the schema, and the schema itself, that the role does not
-	// own, as alter commands would name them; at most twenty. The inbox may be a consumer's.
+	// Foreign lists what of the schema the role does not own, and the schema itself, as alter commands would name
+	// them; at most a hundred. The inbox may be a consumer's.
 	Foreign []string
 	// Inserters are the roles, besides the owner, that may insert messages; at most five.
 	Inserters []string
@@ -45,8 +45,13 @@ func (e *Examiner) Schema(ctx context.Context) (SchemaFacts, error) {
 				union all
 				select 'table', 'relay.' || quote_ident(relname), relowner from pg_class
 				where relnamespace = n.oid and relkind in ('r', 'p') and relname not in ('inbox', 'inbox_version')
+				union all
+				select 'routine', format('relay.%I(%s)', proname, pg_get_function_identity_arguments(oid)), proowner from pg_proc
+				where pronamespace = n.oid and proname not in ('receive', 'forget_received')
+				union all
+				select 'type', 'relay.' || quote_ident(typname), typowner from pg_type where typnamespace = n.oid and typtype in ('e', 'd')
 			) o
-			where not pg_has_role(o.owner, 'usage') order by 1 limit 20
+			where not pg_has_role(o.owner, 'usage') order by kind = 'schema' desc, 1 limit 100
 		),
 		array(
 			select distinct coalesce(r.rolname::text, 'public')
@@ -106,7 +111,7 @@ func (e *Examiner) Table(ctx context.Context) (TableFacts, error) {
 // RelayFacts say who works on the outbox.
 type RelayFacts struct {
 	Names   []string  // relays with a lease that has not run out, at most five
-	Shards  int       // shards that somebody owns
+	Shards  int       // shards that have an owner
 	Seen    time.Time // when the last sign of life was given
 	Expired int       // shards whose lease has run out without being released: a relay died
 }
@@ -144,12 +149,12 @@ type MessageFacts struct {
 func (e *Examiner) Messages(ctx context.Context) (MessageFacts, error) {
 	const statement = `
 	with pending as materialized (
-		(select created_at from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
+		(select created_at from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1)
 		union all
-		(select created_at from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1)
+		(select created_at from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1)
 	)
 	select (select count(*) from pending),
-		(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null limit $1) x),
+		(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1) x),
 		(select count(*) from (select from relay.outbox where status = 'open' and topic <> '' limit $1) x),
 		(select count(*) from (select from relay.outbox where status = 'dead' and topic <> '' limit $1) x),
 		(select count(*) from (select from relay.outbox where status = 'rejected' and topic <> '' limit $1) x),

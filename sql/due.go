@@ -38,7 +38,7 @@ select x.id, x.shard, x.seq
 from unnest($1::smallint[], $2::bigint[]) as s(shard, after)
 cross join lateral (
 	select o.id, o.shard, o.seq from relay.outbox o
-	where o.status = 'pending' and o.key is null and o.deliver_at is null and o.shard = s.shard and o.seq > s.after
+	where o.status = 'pending' and o.key is null and (o.deliver_at is null or o.due) and o.shard = s.shard and o.seq > s.after
 	order by o.seq limit $3
 ) x
 order by x.seq`
@@ -78,17 +78,36 @@ const dueMessages = `
 select x.id, '', '', x.key, case when isfinite(x.deliver_at) then x.deliver_at end, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	select o.id, coalesce(o.key, '') as key, o.deliver_at, o.seq from relay.outbox o
-	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard
+	where o.status = 'pending' and o.deliver_at is not null and not o.due and o.shard = s.shard
 		and o.deliver_at >= $2 and o.deliver_at <= statement_timestamp()
 	order by o.deliver_at limit $3
 ) x
 order by x.deliver_at limit $3`
 
 // DueMessages finds delayed messages that became due at or after a time, which may be zero,
-// the longest due first, at most limit of them.
+// the longest due first, at most limit of them. Once ReleaseDue has had them, they are not found any more.
 func (s *Store) DueMessages(ctx context.Context, shards []int16, from time.Time, limit int) ([]Due, error) {
 	rows, err := s.pool.Query(ctx, dueMessages, shards, since(from), limit)
 	return collectDue("find due messages", rows, err)
+}
+
+// A row that another session holds is left, to be found again.
+const releaseDue = `
+update relay.outbox o set due = true
+from unnest($1::uuid[]) as w(id)
+cross join lateral (
+	select x.id from relay.outbox x
+	where x.id = w.id and x.status = 'pending' and not x.due and x.deliver_at <= statement_timestamp()
+	for update skip locked
+) f
+where o.id = f.id
+returning o.id`
+
+// ReleaseDue makes delayed messages that are due ordinary pending ones, which sweeps and readers of keys find in their
+// places. It returns those that have become so now.
+func (s *Store) ReleaseDue(ctx context.Context, ids []relay.ID) ([]relay.ID, error) {
+	rows, err := s.changes.Query(ctx, releaseDue, uuids(ids))
+	return collectIDs("make messages due", rows, err)
 }
 
 // since is a time from which a walk begins. The zero time stands for all there is, also what
@@ -123,7 +142,7 @@ select (extract(epoch from least(min(x.at) - clock_timestamp(), interval '1 day'
 from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	(select o.deliver_at as at from relay.outbox o
-	where o.status = 'pending' and o.deliver_at is not null and o.shard = s.shard
+	where o.status = 'pending' and o.deliver_at is not null and not o.due and o.shard = s.shard
 		and o.deliver_at > statement_timestamp() order by o.deliver_at limit 1)
 	union all
 	(select d.next_attempt_at from relay.delivery d

@@ -133,7 +133,7 @@ func (s *Store) Adopt(ctx context.Context) (i Identities, err error) {
 				return err
 			}
 		}
-		return nil
+		return s.audit(ctx, tx, AuditEntry{Action: "database.adopt", Kind: AuditDatabase, Object: i.Actual.String(), Result: "was a copy of " + i.Stored.String()})
 	})
 	return i, err
 }

@@ -3,16 +3,18 @@ package sql
 import (
 	"context"
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // What was rejected for want of a route within a day is taken up by itself, so it counts as outstanding. Each part
 // is one walk along a partial index.
 const findEveryOutstanding = `
-(select id from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
+(select id from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1)
 union all
-(select id from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1)
+(select id from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1)
 union all
-(select id from relay.outbox where status = 'pending' and deliver_at is not null limit $1)
+(select id from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1)
 union all
 (select id from relay.outbox where status = 'open' limit $1)
 union all
@@ -43,19 +45,37 @@ func (s *Store) CancelEverything(ctx context.Context, reason string, limit int) 
 	if err != nil || len(ids) == 0 {
 		return 0, 0, err
 	}
-	done, err := s.pool.Exec(ctx, cancelEveryOutstanding, uuids(ids), reason)
+	err = s.inTx(ctx, "cancel outstanding messages", func(tx pgx.Tx) error {
+		done, err := tx.Exec(ctx, cancelEveryOutstanding, uuids(ids), reason)
+		if err != nil {
+			return denial(err)
+		}
+		if cancelled = int(done.RowsAffected()); cancelled == 0 {
+			return nil
+		}
+		return s.audit(ctx, tx, AuditEntry{Action: "database.cancel", Kind: AuditDatabase, Result: fmt.Sprintf("%d cancelled", cancelled)})
+	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("cancel outstanding messages: %w", denial(err))
+		return 0, 0, err
 	}
-	return int(done.RowsAffected()), len(ids), nil
+	return cancelled, len(ids), nil
 }
 
 // StopJobs stops every job that runs, and returns how many.
-func (s *Store) StopJobs(ctx context.Context) (int, error) {
-	const statement = `update relay.job set status = 'stopped', updated_at = clock_timestamp() where status = 'running'`
-	stopped, err := s.pool.Exec(ctx, statement)
-	if err != nil {
-		return 0, fmt.Errorf("stop jobs: %w", denial(err))
-	}
-	return int(stopped.RowsAffected()), nil
+func (s *Store) StopJobs(ctx context.Context) (stopped int, err error) {
+	const statement = `update relay.job set status = 'stopped', updated_at = clock_timestamp() where status = 'running' returning id`
+	err = s.inTx(ctx, "stop jobs", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, statement)
+		ids, err := collectIDs("update", rows, err)
+		if err != nil {
+			return denial(err)
+		}
+		stopped = len(ids)
+		objects := make([]string, len(ids))
+		for i, id := range ids {
+			objects[i] = id.String()
+		}
+		return s.auditAll(ctx, tx, AuditEntry{Action: "job.stop", Kind: AuditJob}, objects, make([]string, len(ids)))
+	})
+	return stopped, err
 }

@@ -43,7 +43,7 @@ type Job struct {
 	Rate   float64 // messages per second, at most; zero: no limit
 	Status JobStatus
 	// Total is how many messages matched when the job was made, and how many it came to once
-	// it is done. If it is not Counted, there are at least so many.
+	// it is done. If it is not Counted, there are Total of them or more.
 	Total      int64
 	Counted    bool
 	Done       int64  // messages that became what the person wanted

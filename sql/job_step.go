@@ -15,7 +15,7 @@ import (
 // JobShard is the shard whose owner runs the jobs.
 const JobShard = 0
 
-// lockedTries is how often a job tries a message whose row somebody else holds.
+// lockedTries is how often a job tries a message whose row another session holds.
 const lockedTries = 20
 
 // JobStep is what one batch of a job came to.
@@ -23,7 +23,7 @@ type JobStep struct {
 	Moved   bool         // the job has got on
 	Changed int          // messages that have a result
 	First   relay.ID     // one of them; zero: there is none
-	Locked  int          // of them, those that somebody else holds: they are tried again
+	Locked  int          // of them, those that another session holds: they are tried again
 	Pending []relay.Ring // messages that are pending again
 	Ended   bool         // the job runs no more
 	Refused error        // why PostgreSQL refused to change the only message of the batch; nil: it did not
@@ -209,7 +209,7 @@ func (j Job) failIfGone(ctx context.Context, tx pgx.Tx) (gone bool, err error) {
 	return err == nil && tag.RowsAffected() > 0, err
 }
 
-// RetainJobs removes jobs that do not run and that nobody has touched for longer than age,
+// RetainJobs removes jobs that do not run and that were not touched for longer than age,
 // with their results, at most limit results at once. It returns how many of those it removed.
 func (s *Store) RetainJobs(ctx context.Context, age time.Duration, limit int) (int, error) {
 	const results = `

@@ -13,41 +13,39 @@ type Key struct {
 	Key   string
 	After int64 // the sequence after which they are read; zero: from the lowest
 	Most  int   // how many are read; used by ReadKeys alone
-	// Taken are sequences that are not read although their messages are pending, because they
-	// are under way: those after After, and of delayed messages all.
+	// Taken are sequences after After that are not read although their messages are pending, because
+	// they are under way.
 	Taken []int64
 }
 
-// A delayed message becomes due when later ones may have been read already, so that no
-// position holds for it. They are asked for in the order of their times because only the
-// index that begins with the key has them so: any other would be read from end to end. Within a key the order of insertion decides which bodies fit, so that what does not fit
-// is followed by nothing that does.
+// pastDue tells of a key whether a delayed message of it is due that ReleaseDue has not made an ordinary one yet.
+const pastDue = `
+	coalesce((
+		select true from relay.outbox o
+		where o.status = 'pending' and o.key is not null and o.deliver_at is not null and not o.due
+			and o.key = w.key and o.deliver_at <= statement_timestamp()
+		order by o.deliver_at limit 1
+	), false)`
+
+// Within a key the order of insertion decides which bodies fit, so that what does not fit is followed by nothing
+// that does.
 const readKeys = `
-select x.ord, x.verdict,` + messageColumns + `
+select x.ord, x.late, x.verdict,` + messageColumns + `
 from (
 	select s.*, case when s.size > $5 or s.oversized then 3 when s.size is null or s.total > $6 then 4 else 5 end as verdict
 	from (
 		select q.*, sum(case when q.size <= $5 and not q.oversized then q.size else 0 end) over (order by q.ord, q.seq) as total
 		from (` + sizesBegin + `
-			select w.ord, f.*
-			from unnest($1::smallint[], $2::text[], $3::bigint[], $4::int[]) with ordinality as w(shard, key, after, most, ord)
+			select w.ord, w.late, f.*
+			from (
+				select w.*, ` + pastDue + ` as late
+				from unnest($1::smallint[], $2::text[], $3::bigint[], $4::int[]) with ordinality as w(shard, key, after, most, ord)
+			) w
 			cross join lateral (
-				select * from (
-					(select ` + outboxFields + ` from relay.outbox o
-					where o.status = 'pending' and o.key is not null and o.deliver_at is null
-						and o.shard = w.shard and o.key = w.key and o.seq > w.after and o.seq <> all ($7::bigint[])
-					order by o.seq limit w.most)
-					union all
-					(select * from (
-						select ` + outboxFields + ` from relay.outbox o
-						where o.status = 'pending' and o.key is not null and o.deliver_at is not null
-							and o.key = w.key and o.deliver_at <= statement_timestamp()
-							and o.seq <> all ($7::bigint[]) and (isfinite(o.deliver_at) or o.seq > w.after)
-						order by o.deliver_at
-					) d
-					order by d.seq limit w.most)
-				) u
-				order by u.seq limit w.most
+				select ` + outboxFields + ` from relay.outbox o
+				where o.status = 'pending' and o.key is not null and (o.deliver_at is null or o.due)
+					and o.shard = w.shard and o.key = w.key and o.seq > w.after and o.seq <> all ($7::bigint[])
+				order by o.seq limit w.most
 			) f` + sizesEnd + `
 		) q
 	) s
@@ -55,7 +53,8 @@ from (
 order by x.ord, x.seq`
 
 // ReadKeys reads the lowest pending messages of each key, at most its Most of each, in
-// order: one slice for each key. Delayed ones are among them once they are due.
+// order: one slice for each key. Delayed ones are among them once ReleaseDue has made them ordinary ones; a row says if
+// there are others of its key whose time has come.
 func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits) ([][]MessageRow, error) {
 	shards, names := make([]int16, len(keys)), make([]string, len(keys))
 	after, most, taken := make([]int64, len(keys)), make([]int32, len(keys)), []int64{}
@@ -72,7 +71,7 @@ func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits) ([][]Me
 	for rows.Next() {
 		var ord int64
 		var row MessageRow
-		if err := scanMessage(rows, &row, &ord); err != nil {
+		if err := scanMessage(rows, &row, &ord, &row.Late); err != nil {
 			return nil, fmt.Errorf("read keys: %w", err)
 		}
 		out[ord-1] = append(out[ord-1], row)
@@ -90,13 +89,13 @@ from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	with recursive k as (
 		(select o.key from relay.outbox o
-		where o.status = 'pending' and o.key is not null and o.deliver_at is null and o.shard = s.shard
+		where o.status = 'pending' and o.key is not null and (o.deliver_at is null or o.due) and o.shard = s.shard
 			and o.key > case when s.shard = $2::smallint then $3::text else '' end
 		order by o.key limit 1)
 		union all
 		select n.key from k cross join lateral (
 			select o.key from relay.outbox o
-			where o.status = 'pending' and o.key is not null and o.deliver_at is null and o.shard = s.shard and o.key > k.key
+			where o.status = 'pending' and o.key is not null and (o.deliver_at is null or o.due) and o.shard = s.shard and o.key > k.key
 			order by o.key limit 1
 		) n
 	)
@@ -200,7 +199,7 @@ type Head struct {
 	Dead    bool // an earlier delivery of its line is dead
 	// Earlier says that a message of its key with a lower sequence is pending: a crash kept
 	// it from being taken up before this one, it has become due since, or it is under way to
-	// other subscribers.
+	// other subscribers. It also says that one has just become due whose place is not known yet.
 	Earlier bool
 }
 
@@ -210,14 +209,9 @@ select d.message_id, d.subscription, d.instance, d.key, d.seq, coalesce(d.reason
 	where x.key is not null and x.subscription = d.subscription and x.instance = d.instance and x.key = d.key and x.status = 'dead' and x.delivered_at is null and x.seq < d.seq
 ), exists (
 	select from relay.outbox o
-	where o.status = 'pending' and o.key is not null and o.deliver_at is null
+	where o.status = 'pending' and o.key is not null and (o.deliver_at is null or o.due)
 		and o.shard = d.shard and o.key = d.key and o.seq < d.seq
-) or coalesce((
-	select true from relay.outbox o
-	where o.status = 'pending' and o.key is not null and o.deliver_at is not null
-		and o.key = d.key and o.deliver_at <= statement_timestamp() and o.seq < d.seq
-	order by o.deliver_at limit 1
-), false)
+) or ` + pastDue + `
 from unnest($1::text[], $2::text[], $3::text[]) with ordinality as w(subscription, instance, key, n)
 cross join lateral (
 	select * from relay.delivery y

@@ -13,7 +13,7 @@ import (
 const (
 	EffectSkipped Effect = "skipped"    // it is cancelled, and its key goes on
 	EffectGoesOn  Effect = "not dead"   // it has not ended, and is tried again by itself
-	EffectSetBack Effect = "is pending" // somebody had all of the message sent again
+	EffectSetBack Effect = "is pending" // a person had all of the message sent again
 )
 
 // HeadChange is what a person's change did to the head of a key at one instance.
@@ -23,7 +23,7 @@ type HeadChange struct {
 	Effect   Effect
 }
 
-// Whoever ends a head by hand decides who is the next one. Two at once would each take the
+// The transaction that ends a head by hand decides which message is the next one. Two at once would each take the
 // other's for the head, and nothing would be woken.
 const lockByHand = "select pg_advisory_xact_lock(hashtext('relay heads by hand'))"
 
@@ -57,7 +57,7 @@ where d.message_id = h.message_id and d.subscription = l.subscription and d.inst
 	)
 	and not exists (
 		select from relay.outbox o
-		where o.status = 'pending' and o.key is not null and o.deliver_at is null
+		where o.status = 'pending' and o.key is not null and (o.deliver_at is null or o.due)
 			and o.shard = h.shard and o.key = l.key and o.seq < h.seq
 	)`
 

@@ -64,7 +64,7 @@ func (s *Store) Renew(ctx context.Context, me Instance, ttl time.Duration, stays
 	return lease, fleet, err
 }
 
-// Share is how many shards each of so many relays may own.
+// Share is how many shards each of n relays may own.
 func Share(relays int) int { return (relay.Shards + relays - 1) / relays }
 
 // depart says that a relay is not to be counted any more.

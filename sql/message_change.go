@@ -41,7 +41,7 @@ func (e Effect) Succeeded() bool {
 }
 
 // Statements of a person's change. The messages are locked by a statement of their own,
-// which reads their status with the lock and skips what somebody else holds: the next
+// which reads their status with the lock and skips what another session holds: the next
 // statement then sees what a relay has written before, deliveries of a message that it has
 // taken up a moment ago included.
 const (
@@ -88,7 +88,7 @@ func (s *Store) RetryMessages(ctx context.Context, ids []relay.ID, from []relay.
 }
 
 // RetryDeliveries is RetryMessages for one subscriber alone: what is dead or cancelled there
-// is sent again, with force also what ended well, and nothing to anybody else. Messages are
+// is sent again, with force also what ended well, and nothing to other subscribers. Messages are
 // left alone that are pending.
 func (s *Store) RetryDeliveries(ctx context.Context, ids []relay.ID, subscription string, force bool) ([]Effect, error) {
 	return s.change(ctx, "retry deliveries", ofDelivery("retry", subscription), ids, retryFor(subscription, force))
@@ -160,7 +160,7 @@ func cancelAll(from []relay.MessageStatus) action {
 type heldMessages struct {
 	status map[relay.ID]relay.MessageStatus
 	effect map[relay.ID]Effect
-	// pending are the messages that were set back, for whoever rings for them.
+	// pending are the messages that were set back, so that the caller rings for them.
 	pending []relay.Ring
 }
 

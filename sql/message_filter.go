@@ -54,7 +54,7 @@ type MessageFilter struct {
 	// is the one whose delivery is dead or has not ended; a message that is dead there may
 	// be open still, for the sake of others.
 	Subscription string `json:"subscription,omitempty"`
-	// DeliveryStatus and Causes are those of a delivery: to Subscription, or to anybody if that is empty.
+	// DeliveryStatus and Causes are those of a delivery: to Subscription, or to any subscriber if that is empty.
 	// A rejected message has a cause of its own.
 	DeliveryStatus []relay.DeliveryStatus `json:"delivery_status,omitempty"`
 	Causes         []relay.Cause          `json:"causes,omitempty"`

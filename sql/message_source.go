@@ -35,13 +35,14 @@ const (
 	where x.status = '%s' and x.topic <> '' and (x.created_at, x.seq) < ($1, $2) and x.created_at >= $5
 	order by x.created_at desc, x.seq desc limit $4`
 
+	// They are counted right before, so they need no limit of their own. One would choose among them at random.
 	findFewPending = `
 	select x.seq as place_seq, x.id as place_id,` + findColumns + ` from (
-		(select * from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $4)
+		select * from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due)
 		union all
-		(select * from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $4)
+		select * from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due)
 		union all
-		(select * from relay.outbox where status = 'pending' and deliver_at is not null limit $4)
+		select * from relay.outbox where status = 'pending' and deliver_at is not null and not due
 	) x where (x.created_at, x.seq) < ($1, $2) and x.created_at >= $5 order by x.created_at desc, x.seq desc limit $4`
 
 	findIDs = `
@@ -70,11 +71,11 @@ const (
 		where o.status in ('rejected', 'cancelled') and o.key = $9 and (o.seq, o.id) < ($2, $3) order by o.seq desc, o.id desc limit $4)
 		union
 		(select o.seq, o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $9 and o.deliver_at is null and o.shard = (hashtext($9) & 63)::smallint
+		where o.status = 'pending' and o.key = $9 and (o.deliver_at is null or o.due) and o.shard = (hashtext($9) & 63)::smallint
 			and (o.seq, o.id) < ($2, $3) order by o.seq desc, o.id desc limit $4)
 		union
 		(select o.seq, o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $9 and o.deliver_at is not null and o.shard = (hashtext($9) & 63)::smallint
+		where o.status = 'pending' and o.key = $9 and o.deliver_at is not null and not o.due and o.shard = (hashtext($9) & 63)::smallint
 			and (o.seq, o.id) < ($2, $3) order by o.seq desc, o.id desc limit $4)
 	) k order by seq desc, id desc limit $4`
 
@@ -114,11 +115,11 @@ const (
 
 	countFewPending = `
 	select count(*) from (
-		(select from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1)
+		(select from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1)
 		union all
-		(select from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1)
+		(select from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1)
 		union all
-		(select from relay.outbox where status = 'pending' and deliver_at is not null limit $1)
+		(select from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1)
 	) x`
 )
 

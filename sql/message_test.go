@@ -234,7 +234,7 @@ func TestAChangeSkipsALockedMessage(t *testing.T) {
 	}
 }
 
-// A relay may write while a person cancels: whoever comes second sees what the first has done.
+// A relay may write while a person cancels: the second one sees what the first has done.
 func TestCancelAgainstARelayThatWrites(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)
@@ -346,8 +346,8 @@ func TestALargeTableIsWalkedByIndexAndInWindows(t *testing.T) {
 		for index, hot := range map[string]hotStatement{
 			"outbox_created":                    {"list", source{byTime, findAll}.found(), some("s")},
 			"outbox_standing":                   {"list dead", source{byTime, standing(Statuses{"dead"})}.found(), some("s")},
-			"outbox_pending":                    {"list pending", source{byTime, findFewPending}.found(), some("")},
-			"outbox_delayed":                    {"count pending", countFewPending, []any{100}},
+			"outbox_ready":                      {"list pending", source{byTime, findFewPending}.found(), some("")},
+			"outbox_waiting":                    {"count pending", countFewPending, []any{100}},
 			"Index":                             {"lock", lockMessages, []any{dead}},
 			"Index Scan using":                  {"retry", retryMessages, []any{dead}},
 			"delivery_":                         {"hurry", hurryDeliveries, []any{dead, ""}},

@@ -42,10 +42,10 @@ const (
 		union all
 		(select o.seq, o.id from relay.outbox o where o.status in ('rejected', 'cancelled') and o.key = own.key and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 		union all
-		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and o.deliver_at is null and o.shard = (hashtext(own.key) & 63)::smallint
+		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and (o.deliver_at is null or o.due) and o.shard = (hashtext(own.key) & 63)::smallint
 			and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 		union all
-		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and o.deliver_at is not null and o.shard = (hashtext(own.key) & 63)::smallint
+		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and o.deliver_at is not null and not o.due and o.shard = (hashtext(own.key) & 63)::smallint
 			and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 	) k order by k.seq %[2]s, k.id %[2]s limit 1`
 
@@ -134,7 +134,7 @@ select o.content_type, o.body is not null, coalesce(octet_length(o.payload), oct
 	case when coalesce(octet_length(o.payload), octet_length(o.body), 0) <= $2 then coalesce(o.body, convert_to(o.payload, 'UTF8'), '') end
 from relay.outbox o where o.id = $1`
 
-// MessagePayload reads the whole body of a message, of at most so many bytes; a larger one is ErrTooLarge. It
+// MessagePayload reads the whole body of a message, if it has at most most bytes; a larger one is ErrTooLarge. It
 // returns ErrGone if there is no such message.
 func (s *Store) MessagePayload(ctx context.Context, id relay.ID, most int64) (p Payload, err error) {
 	var size int64

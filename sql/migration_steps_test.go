@@ -145,14 +145,6 @@ var manners = []manner{
 	{"cut off", func(_ context.Context, _ *pgx.Conn, _ uint32, wire net.Conn, _ func()) { wire.Close() }},
 }
 
-// mannersOn is every manner on the oldest server, and one on the others.
-func mannersOn(major int) []manner {
-	if major == throwaway.OldestPostgres {
-		return manners
-	}
-	return manners[:1]
-}
-
 // place is what keeps a step waiting when the migration is killed.
 type place struct {
 	name   string
@@ -170,8 +162,28 @@ var places = []place{
 	{"at its record", true, func(version, _ string, _ stepKind) string { return "select from relay." + version + " for update" }},
 }
 
+// killing is a place and a manner.
+type killing struct {
+	where place
+	how   manner
+}
+
+// killingsOn is every killing on the oldest server, and one on the others.
+func killingsOn(major int) (all []killing) {
+	if major != throwaway.OldestPostgres {
+		return []killing{{places[0], manners[0]}}
+	}
+	for _, where := range places {
+		for _, how := range manners {
+			all = append(all, killing{where, how})
+		}
+	}
+	return all
+}
+
 // killAt migrates, and kills the migration while one step waits for what another session
-// holds. It reports whether the step waited for it.
+// holds. It reports whether the step waited for it; if not, the migration ends before the
+// next step.
 func killAt(t *testing.T, s *Store, db *harness.DB, q sequence, f migrationFile, step int, table string, where place, how manner) bool {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -181,9 +193,17 @@ func killAt(t *testing.T, s *Store, db *harness.DB, q sequence, f migrationFile,
 		table = of
 	}
 	waited, done := make(chan bool, 1), make(chan struct{})
-	var began bool
+	var began, passed bool
 	err := migrateWith(ctx, s, q, func(conn *pgx.Conn, r StepReport) {
-		if r.Migration != f.name || r.Step != step+1 || began {
+		if r.Migration != f.name || r.Step != step+1 {
+			if began && !passed {
+				passed = true
+				close(done)
+				cancel()
+			}
+			return
+		}
+		if began {
 			return
 		}
 		began = true
@@ -200,12 +220,14 @@ func killAt(t *testing.T, s *Store, db *harness.DB, q sequence, f migrationFile,
 			waited <- waits
 		}()
 	})
-	close(done)
 	if !began {
 		t.Fatalf("%s, step %d never began: %v", f.name, step+1, err)
 	}
+	if !passed {
+		close(done)
+	}
 	if !<-waited {
-		if err != nil {
+		if err != nil && !passed {
 			t.Fatal(err)
 		}
 		return false
@@ -242,8 +264,8 @@ func waitsForLock(t *testing.T, db *pgx.Conn, pid uint32, done <-chan struct{}) 
 	}
 }
 
-// killEverywhere kills a migration from one version on at every step in every manner, and
-// compares what the next run makes with what an undisturbed one does.
+// killEverywhere kills a migration from one version on at every step, one run after the other,
+// and compares what all of them made with what an undisturbed one does.
 func killEverywhere(t *testing.T, major int, q sequence, from int, table string, load func(*testing.T, *harness.DB) (stop func())) {
 	want := harness.DatabaseOn(t, major)
 	if err := migrateWith(t.Context(), openAt(t, want.URL), q, silent); err != nil {
@@ -254,32 +276,28 @@ func killEverywhere(t *testing.T, major int, q sequence, from int, table string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range files[from:] {
-		for step := range f.steps {
+	for _, k := range killingsOn(major) {
+		t.Run(k.how.name+" "+k.where.name, func(t *testing.T) {
+			t.Parallel()
 			db := harness.DatabaseOn(t, major)
 			s := openAt(t, db.URL)
-			for _, where := range places {
-				for _, how := range mannersOn(major) {
-					t.Run(fmt.Sprintf("%s/%d %s %s", f.name, step+1, how.name, where.name), func(t *testing.T) {
-						if _, err := db.Admin(t).Exec(t.Context(), "drop schema if exists relay cascade"); err != nil {
-							t.Fatal(err)
-						}
-						if err := migrateWith(t.Context(), s, q.upTo(t, from), silent); err != nil {
-							t.Fatal(err)
-						}
-						stop := load(t, db)
-						if waited := killAt(t, s, db, q, f, step, table, where, how); !waited && where.always {
-							t.Errorf("the step was not kept waiting %s", where.name)
-						}
-						if err := migrateWith(t.Context(), s, q, silent); err != nil {
-							t.Errorf("the next run: %v", err)
-						}
-						stop()
-						same(t, describe(t, db), fresh)
-					})
+			if err := migrateWith(t.Context(), s, q.upTo(t, from), silent); err != nil {
+				t.Fatal(err)
+			}
+			stop := load(t, db)
+			for _, f := range files[from:] {
+				for step := range f.steps {
+					if waited := killAt(t, s, db, q, f, step, table, k.where, k.how); !waited && k.where.always {
+						t.Errorf("%s, step %d was not kept waiting %s", f.name, step+1, k.where.name)
+					}
 				}
 			}
-		}
+			if err := migrateWith(t.Context(), s, q, silent); err != nil {
+				t.Errorf("the next run: %v", err)
+			}
+			stop()
+			same(t, describe(t, db), fresh)
+		})
 	}
 }
 

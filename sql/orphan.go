@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// A delivery that somebody has locked is passed over: it is found again, and its reader must
+// A delivery that another session has locked is passed over: it is found again, and its reader must
 // not wait.
 const endOrphans = `
 with orphan as materialized (
@@ -29,8 +29,8 @@ from orphan n
 where not n.gone and (d.message_id, d.subscription, d.instance) = (n.message_id, n.subscription, n.instance)`
 
 // EndOrphans ends those of the deliveries that are unfinished although their message has
-// ended, because somebody cancelled it by hand, and removes those whose message is gone.
-// Left as they are they would be due for ever. Those that somebody has locked stay as they are.
+// ended, because a person cancelled it by hand, and removes those whose message is gone.
+// Left as they are they would be due for ever. Those that another session has locked stay as they are.
 func (s *Store) EndOrphans(ctx context.Context, ids []DeliveryID) error {
 	messages, subscriptions, instances := splitDeliveryIDs(ids)
 	if _, err := s.changes.Exec(ctx, endOrphans, messages, subscriptions, instances); err != nil {

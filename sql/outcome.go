@@ -98,7 +98,7 @@ const changeRows = `unnest(
 
 // The lease rows are locked FOR SHARE: a takeover has to wait for this statement or this
 // statement finds the lease gone. A join that merely reads them is no fence. Messages are
-// locked SKIP LOCKED, so that one held by somebody's session does not stall the others,
+// locked SKIP LOCKED, so that one held by another session does not stall the others,
 // nor a takeover. Where a transaction has several statements, the first reads the leases and
 // the last locks them (fence): whatever the others wait for, no lease row waits with them.
 const ownShards = `own as materialized (
@@ -190,7 +190,7 @@ var (
 
 // The messages are locked by a statement of their own: what two subscribers of one message
 // wrote at the same moment is then seen by the second one's snapshot, which decides how the
-// message ends. One whose delivery is held by somebody's session is left for later, too.
+// message ends. One whose delivery is held by another session is left for later, too.
 const lockOpen = `
 with ` + seenShards + `,
 asked as materialized (
@@ -283,7 +283,7 @@ select $1::uuid, $2::smallint[], $3::bigint[]`
 
 // WriteTaken writes the changes of messages that were pending, all deliveries of each, in
 // one statement, and returns the messages that were written. One that was not is locked by
-// somebody, gone, no longer pending, or no longer this relay's. The changes of one message
+// another session, gone, no longer pending, or no longer this relay's. The changes of one message
 // stand next to each other.
 func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) ([]relay.ID, error) {
 	if s.apart || fansOut(changes) || anyAckable(changes) || anyAgain(changes) {
@@ -300,7 +300,7 @@ func (s *Store) WriteTaken(ctx context.Context, lease Lease, changes []Change) (
 }
 
 // fansOut reports whether a message has several changes. The statement looks for its row once
-// for each of them: if somebody let go of it in between, some would be written and others not.
+// for each of them: if that session let go of it in between, some would be written and others not.
 func fansOut(changes []Change) bool {
 	for i := 1; i < len(changes); i++ {
 		if changes[i].Delivery.Message == changes[i-1].Delivery.Message {
@@ -367,7 +367,7 @@ func only(changes []Change, messages []relay.ID) []Change {
 }
 
 // StillThere returns those of the messages that exist and are pending or, if open is set,
-// open, in any order: the ones whose outcome has to be written again because somebody held
+// open, in any order: the ones whose outcome has to be written again because another session held
 // their row.
 func (s *Store) StillThere(ctx context.Context, ids []relay.ID, open bool) ([]relay.ID, error) {
 	const statement = `

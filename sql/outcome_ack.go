@@ -9,7 +9,7 @@ import (
 )
 
 // Consumers may have acknowledged some of the messages before their outcomes are written.
-// The messages are locked by a statement of their own then, after which nobody can add a
+// The messages are locked by a statement of their own then, after which no session can add a
 // word, and the next one sees those that were said.
 const (
 	//

@@ -263,7 +263,7 @@ func TestAMendedDestinationReplacesTheFormer(t *testing.T) {
 // shardsOf returns the shards of a lease, ascending.
 func shardsOf(lease Lease) []int16 { return slices.Sorted(maps.Keys(lease.Epochs)) }
 
-// Readers end what is orphaned, and must not wait for somebody's session.
+// Readers end what is orphaned, and must not wait for another session.
 func TestALockedOrphanIsPassedOver(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)

@@ -25,6 +25,19 @@ const overviewFacts = `
 select clock_timestamp(), exists (select from relay.outbox limit 1),
 	(select count(*)::int from (select from relay.job where status = 'running' limit 1000) j)`
 
+// A century is as good as for ever, and can be subtracted.
+const earliestDue = `
+select (extract(epoch from least(greatest(x.at, n.now - interval '100 years'), n.now + interval '100 years') - n.now) * 1000000)::bigint
+from (select clock_timestamp()) as n(now), generate_series(0, 63) as s(shard)
+cross join lateral (
+	(select o.deliver_at as at from relay.outbox o
+	where o.status = 'pending' and o.deliver_at is not null and not o.due and o.shard = s.shard::smallint order by o.deliver_at limit 1)
+	union all
+	(select d.next_attempt_at from relay.delivery d
+	where d.next_attempt_at is not null and d.shard = s.shard::smallint order by d.next_attempt_at limit 1)
+) x
+where x.at < 'infinity' order by x.at limit 1`
+
 // Overview reads who works on the outbox, and what is due next.
 func (s *Store) Overview(ctx context.Context) (o Overview, err error) {
 	if err = s.pool.QueryRow(ctx, overviewFacts).Scan(&o.At, &o.Any, &o.RunningJobs); err != nil {

@@ -18,7 +18,7 @@ func TestAReadFromAHalfOpenConnectionEnds(t *testing.T) {
 				theirs.Read(request)
 				theirs.Write(request)
 			}
-			theirs.Read(request) // and nobody answers any more
+			theirs.Read(request) // and no answer comes any more
 		}()
 		dial := func(context.Context, string, string) (net.Conn, error) { return ours, nil }
 		conn, err := patiently(dial, time.Minute)(t.Context(), "", "")

@@ -25,7 +25,7 @@ type hotStatement struct {
 func (h hotStatement) indexes() []string {
 	switch h.sql {
 	case (source{bySeq, findKey}).found(), (source{bySeq, findKey}).counted():
-		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_pending_key", "outbox_delayed"}
+		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_ready_key", "outbox_waiting"}
 	case (source{bySeq, findDeadThere}).found(), (source{bySeq, findDeadThere}).counted():
 		return []string{"Scan Backward using delivery_dead_cause "}
 	case (source{bySeq, findOpenThere}).found(), (source{bySeq, findOpenThere}).counted():
@@ -35,21 +35,23 @@ func (h hotStatement) indexes() []string {
 	case (source{byTime, findAll}).found(), (source{byTime, findAll}).counted():
 		return []string{"Scan Backward using outbox_created "}
 	case countStanding:
-		return []string{"outbox_standing", "outbox_ended", "outbox_pending ", "outbox_pending_key", "outbox_delayed"}
+		return []string{"outbox_standing", "outbox_ended", "outbox_ready ", "outbox_ready_key", "outbox_waiting"}
 	case countUnfinished, failingGroups, waitingDeliveries:
 		return []string{"delivery_standing"}
-	case countDead, deadGroups, deadSamples, deadBySubscription:
+	case countDead, deadGroups, deadSamples:
 		return []string{"delivery_dead_cause"}
+	case oldestOutstanding:
+		return []string{"delivery_outstanding "}
 	case rejectedGroups:
 		return []string{"Scan Backward using outbox_standing "}
 	case keyBefore, keyAfter:
-		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_pending_key", "outbox_delayed"}
+		return []string{"delivery_key_seq ", "delivery_search_key_seq ", "outbox_untaken ", "outbox_ready_key", "outbox_waiting"}
 	case jobsOfMessage:
 		return []string{"job_result_message"}
 	}
 	switch h.sql {
 	case readKeys, lineHeads:
-		return []string{"outbox_pending_key", "outbox_delayed_key"}
+		return []string{"outbox_ready_key", "outbox_waiting_key"}
 	case parkedDeliveries, parkedCircuits:
 		return []string{"delivery_parked_operator "}
 	case parkedDirectDeliveries, parkedDirectCircuits:
@@ -125,6 +127,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"free lines", freeLines, []any{subscriptions, instances, subscriptions, 16}},
 		{"unfinished lines", unfinishedLines, []any{"", "", "", 500}},
 		{"due messages", dueMessages, []any{all, time.Unix(0, 0), 500}},
+		{"release due", releaseDue, []any{uuids(ids)}},
 		{"due deliveries", dueDeliveries, []any{all, time.Unix(0, 0), 500}},
 		{"next due", nextDue, []any{all}},
 		{"parked", parkedDeliveries, []any{"sub", all, int64(0), 500}},
@@ -147,8 +150,7 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"standing deliveries", countUnfinished, []any{StandingLimit}},
 		{"dead deliveries", countDead, []any{StandingLimit}},
 		{"waiting deliveries", waitingDeliveries, []any{CountLimit, waitingRead}},
-		{"dead by subscription", deadBySubscription, []any{CountLimit}},
-		{"ended", countEnded, []any{int64(CountLimit)}},
+		{"oldest deliveries", oldestOutstanding, nil},
 		{"dead groups", deadGroups, []any{StandingLimit}},
 		{"failing groups", failingGroups, []any{StandingLimit}},
 		{"rejected groups", rejectedGroups, []any{rejectedLimit}},

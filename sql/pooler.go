@@ -50,7 +50,7 @@ const (
 // refuseTransactionPooling fails if an address, which is known to be a pooler's, leads to one
 // in transaction mode. Of two connections that are open at once, the two ever share a session
 // of the server there, and nowhere else; or the session of one changes. They set nothing,
-// since it might be in a session of somebody else's.
+// since it might be in a session of another client.
 func refuseTransactionPooling(ctx context.Context, cfg *pgconn.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, poolerLimit)
 	defer cancel()

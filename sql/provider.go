@@ -119,7 +119,7 @@ func amazonSetting(name, value string, restart bool) string {
 
 func azureSetting(name, value string, restart bool) string {
 	if name == "max_slot_wal_keep_size" {
-		return "the service keeps this setting at no limit: alert on the server's storage, and drop slots that nobody reads"
+		return "the service keeps this setting at no limit: alert on the server's storage, and drop slots that have no reader"
 	}
 	mend := fmt.Sprintf("az postgres flexible-server parameter set --resource-group GROUP --server-name SERVER --name %s --value %s", name, value)
 	if restart {

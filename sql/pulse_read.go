@@ -12,7 +12,7 @@ import (
 type PulseQuery struct {
 	Subscription string        // empty: all together
 	From, To     time.Time     // To is excluded
-	Step         time.Duration // whole minutes; each point holds so many
+	Step         time.Duration // whole minutes; each point holds that many
 }
 
 // PulsePoint is what all relays together have counted within a step.

@@ -59,7 +59,7 @@ func splitQuarantined(list []Quarantined) (operations, subjects []string, messag
 // quarantineStands is for how long a report stands that is not renewed: the relay has died, or was stopped.
 const quarantineStands = 15 * time.Minute
 
-// TidyQuarantine removes the reports that nobody renews any more.
+// TidyQuarantine removes the reports that are not renewed any more.
 func (s *Store) TidyQuarantine(ctx context.Context) error {
 	const statement = `delete from relay.quarantine where updated_at < clock_timestamp() - $1 * interval '1 microsecond'`
 	if _, err := s.changes.Exec(ctx, statement, quarantineStands.Microseconds()); err != nil {
@@ -110,8 +110,8 @@ const (
 	where (d.message_id, d.subscription, d.instance) = (x.message_id, x.subscription, x.instance) and d.last_error is distinct from x.why`
 )
 
-// TellMessages writes into last_error of messages what keeps the relay from changing them. What somebody has locked is
-// passed over. Each message stands among the tellings once.
+// TellMessages writes into last_error of messages what keeps the relay from changing them. It passes over what another
+// session has locked. Each message stands among the tellings once.
 func (s *Store) TellMessages(ctx context.Context, all []Telling) error {
 	ids, whys, ended := make([][16]byte, len(all)), make([]string, len(all)), make([]bool, len(all))
 	for i, t := range all {

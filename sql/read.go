@@ -43,7 +43,10 @@ type MessageRow struct {
 	// Unordered says that it stands outside the order of its key, because a person had it
 	// sent again.
 	Unordered bool
-	Version   int64 // of the subscriptions, as this reading saw them
+	// Late says, of a row read by its key, that a message of the key has become due which is not an ordinary one yet and
+	// may come before this one.
+	Late    bool
+	Version int64 // of the subscriptions, as this reading saw them
 }
 
 // messageColumns are read in this order by scanMessage. What has no bound of its own in the

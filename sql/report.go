@@ -56,6 +56,15 @@ type DoorbellReport struct {
 type BrokerReport struct {
 	Up   bool   `json:"up"`
 	Text string `json:"text"` // in words
+	// Troubles are of the addresses that gave no connection when the relay last looked for one.
+	Troubles []BrokerTrouble `json:"troubles,omitempty"`
+}
+
+// BrokerTrouble is why an address of RabbitMQ gives no connection.
+type BrokerTrouble struct {
+	Address string `json:"address"` // without user and password
+	Why     string `json:"why"`
+	Mend    string `json:"mend"`
 }
 
 // CircuitReport is a destination that is down.
@@ -90,6 +99,9 @@ func (r *Report) clean() {
 	}
 	if r.Broker != nil {
 		r.Broker.Text = text(r.Broker.Text)
+		for i, t := range r.Broker.Troubles {
+			r.Broker.Troubles[i] = BrokerTrouble{Address: text(t.Address), Why: text(t.Why), Mend: text(t.Mend)}
+		}
 	}
 	for i := range r.Circuits {
 		r.Circuits[i].Name, r.Circuits[i].Why = text(r.Circuits[i].Name), text(r.Circuits[i].Why)

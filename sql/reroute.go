@@ -55,7 +55,7 @@ const (
 )
 
 // Reroute makes the messages of the shards with these topics pending again that
-// UnroutedTopics is about, and returns how many. One that somebody has locked is left as it is. Each batch is
+// UnroutedTopics is about, and returns how many. One that another session has locked is left as it is. Each batch is
 // changed by each, which is given what changes some of them.
 func (s *Store) Reroute(ctx context.Context, shards []int16, reason string, topics []string, each func(ids []relay.ID, change func([]relay.ID) error) error) (n int, err error) {
 	last := position{created: startOfTime, seq: math.MinInt64}

@@ -57,7 +57,7 @@ with old as materialized (
 select id from old`
 
 // RemoveMessages removes those of the messages that are done or cancelled, with their
-// deliveries and attempts, and returns them. One that somebody has locked is left.
+// deliveries and attempts, and returns them. One that another session has locked is left.
 func (s *Store) RemoveMessages(ctx context.Context, ids []relay.ID) ([]relay.ID, error) {
 	rows, err := s.changes.Query(ctx, removeMessages, uuids(ids))
 	return collectIDs("remove old messages", rows, err)
@@ -79,7 +79,7 @@ const (
 	where o.id = f.id`
 )
 
-// Unstamped finds at most limit messages that somebody ended by hand without a time. Those to be passed over are
+// Unstamped finds at most limit messages that a person ended by hand without a time. Those to be passed over are
 // named.
 func (s *Store) Unstamped(ctx context.Context, not []relay.ID, limit int) ([]relay.ID, error) {
 	rows, err := s.pool.Query(ctx, findUnstamped, uuids(not), limit)
@@ -110,7 +110,7 @@ limit $3`
 
 // Overdue finds unfinished deliveries of the shards that have been due for longer than age
 // and are not under way, at most limit of them, those of a shard the longest due first: what
-// nobody can wait for any longer.
+// no consumer can wait for any longer.
 func (s *Store) Overdue(ctx context.Context, shards []int16, age time.Duration, limit int) ([]Due, error) {
 	rows, err := s.pool.Query(ctx, overdueDeliveries, shards, age.Microseconds(), limit)
 	return collectDue("find overdue deliveries", rows, err)

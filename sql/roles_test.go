@@ -74,6 +74,7 @@ var expectations = map[string][roleKinds]string{
 	"function relay.receive(text,uuid)": {everything, nothing, nothing, "EXECUTE", "EXECUTE", "EXECUTE", nothing, nothing},
 
 	"function relay.changed_by_hand()":                  ownersOnly,
+	"function relay.delay_changed()":                    ownersOnly,
 	"function relay.delivery_died()":                    ownersOnly,
 	"function relay.message_rejected()":                 ownersOnly,
 	"function relay.outbox_checked()":                   ownersOnly,

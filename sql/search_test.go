@@ -42,6 +42,30 @@ func TestIdsOfApplicationsDoNotHideTheYoungestMessages(t *testing.T) {
 	}
 }
 
+// A limit among what is pending chose some at random, and a job over 300 delayed messages ended after 221.
+func TestAllThatIsPendingIsFoundPageByPage(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	const fill = `insert into relay.outbox (topic, key, deliver_at)
+		select 't', case when n % 3 = 0 then 'k' end, case when n % 2 = 0 then now() + interval '1 day' end from generate_series(1, 600) n`
+	if _, err := db.Admin(t).Exec(t.Context(), fill); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[relay.ID]bool)
+	for page, first := (MessagePage{}), true; first || page.Next != ""; first = false {
+		var err error
+		if page, err = s.FindMessages(t.Context(), MessageFilter{Status: Statuses{"pending"}}, page.Next, 10); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range ids(page) {
+			seen[id] = true
+		}
+	}
+	if len(seen) != 600 {
+		t.Errorf("%d of 600 messages were found", len(seen))
+	}
+}
+
 // An hour three days ago was found by walking through all that is younger.
 func TestARangeOfTimeIsWalkedThroughAlone(t *testing.T) {
 	t.Parallel()

@@ -57,7 +57,7 @@ func do(t *testing.T, on executing, statements ...string) {
 	}
 }
 
-// hostileBody is that of a function which fails whoever runs it.
+// hostileBody is that of a function which fails in every session that runs it.
 const hostileBody = ` language plpgsql immutable as $$ begin raise exception 'HOSTILE, as %', current_user; end $$`
 
 // releasedFour brings a database to version 4 of the schema and 1 of the inbox as a relay of

@@ -26,6 +26,8 @@ type Standing struct {
 	Unfinished, DeadDeliveries []StandingGroup
 	// UnfinishedExact and DeadExact are false if there are more than StandingLimit.
 	UnfinishedExact, DeadExact bool
+	// Oldest is when the oldest delivery that has not ended was or is due, by subscription; direct and default are not there.
+	Oldest map[string]time.Time
 }
 
 // StandingGroup counts deliveries that are alike.
@@ -40,9 +42,9 @@ type StandingGroup struct {
 // Each part is a walk along a partial index.
 const countStanding = `
 select clock_timestamp(),
-	(select count(*) from (select from relay.outbox where status = 'pending' and key is null and deliver_at is null limit $1) x)
-	+ (select count(*) from (select from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit $1) x),
-	(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null limit $1) x),
+	(select count(*) from (select from relay.outbox where status = 'pending' and key is null and (deliver_at is null or due) limit $1) x)
+	+ (select count(*) from (select from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit $1) x),
+	(select count(*) from (select from relay.outbox where status = 'pending' and deliver_at is not null and not due limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'open' and topic <> '' limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'dead' and topic <> '' limit $1) x),
 	(select count(*) from (select from relay.outbox where status = 'rejected' and topic <> '' limit $1) x),
@@ -50,12 +52,12 @@ select clock_timestamp(),
 	(select count(*) from (select from relay.outbox where status in ('done', 'cancelled') order by finished_at limit $2) x),
 	(select pg_stat_get_live_tuples('relay.outbox'::regclass)),
 	least(
-		(select min(o.created_at) from generate_series(0, 63) as s(shard) cross join lateral (
+		(select min(o.created_at) from relay.lease s cross join lateral (
 			select x.created_at from relay.outbox x
-			where x.status = 'pending' and x.key is null and x.deliver_at is null and x.shard = s.shard::smallint order by x.seq limit 1
+			where x.status = 'pending' and x.key is null and (x.deliver_at is null or x.due) and x.shard = s.shard order by x.seq limit 1
 		) o),
 		(select min(x.created_at) from (
-			select created_at from relay.outbox where status = 'pending' and key is not null and deliver_at is null limit 10000
+			select created_at from relay.outbox where status = 'pending' and key is not null and (deliver_at is null or due) limit 10000
 		) x)
 	),
 	(select created_at from relay.outbox where status = 'open' and topic <> '' order by created_at, seq limit 1)`
@@ -71,6 +73,14 @@ const (
 	countDead = `
 	select subscription, 'dead', '', coalesce(cause, ''), count(*)::int
 	from (select subscription, cause from relay.delivery where status = 'dead' and attempts >= 0 limit $1) d group by 1, 4 order by 1, 4`
+
+	oldestOutstanding = `
+	select s.name, o.due_at from relay.subscription s cross join lateral (
+		select d.due_at from relay.delivery d
+		where d.subscription = s.name and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack')
+			and d.subscription not in ('direct', 'default')
+		order by d.seq limit 1
+	) o where isfinite(o.due_at)`
 )
 
 // Standing counts what has not ended well.
@@ -91,9 +101,30 @@ func (s *Store) Standing(ctx context.Context) (st Standing, err error) {
 	if st.Unfinished, st.UnfinishedExact, err = s.standingGroups(ctx, countUnfinished); err != nil {
 		return st, err
 	}
-	st.DeadDeliveries, st.DeadExact, err = s.standingGroups(ctx, countDead)
+	if st.DeadDeliveries, st.DeadExact, err = s.standingGroups(ctx, countDead); err != nil {
+		return st, err
+	}
+	st.Oldest, err = s.oldestOutstanding(ctx)
 	st.Took = time.Since(began)
 	return st, err
+}
+
+func (s *Store) oldestOutstanding(ctx context.Context) (map[string]time.Time, error) {
+	rows, err := s.pool.Query(ctx, oldestOutstanding)
+	if err != nil {
+		return nil, fmt.Errorf("find the oldest deliveries: %w", denial(err))
+	}
+	all := make(map[string]time.Time)
+	var name string
+	var due time.Time
+	_, err = pgx.ForEachRow(rows, []any{&name, &due}, func() error {
+		all[name] = due
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the oldest deliveries: %w", denial(err))
+	}
+	return all, nil
 }
 
 // upTo is a count that stopped at StandingLimit.

@@ -17,13 +17,21 @@ import (
 // open returns a store on a fresh, migrated database, as the relay's own role.
 func open(t *testing.T) (*Store, *harness.DB) {
 	t.Helper()
-	db := harness.Database(t)
-	s := openAt(t, db.URL)
+	db := migrated.Database(t)
+	return openAt(t, db.URL), db
+}
+
+// migrated is a database that Migrate has prepared.
+var migrated = harness.Template{Make: func(t testing.TB, db *harness.DB) {
+	s, err := Open(t.Context(), db.URL, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	if _, _, err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return s, db
-}
+}}
 
 func openAt(t *testing.T, url string) *Store {
 	t.Helper()
@@ -157,6 +165,10 @@ func TestShardAgreesWithTheTable(t *testing.T) {
 	}
 	if rows.Err() != nil {
 		t.Fatal(rows.Err())
+	}
+	var shards int
+	if err := db.Admin(t).QueryRow(t.Context(), "select count(*) from relay.lease").Scan(&shards); err != nil || shards != relay.Shards {
+		t.Errorf("the table has leases of %d shards, want %d: %v", shards, relay.Shards, err)
 	}
 }
 

@@ -38,7 +38,7 @@ type lifeSign struct {
 }
 
 // leases notes the leases of the other relays as they stand now, and returns those that have not changed for one ttl,
-// which is their owners' if that is longer: nobody renews them.
+// which is their owners' if that is longer: they are not renewed.
 func (w *Watch) leases(now time.Time, marks []leaseMark, ttl time.Duration) (dead []leaseMark) {
 	for _, m := range marks {
 		at := &w.lease[m.shard]

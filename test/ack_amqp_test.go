@@ -61,8 +61,8 @@ func TestAConsumerAcknowledgesOverRabbitMQ(t *testing.T) {
 	})
 }
 
-// A subscription that comes later is served without a restart, and its messages go again
-// when nobody says anything.
+// A subscription that comes later is served without a restart, and its messages go again when no
+// acknowledgement comes.
 func TestRepliesAreTakenFromWhenASubscriptionWantsThem(t *testing.T) {
 	t.Parallel()
 	url := harness.AMQPURL(t)

@@ -403,7 +403,7 @@ func TestAcknowledgementsSurviveAKill(t *testing.T) {
 	}
 }
 
-// Any relay of the database takes an acknowledgement, whoever owns the shard.
+// Any relay of the database takes an acknowledgement, whichever relay owns the shard.
 func TestAnyRelayTakesAnAcknowledgement(t *testing.T) {
 	t.Parallel()
 	a := newAcked(t, "max_handle_attempts = 2")

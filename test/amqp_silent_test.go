@@ -11,8 +11,8 @@ import (
 	"relay/test/harness"
 )
 
-// A queue that confirms nothing held up all that went over the same broker, and its messages
-// died of attempts that nobody could answer.
+// A queue that confirms nothing held up all messages over the same broker, and its own messages
+// died of attempts that the broker could not answer.
 func TestAQueueThatNeverConfirmsIsItsSubscriptionsAlone(t *testing.T) {
 	t.Parallel()
 	node := harness.OwnRabbit(t)

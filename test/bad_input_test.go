@@ -66,7 +66,7 @@ func TestBadRowsAreRejectedAndNeighboursAreNot(t *testing.T) {
 }
 
 // A destination that did not fit into an index could not be written, nor could anything else.
-func TestALongDestinationStopsNobody(t *testing.T) {
+func TestALongDestinationStopsNoOther(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_EGRESS_ALLOW=loopback", "RELAY_BACKOFF=100ms")
 	failing := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return false })
@@ -125,8 +125,7 @@ func TestWhatIsRejectedAfterARouteAppearedIsTakenUp(t *testing.T) {
 
 func TestTheDatabaseRefusesBadInserts(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	for name, c := range map[string]struct{ columns, values, code string }{
 		"payload and body":        {"topic, payload, body", `'t', '{}', '\x00'`, "23514"},
 		"empty topic":             {"topic", "''", "23514"},

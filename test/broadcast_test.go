@@ -84,8 +84,7 @@ func newFleet(t testing.TB, n int, env ...string) *fleet {
 		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 		f.instances = append(f.instances, r)
 	}
-	f.system = &system{db: harness.Database(t)}
-	prepare(t, f.db)
+	f.system = &system{db: migrated.Database(t)}
 	f.app, f.admin = f.db.App(t), f.db.Admin(t)
 	f.start(t)
 	return f
@@ -259,7 +258,7 @@ func TestBroadcastWithoutAnAddressIsResolvedAgain(t *testing.T) {
 	f.subscribe(t, "", "")
 	lone := f.send(t, "topic", "'t.1'")
 	ordered(t, f.system, 3, 20)
-	harness.Eventually(t, 20*time.Second, "nobody is there", func() bool { return f.states(t, lone) == "none push_failed" })
+	harness.Eventually(t, 20*time.Second, "the host name has no instance", func() bool { return f.states(t, lone) == "none push_failed" })
 	if says := f.text(t, "select last_error from relay.delivery where message_id = $1", lone); !strings.Contains(says, "workers.test does not resolve to the address of any instance") {
 		t.Errorf("error %q", says)
 	}

@@ -26,8 +26,7 @@ type system struct {
 // newSystem starts a relay that delivers to a receiver by default.
 func newSystem(t testing.TB, env ...string) *system {
 	t.Helper()
-	s := &system{db: harness.Database(t)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.receiver = newReceiver(t, nil)
 	s.relay = start(t, s.db, append([]string{"RELAY_DEFAULT_DESTINATION=" + s.receiver.URL}, env...)...)

@@ -106,7 +106,7 @@ func (c *chaos) stopRabbit(int) (func() error, error) { return c.startRabbit, c.
 
 func (c *chaos) startRabbit() error { return c.rabbit.Start(c.t.Context()) }
 
-// alarm lets the broker believe that its memory is used up: it blocks whoever publishes.
+// alarm makes the broker believe that its memory is used up, so that it blocks connections that publish.
 func (c *chaos) alarm(int) (func() error, error) {
 	watermark := func(share string) error {
 		_, err := c.rabbit.Ctl(c.t.Context(), "set_vm_memory_high_watermark", share)

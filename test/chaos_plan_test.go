@@ -34,7 +34,7 @@ func (f fault) noted() time.Duration {
 	return time.Second
 }
 
-// receiver is whose messages alone it befalls. Empty: everybody's.
+// receiver is the only receiver whose messages the fault affects. Empty means that it affects all receivers.
 func (f fault) receiver() string {
 	switch {
 	case strings.Contains(f.on, "rabbitmq"):

@@ -94,8 +94,8 @@ func inTransaction(statement string) func(*chaos, int) (func() error, error) {
 	}
 }
 
-// fillDisk leaves no room on the server's disk, and in every other case lets it need some for
-// WAL at once, for want of which it ends.
+// fillDisk leaves no room on the server's disk. In every second case it makes the server need room
+// for WAL at once, so that the server ends.
 func (c *chaos) fillDisk(pick int) (func() error, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a small disk takes root")

@@ -65,8 +65,8 @@ func (c *chaos) lowerWALLevel(int) (func() error, error) {
 	return raise, errors.Join(err, c.adminEach("alter role relay replication"))
 }
 
-// restartWith restarts the server with one more line of its configuration, of which the
-// last one on the same setting counts.
+// restartWith restarts the server with one more line of configuration. The last line for a setting
+// counts.
 func (c *chaos) restartWith(line string) error {
 	conf, err := os.OpenFile(filepath.Join(c.db.Server.Dir(), "data", "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *chaos) invalidateSlot(int) (func() error, error) {
 		"alter system reset max_slot_wal_keep_size", "select pg_reload_conf()")
 }
 
-// holdSlot streams from the relay's slot as somebody else, who confirms nothing.
+// holdSlot streams from the relay's slot as another program would, and confirms nothing.
 func (c *chaos) holdSlot(int) (func() error, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), faultLimit)
 	defer cancel()

@@ -24,7 +24,7 @@ func (s *system) insertTo(t *testing.T, topic, destination string, n int) {
 	}
 }
 
-// arrivesSoon sends messages one after the other, each of which has to arrive within 2 s.
+// arrivesSoon sends messages one after the other. Each has to arrive within 2 s.
 func (s *system) arrivesSoon(t *testing.T, at *receiver, columns, values string, arguments ...any) {
 	t.Helper()
 	for range 20 {
@@ -161,7 +161,7 @@ func TestWhatWaitsForAnyNumberOfRowsTargetsIsSent(t *testing.T) {
 	}
 }
 
-// limitDescriptors sets how many file descriptors a process may have. Zero: no more than it
+// limitDescriptors sets how many file descriptors a process may have. Zero means no more than it
 // has. It returns what undoes it.
 func limitDescriptors(t *testing.T, p *process) (undo func()) {
 	t.Helper()

@@ -8,7 +8,7 @@ import (
 	"relay/test/harness"
 )
 
-// Tokens of the console's tests.
+// These are the tokens of the console's tests.
 const (
 	operatorToken = "operator-token-of-the-tests"
 	viewerToken   = "viewer-token-of-the-tests"

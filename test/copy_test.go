@@ -41,8 +41,7 @@ func outstanding(t testing.TB) (s *system, messages int) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return false
 	})
-	s = &system{db: harness.Database(t), receiver: newReceiver(t, nil)}
-	prepare(t, s.db)
+	s = &system{db: migrated.Database(t), receiver: newReceiver(t, nil)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.relay = start(t, s.db, "RELAY_BACKOFF=1h")
 	s.exec(t, "insert into relay.subscription (name, topics, target) values ('down', '{down.#}', $1), ('up', '{up}', $2)", down.URL, s.receiver.URL)
@@ -132,7 +131,7 @@ func TestACopyIsAdoptedWithoutItsMessages(t *testing.T) {
 	c := copied(t, original)
 	waitsForAdoption(t, c)
 	out, err := c.adopt(t, "--cancel-outstanding")
-	if want := fmt.Sprintf("%d messages cancelled, 1 jobs stopped", messages); err != nil || !strings.Contains(out, want) {
+	if want := fmt.Sprintf("%d messages cancelled, 1 job stopped", messages); err != nil || !strings.Contains(out, want) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	c.relay.waitReady()

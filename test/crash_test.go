@@ -129,8 +129,7 @@ func TestADeadDestinationIsProbedAndOthersDoNotNotice(t *testing.T) {
 // midst of any.
 func TestTheStartOutlastsLostConnections(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	r := newReceiver(t, nil)
 	way := newProxy(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(db.Server.Port())))
 	lock, err := db.Admin(t).Begin(t.Context())

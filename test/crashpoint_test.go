@@ -20,8 +20,8 @@ import (
 // as it had sent and not yet written.
 type crashCase struct {
 	at string
-	// duplicates is the bound where it is certain; -1: what was received by the time of the
-	// death and stands unwritten in the table, exactly.
+	// duplicates is the bound where it is certain; -1 means exactly what was received by the time
+	// of the death and stands unwritten in the table.
 	duplicates int
 }
 
@@ -63,8 +63,7 @@ func TestARelayMayDieAnywhere(t *testing.T) {
 }
 
 func (c crashCase) run(t *testing.T) {
-	s := &system{db: harness.Database(t), receiver: newReceiver(t, nil)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t), receiver: newReceiver(t, nil)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	env := []string{"RELAY_DEFAULT_DESTINATION=" + s.receiver.URL, "RELAY_LEASE_TTL=1s", "RELAY_HTTP_CONCURRENCY=1"}
 	tr := newTraffic(t, s, 2, 2*time.Millisecond)
@@ -145,8 +144,7 @@ func TestARelayMayDieBetweenPublishingAndItsConfirm(t *testing.T) {
 			url := harness.AMQPURL(t)
 			b := newBroker(t, url)
 			b.queue(t, "all", "", "")
-			s := &system{db: harness.Database(t), receiver: newReceiver(t, nil)}
-			prepare(t, s.db)
+			s := &system{db: migrated.Database(t), receiver: newReceiver(t, nil)}
 			s.app, s.admin = s.db.App(t), s.db.Admin(t)
 			env := []string{"RELAY_AMQP_URL=" + url, "RELAY_DEFAULT_DESTINATION=amqp:/all", "RELAY_LEASE_TTL=1s"}
 			tr := newTraffic(t, s, 2, 2*time.Millisecond)

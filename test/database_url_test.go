@@ -3,16 +3,13 @@ package test
 import (
 	"strings"
 	"testing"
-
-	"relay/test/harness"
 )
 
 // The connection string of the application's own driver works: one warning names what the relay
 // leaves out of it, for the stream too.
 func TestAnotherDriversConnectionStringWorks(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	s := &system{db: db, app: db.App(t), admin: db.Admin(t), receiver: newReceiver(t, nil)}
 	plain := db.URL
 	db.URL += "&schema=public&connection_limit=5&pgbouncer=true&gssencmode=disable&keepalives=1&load_balance_hosts=random&pool_max_conns=3&default_query_exec_mode=simple_protocol"
@@ -26,7 +23,7 @@ func TestAnotherDriversConnectionStringWorks(t *testing.T) {
 	if out := runs(t, env, "doctor"); !strings.Contains(out, "left out: schema connection_limit") {
 		t.Errorf("doctor says:\n%s", out)
 	}
-	// What nobody knows is named at once.
+	// An unknown parameter is named at once.
 	for _, args := range [][]string{{"migrate"}, {"run"}, {"doctor"}} {
 		code, stdout, stderr := run(t, "", args, "RELAY_DATABASE_URL="+plain+"&wibble=1", "RELAY_METRICS_ADDR=off", "RELAY_ADMIN_ADDR=off")
 		if text := stdout + stderr; code == 0 || !strings.Contains(text, "wibble") || !strings.Contains(text, "remove it from RELAY_DATABASE_URL") || strings.Contains(text, ":relay@") {

@@ -16,7 +16,7 @@ import (
 	"relay/throwaway"
 )
 
-// toSmallDisk moves a server to a file system of so many bytes. Mounting takes root.
+// toSmallDisk moves a server to a file system of the given size. Mounting takes root.
 func toSmallDisk(t testing.TB, server *throwaway.Postgres, size string) {
 	t.Helper()
 	if os.Geteuid() != 0 && os.Getenv("CI") == "" {
@@ -75,8 +75,8 @@ type zeros struct{}
 // Read implements io.Reader.
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
-// A disk that is full refuses tables their growth. When WAL cannot be written any more the
-// server ends, until somebody has made room and starts it again.
+// A disk that is full refuses tables their growth. When the server cannot write WAL any more it
+// ends, until an operator has made room and starts it again.
 func TestNothingIsSentWhileTheDiskIsFull(t *testing.T) {
 	t.Parallel()
 	server := harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{"min_wal_size": "32MB", "max_wal_size": "32MB"}})

@@ -93,13 +93,12 @@ func standby(t *testing.T, f *faulty) {
 	if err := f.db.Server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	primary := harness.Database(t)
-	prepare(t, primary)
+	primary := migrated.Database(t)
 	f.values["RELAY_DATABASE_URL"] = primary.URL
 	t.Cleanup(func() { _ = os.Remove(signal) })
 }
 
-// schemaFaults concern the schema and who may do what.
+// schemaFaults concern the schema and its privileges.
 var schemaFaults = []doctorFault{
 	{name: "not migrated", bare: true, seed: nothing,
 		result: "fail", check: "schema", what: "version 0", mend: "relay migrate"},

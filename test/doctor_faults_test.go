@@ -25,7 +25,7 @@ type doctorFault struct {
 	seed              func(t *testing.T, f *faulty)
 	// What doctor must say, and how the first of its fixes begins.
 	result, check, what, mend string
-	// What relay status must say of it. Empty: nothing in particular.
+	// What relay status must say of it. Empty means nothing in particular.
 	status string
 }
 
@@ -161,7 +161,7 @@ func (f *faulty) shell() (env []string) {
 	return env
 }
 
-// find returns how a finding is mended. Nil: there is none.
+// find returns how a finding is mended. Nil means that there is none.
 func (d diagnosis) find(result, check, what string) *string {
 	for _, finding := range d.Findings {
 		if finding.Result == result && finding.Check == check && strings.Contains(finding.What, what) {

@@ -90,8 +90,7 @@ func TestDoctorListsWhatOtherRolesMayDo(t *testing.T) {
 // TestDoctorSaysThatConsumersAreNotLimited: without row level security no policy counts.
 func TestDoctorSaysThatConsumersAreNotLimited(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	if _, err := db.Relay(t).Exec(t.Context(), "alter table relay.inbox disable row level security"); err != nil {
 		t.Fatal(err)
 	}

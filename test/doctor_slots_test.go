@@ -8,8 +8,9 @@ import (
 	"relay/test/harness"
 )
 
-// A slot that nobody reads keeps WAL until the disk is full, whoever made it and whether or
-// not this relay streams. Who prepares transactions cannot have RELAY_CAPTURE=notify.
+// A slot that no session reads keeps WAL until the disk is full, whichever program made it and
+// whether or not this relay streams. Applications that prepare transactions cannot use
+// RELAY_CAPTURE=notify.
 func TestDoctorAndRelayNameWhatWasLeftOver(t *testing.T) {
 	t.Parallel()
 	s := newOwnSystem(t, map[string]string{"fsync": "off", "max_prepared_transactions": "2", "min_wal_size": "32MB", "wal_init_zero": "off"})
@@ -28,13 +29,13 @@ func TestDoctorAndRelayNameWhatWasLeftOver(t *testing.T) {
 	})
 	d := examine()
 	d.names(t, "ok", "slot", `"`+s.db.Name+`" is read by pid`, "")
-	d.names(t, "warn", "slot", `"renamed" of this database is read by nobody`, "select pg_drop_replication_slot('renamed')")
+	d.names(t, "warn", "slot", `no session reads "renamed" of this database`, "select pg_drop_replication_slot('renamed')")
 	d.names(t, "warn", "WAL", `slot "abandoned"`, "select pg_drop_replication_slot('abandoned')")
 
 	s.exec(t, "alter role relay noreplication")
 	s.exec(t, "select pg_terminate_backend(active_pid, 10000) from pg_replication_slots where active")
 	harness.Eventually(t, 20*time.Second, "doctor says what the relay knows", func() bool {
-		mend := examine().find("warn", "slot", "is read by nobody")
+		mend := examine().find("warn", "slot", "no session reads")
 		return mend != nil && *mend == `alter role "relay" replication`
 	})
 	s.exec(t, "alter role relay replication")
@@ -44,7 +45,7 @@ func TestDoctorAndRelayNameWhatWasLeftOver(t *testing.T) {
 
 	const notify = "RELAY_CAPTURE=notify"
 	d = examine(notify)
-	d.names(t, "warn", "slot", `"`+s.db.Name+`" of this database is read by nobody`, "select pg_drop_replication_slot('"+s.db.Name+"')")
+	d.names(t, "warn", "slot", `no session reads "`+s.db.Name+`" of this database`, "select pg_drop_replication_slot('"+s.db.Name+"')")
 	d.names(t, "warn", "trigger", "no trigger yet", "relay run")
 	second := start(t, s.db, notify, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
 	for _, slot := range []string{"renamed", s.db.Name} {

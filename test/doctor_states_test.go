@@ -10,8 +10,7 @@ import (
 // messages cannot be inserted, sent or removed.
 func TestDoctorNamesWhatPeopleHaveSet(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	admin, role := db.Admin(t), "limited_"+db.Name
 	diagnose(t, db.URL).names(t, "ok", "states", "nothing that a person has set", "")
 	for _, statement := range []string{

@@ -168,8 +168,7 @@ func TestDoctorNamesWhatMendsTheSchema(t *testing.T) {
 
 func TestDoctorNamesWhatMendsThePublication(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	admin := db.Admin(t)
 	for statement, mend := range map[string]string{
 		"create publication one for all tables":                                              `drop publication "one"; create publication "one" for table relay.outbox (id, key, deliver_at) with (publish = 'insert')`,
@@ -191,8 +190,7 @@ func TestDoctorNamesWhatMendsThePublication(t *testing.T) {
 
 func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	admin := db.Admin(t)
 	for _, statement := range []string{
 		"alter table relay.outbox set (autovacuum_enabled = off)",
@@ -233,8 +231,7 @@ func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
 
 func TestDoctorNamesWhatMendsTheSubscriptions(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	receiver, nobody := newReceiver(t, nil), freeAddr(t)
 	admin := db.Admin(t)
 	diagnose(t, db.URL).names(t, "ok", "subscriptions", "0, and nothing is wrong", "")

@@ -74,7 +74,7 @@ func (p *planter) plant(t *testing.T, conn *pgx.Conn, list []hostile) {
 	}
 }
 
-// caught returns what ran, and as which role. Empty: nothing did.
+// caught returns what ran, and as which role. It is empty if nothing did.
 func (p *planter) caught(t *testing.T) string {
 	t.Helper()
 	ctx := context.Background() // the test's own has ended

@@ -9,7 +9,7 @@ import (
 	"relay/test/harness"
 )
 
-// A table of somebody's that referenced one message kept all others from being removed, for ever.
+// An application's table that referenced one message kept the relay from removing all others, for ever.
 func TestARowThatCannotBeRemovedKeepsNoOther(t *testing.T) {
 	t.Parallel()
 	n := newNeighbour(t, "RELAY_RETENTION=1s")

@@ -12,8 +12,8 @@ import (
 	"relay/test/harness"
 )
 
-// The slot of a relay that is caught up holds WAL back while somebody's transaction is
-// open. The relay says so, and who it is: in its metrics, on /readyz, and in the doctor's
+// The slot of a relay that is caught up holds WAL back while another session's transaction is
+// open. The relay says so and names the session: in its metrics, on /readyz, and in the doctor's
 // findings.
 func TestLagIsToldInWords(t *testing.T) {
 	t.Parallel()
@@ -51,7 +51,7 @@ func TestLagIsToldInWords(t *testing.T) {
 	if _, err := prepared.Exec(t.Context(), "rollback prepared 'forgotten'"); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 20*time.Second, "nobody is named any more who has ended", func() bool {
+	harness.Eventually(t, 20*time.Second, "sessions that have ended are no longer named", func() bool {
 		body := s.relay.readyz()
 		return strings.Contains(body, "stream: ok") && !strings.Contains(body, transaction) && !strings.Contains(body, "forgotten")
 	})

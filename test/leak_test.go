@@ -10,7 +10,7 @@ import (
 	"relay/test/harness"
 )
 
-// What a target and a message hold that nobody else may see. Of a long segment of a path the
+// Secrets that a target and a message hold and no page may show. Of a long segment of a path the
 // first four characters are shown.
 const (
 	hushPayload  = "payload-hush"
@@ -43,8 +43,7 @@ var unreadable = []string{
 func TestNothingSecretLeaks(t *testing.T) {
 	t.Parallel()
 	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte("a secret of more than 24 bytes"))
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	answering := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(500); return false })
 	receiver, err := url.Parse(answering.URL)
 	if err != nil {

@@ -54,9 +54,9 @@ func TestHostileRowsAreRefused(t *testing.T) {
 	s.waitStatus(t, s.send(t, "topic", "'t'"), "done")
 }
 
-// TestRowsOverALimitStopNobody: those that were there before the limits are rejected, and
-// whoever wants to hear of it receives a report of a few kilobytes.
-func TestRowsOverALimitStopNobody(t *testing.T) {
+// TestRowsOverALimitStopNoOther: rows that were there before the limits are rejected, and the
+// subscribers of relay.rejected receive a report of a few kilobytes.
+func TestRowsOverALimitStopNoOther(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	alerts := newReceiver(t, nil)

@@ -14,7 +14,7 @@ import (
 	"relay/test/harness"
 )
 
-// launchWithFiles is launch of a relay that may have so many files open.
+// launchWithFiles launches a relay that may have the given number of files open.
 func launchWithFiles(t testing.TB, files int, db *harness.DB, env ...string) *process {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "relay")
@@ -44,8 +44,7 @@ func openSilent(t testing.TB, n int, text string, addresses ...string) {
 // deliveries failed.
 func TestSilentConnectionsStopNeitherDeliveriesNorProbes(t *testing.T) {
 	t.Parallel()
-	s := &system{db: harness.Database(t)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.receiver = newReceiver(t, nil)
 	ack := freeAddr(t)
@@ -120,7 +119,7 @@ func TestOversizedRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// Whoever reaches the metrics address learned hosts, names of databases and errors.
+// Every client of the metrics address learned hosts, names of databases and errors.
 func TestTheMetricsAddressNamesNoHosts(t *testing.T) {
 	t.Parallel()
 	down := freeAddr(t)

@@ -26,8 +26,7 @@ func (s *system) messages(t testing.TB, args ...string) (code int, stdout, stder
 // bare is a database with the tables, and no relay.
 func bare(t testing.TB) *system {
 	t.Helper()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	return &system{db: db, app: db.App(t), admin: db.Admin(t)}
 }
 

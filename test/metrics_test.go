@@ -15,8 +15,7 @@ import (
 // every series is there whose first change an alert waits for.
 func TestMetricsAreThereFromTheStart(t *testing.T) {
 	t.Parallel()
-	s := &system{db: harness.Database(t), receiver: newReceiver(t, nil)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t), receiver: newReceiver(t, nil)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.exec(t, "insert into relay.subscription (name, topics, target, max_attempts) values ('billing', '{t}', 'http://127.0.0.1:1/', 1)")
 	s.relay = start(t, s.db)
@@ -48,6 +47,21 @@ func TestMetricsAreThereFromTheStart(t *testing.T) {
 			now[`relay_reconcile_failed_attempts_total{class="push",subscription="billing"}`] == "1" &&
 			now[`relay_outbox_messages{status="dead"}`] == "1" && now[`relay_outbox_deliveries{status="dead",subscription="billing"}`] == "1" &&
 			now["relay_reconcile_received_messages_total"] == "1"
+	})
+}
+
+// TestWhatIsGivenUpCountsAsADeath: nothing is tried when RELAY_GIVE_UP_AFTER is over, and yet the alert on deaths fires.
+func TestWhatIsGivenUpCountsAsADeath(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=1h", "RELAY_GIVE_UP_AFTER=1s")
+	s.exec(t, "insert into relay.subscription (name, topics, target) values ('billing', '{given.up}', 'http://127.0.0.1:1/')")
+	id := s.send(t, "topic", "'given.up'")
+	s.waitStatus(t, id, "dead")
+	if cause := s.text(t, "select cause from relay.delivery where message_id = $1", id); cause != "gave up" {
+		t.Errorf("the cause is %q", cause)
+	}
+	harness.Eventually(t, 10*time.Second, "the death is counted", func() bool {
+		return s.relay.series(t)[`relay_reconcile_dead_deliveries_total{class="push",subscription="billing"}`] == "1"
 	})
 }
 

@@ -167,7 +167,7 @@ func (m *model) takesAcks() (addresses []string) {
 	return addresses
 }
 
-// running returns the relays, none of which ever ends by itself.
+// running returns the relays. None of them ever ends by itself.
 func (m *model) running() []*process {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -31,7 +31,7 @@ const (
 	failsAtOnce              // the same, and says so before it answers
 	givesUp                  // it failed for good
 	wavers                   // it failed and may be tried again; a moment later it is handled
-	isForged                 // somebody else's word comes before the true one
+	isForged                 // a forged acknowledgement comes before the true one
 	forgets                  // to say anything the first time
 	breaksDown               // it is handled, and the answer is 500
 	answers                  // 200: there is nothing to acknowledge

@@ -68,7 +68,7 @@ func (m *model) retry(which string, most int) error {
 	return err
 }
 
-// choose picks messages at random of which this is true.
+// choose picks at random messages that fulfil a condition, at most the given number.
 func (m *model) choose(which string, most int) []string {
 	m.t.Helper()
 	rows, err := m.admin.Query(m.t.Context(), fmt.Sprintf(`select o.id::text from relay.outbox o left join relay.delivery d on d.message_id = o.id

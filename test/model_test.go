@@ -91,8 +91,7 @@ var namedMessage = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 
 func newModel(t testing.TB, seed uint64) *model {
 	t.Helper()
-	m := &model{t: t, begun: time.Now(), db: harness.Database(t), acksAt: make(map[*process]string), retried: make(map[string]bool), heads: make(map[string]bool)}
-	prepare(t, m.db)
+	m := &model{t: t, begun: time.Now(), db: migrated.Database(t), acksAt: make(map[*process]string), retried: make(map[string]bool), heads: make(map[string]bool)}
 	m.app, m.admin = m.db.App(t), m.db.Admin(t)
 	node := harness.Rabbit(t)
 	vhost := harness.AMQPURL(t)
@@ -162,8 +161,8 @@ func (m *model) heal() {
 	}
 }
 
-// rest waits until nothing is left to be done. Keys that a dead message holds are freed by
-// a person, who retries it.
+// rest waits until nothing is left to be done. The person of the model frees keys that a dead
+// message holds, by a retry.
 func (m *model) rest() {
 	next := time.Now()
 	var last string

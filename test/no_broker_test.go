@@ -12,8 +12,7 @@ import (
 // started without the variable.
 func TestWithoutTheBrokersURLOpenMessagesWait(t *testing.T) {
 	t.Parallel()
-	s := &system{db: harness.Database(t)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.exec(t, "insert into relay.subscription (name, topics, target) values ('sub', '{t}', 'amqp:/of-a-subscription')")
 	s.relay = start(t, s.db, "RELAY_BACKOFF=200ms", "RELAY_AMQP_URL=amqp://"+freeAddr(t))

@@ -21,8 +21,8 @@ func (s *system) outsider(t testing.TB) string {
 	return s.db.Server.URL("outsider", "outsider", s.db.Name)
 }
 
-// floodNotices notifies from so many connections until stop is called, which returns how many
-// notifications were sent: random ids, 200 in each, requests to sweep, and what is no id.
+// floodNotices notifies from the given number of connections until stop is called, which returns
+// how many notifications were sent: random ids, 200 in each, requests to sweep, and what is no id.
 func floodNotices(t testing.TB, url string, connections int) (stop func() int64) {
 	t.Helper()
 	const statement = `select count(pg_notify(channel, payload)) from (
@@ -60,8 +60,8 @@ func floodNotices(t testing.TB, url string, connections int) (stop func() int64)
 	}
 }
 
-// latencies sends so many messages, one every few milliseconds, and returns the median of the
-// times from before the insert to the acceptance, and their 99th percentile.
+// latencies sends n messages, one every few milliseconds, and returns the median of the times from
+// before the insert to the acceptance, and their 99th percentile.
 func (s *system) latencies(t testing.TB, n int) (p50, p99 time.Duration) {
 	t.Helper()
 	begun := make(map[string]time.Time, n)

@@ -21,7 +21,7 @@ func (s *system) dueUnseen(t *testing.T, keys, each int, interrupt func()) {
 	s.exec(t, "insert into relay.outbox (topic, key) select 't.' || n, 'k' || k from generate_series(2, $2) n, generate_series(0, $1 - 1) k order by n", keys, each)
 }
 
-// Nobody looks at the moment when the messages become due; what is found afterwards is both.
+// No relay looks at the moment when the messages become due; a later look finds both.
 func TestADelayedMessageThatBecameDueUnseenGoesBeforeLaterOnesOfItsKey(t *testing.T) {
 	t.Parallel()
 	const keys, each, ttl = 50, 4, "RELAY_LEASE_TTL=2s"

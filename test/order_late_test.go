@@ -10,9 +10,9 @@ import (
 	"relay/test/harness"
 )
 
-// A transaction takes a low sequence and commits late, when a later message of its key is on
-// its way. What is inserted after that commit must come behind it, although nobody is rung
-// for it and the relay comes across both by a sweep.
+// A transaction takes a low sequence and commits late, when a later message of its key is on its
+// way. Messages inserted after that commit must come behind it, although no doorbell rings and the
+// relay finds both by a sweep.
 func TestALateCommitKeepsItsPlaceInItsKey(t *testing.T) {
 	t.Parallel()
 	for _, capture := range []string{"poll", "stream"} {

@@ -43,7 +43,7 @@ func (s *sequences) check(failing float64) func(http.ResponseWriter, *http.Reque
 	}
 }
 
-// ordered inserts the numbered messages of so many keys, each key in a session of its own.
+// ordered inserts the numbered messages of several keys, each key in a session of its own.
 func ordered(t *testing.T, s *system, keys, each int) {
 	t.Helper()
 	var group sync.WaitGroup

@@ -65,14 +65,15 @@ func holdsAll(line string, words []string) bool {
 	return true
 }
 
-// delivers waits until so many more messages have arrived.
+// delivers waits until the given number of further messages have arrived.
 func (s *system) delivers(t testing.TB, more int) {
 	t.Helper()
 	already := s.receiver.distinct()
 	harness.Eventually(t, 40*time.Second, "the relay delivers", func() bool { return s.receiver.distinct() >= already+more })
 }
 
-// delivers without a stream, and says in one line why and what mends it.
+// deliversWithoutStream checks that messages are delivered without a stream, and that the relay
+// says in one line why there is none and what mends it.
 func (s *system) deliversWithoutStream(t testing.TB, why, mend string) {
 	t.Helper()
 	s.relay.says("stream: failed: no stream: ", why, "to mend it: ", mend)

@@ -131,7 +131,7 @@ func TestAStopPassesShardsOnWhileItsSlowestAttemptRuns(t *testing.T) {
 	}
 }
 
-// An outcome that cannot be written, since a session of somebody holds the row, keeps its shard
+// An outcome that cannot be written, since another session has locked the row, keeps its shard
 // where it is. The shard's other messages do not wait for that session.
 func TestAShardThatCannotBeGivenUpIsSentOn(t *testing.T) {
 	t.Parallel()
@@ -174,8 +174,8 @@ func TestAShardThatCannotBeGivenUpIsSentOn(t *testing.T) {
 	}
 }
 
-// Leases that ended and were renewed before anybody took them have the same epoch. What was
-// rung for in between was dropped, and no sweep is due for years.
+// Leases that ended and were renewed before another relay took them have the same epoch. The rings
+// that came in between were dropped, and no sweep is due for years.
 func TestWhatWasRungForAfterTheLeasesEndedIsFound(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_LEASE_TTL=1s", "RELAY_CAPTURE=notify", "RELAY_RECONCILE="+hardlyEver)

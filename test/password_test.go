@@ -104,7 +104,7 @@ func TestThePasswordIsReplaced(t *testing.T) {
 	}
 }
 
-// deliversWithin waits until so many more messages have arrived, for a time at the most.
+// deliversWithin waits, for a limited time, until the given number of further messages have arrived.
 func (s *system) deliversWithin(t testing.TB, more int, within time.Duration) {
 	t.Helper()
 	already, began := s.receiver.distinct(), time.Now()

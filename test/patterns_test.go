@@ -3,15 +3,12 @@ package test
 import (
 	"strings"
 	"testing"
-
-	"relay/test/harness"
 )
 
 // TestPatternsThatMatchNothingAreRefused wherever a person gives one, with what was meant.
 func TestPatternsThatMatchNothingAreRefused(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	const meant = "write order.* (one word) or order.# (any number of words)"
 	for _, args := range [][]string{
 		{"subscriptions", "set", "stock", "--topics", "order*", "--target", "http://h/"},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestPostgreSQLGoesAndComesBack(t *testing.T) {
 	tr.verify(t, s, time.Minute)
 }
 
-// burst inserts so many messages at once, and waits until the first of them have been sent.
+// burst inserts n messages at once, and waits until the first of them have been sent.
 func (s *system) burst(t testing.TB, n int) {
 	t.Helper()
 	already := s.receiver.distinct()
@@ -177,7 +178,14 @@ func TestNothingIsSentWhileStatementsHang(t *testing.T) {
 func TestNothingIsSentWhileConnectionsAreUsedUp(t *testing.T) {
 	t.Parallel()
 	s := newOwnSystem(t, map[string]string{"max_connections": "40"})
-	s.receiver.answers = slowly
+	// It may take long until no connection is left, and much must still wait then.
+	var usedUp atomic.Bool
+	s.receiver.answers = func(w http.ResponseWriter, r *http.Request) bool {
+		if !usedUp.Load() {
+			<-time.After(time.Second)
+		}
+		return slowly(w, r)
+	}
 	s.relay.waitReady()
 	const n = 4000
 	s.burst(t, n)
@@ -199,7 +207,7 @@ func TestNothingIsSentWhileConnectionsAreUsedUp(t *testing.T) {
 			}
 			held = append(held, conn)
 		}
-		// Whoever is being refused, or has just ended, holds a place until a moment later.
+		// A connection that is being refused, or has just ended, holds its place until a moment later.
 		full++
 		if len(held) > already || s.text(t, "select count(*)::text from pg_stat_activity where usename = 'relay' and backend_type = 'client backend'") != "0" {
 			full = 0
@@ -208,6 +216,7 @@ func TestNothingIsSentWhileConnectionsAreUsedUp(t *testing.T) {
 	})
 	s.relay.says("writing: failed: ")
 	s.relay.says("database: failed", "connection slots")
+	usedUp.Store(true)
 	s.sendsNothing(t, n, 3*time.Second)
 	release()
 	s.arrives(t, n)

@@ -8,9 +8,9 @@ import (
 )
 
 // On servers of providers the right to replicate comes in other ways than by the attribute. The
-// roles by which the relay recognises a provider are made on a server of our own, which lets
-// nobody replicate for them: doctor and the relay say what helps there, and are not content
-// before the server gives a stream.
+// test makes the roles by which the relay recognises a provider on a server of its own, where
+// these roles give no right to replicate. Doctor and the relay say what helps at that provider,
+// and report a failure until the server gives a stream.
 func TestProvidersHaveTheirOwnWayToReplicate(t *testing.T) {
 	t.Parallel()
 	s := &system{db: harness.NewDatabase(t, harness.Postgres(t, throwaway.PostgresConfig{}))}

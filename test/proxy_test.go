@@ -16,7 +16,7 @@ type proxyMode int
 const (
 	proxyPass   proxyMode = iota
 	proxyRefuse           // new connections are reset
-	proxyStall            // nothing passes, and nobody is told: half open
+	proxyStall            // nothing passes, and neither side is told: half open
 	proxySlow             // each piece of an answer comes 300 ms late
 	proxyReset            // what asks passes, and its answer is a reset
 )
@@ -92,8 +92,8 @@ func (p *proxy) cut() {
 	clear(p.pairs)
 }
 
-// lose lets the connections there are be half open for ever: what comes over them is
-// swallowed, and nobody is told. New ones are passed on.
+// lose lets the connections there are be half open for ever: what comes over them is swallowed,
+// and neither side is told. New ones are passed on.
 func (p *proxy) lose() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

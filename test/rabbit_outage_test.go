@@ -94,7 +94,7 @@ func (r *rabbitOutage) count(t testing.TB, which string) int {
 	return n
 }
 
-// confirms waits until the broker has confirmed so many more.
+// confirms waits until the broker has confirmed the given number of further messages.
 func (r *rabbitOutage) confirms(t testing.TB, more int) {
 	t.Helper()
 	was := r.done(t)
@@ -107,7 +107,7 @@ const alarmLasts = 2 * time.Minute
 // brokerWindow is how many publishes the relay has under way to one destination.
 const brokerWindow = 200
 
-// alarm lets the broker block whoever publishes, for minutes. Messages wait, and another
+// alarm makes the broker block connections that publish, for minutes. Messages wait, and another
 // destination does not notice.
 func (r *rabbitOutage) alarm(t testing.TB) {
 	t.Helper()

@@ -22,8 +22,8 @@ func teapot(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// An outcome that the database refuses came with 499 others, none of which could be written
-// for as long as it was there.
+// An outcome that the database refuses came with 499 others, and none of them could be written as
+// long as it was there.
 func TestAnOutcomeThatTheDatabaseRefusesHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_BACKOFF=100ms,1h")
@@ -75,8 +75,8 @@ func TestAnOutcomeThatTheDatabaseRefusesHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// A trigger of somebody's that raises for one row was taken for a database that cannot be
-// written to: nothing was sent any more.
+// The relay took an application's trigger that raises for one row for a database that cannot be
+// written to, and sent nothing any more.
 func TestATriggerThatRaisesForOneRowHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_BACKOFF=100ms,1h")

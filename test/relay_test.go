@@ -92,6 +92,9 @@ func prepare(t testing.TB, db *harness.DB) {
 	}
 }
 
+// migrated is a database that relay migrate and relay grant app have prepared.
+var migrated = harness.Template{Make: prepare}
+
 // start runs a relay on the database and waits until it is ready. Local endpoints are
 // allowed; env may say otherwise. It is killed at the end of the test if it still runs, and
 // the end of its log is printed if the test failed.
@@ -226,7 +229,7 @@ func get(t testing.TB, url string) (status int, body string) {
 	return response.StatusCode, string(b)
 }
 
-// freeAddr returns a local address that nobody listens on.
+// freeAddr returns a local address on which no process listens.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	address, release, err := throwaway.FreeAddress()

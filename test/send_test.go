@@ -23,8 +23,7 @@ func run(t testing.TB, input string, args []string, env ...string) (code int, st
 
 func TestSendInsertsWhatTheFlagsSay(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	file := filepath.Join(t.TempDir(), "body")
 	if err := os.WriteFile(file, []byte{0, 1, 0xff}, 0o600); err != nil {
 		t.Fatal(err)

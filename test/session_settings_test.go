@@ -27,8 +27,8 @@ var worstSettings = map[string]string{
 	"plan_cache_mode": "force_custom_plan", "jit": "on", "work_mem": "64",
 }
 
-// unlivable are those under which nobody can work: an application's and a person's sessions
-// need them otherwise, and all their other settings stay at their worst.
+// unlivable are the settings under which no session can work. Sessions of the application and of a
+// person get other values for these, and all their other settings stay at their worst.
 var unlivable = map[string]string{
 	"client_encoding": "UTF8", "default_transaction_read_only": "off", "exit_on_error": "off", "statement_timeout": "0", "lock_timeout": "0",
 	"idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0", "transaction_timeout": "0", "tcp_user_timeout": "0",

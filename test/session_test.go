@@ -7,11 +7,10 @@ import (
 	"relay/test/harness"
 )
 
-// Whoever looks for what a session does, or for what blocks a lock, finds the relay by name.
+// A person who looks for what a session does, or for what blocks a lock, finds the relay by name.
 func TestTheSessionOfTheTriggerHasTheRelaysName(t *testing.T) {
 	t.Parallel()
-	db := harness.Database(t)
-	prepare(t, db)
+	db := migrated.Database(t)
 	s := &system{db: db, admin: db.Admin(t)}
 	tx, err := s.admin.Begin(t.Context())
 	if err != nil {

@@ -26,7 +26,7 @@ func TestTheServerCannotGiveAStreamYet(t *testing.T) {
 	restarted := time.Now()
 	s.restart(t, "fast")
 	tr.interrupted("restart", restarted)
-	s.deliversWithoutStream(t, "all 1 replication slots are in use", "drop one that nobody needs")
+	s.deliversWithoutStream(t, "all 1 replication slots are in use", "drop one that is no longer needed")
 	open := holdTransaction(t, s.db)
 	pid := open.Conn().PgConn().PID()
 	s.exec(t, "select pg_drop_replication_slot('other')")
@@ -142,8 +142,7 @@ func TestTheTableIsMadeAnew(t *testing.T) {
 // neither delivers nothing nor twice meanwhile.
 func TestHalfOpenConnectionsToPostgreSQLAreFound(t *testing.T) {
 	t.Parallel()
-	s := &system{db: harness.Database(t), receiver: newReceiver(t, nil)}
-	prepare(t, s.db)
+	s := &system{db: migrated.Database(t), receiver: newReceiver(t, nil)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	way := newProxy(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.db.Server.Port())))
 	s.relay = start(t, s.db, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL, "RELAY_DATABASE_URL="+way.through(t, s.db.URL))

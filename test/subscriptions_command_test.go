@@ -185,7 +185,7 @@ func TestDeleteWithForceCancelsVisibly(t *testing.T) {
 		}
 	}
 	if got := s.status(t, alone); got != "cancelled" {
-		t.Errorf("what nobody else receives is %s", got)
+		t.Errorf("what no other subscription receives is %s", got)
 	}
 	if says := s.text(t, "select string_agg(distinct last_error, ',') from relay.delivery where status = 'cancelled'"); says != "cancelled because its subscription was deleted" {
 		t.Errorf("error %q", says)

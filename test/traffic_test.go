@@ -48,7 +48,7 @@ func orders(_, n int) transaction {
 	return transaction{messages: []checker.Message{{Topic: "order.created", To: toHTTP}}, rollback: n%4 == 3}
 }
 
-// newTraffic starts so many sessions that send orders, with a pause after each transaction.
+// newTraffic starts the given number of sessions that send orders, with a pause after each transaction.
 func newTraffic(t testing.TB, s *system, sessions int, pause time.Duration) *traffic {
 	t.Helper()
 	return startTraffic(t, s.app, sessions, pause, orders)

@@ -35,8 +35,8 @@ func (s *system) commitAsync(t testing.TB, insert string) {
 	}
 }
 
-// The server dies at the moment at which a message arrives. Whatever has arrived must be in
-// the table afterwards, although nobody waited for its commit to be on disk.
+// The server dies at the moment at which a message arrives. Whatever has arrived must be in the
+// table afterwards, although no session waited for its commit to be on disk.
 func TestNothingIsSentThatACrashOfTheServerUndoes(t *testing.T) {
 	t.Parallel()
 	for name, way := range map[string]struct{ capture, insert string }{

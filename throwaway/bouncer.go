@@ -26,7 +26,7 @@ type BouncerConfig struct {
 	Settings map[string]string
 }
 
-// Bouncer is a PgBouncer, a connection pooler. Who started it calls Remove.
+// Bouncer is a PgBouncer, a connection pooler. The caller that started it calls Remove.
 type Bouncer struct {
 	folder  *folder
 	port    *port

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// watcherScript reads lines 'SIGNAL PID…' until its input ends. The last line says whom
-// to end then; an empty one nobody. A negative pid is a process group.
+// watcherScript reads lines 'SIGNAL PID…' until its input ends. The last line names the processes
+// to end then; if it is empty, the watcher ends none. A negative pid is a process group.
 const watcherScript = `
 trap '' HUP INT TERM
 signal= pids=

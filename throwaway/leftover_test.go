@@ -20,7 +20,7 @@ func processesOf(t *testing.T, dir string) (pids []int) {
 			continue
 		}
 		for _, name := range []string{"cmdline", "environ"} {
-			// A process may be gone by now, or belong to somebody else.
+			// A process may be gone by now, or belong to another user.
 			content, err := os.ReadFile(filepath.Join(path, name))
 			if err == nil && bytes.Contains(content, []byte(dir)) {
 				pids = append(pids, pid)

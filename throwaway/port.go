@@ -38,9 +38,9 @@ func takePort() (*port, error) {
 	return nil, fmt.Errorf("no free port found between %d and %d", firstPort, lastPort)
 }
 
-// FreeAddress returns an address of 127.0.0.1 that nobody listens on and that stays free for
-// a server of the caller's: no outgoing connection gets its port, nor anybody else who asks
-// here before release is called.
+// FreeAddress returns an address of 127.0.0.1 on which no process listens. It stays free for a
+// server of the caller's: until release is called, no outgoing connection gets its port, and no
+// other call returns it.
 func FreeAddress() (address string, release func(), err error) {
 	p, err := takePort()
 	if err != nil {

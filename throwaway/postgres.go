@@ -31,20 +31,20 @@ const stopLimit = time.Minute
 // PostgresConfig says which server to start and how. The zero value starts the newest
 // installed version with durable settings and wal_level = logical.
 type PostgresConfig struct {
-	// Name stands in the folder's name and in errors. Empty: "relay-postgres".
+	// Name stands in the folder's name and in errors. Empty means "relay-postgres".
 	Name string
-	// BinDir holds initdb and postgres. Empty: FindPostgres(0).
+	// BinDir holds initdb and postgres. Empty means FindPostgres(0).
 	BinDir string
 	// Settings go into postgresql.conf, above this package's own; port and socket
 	// folder cannot be set.
 	Settings map[string]string
-	// Log receives the server's log as it is written. Nil: it is kept in the folder only,
-	// and its end is part of the error when a start fails.
+	// Log receives the server's log as it is written. Nil means that it is kept in the folder
+	// only, and its end is part of the error when a start fails.
 	Log io.Writer
 }
 
-// Postgres is a running or stopped server. Its methods are safe for concurrent use. Who
-// started it calls Remove.
+// Postgres is a running or stopped server. Its methods are safe for concurrent use. The caller
+// that started it calls Remove.
 type Postgres struct {
 	cfg      PostgresConfig
 	folder   *folder

@@ -25,19 +25,19 @@ const nodeName = "relay@localhost"
 
 // RabbitConfig says how to start a RabbitMQ node. The zero value will do.
 type RabbitConfig struct {
-	// Name stands in the folder's name and in errors. Empty: "relay-rabbitmq".
+	// Name stands in the folder's name and in errors. Empty means "relay-rabbitmq".
 	Name string
 	// Settings are further lines of rabbitmq.conf, name to value. Listeners cannot be set.
 	Settings map[string]string
 	// Plugins are enabled besides the management plugin.
 	Plugins []string
-	// Log receives the node's log as it is written. Nil: it is kept in the folder only, and
-	// its end is part of the error when a start fails.
+	// Log receives the node's log as it is written. Nil means that it is kept in the folder only,
+	// and its end is part of the error when a start fails.
 	Log io.Writer
 }
 
-// Rabbit is a running or stopped RabbitMQ node with the management plugin. Its methods
-// are safe for concurrent use. Who started it calls Remove.
+// Rabbit is a running or stopped RabbitMQ node with the management plugin. Its methods are safe
+// for concurrent use. The caller that started it calls Remove.
 type Rabbit struct {
 	cfg      RabbitConfig
 	scripts  string
@@ -140,7 +140,7 @@ func (r *Rabbit) startNames(ctx context.Context) error {
 	return names.until(ctx, func() bool { return answers(r.ports.epmd.number) })
 }
 
-// answers reports whether somebody listens on a port of 127.0.0.1.
+// answers reports whether a process listens on a port of 127.0.0.1.
 func answers(port int) bool {
 	conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), time.Second)
 	if err != nil {

@@ -7,14 +7,15 @@ import (
 )
 
 const (
-	// burst wrong tokens may be tried at once by all addresses together, then one a second.
+	// burst is how many wrong tokens all addresses together may try at once; after that they may try one a second.
 	burst  = 10
 	refill = time.Second
 	// longestWait caps the delay of one address, which doubles with each wrong token from a second on.
 	longestWait = 30 * time.Second
 	// knownFor is how long an address counts as known after a right token: the bucket of all does not hold it up.
 	knownFor = 12 * time.Hour
-	// mostAddresses bounds what is remembered; the one that was seen longest ago goes.
+	// mostAddresses bounds the addresses that are remembered. Beyond it the brake forgets the
+	// address that it saw longest ago.
 	mostAddresses = 4096
 )
 
@@ -29,14 +30,14 @@ type brake struct {
 // attempts is what one address did.
 type attempts struct {
 	wrong int       // since the last right token
-	next  time.Time // nothing is looked at before
+	next  time.Time // no token is checked before this time
 	right time.Time // the last right token; zero: none
 	seen  time.Time
 }
 
 func newBrake() *brake { return &brake{tokens: burst, addresses: make(map[string]*attempts)} }
 
-// ask returns how long an address has to wait before a token of it is looked at; zero: it is looked at now.
+// ask returns how long an address has to wait before its next token is checked. Zero means that it is checked now.
 func (b *brake) ask(address string, now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()

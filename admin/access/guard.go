@@ -16,7 +16,7 @@ import (
 // Role is what a request may do.
 type Role string
 
-// The roles. None may do what needs no token.
+// These are the roles. None may do what needs no token.
 const (
 	None     Role = ""
 	Viewer   Role = "viewer"
@@ -28,20 +28,20 @@ func (r Role) May(needed Role) bool {
 	return needed == None || r == Operator || r == needed
 }
 
-// Identity is as whom a request is made.
+// Identity is the person or program in whose name a request is made.
 type Identity struct {
 	Role    Role
 	Name    string // as the person said; nothing proves it
 	Address string // without the port
-	// Expires is when the session by cookie ends. Zero: there is none.
+	// Expires is when the session by cookie ends. Zero means that there is none.
 	Expires time.Time
 	issued  time.Time
 }
 
-// ErrToken says that a token, a link or a session is not valid, or no more.
+// ErrToken says that a token, a link or a session is not valid, or is no longer valid.
 var ErrToken = errors.New("this token is not valid")
 
-// SlowDown says that there were too many attempts, and after which time the next one is looked at.
+// SlowDown says that there were too many attempts, and how long the caller has to wait before the next one.
 type SlowDown struct{ After time.Duration }
 
 // Error implements error.
@@ -60,8 +60,8 @@ type Guard struct {
 	now           func() time.Time
 }
 
-// New returns a guard for two tokens, each of which may be empty. If both are, every request from this machine is an
-// operator's, and sessions hold no longer than the process.
+// New returns a guard for two tokens, each of which may be empty. If both are empty, every request from this
+// machine is an operator's, and sessions end with the process.
 func New(admin, viewer string) *Guard {
 	g := &Guard{
 		admin: sha256.Sum256([]byte(admin)), viewer: sha256.Sum256([]byte(viewer)),
@@ -77,8 +77,8 @@ func New(admin, viewer string) *Guard {
 // Open reports whether no token is needed.
 func (g *Guard) Open() bool { return !g.hasAdmin && !g.hasViewer }
 
-// Identify says as whom a request is made: by its bearer token, else by its cookie. Without either it is
-// nobody's, or an operator's if the guard is open. The error is ErrToken or a SlowDown.
+// Identify returns the identity that a request has by its bearer token, else by its cookie. Without either the role
+// is None, or Operator if the guard is open. The error is ErrToken or a SlowDown.
 func (g *Guard) Identify(r *http.Request) (Identity, error) {
 	who := Identity{Address: Address(r)}
 	if header := r.Header.Get("Authorization"); header != "" {
@@ -151,7 +151,7 @@ func (g *Guard) judge(token, address string) (Role, error) {
 		g.brake.succeeded(address, now)
 		return Viewer, nil
 	case g.Open():
-		return Operator, nil // a token where none is needed, as a program sends that knows no better
+		return Operator, nil // a program may send a token where none is needed
 	}
 	g.brake.failed(address, now)
 	return None, ErrToken

@@ -42,13 +42,13 @@ func TestTokensGiveRoles(t *testing.T) {
 		role   Role
 		err    error
 	}{
-		"operator":          {"Bearer " + adminToken, Operator, nil},
-		"viewer":            {"bearer " + viewerToken, Viewer, nil},
-		"wrong":             {"Bearer wrong", None, ErrToken},
-		"empty":             {"Bearer ", None, ErrToken},
-		"other scheme":      {"Basic " + adminToken, None, ErrToken},
-		"beginning of one":  {"Bearer " + adminToken[:5], None, ErrToken},
-		"nothing is nobody": {"", None, nil},
+		"operator":           {"Bearer " + adminToken, Operator, nil},
+		"viewer":             {"bearer " + viewerToken, Viewer, nil},
+		"wrong":              {"Bearer wrong", None, ErrToken},
+		"empty":              {"Bearer ", None, ErrToken},
+		"other scheme":       {"Basic " + adminToken, None, ErrToken},
+		"beginning of one":   {"Bearer " + adminToken[:5], None, ErrToken},
+		"nothing is no role": {"", None, nil},
 	} {
 		g, _ := newGuard(adminToken, viewerToken)
 		var header []string

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// LinkTime is how long a link that signs in once holds.
+// LinkTime is how long a link is valid that signs in once.
 const LinkTime = 10 * time.Minute
 
-// mostLinks bounds how many may be open at once; the oldest goes.
+// mostLinks bounds how many links may be open at once. Beyond it the oldest link ends.
 const mostLinks = 16
 
 // links are the links that were given out and not used. Only their hashes are kept.

@@ -47,7 +47,7 @@ func (a *API) service() (*operate.Service, error) {
 	return nil, p
 }
 
-// status of HTTP for each code of package operate.
+// statusOf is the HTTP status for each code of package operate.
 var statusOf = map[operate.Code]int{
 	operate.CodeInvalid:        http.StatusUnprocessableEntity,
 	operate.CodeNoMessage:      http.StatusNotFound,
@@ -81,7 +81,8 @@ var hints = map[operate.Code]string{
 	operate.CodeUnavailable:  "The database does not answer in time. Try again; relay doctor says more.",
 }
 
-// failed makes a problem of an error of package operate. What it does not know is logged, and told without a word of it.
+// failed makes a problem of an error of package operate. It logs an error that it does not know, and tells the
+// client nothing of its text.
 func (a *API) failed(ctx context.Context, err error) error {
 	var own *Problem
 	if err == nil || errors.As(err, &own) {

@@ -19,7 +19,7 @@ type Config struct {
 	// Service returns what does the work, or nil while the relay has no database yet.
 	Service func() *operate.Service
 	Guard   *access.Guard
-	// Process tells of the process that serves the API. Nil: nothing is known of it.
+	// Process tells of the process that serves the API. Nil means that nothing is known of it.
 	Process process
 	// Settings are shown as they are. They hold the database's name, the source and whether payloads are hidden.
 	Settings Settings
@@ -30,17 +30,7 @@ type Config struct {
 // process is the relay that serves the API.
 type process interface {
 	// Live returns how the process stands now. It asks nothing outside of the process.
-	Live() Live
-}
-
-// Live is how a process stands.
-type Live struct {
-	InFlight      int   // messages in memory
-	InFlightBytes int64 // of these
-	// Circuits are the names of the subscriptions whose circuits are open, and Targets the others that are, as they
-	// may be shown.
-	Circuits, Targets []string
-	Conditions        []Condition
+	Live() operate.Live
 }
 
 // API is /api/v1. It serves requests, safe for concurrent use.
@@ -58,8 +48,8 @@ type API struct {
 // JSON adds.
 const overhead = 256 << 10
 
-// MaxBody returns how large a request's body may be where messages may have so many bytes: text doubles at the most
-// as JSON unless it is full of control characters, and can be sent as base64 then.
+// MaxBody returns how large a request's body may be if a message may have the given number of bytes. As JSON a text
+// at most doubles, unless it is full of control characters; then it can be sent as base64.
 func MaxBody(payload int64) int64 { return 2*payload + overhead }
 
 // New returns the API.

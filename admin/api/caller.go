@@ -7,7 +7,7 @@ import (
 	"relay/admin/access"
 )
 
-// caller is as whom a request is made, and the request.
+// caller is the identity in whose name a request is made, and the request.
 type caller struct {
 	access.Identity
 	request *http.Request

@@ -22,7 +22,7 @@ type failureInput struct {
 
 // FailureSample is a closer look at one group of failures.
 type FailureSample struct {
-	Sampled  int64                  `json:"sampled" doc:"So many of the newest errors were looked at, 1,000 at most."`
+	Sampled  int64                  `json:"sampled" doc:"The number of the newest errors that were looked at, 1,000 at most."`
 	Patterns []operate.ErrorPattern `json:"patterns" doc:"Errors that are the same but for numbers, ids and quoted words; the most frequent first."`
 	Messages []MessageItem          `json:"messages" doc:"The newest, at most 5."`
 	Answer   *ReceiverAnswer        `json:"answer,omitempty" doc:"The receiver's last answer. Absent if hidden."`

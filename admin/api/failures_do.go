@@ -59,7 +59,7 @@ func (a *API) getFailure(ctx context.Context, in *failureInput) (*Answer[Failure
 	return &Answer[FailureSample]{sample}, nil
 }
 
-// lastAnswer is what a receiver answered last for a message. Nil: nothing is recorded.
+// lastAnswer is what a receiver answered last for a message. Nil means that nothing is recorded.
 func lastAnswer(ctx context.Context, service *operate.Service, id, subscription string) (*ReceiverAnswer, error) {
 	m, err := service.Message(ctx, id, false)
 	if operate.CodeOf(err) == operate.CodeNoMessage {
@@ -89,7 +89,7 @@ func (a *API) setNote(ctx context.Context, in *noteInput) (*Answer[operate.Failu
 	return &Answer[operate.FailureNote]{note}, nil
 }
 
-// routing is what decides who hears a topic, besides subscriptions.
+// routing holds the settings that decide, besides subscriptions, where the messages of a topic go.
 func (a *API) routing() operate.Routing {
 	return operate.Routing{Source: a.Settings.Source, Default: a.Settings.DefaultDestination != ""}
 }
@@ -143,14 +143,8 @@ func (a *API) getPulse(ctx context.Context, in *pulseInput) (*Answer[operate.Pul
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	if to.IsZero() || to.After(now) {
-		to.Time = now
-	}
-	if from.IsZero() {
-		from.Time = to.Add(-time.Hour)
-	}
-	pulse, err := service.Pulse(ctx, in.Subscription, from.Time, to.Time, time.Duration(in.Step)*time.Second)
+	begin, end := operate.PulseSpan(from, to, time.Now())
+	pulse, err := service.Pulse(ctx, in.Subscription, begin, end, time.Duration(in.Step)*time.Second)
 	if err != nil {
 		return nil, a.failed(ctx, err)
 	}
@@ -163,7 +157,7 @@ func (a *API) listAudit(ctx context.Context, in *listAuditInput) (*Answer[Page[o
 	if err != nil {
 		return nil, err
 	}
-	f := operate.AuditFilter{Name: in.Name, Action: in.Action, Kind: in.Kind, Object: in.Object}
+	f := operate.AuditFilter{Name: in.Name, Role: in.Role, Action: in.Action, Kind: in.Kind, Object: in.Object}
 	if f.Since, err = in.Since.moment("since"); err != nil {
 		return nil, err
 	}

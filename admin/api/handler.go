@@ -56,7 +56,7 @@ func (a *API) admit(r *http.Request) *Problem {
 	return a.clean(r)
 }
 
-// identify says as whom the request is made, and renews a session that is half over.
+// identify returns the identity in whose name the request is made, and renews a session that is half over.
 func (a *API) identify(w http.ResponseWriter, r *http.Request) (access.Identity, *Problem) {
 	who, err := a.Guard.Identify(r)
 	if err != nil {

@@ -51,7 +51,7 @@ func (a *API) jobRequest(ctx context.Context, b NewJob) (r operate.JobRequest, e
 	}
 	r = operate.JobRequest{Kind: sql.JobKind(b.Kind), Filter: f, Subscription: b.ReplayTo}
 	for _, status := range f.Status {
-		r.Force = r.Force || status == "done" // who names it means it
+		r.Force = r.Force || status == "done" // a filter that names this status asks for it
 	}
 	if b.Rate != nil {
 		r.Rate = *b.Rate

@@ -52,7 +52,7 @@ type Attempt struct {
 
 type payloadInput struct {
 	ID    string `path:"id" maxLength:"36" doc:"Id of the message."`
-	First int64  `query:"first" minimum:"0" maximum:"1073741824" doc:"Only so many bytes from the beginning; 0: all."`
+	First int64  `query:"first" minimum:"0" maximum:"1073741824" doc:"The number of bytes to return, from the beginning; 0 returns all."`
 	Polled
 }
 

@@ -76,13 +76,10 @@ func newDelivery(d operate.ListedDelivery) Delivery {
 		Stage: string(operate.DeliveryStage(d.Status, d.Cause)), Reason: string(d.Reason), Topic: d.Topic, Key: d.Key,
 		CreatedAt: d.CreatedAt, DueAt: d.DueAt, Attempts: d.Delivery.Attempts, HandleAttempts: d.HandleAttempts, NextAttemptAt: d.NextAttemptAt,
 		Code: d.ResponseCode, Cause: string(d.Cause), Error: d.LastError, DeliveredAt: d.DeliveredAt, HandledAt: d.HandledAt,
+		LastDurationMS: d.LastDurationMS,
 	}
 	if d.UpdatedAt != nil {
 		shown.UpdatedAt = *d.UpdatedAt
-	}
-	if d.LastDuration > 0 {
-		ms := float64(d.LastDuration.Microseconds()) / 1000
-		shown.LastDurationMS = &ms
 	}
 	return shown
 }

@@ -16,7 +16,7 @@ const noteTime = time.Second
 // newNotes bounds how many refusals are noted: a flood of them must not fill the audit.
 func newNotes() *rate.Limiter { return rate.NewLimiter(1, 20) }
 
-// note writes into the audit what changes nothing in the database: sign-ins, and refusals as far as they are few.
+// note writes events into the audit that change nothing in the database: sign-ins, and refusals up to a limited rate.
 func (a *API) note(ctx context.Context, who access.Identity, action, result string) {
 	if !a.notes.Allow() {
 		return

@@ -171,7 +171,7 @@ func (a *API) registerOverview() {
 		description: "By the minute, kept for 8 days, of one subscription or of all.",
 	}, a.getPulse)
 	register(a, operation{
-		id: "list-audit", method: http.MethodGet, path: "/audit", summary: "Who did what",
+		id: "list-audit", method: http.MethodGet, path: "/audit", summary: "Changes, and which person made them",
 		description: "The newest first. Sign-ins and refusals too.",
 	}, a.listAudit)
 }

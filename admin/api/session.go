@@ -2,7 +2,7 @@ package api
 
 import "time"
 
-// Session says as whom the request is made.
+// Session is the identity in whose name the request is made.
 type Session struct {
 	SignedIn      bool       `json:"signed_in" doc:"The request may use the API."`
 	TokenRequired bool       `json:"token_required" doc:"There are tokens: POST /signin wants one."`

@@ -91,7 +91,7 @@ func (a *API) registerSession() {
 		id: "get-settings", method: http.MethodGet, path: "/settings", summary: "Values of the relay's variables",
 	}, a.getSettings)
 	register(a, operation{
-		id: "get-session", method: http.MethodGet, path: "/session", summary: "As whom the request is made",
+		id: "get-session", method: http.MethodGet, path: "/session", summary: "The identity behind the request",
 		description: "Answers 200 without a token, too, and says whether one is needed.",
 	}, a.getSession)
 	register(a, operation{

@@ -32,7 +32,7 @@ func (b SubscriptionSettings) settings() operate.Settings {
 	return s
 }
 
-// headers are those that are named, with nil for a value that is kept. Nil: all are kept.
+// headers are those that are named, with nil for a value that is kept. Nil means that all are kept.
 func (b SubscriptionSettings) headers() map[string]*string {
 	if b.Headers == nil {
 		return nil

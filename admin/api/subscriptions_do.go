@@ -12,9 +12,9 @@ import (
 )
 
 // live is how the process stands.
-func (a *API) live() Live {
+func (a *API) live() operate.Live {
 	if a.Process == nil {
-		return Live{}
+		return operate.Live{}
 	}
 	return a.Process.Live()
 }

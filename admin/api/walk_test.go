@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"relay/operate"
 )
 
 // TestEveryOperationAnswersAsTheDocumentSays runs each operation on data, in an order in which each has something to do.
@@ -90,8 +92,8 @@ func TestEveryOperationAnswersAsTheDocumentSays(t *testing.T) {
 // stillProcess is a process in which nothing happens.
 type stillProcess struct{}
 
-func (stillProcess) Live() Live {
-	return Live{Conditions: []Condition{{Name: "database", Well: true, Decides: true, Text: "answers"}, {Name: "stream", Text: "the slot is gone"}}}
+func (stillProcess) Live() operate.Live {
+	return operate.Live{Conditions: []operate.Condition{{Name: "database", Well: true, Decides: true, Text: "answers"}, {Name: "stream", Text: "the slot is gone"}}}
 }
 
 // TestSecretsAreInNoAnswer looks for what is secret in everything that can be read.

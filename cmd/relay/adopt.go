@@ -13,6 +13,7 @@ import (
 
 // AdoptCmd is `relay adopt`.
 type AdoptCmd struct {
+	because
 	CancelOutstanding bool
 	JSON              bool
 }
@@ -23,6 +24,7 @@ func (c *AdoptCmd) command() *cobra.Command {
 		Example: "  relay adopt --cancel-outstanding",
 	}
 	cmd.Flags().BoolVar(&c.CancelOutstanding, "cancel-outstanding", false, "First cancel every message that has not ended, and stop the jobs that run.")
+	c.because.flags(cmd)
 	jsonFlag(cmd, &c.JSON, "Print JSON.")
 	return cmd
 }
@@ -34,7 +36,7 @@ func (c *AdoptCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	defer end()
-	a, err := service.Adopt(ctx, because{}.actor(), c.CancelOutstanding)
+	a, err := service.Adopt(ctx, c.actor(), c.CancelOutstanding)
 	switch {
 	case err != nil:
 		return err

@@ -55,7 +55,7 @@ func (a *App) Configure() (Config, *slog.Logger, error) {
 	return c, log, err
 }
 
-// newLogger returns a logger that writes lines of the given format. Empty: LogText.
+// newLogger returns a logger that writes lines of the given format. Empty means LogText.
 func newLogger(w io.Writer, level slog.Level, format LogFormat) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == LogJSON {

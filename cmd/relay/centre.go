@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -38,7 +37,8 @@ func (s *service) newCentre(health *admin.Health) (http.Handler, error) {
 	return admin.NewCentre(api.Prefix, centre, open, pages), nil
 }
 
-// people is what does what people ask for, over connections of its own. Nil: the relay has no database yet.
+// people returns the service that does what people ask for, over connections of its own. Nil means that the relay
+// has no database yet.
 func (s *service) people() *operate.Service {
 	select {
 	case <-s.wired:
@@ -55,9 +55,9 @@ type livingProcess struct {
 }
 
 // Live tells how the process stands.
-func (p livingProcess) Live() (live api.Live) {
+func (p livingProcess) Live() (live operate.Live) {
 	for _, c := range p.health.Conditions() {
-		condition := api.Condition{Name: c.Name, Well: c.Well, Decides: c.Decides, Text: c.Text}
+		condition := operate.Condition{Name: c.Name, Well: c.Well, Decides: c.Decides, Text: c.Text}
 		if !c.Well {
 			condition.Fix = "relay doctor"
 		}
@@ -71,13 +71,7 @@ func (p livingProcess) Live() (live api.Live) {
 	status := p.engine.Status()
 	live.InFlight, live.InFlightBytes = status.InFlight, status.Bytes
 	for _, name := range p.dispatcher.Open() {
-		// No subscription's name holds a colon or a slash. Behind a slash stands an instance, which may hold a colon.
-		subscription, _, _ := strings.Cut(name, "/")
-		if strings.Contains(subscription, ":") {
-			live.Targets = append(live.Targets, name)
-		} else {
-			live.Circuits = append(live.Circuits, subscription)
-		}
+		live.AddCircuit(name)
 	}
 	return live
 }

@@ -40,9 +40,14 @@ func commands(app *App) *cobra.Command {
 		new(SubscriptionsListCmd), new(SubscriptionsSetCmd), new(SubscriptionsPauseCmd), new(SubscriptionsResumeCmd),
 		new(SubscriptionsTestCmd), new(SubscriptionsReplayCmd), new(SubscriptionsDeleteCmd))
 	app.group(root, "keys", "List the keys that wait, and skip or retry what they wait for.", new(KeysListCmd), new(KeysSkipCmd), new(KeysRetryCmd))
-	app.group(root, "jobs", "List, show, stop and resume what goes on in the background.",
-		new(JobsListCmd), new(JobsShowCmd), new(JobsStopCmd), new(JobsResumeCmd))
-	app.add(root, new(StatusCmd), new(DemoCmd), new(DoctorCmd), new(SecretCmd), new(HealthyCmd), new(VersionCmd))
+	app.group(root, "jobs", "List, show, stop and resume what goes on in the background, and set how fast.",
+		new(JobsListCmd), new(JobsShowCmd), new(JobsStopCmd), new(JobsResumeCmd), new(JobsRateCmd))
+	app.group(root, "deliveries", "List what a subscriber was sent, and acknowledge in its place.", new(DeliveriesListCmd), new(DeliveriesAcknowledgeCmd))
+	app.group(root, "failures", "Group what failed by subscriber and cause, look closer, and write notes.",
+		new(FailuresListCmd), new(FailuresShowCmd), new(FailuresNoteCmd))
+	app.group(root, "senders", "List and show the services that send messages.", new(SendersListCmd), new(SendersShowCmd))
+	app.group(root, "audit", "List who did what to which object.", new(AuditListCmd))
+	app.add(root, new(StatusCmd), new(OverviewCmd), new(PulseCmd), new(DemoCmd), new(DoctorCmd), new(SecretCmd), new(HealthyCmd), new(VersionCmd))
 	return root
 }
 

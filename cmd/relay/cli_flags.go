@@ -58,6 +58,22 @@ func wordsFlag[T ~string](cmd *cobra.Command, to *[]T, name, usage string, allow
 	completeWords(cmd, name, allowed)
 }
 
+// wordFlag adds a flag for one value of a closed list.
+func wordFlag(cmd *cobra.Command, to *string, name, def, usage string, allowed ...string) {
+	*to = def
+	if def != "" {
+		usage += fmt.Sprintf(" (default %s)", def)
+	}
+	cmd.Flags().Func(name, usage, func(text string) error {
+		if !slices.Contains(allowed, text) {
+			return fmt.Errorf("allowed is %s", listed(allowed))
+		}
+		*to = text
+		return nil
+	})
+	completeWords(cmd, name, allowed)
+}
+
 func completeWords[T ~string](cmd *cobra.Command, name string, allowed []T) {
 	var texts []string
 	for _, a := range allowed {

@@ -61,7 +61,7 @@ func TestAMistypedCommandNamesTheNearest(t *testing.T) {
 		{"messages lst", `unknown command "lst", did you mean list? (see relay messages --help)`},
 		{"subscriptions puase x", `unknown command "puase", did you mean pause? (see relay subscriptions --help)`},
 		{"xyzzy", `unknown command "xyzzy" (see relay --help)`},
-		{"jobs", "a command is missing: list, resume, show, stop (see relay jobs --help)"},
+		{"jobs", "a command is missing: list, rate, resume, show, stop (see relay jobs --help)"},
 		{"messages list --limits 3", "unknown option --limits (see relay messages list --help)"},
 		{"messages list --limit many", `--limit: "many": `},
 		{"messages list --status dad", `--status: "dad": allowed is pending, open, done, dead, rejected or cancelled (see relay messages list --help)`},

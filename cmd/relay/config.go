@@ -18,7 +18,7 @@ type Config struct {
 	DatabaseURL Secret `env:"RELAY_DATABASE_URL,required" allow:"a PostgreSQL connection URL or keyword/value string, such as postgres://relay:secret@db:5432/shop" desc:"The application's database. Else DATABASE_URL is read. The only variable that must be set. The file is read again for each new connection."`
 
 	// databaseFile is the file that held DatabaseURL, and databaseFileName the variable that named
-	// it. Empty: a variable held it.
+	// it. Empty means that a variable held it.
 	databaseFile, databaseFileName string
 
 	DatabasePasswordCommand Secret `env:"RELAY_DATABASE_PASSWORD_COMMAND" unset:"the URL's password" allow:"a command of the shell that prints the password and nothing else, within 8 seconds" desc:"Run for each new connection to the database, for passwords that expire, such as tokens of a cloud's IAM."`

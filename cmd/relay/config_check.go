@@ -118,8 +118,8 @@ const minLeaseTTL = time.Second
 // Times above these, and numbers, are taken for mistakes: PostgreSQL and Go count both in
 // types that end somewhere, and a relay that waits for centuries looks like one that hangs.
 const (
-	maxAttemptTime = 24 * time.Hour             // of what somebody waits for
-	maxPeriod      = 100 * 365 * 24 * time.Hour // of what is only compared with a clock
+	maxAttemptTime = 24 * time.Hour             // for times that a caller waits for
+	maxPeriod      = 100 * 365 * 24 * time.Hour // for times that are only compared with a clock
 	maxInterval    = 365 * 24 * time.Hour       // as subscriptions have it
 	maxCount       = 1_000_000
 	maxConnections = 1_000

@@ -128,7 +128,7 @@ func cleanKeywords(value string) (clean string, dropped []string, why reason) {
 
 var (
 	isPostgres = regexp.MustCompile(`^postgres(ql)?://`)
-	// isJDBC matches jdbc:postgresql://host:port/database?…, of which the hosts and the database are shown.
+	// isJDBC matches jdbc:postgresql://host:port/database?…; errors show its hosts and its database only.
 	isJDBC = regexp.MustCompile(`^jdbc:postgres(?:ql)?:(?://)?(?:([a-zA-Z0-9.,:\[\]_-]+)/)?([a-zA-Z0-9_-]*)(?:\?|$)`)
 	// isDialect matches what SQLAlchemy and others put behind the name.
 	isDialect = regexp.MustCompile(`^postgres(?:ql)?\+[a-z0-9_]+://`)

@@ -14,8 +14,8 @@ const fileSuffix = "_FILE"
 // hidden stands for a secret wherever a value is printed.
 const hidden = "(hidden)"
 
-// Secret is a value that must not be printed. Whatever formats it gets a redacted form;
-// a conversion to string gets the value itself. Empty: not set.
+// Secret is a value that must not be printed. Whatever formats it gets a redacted form; a
+// conversion to string gets the value itself. Empty means that it is not set.
 type Secret string
 
 // String returns the secret redacted: of a URL the scheme and the host, else nothing.
@@ -27,8 +27,8 @@ func (s Secret) GoString() string { return s.String() }
 // MarshalText keeps JSON and logs from printing the value.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Secrets are signing secrets in the text form of Standard Webhooks, newest first. They
-// print as nothing. Empty: requests are not signed.
+// Secrets are signing secrets in the text form of Standard Webhooks, newest first. They print as
+// nothing. Empty means that requests are not signed.
 type Secrets []string
 
 // EnvDecode splits and judges a list of secrets.

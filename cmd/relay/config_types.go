@@ -17,7 +17,7 @@ import (
 // Capture is how the relay hears of new rows.
 type Capture string
 
-// The ways of capture. Sweeps run in each of them.
+// These are the ways of capture. Sweeps run in each of them.
 const (
 	CaptureStream Capture = "stream" // logical replication
 	CaptureNotify Capture = "notify" // a trigger that calls NOTIFY
@@ -32,7 +32,7 @@ func (c *Capture) EnvDecode(value string) error {
 // Adopt is what a relay does on a database that is a copy of another one.
 type Adopt string
 
-// What may be done with a copy.
+// These are the answers to what is done with a copy.
 const (
 	AdoptAsk  Adopt = "ask"  // it waits for relay adopt
 	AdoptAuto Adopt = "auto" // it delivers from the copy
@@ -46,7 +46,7 @@ func (a *Adopt) EnvDecode(value string) error {
 // LogFormat is the form of the log.
 type LogFormat string
 
-// The forms of the log, by the handlers of log/slog.
+// These are the forms of the log, by the handlers of log/slog.
 const (
 	LogText LogFormat = "text"
 	LogJSON LogFormat = "json"
@@ -108,7 +108,7 @@ func (b *Backoff) EnvDecode(value string) error {
 	return nil
 }
 
-// Address is where to listen, as host:port. Empty: nowhere.
+// Address is where to listen, as host:port. Empty means that there is no such address.
 type Address string
 
 // EnvDecode reads host:port, :port, or the word off.
@@ -128,7 +128,7 @@ func (a *Address) EnvDecode(value string) error {
 	return nil
 }
 
-// Loopback reports whether nobody but this machine can reach the address.
+// Loopback reports whether only this machine can reach the address.
 func (a Address) Loopback() bool {
 	host, _, _ := net.SplitHostPort(string(a))
 	if strings.EqualFold(host, "localhost") {
@@ -155,7 +155,7 @@ func (g *Groups) EnvDecode(value string) error {
 // relay.TargetNone. It prints as relay.Target.Redacted has it.
 type Destination struct{ relay.Target }
 
-// EnvDecode reads any target but a subscription's name. Empty: none.
+// EnvDecode reads any target but a subscription's name. Empty means that there is none.
 func (d *Destination) EnvDecode(value string) error {
 	if value == "" {
 		return nil

@@ -22,7 +22,7 @@ type DoctorCmd struct {
 // result is how one check went.
 type result string
 
-// The results. A warning is something that works and should not stay so.
+// These are the results. A warning is something that works and should not stay so.
 const (
 	resultOK   result = "ok"
 	resultWarn result = "warn"
@@ -34,8 +34,9 @@ type finding struct {
 	Result result `json:"result"`
 	Check  string `json:"check"`
 	What   string `json:"what"`
-	// Mend is what mends it: alternatives separated by "; or ", of which each is one or several steps separated by
-	// ", then ". A step is SQL for a superuser, a command, or a variable to set. Empty: nothing need be done.
+	// Mend is what mends it: alternatives separated by "; or ". Each alternative consists of one or several steps
+	// separated by ", then ". A step is SQL for a superuser, a command, or a variable to set. Empty means that
+	// nothing need be done.
 	Mend string `json:"mend,omitempty"`
 }
 

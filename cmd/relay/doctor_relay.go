@@ -140,7 +140,7 @@ func mendDoorbell(bell *sql.DoorbellReport) string {
 func thenStart(mend string) string {
 	alternatives := strings.Split(mend, "; or ")
 	for i, a := range alternatives {
-		if strings.HasPrefix(a, "set RELAY_") && !strings.Contains(a, startAgain) {
+		if strings.HasPrefix(a, "set ") && strings.Contains(a, " RELAY_") && !strings.Contains(a, startAgain) {
 			alternatives[i] = a + startAgain
 		}
 	}
@@ -158,7 +158,7 @@ func mendTrouble(text string) string {
 	return "read the relay's log; it goes on by itself when the cause is gone"
 }
 
-// subscriptionOf returns the subscription of a circuit. Empty: a row named the destination.
+// subscriptionOf returns the subscription of a circuit. Empty means that a row named the destination.
 func subscriptionOf(c sql.CircuitReport) string {
 	if c.ByRow {
 		return ""

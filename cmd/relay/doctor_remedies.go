@@ -120,7 +120,7 @@ func (d *doctor) mendDead(f sql.Failure) string {
 	return mendDelivery(of, f.Error, again)
 }
 
-// leadsTo is where the messages of a subscriber go, as people may see it. Empty: it is not known.
+// leadsTo is where the messages of a subscriber go, as people may see it. Empty means that it is not known.
 func (d *doctor) leadsTo(subscription string) string {
 	if subscription == relay.SubscriptionDefault {
 		return d.config.DefaultDestination.String()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -26,7 +25,7 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 	targets := make(map[string][]subscriptionAt)
 	for _, s := range all {
 		d.checkPatterns(s)
-		target, err := subscriptionTarget(s.Target)
+		target, err := relay.ParseSubscriptionTarget(s.Target)
 		if err != nil {
 			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --target URL", "nothing is sent to %s: %s", s.Name, oneLine(err))
 			continue
@@ -43,7 +42,7 @@ func (d *doctor) checkSubscriptions(ctx context.Context, examiner *sql.Examiner)
 }
 
 // checkSubscriber looks whether headers and secrets can be used, and what they name can be read.
-// Nil: nothing can be sent.
+// Nil means that nothing can be sent.
 func (d *doctor) checkSubscriber(s sql.SubscriptionTarget, target relay.Target) *relay.Subscriber {
 	subscriber := &relay.Subscriber{Name: s.Name, Target: target, Trusted: true, Secrets: s.Secrets}
 	references, err := notify.ParseReferences(d.config.SubscriptionSecrets)
@@ -99,18 +98,6 @@ func (d *doctor) checkPatterns(s sql.SubscriptionTarget) {
 			d.fail("subscriptions", "relay subscriptions set "+s.Name+" --topics PATTERNS", "%s: %s", s.Name, oneLine(err))
 		}
 	}
-}
-
-// subscriptionTarget is where a subscription leads.
-func subscriptionTarget(text string) (relay.Target, error) {
-	target, err := relay.ParseTarget(text)
-	switch {
-	case err != nil:
-		return target, fmt.Errorf("target: %w", err)
-	case target.Kind == relay.TargetSubscription:
-		return target, errors.New("target: a subscription cannot lead to another one")
-	}
-	return target, nil
 }
 
 // naming lists names, the first few of many.

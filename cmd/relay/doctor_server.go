@@ -43,7 +43,7 @@ func mendConnect(err error) string {
 	case "3D000":
 		return "set the database in RELAY_DATABASE_URL to the application's"
 	case "53300":
-		return "alter system set max_connections = 200, then restart the server; or close connections that nobody needs"
+		return "alter system set max_connections = 200, then restart the server; or close connections that are not needed"
 	case "57P03":
 		return "wait until the server has started"
 	}
@@ -149,7 +149,7 @@ func (d *doctor) checkSchema(ctx context.Context, examiner *sql.Examiner, server
 			"there is no schema relay, and %s may not make it", role)
 		return false
 	case len(f.Foreign) > 0:
-		d.fail("schema", mendOwner(f.Foreign, role), "%s does not own %s", role, strings.Join(f.Foreign, ", "))
+		d.fail("schema", mendOwner(f.Foreign, role), "%s does not own %s", role, naming(f.Foreign))
 		return false
 	case !f.Exists, f.Version < f.Needed:
 		d.fail("schema", "relay migrate", "the schema relay is at version %d, this program needs %d", f.Version, f.Needed)

@@ -7,8 +7,8 @@ import (
 	"relay/sql"
 )
 
-// checkOtherSlots names slots, but for the one given, that nobody reads although a relay may
-// have made them, and those of anybody that keep much WAL.
+// checkOtherSlots names the slots other than the given one that no session reads although a relay
+// may have made them, and every slot that keeps much WAL.
 func (d *doctor) checkOtherSlots(ctx context.Context, examiner *sql.Examiner, own string) {
 	others, err := cdc.OtherSlots(ctx, examiner.Conn, own)
 	if err != nil {
@@ -19,7 +19,7 @@ func (d *doctor) checkOtherSlots(ctx context.Context, examiner *sql.Examiner, ow
 	for _, o := range others {
 		switch {
 		case o.Here && o.Reader == "":
-			d.warn("slot", o.Drop()+"; or start what reads it", "%q of this database is read by nobody and keeps %s of WAL, and more as it is written", o.Name, bytesText(o.Bytes))
+			d.warn("slot", o.Drop()+"; or start what reads it", "no session reads %q of this database; it keeps %s of WAL, and more as it is written", o.Name, bytesText(o.Bytes))
 		case o.Bytes > restartWarn:
 			d.warn("WAL", o.Drop()+"; or let its consumer go on", "it is held by slot %q, %s", o.Name, bytesText(o.Bytes))
 		}

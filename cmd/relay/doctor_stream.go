@@ -54,8 +54,8 @@ func (d *doctor) checkReplication(ctx context.Context, examiner *sql.Examiner, f
 	}
 }
 
-// checkHeadroom looks whether there is room for one more. A relay that streams already has
-// its place, but not after a restart if somebody else takes it.
+// checkHeadroom looks whether there is room for one more. A relay that streams already has its
+// place, but it has none after a restart if another program takes it.
 func (d *doctor) checkHeadroom(provider sql.Provider, check, setting string, used, limit int) {
 	if used < limit {
 		d.ok(check, "%d of %d in use", used, limit)
@@ -65,7 +65,7 @@ func (d *doctor) checkHeadroom(provider sql.Provider, check, setting string, use
 		"all %d are in use (%s)", limit, setting)
 }
 
-// checkSlot looks at the slot, and at who holds WAL with it.
+// checkSlot looks at the slot, and at the transactions and slots that hold WAL beside it.
 func (d *doctor) checkSlot(ctx context.Context, examiner *sql.Examiner, server sql.ServerFacts, running bool) {
 	name := d.config.Slot
 	slot, err := cdc.ExamineSlot(ctx, examiner.Conn, name)
@@ -73,7 +73,7 @@ func (d *doctor) checkSlot(ctx context.Context, examiner *sql.Examiner, server s
 	case err != nil:
 		d.failed("slot", err)
 	case !slot.Exists && server.Slots >= server.MaxSlots:
-		d.fail("slot", fmt.Sprintf("alter system set max_replication_slots = %d, then restart the server, then relay run; or drop one that nobody needs (select slot_name, active from pg_replication_slots)", max(2*server.MaxSlots, 10)),
+		d.fail("slot", fmt.Sprintf("alter system set max_replication_slots = %d, then restart the server, then relay run; or drop one that is no longer needed (select slot_name, active from pg_replication_slots)", max(2*server.MaxSlots, 10)),
 			"there is no slot %q, and no room for it", name)
 	case !slot.Exists && running:
 		d.fail("slot", d.mendStream("relay run makes it: start the relay again"), "there is no slot %q although a relay runs: it works by sweeps", name)
@@ -87,13 +87,13 @@ func (d *doctor) checkSlot(ctx context.Context, examiner *sql.Examiner, server s
 }
 
 func (d *doctor) judgeSlot(ctx context.Context, examiner *sql.Examiner, slot cdc.Examined, running bool) {
-	reader := slot.Reader
-	if reader == "" {
-		reader = "nobody"
+	reader := fmt.Sprintf("%q is read by %s", d.config.Slot, slot.Reader)
+	if slot.Reader == "" {
+		reader = fmt.Sprintf("no session reads %q", d.config.Slot)
 	}
 	heard, known := d.hears()
-	what := fmt.Sprintf("%q is read by %s; WAL %s, confirmed lag %s, restart lag %s", d.config.Slot, reader,
-		slot.Status, bytesText(slot.Lag.Confirmed), bytesText(slot.Lag.Restart))
+	what := fmt.Sprintf("%s; WAL %s, confirmed lag %s, restart lag %s", reader, slot.Status,
+		bytesText(slot.Lag.Confirmed), bytesText(slot.Lag.Restart))
 	switch {
 	case slot.Status == "unreserved":
 		d.warn("slot", "relay run; or let it be lost: that costs latency and no message", "%s: it will be lost at the next checkpoint", what)
@@ -189,7 +189,7 @@ func (d *doctor) checkTransactions(ctx context.Context, examiner *sql.Examiner, 
 	}
 }
 
-// checkPrepared names prepared transactions, which hold WAL until somebody ends them.
+// checkPrepared names prepared transactions, which hold WAL until a person or their coordinator ends them.
 func (d *doctor) checkPrepared(ctx context.Context, examiner *sql.Examiner) int {
 	prepared, err := examiner.OldPrepared(ctx, oldTransaction)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -50,7 +51,7 @@ func dropTriggers(names []string) string {
 	return strings.Join(steps, ", then ") + "; or leave what is wanted"
 }
 
-// checkRelays tells who works on the outbox, and returns how many.
+// checkRelays names the relays that work on the outbox, and returns their number.
 func (d *doctor) checkRelays(ctx context.Context, examiner *sql.Examiner) int {
 	f, err := examiner.Relays(ctx)
 	switch {
@@ -63,7 +64,7 @@ func (d *doctor) checkRelays(ctx context.Context, examiner *sql.Examiner) int {
 	case f.Expired > 0:
 		d.warn("relays", "wait for RELAY_LEASE_TTL: they are taken over", "%s; %d shards of a relay that died have no owner", strings.Join(f.Names, ", "), f.Expired)
 	default:
-		d.ok("relays", "%s; %d of 64 shards have an owner", strings.Join(f.Names, ", "), f.Shards)
+		d.ok("relays", "%s; %d of %d shards have an owner", strings.Join(f.Names, ", "), f.Shards, relay.Shards)
 	}
 	return len(f.Names)
 }
@@ -135,9 +136,12 @@ func (d *doctor) checkDeliveries(ctx context.Context, examiner *sql.Examiner) {
 	}
 }
 
-// many prints a count that stops at a limit.
-func many(n int) string {
-	if n >= sql.CountLimit {
+// many prints a count that stops at doctor's limit.
+func many(n int) string { return atLeast(n, sql.CountLimit) }
+
+// atLeast prints a count that stops at a limit.
+func atLeast(n, limit int) string {
+	if n >= limit {
 		return "at least " + strconv.Itoa(n)
 	}
 	return strconv.Itoa(n)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"relay"
 	"relay/admin"
 	"relay/admin/api"
 	"relay/notify/webhook"
@@ -105,7 +106,7 @@ func (s *service) probeShards() (string, error) {
 	status := s.engine.Status()
 	switch {
 	case status.Shards > 0:
-		return fmt.Sprintf("owns %d of 64, %d relays", status.Shards, status.Relays), nil
+		return fmt.Sprintf("owns %d of %d, %d relays", status.Shards, relay.Shards, status.Relays), nil
 	case status.Relays > 0:
 		return fmt.Sprintf("waits for shards that other relays hold, %d relays", status.Relays), nil
 	}

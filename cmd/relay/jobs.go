@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -262,5 +263,40 @@ func (c *JobsResumeCmd) Run(ctx context.Context, app *App) error {
 	}
 	defer end()
 	job, err := service.ResumeJob(ctx, c.actor(), c.ID)
+	return c.print(app, job, err)
+}
+
+// JobsRateCmd is `relay jobs rate ID RATE`.
+type JobsRateCmd struct {
+	jobSwitch
+	Rate string
+}
+
+func (c *JobsRateCmd) command() *cobra.Command {
+	cmd := c.on("rate", "Set how many messages a second a job changes at most; 0: no limit.")
+	cmd.Use, cmd.Args, cmd.Example = "rate ID RATE", exactly(&c.ID, &c.Rate), "  relay jobs rate "+exampleJob+" 50"
+	return cmd
+}
+
+// Validate reads the rate.
+func (c *JobsRateCmd) Validate() error {
+	if _, err := strconv.ParseFloat(c.Rate, 64); err != nil {
+		return fmt.Errorf("RATE: %s is no number", quote(c.Rate))
+	}
+	return nil
+}
+
+// Run changes the rate of a job, from its next batch on.
+func (c *JobsRateCmd) Run(ctx context.Context, app *App) error {
+	rate, err := strconv.ParseFloat(c.Rate, 64)
+	if err != nil {
+		return err
+	}
+	service, end, err := connect(ctx, app)
+	if err != nil {
+		return err
+	}
+	defer end()
+	job, err := service.SetJobRate(ctx, c.actor(), c.ID, rate)
 	return c.print(app, job, err)
 }

@@ -73,7 +73,7 @@ type MessagesCopyCmd struct {
 func (c *MessagesCopyCmd) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "copy ID", Short: "Insert a message of the same content under a new id.", Args: exactly(&c.ID),
-		Example: "  relay messages copy 01890000-0000-7000-8000-000000000001 --destination https://test.example/hook",
+		Example: "  relay messages copy " + exampleMessage + " --destination https://test.example/hook",
 	}
 	cmd.Flags().StringVar(&c.Destination, "destination", "", "`TARGET` of the copy. Unset: as the message has it.")
 	c.because.flags(cmd)
@@ -113,6 +113,7 @@ func (c *MessagesListCmd) command() *cobra.Command {
 		Example: "  relay messages list --status dead,rejected --since 2h\n  relay messages list --key order-17 --json",
 	}
 	c.selection.flags(cmd)
+	cmd.Flags().StringSliceVar(&c.IDs, "id", nil, "`ID` of a message; several with commas.")
 	cmd.Flags().IntVar(&c.Limit, "limit", 50, "Messages to list, at most.")
 	cmd.Flags().StringVar(&c.After, "after", "", "Go on after this `PLACE`, which the page before has named.")
 	jsonFlag(cmd, &c.JSON, "Print a line of JSON for each message.")

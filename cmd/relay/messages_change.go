@@ -28,7 +28,7 @@ func (c *choice) flags(cmd *cobra.Command) {
 // Validate judges what excludes each other.
 func (c *choice) Validate() error {
 	filter := c.Filter
-	filter.Subscription = "" // by ids it says for whom
+	filter.Subscription = "" // for messages given by id it names the subscriber
 	switch {
 	case len(c.IDs) > 0 && !filter.Empty():
 		return errors.New("give message ids or a filter, not both")
@@ -66,7 +66,7 @@ func (c *choice) byID(ctx context.Context, w io.Writer, kind sql.JobKind, force 
 			if r.OK {
 				changed = append(changed, r.ID)
 			}
-			if err := c.print(w, r); err != nil {
+			if err := printResult(w, c.JSON, r); err != nil {
 				return err
 			}
 		}
@@ -78,8 +78,9 @@ func (c *choice) byID(ctx context.Context, w io.Writer, kind sql.JobKind, force 
 	return changed, err
 }
 
-func (c *choice) print(w io.Writer, r operate.Result) error {
-	if c.JSON {
+// printResult prints what became of one message.
+func printResult(w io.Writer, asJSON bool, r operate.Result) error {
+	if asJSON {
 		return printJSON(w, r)
 	}
 	_, err := fmt.Fprintf(w, "%s  %s\n", r.ID, r)

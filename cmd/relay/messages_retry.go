@@ -31,7 +31,7 @@ func (c *MessagesRetryCmd) command() *cobra.Command {
 		Short: "Send messages again, by id or by filter; with --subscription to one subscriber.",
 		Long: "Send messages again, by id or by filter; with --subscription to one subscriber alone.\n" +
 			"By filter, which needs --status, a relay does it by a job in the background.",
-		Example: "  relay messages retry 01890000-0000-7000-8000-000000000001 --wait\n" +
+		Example: "  relay messages retry " + exampleMessage + " --wait\n" +
 			"  relay messages retry --status dead --subscription billing --since 1d --preview\n" +
 			"  relay messages retry --status dead --subscription billing --rate 100 --yes",
 	}
@@ -59,8 +59,9 @@ func (c *MessagesRetryCmd) Validate() error {
 	return c.choice.Validate()
 }
 
-// Run sends messages again, with all of their attempts and all of their time; one that waits
-// for its next attempt is due at once. With a subscription nobody else gets them.
+// Run sends messages again. Each delivery starts with its full number of attempts and its full
+// time; one that waits for its next attempt is due at once. If a subscription is given, only that
+// subscription gets the messages.
 func (c *MessagesRetryCmd) Run(ctx context.Context, app *App) error {
 	service, end, err := connect(ctx, app)
 	if err != nil {
@@ -166,7 +167,7 @@ func (c *MessagesCancelCmd) command() *cobra.Command {
 		Short: "Cancel messages, by id or by filter; with --subscription for one subscriber.",
 		Long: "Cancel messages, by id or by filter; with --subscription for one subscriber alone. What is under way is not called back.\n" +
 			"By filter, which needs --status, a relay does it by a job in the background.",
-		Example: "  relay messages cancel 01890000-0000-7000-8000-000000000001 --subscription billing\n" +
+		Example: "  relay messages cancel " + exampleMessage + " --subscription billing\n" +
 			"  relay messages cancel --status rejected --topic 'test.#' --yes",
 	}
 	c.choice.flags(cmd)

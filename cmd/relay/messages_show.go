@@ -26,7 +26,7 @@ type MessagesShowCmd struct {
 func (c *MessagesShowCmd) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show one message with its deliveries and attempts.", Args: exactly(&c.ID),
-		Example: "  relay messages show 01890000-0000-7000-8000-000000000001 --payload",
+		Example: "  relay messages show " + exampleMessage + " --payload",
 	}
 	cmd.Flags().BoolVar(&c.Payload, "payload", false, "Show the payload too, at most its first 64 KiB; what is no text, in hexadecimal.")
 	jsonFlag(cmd, &c.JSON, "Print JSON.")

@@ -79,7 +79,7 @@ func columns(rows [][]string, widest []int, width int) string {
 	return b.String()
 }
 
-// cut shortens a text to so many characters.
+// cut shortens a text to the given number of characters.
 func cut(text string, most int) string {
 	if utf8.RuneCountInString(text) <= most {
 		return text

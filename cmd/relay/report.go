@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"time"
 
-	"relay/notify/amqp"
 	"relay/sql"
 )
 
@@ -28,7 +27,7 @@ func (s *service) tell(ctx context.Context) error {
 		report := s.report()
 		if time.Since(at) > reportAgain || differs(report, told) {
 			limited, cancel := context.WithTimeout(ctx, reportAgain)
-			// A failure has causes that the engine meets as well, and says.
+			// The engine meets the causes of a failure here too, and reports them.
 			if done, err := s.store.Tell(limited, s.id, report); err == nil && done {
 				told, at = report, time.Now()
 			}
@@ -59,9 +58,10 @@ func (s *service) report() sql.Report {
 			r.Doorbell.Why, r.Doorbell.Mend = state.Flaw.Why, state.Flaw.Mend
 		}
 	}
-	if broker, found := s.links[amqp.Name]; found {
-		up, text := broker.state()
-		r.Broker = &sql.BrokerReport{Up: up, Text: text}
+	for _, l := range s.links {
+		if l.report != nil {
+			l.report(&r)
+		}
 	}
 	r.Quarantined = status.Quarantined
 	open := s.dispatcher.OpenCircuits()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"sync/atomic"
@@ -96,7 +97,7 @@ func (s *service) wireDestinations() error {
 	s.dispatcher = notify.NewDispatcher(notify.DispatcherConfig{
 		Technologies: registered, References: references, Timeout: c.HTTPTimeout, QueueBytes: int64(c.InFlightBytes) / 8,
 		Messages: int64(c.InFlight), Bytes: int64(c.InFlightBytes),
-		Retry: s.policy().Interval, Allowed: s.mayAttempt,
+		Retry: s.interval, Allowed: s.mayAttempt,
 		Tracer: s.spans(), Log: s.log, Metrics: notify.NewMetrics(s.registry),
 	})
 	return nil
@@ -136,11 +137,16 @@ func (s *service) policy() reconcile.Policy {
 	}
 }
 
+// interval is the time until a destination that is down is probed again.
+func (s *service) interval(d *relay.Delivery, attempts int) time.Duration {
+	return s.policy().Interval(d.Subscriber, attempts, rand.Float64)
+}
+
 func (s *service) wireEngine() {
 	c := s.config
 	host, _ := os.Hostname()
 	s.engine = reconcile.New(reconcile.Config{
-		Store: s.store, Router: s.router, Dispatcher: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
+		Store: s.store, Router: s.router, Rules: s.router, Subscriptions: s.router, Dispatcher: s.dispatcher, Circuits: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
 		Groups: c.Reconcile, Streaming: s.streaming, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,

@@ -40,7 +40,7 @@ func untilSignal(parent context.Context, signals <-chan os.Signal, exit func(cod
 	return ctx, func() { close(done); cancel(nil) }
 }
 
-// stopSignal is why a context ended: somebody sent the process a signal.
+// stopSignal is the cause of a context that ended because the process received a signal.
 type stopSignal struct{ os.Signal }
 
 // Error names the signal.

@@ -112,7 +112,7 @@ func deliveriesOf(st sql.Standing) map[standingKey]int {
 	return counts
 }
 
-// oldest is the age of the oldest message that is to be delivered. Zero: there is none.
+// oldest is the age of the oldest message that is to be delivered. Zero means that there is none.
 func oldest(st sql.Standing) (age time.Duration) {
 	for _, at := range []*time.Time{st.OldestPending, st.OldestOpen} {
 		if at != nil {

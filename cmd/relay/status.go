@@ -120,10 +120,20 @@ func readStatus(ctx context.Context, config Config) (s operate.Status, err error
 			slot.NotHeard = bell.Why + "; to mend it: " + mendDoorbell(bell)
 		}
 	}
-	return operate.ReadStatus(ctx, examiner, slot)
+	schema, err := examiner.Schema(ctx)
+	if err != nil {
+		return s, err
+	}
+	store, err := config.Database().Open(ctx, 2)
+	if err != nil {
+		return s, err
+	}
+	defer store.Close()
+	return operate.New(store).Status(ctx, operate.SchemaStatus{Version: schema.Version, Needed: schema.Needed}, slot)
 }
 
-// reportOf returns what the relay says that is to read the slot, else what any other says. Nil: none says anything.
+// reportOf returns the report of the relay that is to read the slot, else that of any other relay. It is nil if no
+// relay reports.
 func reportOf(relays []sql.RunningRelay) (report *sql.Report) {
 	for _, r := range relays {
 		if r.Report == nil {

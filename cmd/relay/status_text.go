@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"relay"
 	"relay/operate"
 	"relay/sql"
 )
@@ -34,13 +35,13 @@ func statusText(s operate.Status, width int) string {
 		line("messages", "%s", sentence)
 	}
 	for _, w := range s.Waiting {
-		line("waiting", "%s for %s (%s)%s", many(w.Count), w.Circuit, w.Why, afterColon(w.Error))
+		line("waiting", "%s for %s (%s)%s", standingText(w.Count), w.Subscription, w.Why, afterColon(w.Error))
 	}
 	if s.NextDueIn != nil {
 		line("next due", "%s", inWords(seconds(*s.NextDueIn)))
 	}
 	for _, d := range s.Dead {
-		line("dead", "%s of %s%s", many(d.Count), d.Subscription, afterColon(d.Error))
+		line("dead", "%s of %s%s", standingText(d.Count), d.Subscription, afterColon(d.Error))
 	}
 	return b.String()
 }
@@ -81,7 +82,7 @@ func schemaText(s operate.SchemaStatus) string {
 }
 
 func relayText(r operate.RelayStatus) string {
-	text := fmt.Sprintf("%s (%s): %d of 64 shards", r.Name, r.Version, r.Shards)
+	text := fmt.Sprintf("%s (%s): %d of %d shards", r.Name, r.Version, r.Shards, relay.Shards)
 	if r.Expired > 0 {
 		text += fmt.Sprintf(", %d more that wait for another relay", r.Expired)
 	}
@@ -113,12 +114,12 @@ func slotText(s operate.SlotStatus) string {
 }
 
 func countTexts(m operate.MessageStatus) []string {
-	pending := many(m.Pending) + " pending"
+	pending := standingText(m.Pending) + " pending"
 	if m.OldestPending > 0 {
 		pending += ", the oldest for " + age(seconds(m.OldestPending).Round(100*time.Millisecond))
 	}
-	pending += "; " + many(m.Delayed) + " delayed, " + many(m.Open) + " open"
-	ended := many(m.Dead) + " dead, " + many(m.Rejected) + " rejected"
+	pending += "; " + standingText(m.Delayed) + " delayed, " + standingText(m.Open) + " open"
+	ended := standingText(m.Dead) + " dead, " + standingText(m.Rejected) + " rejected"
 	if m.Rows != nil {
 		ended += fmt.Sprintf("; about %d in all", *m.Rows)
 	} else {
@@ -126,6 +127,9 @@ func countTexts(m operate.MessageStatus) []string {
 	}
 	return []string{pending, ended}
 }
+
+// standingText prints a count of what stands in the tables.
+func standingText(n int) string { return atLeast(n, sql.StandingLimit) }
 
 // inWords says when something is due.
 func inWords(d time.Duration) string {

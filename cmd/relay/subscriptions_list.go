@@ -52,7 +52,7 @@ func subscriptionTable(list []operate.Subscription, now time.Time, width int) st
 	return columns(rows, []int{20, 7, 34, 6, 7, 24, 40}, max(width, 2*tableWidth))
 }
 
-// backlogText is what is outstanding, and of which status.
+// backlogText says how many deliveries are outstanding in each status.
 func backlogText(b operate.Backlog) string {
 	if b.N == 0 {
 		return "0"

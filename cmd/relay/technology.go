@@ -16,7 +16,7 @@ type technology struct {
 	describe func(Config) notify.Technology
 	// connect makes its destination, unless something is Missing.
 	connect func(*service) (link, error)
-	// probe names the line of /readyz about its link. Empty: there is none.
+	// probe names the line of /readyz about its link. Empty means that there is none.
 	probe string
 	// checkDestination examines RELAY_DEFAULT_DESTINATION.
 	checkDestination func(context.Context, *doctor, relay.Target)
@@ -27,7 +27,7 @@ type technology struct {
 	// checkRelay examines what all its targets need.
 	checkRelay func(context.Context, *doctor)
 	// rowsAnywhere says where rows may send if no setting restricts them, rowsWithin what holds
-	// beside a setting. Empty: nothing can be sent.
+	// beside a setting. Empty means that nothing can be sent.
 	rowsAnywhere, rowsWithin func(Config) string
 }
 
@@ -35,12 +35,14 @@ type technology struct {
 type link struct {
 	destination notify.Destination
 	gone        func(context.Context, *relay.Delivery) bool
-	// run works until ctx ends. Nil: there is nothing to run.
+	// run works until ctx ends. Nil means that there is nothing to run.
 	run func(context.Context) error
-	// close ends what is left when the last attempt has ended. Nil: nothing is.
+	// close ends what is left when the last attempt has ended. It is nil if nothing is.
 	close func()
 	// state tells whether messages are taken, and in words how it stands.
 	state func() (up bool, text string)
+	// report adds what people are told of it. Nil: nothing is.
+	report func(*sql.Report)
 }
 
 // subscriptionAt is a subscription with its target, and the subscriber that deliveries have, with

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
 	"relay"
 	"relay/notify"
 	"relay/notify/amqp"
+	"relay/sql"
 )
 
 // overAMQP is the technology of amqp: targets.
@@ -44,7 +44,17 @@ func connectAMQP(s *service) (link, error) {
 	if err != nil {
 		return link{}, fmt.Errorf("RELAY_AMQP_URL: %w", err)
 	}
-	return link{destination: d, run: d.Run, state: d.State}, nil
+	return link{destination: d, run: d.Run, state: d.State, report: func(r *sql.Report) { r.Broker = brokerReport(d) }}, nil
+}
+
+// brokerReport is how the connection to the broker stands.
+func brokerReport(d *amqp.Destination) *sql.BrokerReport {
+	up, text := d.State()
+	r := &sql.BrokerReport{Up: up, Text: text}
+	for _, t := range d.Troubles() {
+		r.Troubles = append(r.Troubles, sql.BrokerTrouble{Address: t.Address, Why: t.Why, Mend: t.Mend})
+	}
+	return r
 }
 
 // checkBrokersTargets looks whether there is a broker for the subscriptions that lead there.
@@ -77,43 +87,39 @@ func checkBroker(ctx context.Context, d *doctor) {
 	}
 	answers := slices.ContainsFunc(all, func(e amqp.Examined) bool { return e.Trouble == nil })
 	for _, e := range all {
-		switch {
-		case e.Trouble == nil:
+		if t := e.Trouble; t != nil {
+			d.brokerTrouble(answers, t.Address, t.Why, t.Mend)
+		} else {
 			d.ok("broker", "%s at %s", e.Broker, e.Address)
-		case answers:
-			d.warn("broker", e.Trouble.Mend, "%s: %s; another address answers", e.Address, e.Trouble.Why)
-		default:
-			d.fail("broker", e.Trouble.Mend, "%s: %s", e.Address, e.Trouble.Why)
 		}
+	}
+}
+
+// brokerTrouble tells why one address of the broker gives no connection, which is no fault where another one does.
+func (d *doctor) brokerTrouble(answers bool, address, why, mend string) {
+	if answers {
+		d.warn("broker", mend, "%s: %s; another address answers", address, why)
+	} else {
+		d.fail("broker", mend, "%s: %s", address, why)
 	}
 }
 
 // checkBrokers tells what the running relays say about their broker.
 func checkBrokers(d *doctor) {
 	for _, r := range d.relays {
-		broker, address := r.Report.Broker, r.Report.Settings["RELAY_AMQP_URL"]
+		broker := r.Report.Broker
 		switch {
 		case broker == nil:
+			continue
 		case broker.Up:
-			d.ok("broker", "%s: %s at %s", r.Name, broker.Text, address)
-		default:
-			d.fail("broker", mendBrokerText(broker.Text, address), "%s has no connection to %s: %s", r.Name, address, broker.Text)
+			d.ok("broker", "%s: %s at %s", r.Name, broker.Text, r.Report.Settings["RELAY_AMQP_URL"])
+		case strings.Contains(broker.Text, "blocked"):
+			d.fail("broker", "free memory or disk at the broker: rabbitmqctl status names the alarm", "%s: %s", r.Name, broker.Text)
+		case len(broker.Troubles) == 0:
+			d.fail("broker", "wait: the relay connects by itself", "%s: %s", r.Name, broker.Text)
+		}
+		for _, t := range broker.Troubles {
+			d.brokerTrouble(broker.Up, r.Name+" has no connection to "+t.Address, t.Why, thenStart(t.Mend))
 		}
 	}
-}
-
-// mendBrokerText says what helps against what a relay says about its broker.
-func mendBrokerText(text, address string) string {
-	switch {
-	case strings.Contains(text, "403"), strings.Contains(text, "not allowed"):
-		return "set user and password in RELAY_AMQP_URL" + startAgain + "; or rabbitmqctl change_password USER SECRET"
-	case strings.Contains(text, "vhost"):
-		return "rabbitmqctl add_vhost VHOST, then rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'"
-	case strings.Contains(text, "blocked"):
-		return "free memory or disk at the broker: rabbitmqctl status names the alarm"
-	}
-	if u, err := url.Parse(address); err == nil {
-		address = u.Host
-	}
-	return "start the broker at " + address + "; or set RELAY_AMQP_URL to where it is" + startAgain
 }

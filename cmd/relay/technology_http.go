@@ -62,7 +62,9 @@ func openAddresses(c Config) string {
 // checkDefaultEndpoint resolves and dials the default destination. It sends no request, which
 // would be one that the endpoint did not expect.
 func checkDefaultEndpoint(ctx context.Context, d *doctor, target relay.Target) {
-	destination, err := newDestination(d.config, webhook.Config{})
+	dialling := d.config
+	dialling.HTTPSecrets = nil // the relay reports them hidden, and a connection needs none
+	destination, err := newDestination(dialling, webhook.Config{})
 	if err != nil {
 		d.failed("destination", err)
 		return

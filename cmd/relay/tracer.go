@@ -20,7 +20,7 @@ const (
 // exportGrace bounds the export of the last spans.
 const exportGrace = 5 * time.Second
 
-// newTracer returns what makes spans. Nil: OTEL_EXPORTER_OTLP_ENDPOINT is not set.
+// newTracer returns what makes spans. Nil means that OTEL_EXPORTER_OTLP_ENDPOINT is not set.
 func newTracer(ctx context.Context, env map[string]string, log *slog.Logger) (*tracing.Tracer, error) {
 	if env[otlpEndpoint] == "" {
 		return nil, nil
@@ -36,7 +36,7 @@ func newTracer(ctx context.Context, env map[string]string, log *slog.Logger) (*t
 	return tracer, nil
 }
 
-// spans is what the dispatcher tells of attempts. Nil: nothing is traced.
+// spans is what the dispatcher tells of attempts. Nil means that nothing is traced.
 func (s *service) spans() notify.Tracer {
 	if s.tracer == nil {
 		return nil

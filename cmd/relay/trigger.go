@@ -12,7 +12,7 @@ import (
 	"relay/sql"
 )
 
-// lockNotAvailable is the SQLSTATE of a table that somebody else has locked.
+// lockNotAvailable is the SQLSTATE for a table that another session has locked.
 const lockNotAvailable = "55P03"
 
 // fitTrigger makes the NOTIFY trigger if RELAY_CAPTURE=notify, and removes it otherwise: it
@@ -61,8 +61,8 @@ func (s *service) changeTrigger(ctx context.Context) error {
 }
 
 // warnOfSlots names slots that a relay may have made before RELAY_CAPTURE or RELAY_SLOT was
-// changed. Nobody reads them any more, and the server keeps WAL for them until its disk is
-// full. They may be somebody else's, so it is for a person to drop them.
+// changed. No relay reads them any more, and the server keeps WAL for them until its disk is full.
+// They may belong to another program, so a person has to drop them.
 func (s *service) warnOfSlots(ctx context.Context, conn *pgx.Conn) {
 	own := ""
 	if s.config.Capture == CaptureStream {
@@ -73,10 +73,10 @@ func (s *service) warnOfSlots(ctx context.Context, conn *pgx.Conn) {
 		s.log.Warn("cannot look for slots that were left over", "error", err)
 	}
 	for _, o := range others {
-		// One of the name that this relay would use is read at most by one that goes.
+		// A slot of the name that this relay would use is read at most by a relay that is stopping.
 		if o.Here && (o.Reader == "" || o.Name == s.config.Slot) {
 			s.log.Warn("a replication slot of this database keeps WAL, and this relay does not read it",
-				"slot", o.Name, "bytes", o.Bytes, "reader", o.Reader, "mend", "if nobody comes back for it: "+o.Drop())
+				"slot", o.Name, "bytes", o.Bytes, "reader", o.Reader, "mend", "if no program needs it any more: "+o.Drop())
 		}
 	}
 }

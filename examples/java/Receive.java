@@ -90,7 +90,7 @@ public class Receive {
     /**
      * Checks a request as Standard Webhooks 1.0.0 says: the signature covers the id, the time
      * and the bytes of the body. While a secret is being changed the header holds several
-     * signatures, of which one must be right.
+     * signatures, and one of them must be right.
      */
     static boolean verify(String id, String timestamp, String signatures, byte[] body)
             throws GeneralSecurityException {

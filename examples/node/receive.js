@@ -30,9 +30,9 @@ const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
 // A connection that breaks while idle is replaced by the pool; without this it would end us.
 pool.on("error", (error) => console.error("database:", error.message));
 
-// verify checks a request as Standard Webhooks 1.0.0 says: the signature covers the id,
-// the time and the bytes of the body. While a secret is being changed the header holds
-// several signatures, of which one must be right.
+// verify checks a request as Standard Webhooks 1.0.0 says: the signature covers the id, the time
+// and the bytes of the body. While a secret is being changed the header holds several signatures,
+// and one of them must be right.
 function verify(headers, body) {
   const { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signatures } = headers;
   if (!id || !signatures || !/^\d{1,15}$/.test(timestamp ?? "")) return false;

@@ -40,7 +40,7 @@ KEY = read_key(os.environ.get("RELAY_HTTP_SECRET", ""))
 def verify(headers, body):
     """Checks a request as Standard Webhooks 1.0.0 says: the signature covers the id, the
     time and the bytes of the body. While a secret is being changed the header holds
-    several signatures, of which one must be right."""
+    several signatures, and one of them must be right."""
     message_id = headers.get("webhook-id", "")
     timestamp = headers.get("webhook-timestamp", "")
     if not message_id or not timestamp.isdecimal() or len(timestamp) > 15:

@@ -17,12 +17,12 @@ const (
 	// until they may be tried again.
 	repliesPrefetch = 64
 	repliesAtOnce   = 8
-	// repliesEvery is how often it is looked whether a subscription wants replies.
+	// repliesEvery is the interval at which the relay looks whether a subscription wants replies.
 	repliesEvery = 250 * time.Millisecond
-	// repliesAgain is when consuming is tried again, and a reply that cannot be stored.
+	// repliesAgain is the pause before consuming is tried again, and before a reply is that could not be stored.
 	repliesAgain = time.Second
-	// repliesSay is how often it may be said why that is: a lost connection words itself
-	// anew at each try, and several replies are taken at once.
+	// repliesSay is the least time between two log lines about such failures: the text of a lost
+	// connection differs at each try, and several replies are handled at once.
 	repliesSay = 10 * time.Second
 )
 
@@ -34,7 +34,7 @@ type acknowledger interface {
 
 // Replies says how consumers of the broker acknowledge.
 type Replies struct {
-	// Queue is where they reply to, one for each database. Empty: they cannot.
+	// Queue is where they reply to, one for each database. It is empty if they cannot.
 	Queue string
 	// Key signs the tokens, which travel as correlation ids.
 	Key relay.AckKey
@@ -164,15 +164,15 @@ func (a *Destination) takeReply(ctx context.Context, reply amqp091.Delivery, tur
 	}
 }
 
-// worry counts failures, one in a while of which is worth a line. The zero value has none.
+// worry counts failures and decides which of them are logged: one in a while. The zero value has counted none.
 type worry struct {
 	mu       sync.Mutex
 	failures int
 	said     time.Time
 }
 
-// more counts one more failure. It reports whether it is to be told now, and how many there
-// were since the last one that was.
+// more counts one more failure. It reports whether it is to be logged now, and how many there were
+// since the last one that was logged.
 func (w *worry) more() (failures int, say bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

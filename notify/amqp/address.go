@@ -32,7 +32,7 @@ func (a address) String() string {
 
 func (a address) hostPort() string { return net.JoinHostPort(a.uri.Host, strconv.Itoa(a.uri.Port)) }
 
-// external reports whether the client certificate says who the relay is.
+// external reports whether the client certificate identifies the relay.
 func (a address) external() bool {
 	return len(a.uri.AuthMechanism) > 0 && strings.EqualFold(a.uri.AuthMechanism[0], "external")
 }
@@ -114,7 +114,7 @@ func (a address) checkMechanism(url.Values) error {
 		case "plain", "amqplain":
 		case "external":
 			if a.uri.Scheme != "amqps" || a.uri.CertFile == "" {
-				return errors.New("auth_mechanism=external needs amqps://, certfile and keyfile: the client certificate says who the relay is")
+				return errors.New("auth_mechanism=external needs amqps://, certfile and keyfile: the client certificate identifies the relay")
 			}
 		default:
 			return errors.New("auth_mechanism is none of plain, amqplain and external")

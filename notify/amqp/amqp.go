@@ -10,12 +10,12 @@ import (
 	"relay"
 )
 
-// Limits and defaults of the AMQP destination.
+// These are the limits and defaults of the AMQP destination.
 const (
-	// defaultWindow is as many publishes as RabbitMQ takes over one channel whatever
-	// becomes of them: it reads no more from a connection when one of its channels has
-	// stopped and 200 to 400 publishes wait for that channel (credit_flow_default_credit).
-	// A single destination's rate is the same from 200 to 1,000.
+	// defaultWindow is the number of publishes that RabbitMQ takes over one channel whatever
+	// becomes of them: it reads no more from a connection when one of its channels has stopped and
+	// 200 to 400 publishes wait for that channel (credit_flow_default_credit). A single
+	// destination's rate is the same from 200 to 1,000.
 	defaultWindow  = 200
 	defaultTimeout = 10 * time.Second
 	// noConnectionWait is how long a delivery waits for the connection to come back
@@ -23,26 +23,26 @@ const (
 	noConnectionWait = 500 * time.Millisecond
 )
 
-// Config says how to reach the broker and how hard to press it.
+// Config says how to reach the broker and how many publishes may be under way.
 type Config struct {
 	// URL is an amqp:// or amqps:// URI (RELAY_AMQP_URL), with user, password and vhost as
 	// https://www.rabbitmq.com/docs/uri-spec has it and the parameters of
 	// https://www.rabbitmq.com/docs/uri-query-parameters, or several of a cluster with commas
 	// between, which are tried in turn. It never appears in a log or an error.
 	URL string
-	// Window is how many publishes to one destination may await their confirm. Zero: 200.
+	// Window is how many publishes to one destination may await their confirm. Zero means 200.
 	Window int
-	// Timeout bounds one attempt of a subscriber that sets none. Zero: 10 seconds.
+	// Timeout bounds one attempt of a subscriber that sets none. Zero means 10 seconds.
 	Timeout time.Duration
 	// Allowed reports whether a message of the shard may be published now. It is asked just
-	// before, however long the message has waited for its turn. Nil: always.
+	// before, however long the message has waited for its turn. Nil means that it always may.
 	Allowed func(shard int16) bool
 	// Replies takes the acknowledgements of consumers. The zero value takes none.
 	Replies Replies
-	// Log takes changes of the connection. Nil: nothing is logged.
+	// Log takes changes of the connection. Nil means that nothing is logged.
 	Log *slog.Logger
-	// OnUp is called when the broker takes messages (again): a connection was made, or
-	// the broker has unblocked it. It must return at once. Nil: nobody is told.
+	// OnUp is called when the broker takes messages (again): a connection was made, or the broker
+	// has unblocked it. It must return at once. Nil means that no function is called.
 	OnUp func()
 }
 
@@ -59,6 +59,7 @@ type Destination struct {
 	mu      sync.Mutex
 	conn    *connection    // nil: none
 	down    string         // why conn is nil
+	failed  troubles       // of the last try
 	lack    relay.Resource // of the relay's own, why conn is nil
 	changed chan struct{}  // closed and replaced when conn is replaced
 }
@@ -179,6 +180,20 @@ func (a *Destination) set(c *connection, down string) {
 	a.conn, a.down = c, down
 	close(a.changed)
 	a.changed = make(chan struct{})
+}
+
+// note keeps what the last try met.
+func (a *Destination) note(failed troubles) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = failed
+}
+
+// Troubles are those of the last time that a connection was looked for, one for each address that gave none.
+func (a *Destination) Troubles() []*Trouble {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failed
 }
 
 // State tells whether the broker takes messages, and in words how the connection is.

@@ -14,7 +14,7 @@ import (
 	"relay/test/harness"
 )
 
-// An alarm of the broker: it stops reading from whoever publishes, and says so.
+// On an alarm the broker stops reading from connections that publish, and says so.
 func TestAMQPBlockedBroker(t *testing.T) {
 	t.Parallel()
 	rabbit := harness.OwnRabbit(t)
@@ -37,7 +37,7 @@ func TestAMQPBlockedBroker(t *testing.T) {
 	if up, text := a.State(); up {
 		t.Errorf("state while blocked: %q", text)
 	}
-	// Now it knows: nothing is sent, and nobody waits.
+	// Now the destination knows: it sends nothing, and no caller waits.
 	if took := blockedFlood(t, a, s, relay.ClassParked); took > time.Second {
 		t.Errorf("parking took %v", took)
 	}
@@ -53,7 +53,7 @@ func TestAMQPBlockedBroker(t *testing.T) {
 		return a.Deliver(t.Context(), conformance.NewDelivery(s, []byte("{}"))).Class == relay.ClassDelivered
 	})
 	if ups.Load() == before {
-		t.Error("nobody was told that the broker takes messages again")
+		t.Error("OnUp was not called although the broker takes messages again")
 	}
 }
 

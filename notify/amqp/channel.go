@@ -40,14 +40,14 @@ type flight struct {
 	message *message
 	key     flightKey
 	since   time.Time // when its attempt came to the channel
-	// taken is won by the writer, who then publishes, or by the delivery, who leaves.
+	// taken is won by the writer, which then publishes, or by the delivery, which leaves.
 	taken     atomic.Bool
 	published chan struct{} // closed by the writer, when confirm and err have been set
 	confirm   *amqp091.DeferredConfirmation
 	err       error
 	// Guarded by the channel's mu:
 	returned *reply
-	ended    chan struct{} // nil: nobody waits for this flight's end
+	ended    chan struct{} // nil if no goroutine waits for this flight's end
 	// late is not nil once the delivery has left the flight, and closed when result is set.
 	late   chan struct{}
 	result result
@@ -115,7 +115,7 @@ func (p *channel) write() {
 	}
 }
 
-// next takes the next flight that has not left. Nil: the channel was closed.
+// next takes the next flight that has not left. Nil means that the channel was closed.
 func (p *channel) next() *flight {
 	for {
 		select {

@@ -13,7 +13,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 )
 
-// Times of one connection.
+// These are the time limits of one connection.
 const (
 	dialTimeout  = 10 * time.Second // from dial to the end of the handshake
 	heartbeat    = 10 * time.Second // unless the URL says otherwise
@@ -84,9 +84,10 @@ type gate struct {
 }
 
 // connect connects to the first address that lets it, beginning with the first each time. The broker
-// shows the name. The error tells of all.
+// shows the name. The error tells of all, and Troubles of those that gave no connection.
 func (a *Destination) connect(ctx context.Context, name string) (*connection, error) {
 	var failed troubles
+	defer func() { a.note(failed) }()
 	for _, at := range a.addresses {
 		c, err := a.connectTo(ctx, at, name)
 		if err == nil {

@@ -42,7 +42,7 @@ func numberDelay(headers amqp091.Table) {
 	}
 }
 
-// exchangeTypes knows of which type the exchanges are that have returned a message.
+// exchangeTypes knows the types of the exchanges that have returned a message.
 type exchangeTypes struct {
 	conn *connection
 	// onChannel runs a function on a channel, which it may leave closed.
@@ -84,10 +84,10 @@ func (t *exchangeTypes) of(ctx context.Context, exchange string) (string, error)
 	return known.call.wait(ctx, t.conn)
 }
 
-// askExchangeType learns the type from the refusal of a declaration. The broker compares type, flags and arguments of
-// an exchange that exists, the type first, and its refusal says of which type it is. The argument here is one that no
-// exchange can have, so that the declaration is refused in every case and never makes an exchange. Empty: it
-// is a direct exchange, as the question says, or does not exist.
+// askExchangeType learns the type from the refusal of a declaration. The broker compares type, flags and arguments
+// of an exchange that exists, the type first, and its refusal names the type. The argument here is one that no
+// exchange can have, so that the broker refuses the declaration in every case and never makes an exchange. An empty
+// result means that the exchange is a direct one, as the declaration says, or does not exist.
 func askExchangeType(ch *amqp091.Channel, exchange string) (string, error) {
 	never := amqp091.Table{"alternate-exchange": int32(0)}
 	err := ch.ExchangeDeclare(exchange, amqp091.ExchangeDirect, true, false, false, false, never)

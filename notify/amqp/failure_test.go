@@ -65,7 +65,7 @@ func TestAMQPNackOfAFullQueue(t *testing.T) {
 	}
 }
 
-// An exchange deleted in mid-flow closes the channel under everybody's messages.
+// An exchange that is deleted while messages flow closes the channel for the messages of all exchanges.
 func TestAMQPExchangeDeletedInMidFlow(t *testing.T) {
 	t.Parallel()
 	url := harness.AMQPURL(t)
@@ -149,7 +149,7 @@ func TestAMQPBrokerKilledAndRestarted(t *testing.T) {
 		cancel()
 		wg.Wait()
 		if ups.Load() == before {
-			t.Errorf("%s: nobody was told that the broker is back", name)
+			t.Errorf("%s: OnUp was not called although the broker is back", name)
 		}
 	}
 }

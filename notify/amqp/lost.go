@@ -5,7 +5,7 @@ import (
 	"relay/notify"
 )
 
-// lost says that there is no connection because of err.
+// lost notes that there is no connection because of err.
 func (a *Destination) lost(err error) {
 	a.mu.Lock()
 	a.lack = notify.LackOf(err, false)

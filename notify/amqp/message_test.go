@@ -153,7 +153,7 @@ func TestAMQPMessageRejections(t *testing.T) {
 	}
 }
 
-// An estimate that is too small would break the connection for everybody.
+// An estimate that is too small would break the connection for all messages.
 func TestAMQPMessageHeaderSize(t *testing.T) {
 	d := delivery(t, "amqp:orders/{topic}.{key}")
 	m, err := newMessage(d)

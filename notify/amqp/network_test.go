@@ -155,7 +155,7 @@ func TestAMQPConnectionCutInMidFrame(t *testing.T) {
 	}
 }
 
-// A broker that neither reads nor speaks must hold nobody beyond his time.
+// A broker that neither reads nor answers must hold no caller beyond its time limit.
 func TestAMQPFrozenConnection(t *testing.T) {
 	t.Parallel()
 	url := harness.AMQPURL(t)

@@ -28,7 +28,7 @@ func checkRowTarget(t relay.Target) error {
 }
 
 // errRowsBusy is the answer to a name that is new while too many others are.
-var errRowsBusy = errors.New("the relay is looking up too many other exchanges and queues that rows name, of which many do not exist; this message goes again")
+var errRowsBusy = errors.New("the relay is looking up too many other exchanges and queues that rows name, and many of them do not exist; this message goes again")
 
 // rowRefusal says why a row's message cannot go to the exchange or queue that the row names,
 // and what a person can do about it.

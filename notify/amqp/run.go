@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The pauses between attempts to connect.
+// These are the pauses between attempts to connect.
 const (
 	minReconnectPause = 100 * time.Millisecond
 	maxReconnectPause = 5 * time.Second

@@ -84,8 +84,8 @@ func (p *channel) submit(ctx context.Context, f *flight) error {
 	return err
 }
 
-// abandon leaves a flight that may have been sent. Its slot stays occupied until its
-// confirm has come, or the channel has gone: who sends the same message again waits for that.
+// abandon leaves a flight that may have been sent. Its slot stays occupied until its confirm has
+// come, or the channel has gone. A call that sends the same message again waits for that.
 func (p *channel) abandon(f *flight) result {
 	p.mu.Lock()
 	f.late = make(chan struct{})

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// socket is the TCP connection under the library's. The library writes without a
-// deadline: a broker that has stopped reading would hold the writer, and all who wait
-// for it, for ever.
+// socket is the TCP connection under the library's. The library writes without a deadline: a
+// broker that has stopped reading would hold the writer, and all calls that wait for it, for ever.
 type socket struct {
 	net.Conn                        // nil before dial
 	limit    time.Duration          // of the dial. Zero: dialTimeout

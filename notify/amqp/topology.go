@@ -48,8 +48,8 @@ func newTopology(c *connection) *topology {
 	return &topology{conn: c, known: make(map[entity]*call[struct{}])}
 }
 
-// ensure returns nil once the target's exchange or queue exists. A failure is told to all
-// who waited for it and then forgotten.
+// ensure returns nil once the target's exchange or queue exists. All calls that wait for the same
+// declaration get its failure, which is then forgotten.
 func (t *topology) ensure(ctx context.Context, target relay.Target) error {
 	entity := entityOf(target)
 	t.mu.RLock()
@@ -152,8 +152,8 @@ func declare(ch *amqp091.Channel, e entity) error {
 	return err
 }
 
-// unlessPresent drops the refusals that only an existing entity can cause: an exclusive
-// queue of somebody else, or one that was declared differently a moment ago.
+// unlessPresent drops the refusals that only an existing entity can cause: an exclusive queue of
+// another connection, or a queue that was declared differently a moment ago.
 func unlessPresent(err error) error {
 	switch replyCode(err) {
 	case amqp091.ResourceLocked, amqp091.PreconditionFailed:

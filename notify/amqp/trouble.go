@@ -31,7 +31,7 @@ func (t *Trouble) Error() string {
 // Unwrap returns what the library or the network said.
 func (t *Trouble) Unwrap() error { return t.err }
 
-// troubles are those of all addresses, none of which gave a connection.
+// troubles are the failures of all addresses when no address gave a connection.
 type troubles []*Trouble
 
 // Error returns all in one line.
@@ -61,7 +61,7 @@ func (a address) explain(ctx context.Context, err error, socket *socket) *Troubl
 			return t
 		}
 	}
-	t.Mend = fmt.Sprintf("start the broker at %s (rabbitmq-server), or set RELAY_AMQP_URL to where it is", a.hostPort())
+	t.Mend = fmt.Sprintf("start the broker at %s (rabbitmq-server); or set RELAY_AMQP_URL to where it is", a.hostPort())
 	if why, mend := a.byProtocol(a.protocol(ctx, err, socket)); mend != "" {
 		t.Why, t.Mend = why, mend
 	}
@@ -129,7 +129,7 @@ func (a address) byBroker(err error) (why, mend string) {
 		case a.external():
 			return why, "rabbitmqctl add_user, with the name that the broker reads in the client certificate (ssl_cert_login_from), then set_permissions"
 		}
-		return why, "correct user and password in RELAY_AMQP_URL, or rabbitmqctl add_user " + a.uri.Username
+		return why, "set user and password in RELAY_AMQP_URL; or rabbitmqctl add_user " + a.uri.Username
 	case amqp091.NotAllowed, amqp091.NotFound:
 		user := a.uri.Username
 		if a.external() {
@@ -166,7 +166,7 @@ func (a address) byProtocol(speaks string) (why, mend string) {
 const probeLimit = 2 * time.Second
 
 // protocol finds out what a port speaks: by the first bytes that it has sent, and if it has sent
-// none and taken the connection, by asking it. Empty: it cannot be told.
+// none and taken the connection, by asking it. Empty means that it cannot be told.
 func (a address) protocol(ctx context.Context, err error, socket *socket) string {
 	var record tls.RecordHeaderError
 	first := ""

@@ -54,8 +54,8 @@ func forbidsRetry(header http.Header) bool {
 	return strings.EqualFold(strings.TrimSpace(header.Get("Relay-Retry")), "false")
 }
 
-// retryAfter reads Retry-After (RFC 9110, section 10.2.3), seconds or a date, as the time
-// from now, at most an hour. Zero: absent, malformed or past.
+// retryAfter reads Retry-After (RFC 9110, section 10.2.3), seconds or a date, as the time from
+// now, at most an hour. Zero means that it is absent, malformed or past.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {

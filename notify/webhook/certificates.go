@@ -15,8 +15,8 @@ import (
 // reloadAfter is how often files are looked at, as connections are made.
 const reloadAfter = time.Second
 
-// Certificates says with which certificates TLS is spoken to which hosts: RELAY_HTTP_TLS. Nil: with
-// the authorities of the system and no certificate of the relay's own. It is safe for
+// Certificates says with which certificates TLS is spoken to which hosts: RELAY_HTTP_TLS. Nil
+// means the authorities of the system and no certificate of the relay's own. It is safe for
 // concurrent use.
 type Certificates struct{ rules []*tlsRule }
 
@@ -40,7 +40,7 @@ type tlsRule struct {
 //	* ca=/etc/relay/company.pem
 //
 // ca holds the authorities that judge the endpoint, in place of the system's; cert and key are the
-// certificate by which the relay shows who it is, with what leads to its authority.
+// certificate that identifies the relay, with what leads to its authority.
 func ParseCertificates(s string) (*Certificates, error) {
 	c := &Certificates{}
 	texts := strings.Split(s, ";")

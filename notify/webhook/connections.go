@@ -36,7 +36,7 @@ type connections struct {
 type poolKey struct {
 	origin  string
 	trusted bool
-	// instance is the address that is dialled instead of the origin's. Empty: none.
+	// instance is the address that is dialled instead of the origin's. Empty means that there is none.
 	instance string
 }
 

@@ -163,8 +163,8 @@ func TestHTTPFailureLeavesOtherOriginsConnected(t *testing.T) {
 	}
 }
 
-// A connection counts as idle a moment before its answer is handed over. Nobody may close it
-// then because another request to the same origin has failed: the message would go twice.
+// A connection counts as idle a moment before its answer is handed over. The failure of another
+// request to the same origin must not close it then: the message would go twice.
 func TestHTTPFailureLeavesIdleConnectionsOfTheSameOrigin(t *testing.T) {
 	t.Parallel()
 	both := newRendezvous(2)

@@ -112,7 +112,7 @@ func (c *directConn) readHeader(req *http.Request) (*http.Response, error) {
 }
 
 // peekStatus waits for the status line, takes nothing from the connection, and returns its code.
-// Zero: what comes is no status line, or one that the buffer does not hold.
+// Zero means that what comes is no status line, or one that the buffer does not hold.
 func (c *directConn) peekStatus() int {
 	for {
 		line, _ := c.in.Peek(c.in.Buffered()) // what is buffered is there

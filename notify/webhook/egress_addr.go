@@ -2,7 +2,7 @@ package webhook
 
 import "net/netip"
 
-// metadataAddrs hand out credentials to whoever runs on a machine of a cloud.
+// metadataAddrs are addresses that hand out credentials to every program on a machine of a cloud.
 var metadataAddrs = addrs(
 	"169.254.169.254", // AWS, Azure, Google (metadata.google.internal), OpenStack and most others
 	"169.254.170.2",   // AWS ECS task credentials

@@ -48,7 +48,7 @@ func (f failure) outcome() relay.Outcome {
 	return out
 }
 
-// blame says for whose circuit the failure counts.
+// blame says for which circuit the failure counts.
 func (f failure) blame() relay.Blame {
 	var denied *egressError
 	switch {

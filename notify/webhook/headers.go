@@ -11,7 +11,7 @@ import (
 	"relay"
 )
 
-// userAgent names the sender; the version is nobody's business at the other end.
+// userAgent names the sender. It omits the version, which receivers need not know.
 const userAgent = "relay"
 
 // requestHeader builds the header of one attempt: the subscriber's own headers, those of the

@@ -72,7 +72,7 @@ func (d *directory) lookUp(ctx context.Context, host string) ([]netip.Addr, erro
 	}
 }
 
-// ask fills a listing. It outlives whoever asked first, since others may wait for it too.
+// ask fills a listing. It outlives the first caller, since other callers may wait for it too.
 func (d *directory) ask(host string, l *listing) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookUpTimeout)
 	defer cancel()

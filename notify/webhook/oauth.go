@@ -20,7 +20,7 @@ import (
 // oauthPrefix begins the headers of a subscription that are settings of OAuth2, and are never sent.
 const oauthPrefix = "oauth2-"
 
-// The settings of OAuth2 client credentials (RFC 6749, section 4.4).
+// These are the settings of OAuth2 client credentials (RFC 6749, section 4.4).
 const (
 	oauthTokenURL = "oauth2-token-url"
 	oauthClientID = "oauth2-client-id"
@@ -29,13 +29,13 @@ const (
 	oauthAudience = "oauth2-audience"
 )
 
-// maxGrants bounds the grants of which the token is kept.
+// maxGrants bounds the number of grants whose token is kept.
 const maxGrants = 1024
 
 // grant is what a token is asked for with. It is comparable.
 type grant struct{ tokenURL, clientID, secret, scope, audience string }
 
-// grantOf reads the settings of a subscriber. Nil: it has none.
+// grantOf reads the settings of a subscriber. Nil means that it has none.
 func grantOf(s *relay.Subscriber) (*grant, error) {
 	if len(s.Headers) == 0 {
 		return nil, nil
@@ -127,7 +127,7 @@ func (t *tokens) of(g grant) *granted {
 }
 
 // token returns a token that is valid and is not refused, the one that an endpoint has refused.
-// Nil: none was refused.
+// Nil means that none was refused.
 func (h *Destination) token(ctx context.Context, g *grant, refused *oauth2.Token) (*oauth2.Token, error) {
 	target, err := g.target()
 	if err != nil {
@@ -152,8 +152,8 @@ func (h *Destination) token(ctx context.Context, g *grant, refused *oauth2.Token
 	return token, nil
 }
 
-// CheckToken asks for a token as a delivery to the subscriber would. Nil: there is one, or none is
-// needed.
+// CheckToken asks for a token as a delivery to the subscriber would. Nil means that there is one,
+// or that none is needed.
 func (h *Destination) CheckToken(ctx context.Context, s *relay.Subscriber) error {
 	g, err := grantOf(s)
 	if err != nil || g == nil {

@@ -74,7 +74,7 @@ func rewound(req *http.Request) (*http.Request, error) {
 }
 
 // begin says that an exchange begins. refuse ends it when net/http would repeat the request over
-// HTTP/2. Nil: it may.
+// HTTP/2. Nil lets net/http repeat it.
 func (p *progress) begin(refuse context.CancelCauseFunc) {
 	p.exchange.Store(&exchange{refuse: refuse})
 }

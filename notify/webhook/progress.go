@@ -34,13 +34,13 @@ type progress struct {
 
 // exchange is one request that net/http makes, and repeats if it sees fit.
 type exchange struct {
-	connections atomic.Int32 // so many it has got
+	connections atomic.Int32 // the number of connections it has got
 	refuse      context.CancelCauseFunc
 }
 
 type progressKey struct{}
 
-// progressOf returns what watches over a request. Nil: nothing does.
+// progressOf returns what watches over a request. It is nil if nothing does.
 func progressOf(ctx context.Context) *progress {
 	p, _ := ctx.Value(progressKey{}).(*progress)
 	return p

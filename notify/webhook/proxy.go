@@ -9,7 +9,7 @@ import (
 	"relay/notify"
 )
 
-// Proxies says which hosts are reached by which proxy: RELAY_HTTP_PROXY. Nil: none.
+// Proxies says which hosts are reached by which proxy: RELAY_HTTP_PROXY. Nil means that there is none.
 type Proxies struct{ rules []proxyRule }
 
 type proxyRule struct {
@@ -66,7 +66,7 @@ func parseProxyRule(element string) (rule proxyRule, err error) {
 	return rule, nil
 }
 
-// of returns the proxy for a host. Nil: it is reached directly.
+// of returns the proxy for a host. Nil means that it is reached directly.
 func (p *Proxies) of(host string) *url.URL {
 	if p == nil {
 		return nil

@@ -46,7 +46,7 @@ func WantsCertificate(err error) bool {
 const refusalTime = 300 * time.Millisecond
 
 // refusalOf returns why the endpoint does not accept the relay's certificate, or that there is
-// none. Nil: it says nothing of that kind.
+// none. Nil means that it says nothing of that kind.
 func refusalOf(conn net.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(refusalTime)); err != nil {
 		return err

@@ -27,7 +27,7 @@ func (c *statusConn) begin() {
 	c.line, c.inside, c.code = nil, false, 0
 }
 
-// status returns the code of the answer. Zero: no status line has come.
+// status returns the code of the answer. Zero means that no status line has come.
 func (c *statusConn) status() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// pieces is a connection that brings a text in pieces of so many bytes.
+// pieces is a connection that brings a text in pieces of a given size.
 type pieces struct {
 	net.Conn
 	rest []byte

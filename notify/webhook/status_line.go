@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// statusOf returns the code of a status line (RFC 9112, section 4) without its line feed. Zero:
-// it is none.
+// statusOf returns the code of a status line (RFC 9112, section 4) without its line feed. Zero
+// means that it is none.
 func statusOf(line []byte) int {
 	version, rest, found := bytes.Cut(line, []byte(" "))
 	if !found || !bytes.HasPrefix(version, []byte("HTTP/1.")) || len(version) != len("HTTP/1.1") {
@@ -24,7 +24,7 @@ func statusOf(line []byte) int {
 	return int(n)
 }
 
-// statusAlone is an answer of which nothing but the status could be read. Its connection is of no
+// statusAlone is an answer whose status could be read and nothing else. Its connection is of no
 // further use.
 func statusAlone(code int, req *http.Request) *http.Response {
 	return &http.Response{

@@ -26,8 +26,8 @@ var oddHeaders = map[string]string{
 	"after an interim one":   "HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
 }
 
-// A receiver that has done its work, and writes a header that nobody can read, was sent the message
-// again and again.
+// A receiver that had done its work and wrote a malformed header was sent the message again and
+// again.
 func TestAStatusLineDecidesWhateverTheHeaderIs(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t, "test")

@@ -16,7 +16,7 @@ import (
 	"relay"
 )
 
-// Defaults of Config's zero values.
+// These are the defaults of Config's zero values.
 const (
 	defaultTimeout     = 10 * time.Second
 	defaultConcurrency = 64
@@ -25,36 +25,35 @@ const (
 // Config configures the HTTP destination. The zero value works: it sends unsigned
 // messages, and those of rows to public addresses only.
 type Config struct {
-	// Timeout bounds one attempt from the look-up of the name to the last byte read,
-	// unless the subscriber has a bound of its own (RELAY_HTTP_TIMEOUT). Zero: 10 s.
+	// Timeout bounds one attempt from the look-up of the name to the last byte read, unless the
+	// subscriber has a bound of its own (RELAY_HTTP_TIMEOUT). Zero means 10 s.
 	Timeout time.Duration
-	// Concurrency is how many idle connections are kept to one origin; as many as
-	// attempts are under way there, or most would open a new one
-	// (RELAY_HTTP_CONCURRENCY). Zero: 64.
+	// Concurrency is how many idle connections are kept to one origin; as many as attempts are
+	// under way there, or most would open a new one (RELAY_HTTP_CONCURRENCY). Zero means 64.
 	Concurrency int
 	// Secrets sign for every subscriber that has none, newest first (RELAY_HTTP_SECRET). For
 	// rows with a destination of their own RowSecrets do.
 	Secrets []string
 	// AckURL is where consumers acknowledge, without a slash at its end (RELAY_ACK_URL), and
-	// AckKey signs their tokens. Empty: they cannot.
+	// AckKey signs their tokens. It is empty if they cannot.
 	AckURL string
 	AckKey relay.AckKey
-	// Allowed reports whether a message of the shard may be sent now. It is asked when there is
-	// a connection, however long that took. Nil: always.
+	// Allowed reports whether a message of the shard may be sent now. It is asked when there is a
+	// connection, however long that took. Nil means that it always may.
 	Allowed func(shard int16) bool
-	// Egress opens addresses to rows with a destination of their own
-	// (RELAY_EGRESS_ALLOW). Nil: public addresses only.
+	// Egress opens addresses to rows with a destination of their own (RELAY_EGRESS_ALLOW). Nil
+	// allows public addresses only.
 	Egress *Egress
-	// RootCAs judge the certificates of endpoints. Nil: the system's.
+	// RootCAs judge the certificates of endpoints. Nil means the system's.
 	RootCAs *x509.CertPool
-	// Certificates say with which certificates TLS is spoken to which hosts (RELAY_HTTP_TLS). Nil:
-	// with RootCAs and none of the relay's own.
+	// Certificates say with which certificates TLS is spoken to which hosts (RELAY_HTTP_TLS). Nil
+	// means RootCAs and no certificate of the relay's own.
 	Certificates *Certificates
-	// Proxies say which hosts are reached by a proxy (RELAY_HTTP_PROXY). Nil: none.
+	// Proxies say which hosts are reached by a proxy (RELAY_HTTP_PROXY). Nil means that there is none.
 	Proxies *Proxies
-	// Resolver looks up the names of endpoints. Nil: the system's.
+	// Resolver looks up the names of endpoints. Nil means the system's.
 	Resolver *net.Resolver
-	// Log receives the warning that messages are unsigned. Nil: nothing is logged.
+	// Log receives the warning that messages are unsigned. Nil means that nothing is logged.
 	Log *slog.Logger
 }
 

@@ -13,7 +13,7 @@ import (
 // for one that comes (Choudhury and Hahne, "Dynamic Queue Length Thresholds", 1998).
 const share = 3
 
-// slowAfter is when a destination counts as slow: when what it holds would take it so many
+// slowAfter is when a destination counts as slow: when what it holds would take it more than this many
 // times as long as a delivery may wait for its turn.
 const slowAfter = 8
 
@@ -69,7 +69,7 @@ func (b *budget) room() int {
 	return max(0, min(max(1, b.maxEntries/2)-b.swept, b.maxEntries-b.entries))
 }
 
-// admits reports whether a destination may hold one delivery more of so many bytes. One that
+// admits reports whether a destination may hold one delivery more of a size in bytes. One that
 // holds nothing always may.
 func (b *budget) admits(d *destination, bytes int64) bool {
 	return d.entries == 0 ||

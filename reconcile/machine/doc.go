@@ -4,8 +4,8 @@
 // out; a loop around it owns the machine and tells it what came of them. The same events in the
 // same order lead to the same commands.
 //
-// The package relay/reconcile does not use it yet. The simulation in relay/reconcile/simulate
-// does, and holds it to what is said here.
+// The package relay/reconcile takes the policy of attempts from here, and makes all other
+// decisions itself as yet. The simulation in relay/reconcile/simulate holds the machine to what is said here.
 //
 // # What the machine owns
 //

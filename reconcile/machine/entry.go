@@ -60,7 +60,8 @@ type delivery struct {
 	queue       *queue          // nil: it waits for no other
 	destination *destination
 	step        step
-	since       int // the destination's ended attempts when it was sent
+	since       int  // the destination's ended attempts when it was sent
+	checking    bool // it is only asked whether its instance exists
 	change      Change
 	spread      []Change
 }

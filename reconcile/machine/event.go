@@ -24,7 +24,7 @@ func (id DeliveryID) pending() bool { return id.Subscription == "" }
 // Report says that a row exists.
 type Report struct {
 	ID relay.ID
-	// Key is the ordering key. Empty: the row has none, or whoever reports does not know it.
+	// Key is the ordering key. Empty: the row has none, or the reporter does not know it.
 	Key string
 	// Seq is the row's sequence. Zero: not known.
 	Seq   int64

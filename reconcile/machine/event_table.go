@@ -147,9 +147,7 @@ type Acknowledged struct {
 	Delivery *relay.Delivery // at the attempt that is in the table
 	Open     Open
 	Waited   time.Duration
-	Ack      relay.Ack
-	Attempt  int  // of which the consumer spoke
-	Counted  bool // the answer to that attempt told the failure already
+	Word     Word
 }
 
 // Written is the answer to a Write that is in the table.

@@ -58,7 +58,10 @@ func (d *delivery) outcome(o relay.Outcome) {
 		e.reject(o.Error)
 		return
 	}
-	change := e.m.config.Policy.change(d, o, e.m)
+	change := e.m.config.Policy.Change(d.to, past(e), o, e.m.random.Float64)
+	if d.checking {
+		change, _ = e.m.config.Policy.Over(d.to, past(e), o.Gone)
+	}
 	d.end(change, change.passes(d))
 	e.finish()
 }
@@ -92,12 +95,7 @@ func (d *delivery) park(reason relay.Reason) {
 		}
 		return
 	}
-	change := e.unchanged(d)
-	change.Reason = reason
-	if change.Status = e.open.Status; change.Status == "" || change.Status == relay.DeliveryAwaitingAck {
-		change.Status = relay.DeliveryWaiting
-	}
-	d.end(change, false)
+	d.end(e.m.config.Policy.Change(d.to, past(e), relay.Outcome{Class: relay.ClassParked, Reason: reason}, nil), false)
 	e.finish()
 }
 
@@ -221,7 +219,7 @@ func (d *delivery) spreadOpen(instances []string) {
 	for _, instance := range instances {
 		to := *d.to
 		to.Instance = instance
-		c := (&entry{id: e.id}).unchanged(&delivery{to: &to})
+		c := Unchanged(&to, Past{})
 		c.Status, c.Reason = relay.DeliveryWaiting, relay.ReasonKeyBlocked
 		if d.queue == nil {
 			c.Reason, c.Next = relay.ReasonNone, 0

@@ -227,7 +227,7 @@ func TestAcknowledged(t *testing.T) {
 	send := d.plain(1, s)[0]
 	said := Acknowledged{
 		ID: openID(1, s), Key: "k", Delivery: &relay.Delivery{Message: &relay.Message{ID: id(1)}, Subscriber: s, Attempt: 1},
-		Open: Open{Status: relay.DeliveryAwaitingAck, Attempts: 1}, Ack: relay.Ack{Handled: true}, Attempt: 1,
+		Open: Open{Status: relay.DeliveryAwaitingAck, Attempts: 1}, Word: Word{Ack: relay.Ack{Handled: true}, Attempt: 1},
 	}
 	d.do(said)
 	d.none() // its outcome comes first
@@ -245,7 +245,7 @@ func TestAcknowledged(t *testing.T) {
 	d.do(Written{Entry: c.Entry})
 	one[ReadKey](d)
 	for retry, want := range map[bool]relay.DeliveryStatus{true: relay.DeliveryHandleFailed, false: relay.DeliveryDead} {
-		said.Ack, said.ID.Message = relay.Ack{Retry: retry, Error: "no stock"}, id(7)
+		said.Word.Ack, said.ID.Message = relay.Ack{Retry: retry, Error: "no stock"}, id(7)
 		d.do(said)
 		c := one[Write](d)
 		if change := c.Changes[0]; change.Status != want || change.HandleAttempts != 1 || !strings.Contains(change.Error, "no stock") {

@@ -27,10 +27,29 @@ const (
 	unknownAfter = time.Second
 )
 
-// change turns the outcome of an attempt into what is written.
-func (p Policy) change(d *delivery, o relay.Outcome, m *Machine) Change {
-	e := d.entry
-	c := e.unchanged(d)
+// Past is what a delivery has behind it when an attempt begins, or when it ends without one.
+type Past struct {
+	Open
+	// Waited is how long the delivery has been due.
+	Waited time.Duration
+}
+
+// Unchanged is what the table says of a delivery before an attempt.
+func Unchanged(d *relay.Delivery, past Past) Change {
+	s := d.Subscriber
+	return Change{
+		ID:     DeliveryID{Message: d.Message.ID, Subscription: s.Name, Instance: d.Instance},
+		Target: s.Target.Raw, Destination: d.Circuit(),
+		Attempts: past.Attempts, HandleAttempts: past.HandleAttempts, Next: -1,
+		Acknowledges: s.AckByConsumer || past.Accepted,
+	}
+}
+
+// Change turns the outcome of an attempt, or why there was none, into what is written. spread
+// returns numbers from 0 to 1 by which the interval until the next attempt is spread, so that what failed together does
+// not come again together.
+func (p Policy) Change(d *relay.Delivery, past Past, o relay.Outcome, spread func() float64) Change {
+	c := Unchanged(d, past)
 	c.ResponseCode, c.Error, c.Cause = o.Code, o.Error, o.Cause
 	switch o.Class {
 	case relay.ClassHandled:
@@ -38,96 +57,122 @@ func (p Policy) change(d *delivery, o relay.Outcome, m *Machine) Change {
 	case relay.ClassDelivered:
 		c.Status = relay.DeliveryDelivered
 	case relay.ClassAwaitingAck:
-		c.Status, c.Next = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout
+		c.Status, c.Next = relay.DeliveryAwaitingAck, d.Subscriber.AckTimeout
 	case relay.ClassPushFailed:
-		p.fail(&c, d, o, relay.DeliveryPushFailed, m)
+		p.fail(&c, d, past, o, relay.DeliveryPushFailed, spread)
 	case relay.ClassHandleFailed:
 		c.HandleAttempts++
-		p.fail(&c, d, o, relay.DeliveryHandleFailed, m)
+		p.fail(&c, d, past, o, relay.DeliveryHandleFailed, spread)
 	case relay.ClassDead, relay.ClassRejected:
 		c.Status = relay.DeliveryDead
-		if o.Gone {
-			c.vanish()
-		}
-	default:
+	case relay.ClassUnknown:
 		c.Status, c.Next = relay.DeliveryPushFailed, unknownAfter
+	default:
+		p.wait(&c, past, o)
 	}
-	if o.Class.Attempted() && !o.Started.IsZero() {
-		c.Attempts = d.to.Attempt
+	if o.Class.Attempted() {
+		c.Attempts = d.Attempt
 		c.Attempt = &Attempt{
-			Number: d.to.Attempt, Started: o.Started, Duration: o.Duration,
+			Number: d.Attempt, Started: o.Started, Duration: o.Duration,
 			Outcome: recorded(o), Response: o.Response,
 		}
 	}
 	return c
 }
 
+// wait has a delivery wait that was not attempted: what failed before still shows how, what was accepted waits for
+// another attempt.
+func (p Policy) wait(c *Change, past Past, o relay.Outcome) {
+	if c.Status = past.Status; c.Status == "" || c.Status == relay.DeliveryAwaitingAck {
+		c.Status = relay.DeliveryWaiting
+	}
+	c.Reason = o.Reason
+	if o.Circuit != "" {
+		c.Destination = o.Circuit
+	}
+	if o.Lack != relay.ResourceNone {
+		c.Next = p.notLater(past.Waited, o.RetryAfter)
+	}
+}
+
 // fail decides between another attempt and the end.
-func (p Policy) fail(c *Change, d *delivery, o relay.Outcome, status relay.DeliveryStatus, m *Machine) {
-	s := d.to.Subscriber
+func (p Policy) fail(c *Change, d *relay.Delivery, past Past, o relay.Outcome, status relay.DeliveryStatus, spread func() float64) {
+	s := d.Subscriber
 	switch {
-	case d.to.Attempt >= p.most(s), s.MaxHandleAttempts > 0 && c.HandleAttempts >= s.MaxHandleAttempts:
+	case d.Attempt >= p.most(s), s.MaxHandleAttempts > 0 && c.HandleAttempts >= s.MaxHandleAttempts:
 		c.Status = relay.DeliveryDead
-	case p.overdue(d.entry.due, m.now):
+	case p.overdue(past.Waited):
 		c.Status = relay.DeliveryDead
 		c.Error = p.gaveUp(o.Error)
 	default:
 		c.Status = status
-		interval := p.interval(s, d.to.Attempt)
-		spread := time.Duration(float64(interval) * (0.9 + 0.2*m.random.Float64()))
-		c.Next = p.notLater(d.entry.due, m.now, max(spread, o.RetryAfter))
+		c.Next = p.notLater(past.Waited, max(p.Interval(s, d.Attempt, spread), o.RetryAfter))
 	}
 	if c.Status == relay.DeliveryDead && o.Gone {
 		c.vanish()
 	}
 }
 
-// over returns the change of a delivery that ends without another attempt.
-func (p Policy) over(d *delivery, now time.Duration) (c Change, over bool) {
-	e := d.entry
-	c = e.unchanged(d)
+// Over returns the change of a delivery that ends without another attempt. gone says that it is one to an instance
+// that does not exist any more.
+func (p Policy) Over(d *relay.Delivery, past Past, gone bool) (c Change, over bool) {
+	c = Unchanged(d, past)
 	c.Status = relay.DeliveryDead
 	switch {
-	case e.open.Status == relay.DeliveryAwaitingAck && e.open.Attempts >= p.most(d.to.Subscriber):
-		c.Cause, c.Error = relay.CauseNoAck, silent(d.to.Subscriber, e.open.Attempts)
-		return c, true
-	case p.overdue(e.due, now):
+	case past.Status == relay.DeliveryAwaitingAck && past.Attempts >= p.most(d.Subscriber):
+		c.Cause, c.Error = relay.CauseNoAck, silent(d.Subscriber, past.Attempts)
+	case p.overdue(past.Waited):
 		c.Cause, c.Error = relay.CauseGaveUp, p.gaveUp("")
-		return c, true
+	default:
+		return c, false
 	}
-	return c, false
+	if gone {
+		c.vanish()
+	}
+	return c, true
 }
 
-// acknowledged turns what a consumer said about the present attempt into what is written.
-func (p Policy) acknowledged(d *delivery, a *Acknowledged) Change {
-	c := d.entry.unchanged(d)
-	c.AckAttempt = a.Attempt
-	if a.Ack.Handled {
+// Word is what a consumer said about an attempt.
+type Word struct {
+	relay.Ack
+	Attempt  int
+	Received time.Time
+	Counted  bool // the answer to the attempt told the failure already
+}
+
+// Acknowledged turns what a consumer said about the present attempt into what is written.
+func (p Policy) Acknowledged(d *relay.Delivery, past Past, w Word, spread func() float64) Change {
+	past.Accepted = true
+	c := Unchanged(d, past)
+	c.AckAttempt = w.Attempt
+	if w.Handled {
 		c.Status = relay.DeliveryHandled
 		return c
 	}
-	if !a.Counted {
+	if !w.Counted {
 		c.HandleAttempts++
 	}
 	c.Cause = relay.CauseConsumerNo
 	c.Error = "the consumer acknowledged that it failed"
-	if a.Ack.Error != "" {
-		c.Error += ": " + a.Ack.Error
+	if w.Error != "" {
+		c.Error += ": " + w.Error
 	}
-	if c.Status = relay.DeliveryDead; a.Ack.Retry {
-		p.fail(&c, d, relay.Outcome{Error: c.Error}, relay.DeliveryHandleFailed, d.entry.m)
+	if c.Status = relay.DeliveryDead; w.Retry {
+		p.fail(&c, d, past, relay.Outcome{Error: c.Error}, relay.DeliveryHandleFailed, spread)
 	}
+	c.Attempt = &Attempt{Number: w.Attempt, Started: w.Received, Outcome: relay.DeliveryHandleFailed}
 	return c
 }
 
-// interval returns the time until the next attempt after so many, by the subscriber's
-// intervals or the policy's.
-func (p Policy) interval(s *relay.Subscriber, attempts int) time.Duration {
+// Interval returns the time to wait after some attempts until the next one: the subscriber's interval or the policy's,
+// spread by a tenth to either side.
+func (p Policy) Interval(s *relay.Subscriber, attempts int, spread func() float64) time.Duration {
 	intervals := p.Backoff
 	if len(s.Backoff) > 0 {
 		intervals = s.Backoff
 	}
-	return intervals[min(max(attempts, 1), len(intervals))-1]
+	interval := intervals[min(max(attempts, 1), len(intervals))-1]
+	return time.Duration(float64(interval) * (0.9 + 0.2*spread()))
 }
 
 // most is the number of attempts after which a delivery is dead.
@@ -139,16 +184,16 @@ func (p Policy) most(s *relay.Subscriber) int {
 }
 
 // overdue reports whether a delivery has been due for too long.
-func (p Policy) overdue(due, now time.Duration) bool {
-	return p.GiveUpAfter > 0 && now-due > p.GiveUpAfter
+func (p Policy) overdue(waited time.Duration) bool {
+	return p.GiveUpAfter > 0 && waited > p.GiveUpAfter
 }
 
 // notLater shortens the time until the next attempt to when the delivery is to be given up.
-func (p Policy) notLater(due, now, d time.Duration) time.Duration {
+func (p Policy) notLater(waited, d time.Duration) time.Duration {
 	if p.GiveUpAfter <= 0 {
 		return d
 	}
-	return min(d, max(0, due+p.GiveUpAfter-now)+overdueBy)
+	return min(d, max(0, p.GiveUpAfter-waited)+overdueBy)
 }
 
 // vanish cancels the delivery to an instance that does not exist any more: no person can mend

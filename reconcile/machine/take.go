@@ -102,7 +102,7 @@ func (d *delivery) resume() {
 		d.queue = nil
 		q.remove(d)
 	}
-	change, over := e.m.config.Policy.over(d, e.m.now)
+	change, over := e.m.config.Policy.Over(d.to, past(e), false)
 	switch {
 	case !over:
 		d.launch()
@@ -187,7 +187,7 @@ func (d *delivery) start() bool {
 
 func (d *delivery) send(check bool) {
 	e := d.entry
-	d.step, d.since = sent, d.destination.ended
+	d.step, d.since, d.checking = sent, d.destination.ended, check
 	e.m.do(Send{
 		Entry: e.id, Shard: e.shard, Delivery: d.to, Due: !e.id.pending(), Check: check,
 		Before: min(e.m.leases.until, e.readAt+2*staleAfter),
@@ -215,12 +215,11 @@ func (d *delivery) giveBack() {
 
 // unchanged is what the table says of a delivery before an attempt.
 func (e *entry) unchanged(d *delivery) Change {
-	c := Change{ID: e.id, Attempts: e.open.Attempts, HandleAttempts: e.open.HandleAttempts, Next: -1, Acknowledges: e.open.Accepted}
 	if d.to != nil {
-		s := d.to.Subscriber
-		c.ID.Subscription, c.ID.Instance = s.Name, d.to.Instance
-		c.Target, c.Destination = s.Target.Raw, d.to.Circuit()
-		c.Acknowledges = c.Acknowledges || s.AckByConsumer
+		return Unchanged(d.to, past(e))
 	}
-	return c
+	return Change{ID: e.id, Attempts: e.open.Attempts, HandleAttempts: e.open.HandleAttempts, Next: -1, Acknowledges: e.open.Accepted}
 }
+
+// past is what the entry's deliveries have behind them.
+func past(e *entry) Past { return Past{Open: e.open, Waited: e.m.now - e.due} }

@@ -271,6 +271,6 @@ func (a Acknowledged) apply(m *Machine) {
 	d := &delivery{entry: e, to: a.Delivery, destination: m.destinations.of(a.Delivery.Circuit())}
 	e.deliveries, e.left = []*delivery{d}, 1
 	e.charge()
-	d.end(m.config.Policy.acknowledged(d, &a), false)
+	d.end(m.config.Policy.Acknowledged(d.to, past(e), a.Word, m.random.Float64), false)
 	e.finish()
 }

@@ -216,7 +216,7 @@ func (w *world) findAcks(p *process) {
 			}
 			due := w.db.delivery(r, j)
 			w.step(p, machine.Acknowledged{
-				ID: due.ID, Key: r.keyName(), Shard: r.shard, Ack: *s.ack, Attempt: s.ackOf,
+				ID: due.ID, Key: r.keyName(), Shard: r.shard, Word: machine.Word{Ack: *s.ack, Attempt: s.ackOf},
 				Delivery: &relay.Delivery{Message: r.copy(), Subscriber: w.subs[j], Attempt: s.attempts},
 				Open:     machine.Open{Status: s.status, Reason: s.reason, Attempts: s.attempts, HandleAttempts: s.handles, Accepted: s.delivered},
 			})

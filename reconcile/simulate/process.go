@@ -326,7 +326,7 @@ func (w *world) renew(p *process) {
 	}
 }
 
-// learnLeases tells a relay which shards are its own; so many of them exceed its share.
+// learnLeases tells a relay which shards are its own, and how many exceed its share.
 func (w *world) learnLeases(p *process, excess int) {
 	d := &w.db
 	for i := shards - 1; i >= 0; i-- {

@@ -19,9 +19,10 @@ type centreSize struct {
 	dead     int // deliveries, all of them at ten subscribers and for eight causes
 }
 
-// Messages of seven days, of which the status depends on the number: of 50 in order one is dead as long as there are to be more
-// of these, one is open, one in a hundred is cancelled, one in five hundred rejected; the youngest are pending.
-// A tenth has an id as an application makes it, which sorts anywhere.
+// fillCentreMessages inserts messages of seven days. The number of a message decides its status: of 50 in a row one
+// is dead until there are enough dead ones, one is open, one in a hundred is cancelled, and one in five hundred is
+// rejected; the youngest are pending. A tenth of the messages has an id as an application makes it, which sorts
+// anywhere.
 const fillCentreMessages = `
 insert into relay.outbox (id, seq, topic, key, payload, source, created_at, status, outstanding, finished_at, last_error, cause)
 overriding system value
@@ -39,7 +40,8 @@ from (
 	from generate_series(%[3]d, %[4]d) n
 ) x`
 
-// Two subscribers of ten for each message; what is dead or open is so at the first of them.
+// fillCentreDeliveries inserts deliveries to two of ten subscribers for each message. A dead or
+// open message is so at the first of the two.
 const fillCentreDeliveries = `
 insert into relay.delivery (message_id, subscription, instance, target, status, reason, attempts, next_attempt_at, last_error, cause,
 	delivered_at, handled_at, updated_at, due_at, circuit, shard, seq, key)

@@ -18,7 +18,8 @@ func runDelay(ctx context.Context, l *lab, o options) (*report, error) {
 	})
 }
 
-// delay measures for so many seconds without and with that many messages that are not due.
+// delay measures for the given number of seconds, first without and then with the given number of
+// pending messages that are not due.
 func (r *report) delay(ctx context.Context, d *database, endpoint *receiver, p *process, pending, seconds int) error {
 	if err := r.due(ctx, d, endpoint, seconds, "with none that are not due"); err != nil {
 		return err

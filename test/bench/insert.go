@@ -66,7 +66,7 @@ func runInsert(ctx context.Context, l *lab, o options) (_ *report, err error) {
 	return r, nil
 }
 
-// insertCost is how many microseconds a row takes, of transactions of so many rows.
+// insertCost returns the microseconds that a row takes in transactions of the given number of rows.
 func insertCost(ctx context.Context, conn *pgx.Conn, table string, rows int) (us float64, err error) {
 	transactions := 300
 	statement, argument := fmt.Sprintf(insertOneInto, table), any(newPayload(time.Now()))

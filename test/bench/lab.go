@@ -17,7 +17,7 @@ import (
 	"relay/throwaway"
 )
 
-// The roles of every database; both can reach this machine's throw-away server alone.
+// These are the roles of every database. Both can reach this machine's throw-away server alone.
 const (
 	relayRole = "relay"
 	appRole   = "app"

@@ -7,7 +7,7 @@
 //	go run ./test/bench -full -update         the numbers of the targets; rewrites docs/benchmarks.md
 //	go run ./test/bench -only soak -for 1h    the long run, which no other call includes
 //
-// Absolute rates depend on the machine and on who else uses it. Ratios are taken within
+// Absolute rates depend on the machine and on what else runs there. Ratios are taken within
 // rounds, in which what is compared runs in turns, and the median of the rounds counts.
 package main
 
@@ -92,7 +92,7 @@ func parseOptions(args []string) (options, error) {
 	f.StringVar(&only, "only", "", "sections to run, separated by commas (default: all but soak)")
 	f.BoolVar(&o.full, "full", false, "use the numbers of the targets: 1,000,000 rows of backlog, 10,000,000 done rows, 5 minutes of outage, 5,000,000 messages for people to ask about, 1,000,000 keys and delayed rows, 10,000,000 pending rows")
 	f.BoolVar(&o.update, "update", false, "write the results of the sections that ran into the page")
-	f.IntVar(&o.rounds, "rounds", 5, "rounds of which the median counts")
+	f.IntVar(&o.rounds, "rounds", 5, "number of rounds; the median of their results counts")
 	f.DurationVar(&o.soak, "for", time.Hour, "how long the section soak runs")
 	f.IntVar(&o.postgres, "postgres", 15, "major version of PostgreSQL; 0: the newest installed")
 	f.StringVar(&o.page, "page", "docs/benchmarks.md", "the page that -update rewrites")

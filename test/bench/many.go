@@ -86,8 +86,8 @@ func (d *database) subscribe(ctx context.Context, target, word string, n int) er
 	return err
 }
 
-// routing is the time that one message takes, each of a topic of its own of which most have
-// a subscriber.
+// routing measures the time that one message takes. Each message has a topic of its own, and most
+// topics have a subscriber.
 func (d *database) routing(ctx context.Context) (time.Duration, error) {
 	store, err := sql.Open(ctx, d.url, connections)
 	if err != nil {

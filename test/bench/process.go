@@ -157,7 +157,7 @@ func (p *process) value(name string) float64 {
 	return sum
 }
 
-// ask returns a page and whether its status is 200. Empty: nobody answers.
+// ask returns a page and whether its status is 200. The page is empty if no server answers.
 func ask(url string) (page string, ok bool) {
 	client := http.Client{Timeout: 5 * time.Second}
 	answer, err := client.Get(url)

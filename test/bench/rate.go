@@ -125,8 +125,8 @@ func (d *database) through(ctx context.Context, p *process, n, perTx int) (rate 
 	return float64(n) / time.Since(began).Seconds(), err
 }
 
-// awaitWritten waits until the relay has written so many outcomes. Asking costs, and so it
-// asks seldom until the end is near.
+// awaitWritten waits until the relay has written total outcomes. Each question costs the relay
+// time, so it asks seldom until the end is near.
 func (p *process) awaitWritten(ctx context.Context, total int) error {
 	var rate float64
 	last, at := p.written(), time.Now()

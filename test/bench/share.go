@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"relay"
 )
 
 // slowAnswer and slowConcurrency are those of an endpoint that waits rather than works.
@@ -68,8 +70,8 @@ func (l *lab) compareRelays(ctx context.Context, rounds, n int, delay time.Durat
 	return one, two, nil
 }
 
-// shared is the rate of so many relays, once they share the shards evenly. It counts what
-// the endpoint has received, since each relay knows only what it sent itself.
+// shared measures the rate of the given number of relays, once they share the shards evenly. It
+// counts what the endpoint has received, since each relay knows only what it sent itself.
 func (d *database) shared(ctx context.Context, endpoint *receiver, relays, n int, env []string) (rate float64, err error) {
 	var running []*process
 	defer func() {
@@ -103,7 +105,7 @@ func awaitEven(ctx context.Context, running []*process) error {
 	return until(ctx, time.Minute, "the relays share evenly", func() (bool, error) {
 		for _, p := range running {
 			page, _ := ask("http://" + p.metrics + "/readyz")
-			if !strings.Contains(page, fmt.Sprintf("owns %d of 64, %d relays", 64/len(running), len(running))) {
+			if !strings.Contains(page, fmt.Sprintf("owns %d of %d, %d relays", relay.Shards/len(running), relay.Shards, len(running))) {
 				return false, nil
 			}
 		}

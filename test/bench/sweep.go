@@ -40,7 +40,7 @@ func (d *database) fill(ctx context.Context, n int) error {
 		if _, err := d.admin.Exec(ctx, `insert into relay.outbox (topic, payload) select 'bench', '{}' from generate_series(1, $1)`, rows); err != nil {
 			return err
 		}
-		if _, err := d.admin.Exec(ctx, "set enable_seqscan = off; update relay.outbox set status = 'done', finished_at = now() where status = 'pending' and key is null and deliver_at is null; set enable_seqscan = on"); err != nil {
+		if _, err := d.admin.Exec(ctx, "set enable_seqscan = off; update relay.outbox set status = 'done', finished_at = now() where status = 'pending' and key is null and (deliver_at is null or due); set enable_seqscan = on"); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // clockTick is the unit of times in /proc on every Linux that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// usage is the CPU time used so far, by who used it.
+// usage is the CPU time that each group of processes has used so far.
 type usage struct {
 	relays, walsender, broker, bench time.Duration
 	// Of PostgreSQL: the relay's backends, the producers', and the server's own processes.

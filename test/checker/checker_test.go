@@ -74,7 +74,7 @@ func TestJudge(t *testing.T) {
 			Received: []checker.Receipt{receipt("a", 1), receipt("z", 1)},
 			Rows:     map[string]checker.Row{"a": done(2)},
 		}, "phantom: 1\n\tz was never sent"},
-		"to somebody else": {checker.Evidence{
+		"to another receiver": {checker.Evidence{
 			Sent:     []checker.Message{sent("a", checker.Committed)},
 			Received: []checker.Receipt{{Receiver: "amqp", ID: "a", At: at(1)}},
 			Rows:     map[string]checker.Row{"a": done(2)},

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// judgeEnds states what was sent after its delivery had been cancelled, and what was sent
-// again after it had ended although nobody wanted that.
+// judgeEnds states what was sent after its delivery had been cancelled, and what was sent again
+// after it had ended although no retry and no replay asked for that.
 func (v *Verdict) judgeEnds(f *fanout) {
 	for at, steps := range f.steps {
 		if at.subscription == "" {
@@ -16,7 +16,7 @@ func (v *Verdict) judgeEnds(f *fanout) {
 		wanted := f.Retried[at.message] || f.Heads[at.message] || f.replayed[at]
 		for i, s := range steps {
 			if i > 0 && steps[i-1].reopenedBy(s) && !wanted {
-				v.Phantom = append(v.Phantom, fmt.Sprintf("%s for %s was %s and is %s at %s, which nobody wanted",
+				v.Phantom = append(v.Phantom, fmt.Sprintf("%s for %s was %s and is %s at %s without a retry or a replay",
 					at.message, at.subscription, steps[i-1].Status, s.Status, clock(s.At)))
 			}
 			if s.Status != "cancelled" {

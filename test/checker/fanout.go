@@ -148,9 +148,9 @@ func (f *fanout) must(m Message, name string) bool {
 	return !slices.ContainsFunc(f.states(name, m.Begun, f.taken[m.ID]), func(c Change) bool { return !c.takes(m) })
 }
 
-// may reports whether a subscriber may have a message: it took such ones at some time from
-// shortly before the INSERT until the message was taken up. One that a person has retried may
-// have been routed anew, and one that was replayed is for whoever takes such ones.
+// may reports whether a subscriber may have a message: it took such ones at some time from shortly
+// before the INSERT until the message was taken up. A message that a person has retried may have
+// been routed anew, and a replayed message is for every subscriber that takes such messages.
 func (f *fanout) may(m Message, name string) bool {
 	if name == Direct || m.Destination == Direct {
 		return m.Destination == name

@@ -100,7 +100,7 @@ func TestJudgeSubscribers(t *testing.T) {
 			Steps: []checker.Step{step("a", "s", "waiting", 1.8)}}, came("b", 3), came("a", 4)), "out of order: 1"},
 		"replayed to one that came later":   {received(checker.Evidence{Sent: one, Changes: []checker.Change{change(4, "t.x")}, Replays: replayed, Steps: []checker.Step{step("a", "other", "handled", 2), step("a", "s", "handled", 6)}}, came("a", 5)), ""},
 		"replayed":                          {received(checker.Evidence{Sent: one, Replays: replayed, Steps: again}, came("a", 2), came("a", 4)), ""},
-		"again, and nobody wanted it":       {received(checker.Evidence{Sent: one, Steps: again}, came("a", 2), came("a", 4)), "phantom: 1\n\ta for s was handled and is waiting"},
+		"again, without a retry":            {received(checker.Evidence{Sent: one, Steps: again}, came("a", 2), came("a", 4)), "phantom: 1\n\ta for s was handled and is waiting"},
 		"replayed, out of order":            {received(checker.Evidence{Sent: two, Replays: replayed}, came("b", 3), came("a", 4)), ""},
 		"a dead head is retried":            {received(checker.Evidence{Sent: one, Heads: map[string]bool{"a": true}, Steps: []checker.Step{step("a", "s", "dead", 2), step("a", "s", "waiting", 3), step("a", "s", "handled", 4)}}, came("a", 4)), ""},
 		"a skipped head lets go":            {received(checker.Evidence{Sent: two, Changes: []checker.Change{blocks}, Requests: failed, Steps: []checker.Step{step("a", "s", "dead", 2.7), step("a", "s", "cancelled", 2.8)}}, came("b", 3)), ""},

@@ -41,8 +41,8 @@ type Message struct {
 	Ended       time.Time `json:",omitzero"` // when its COMMIT had returned
 }
 
-// Journal is a producer's, a file of JSON lines. Its methods may be called at the same
-// time; who made it calls Close.
+// Journal is a producer's, a file of JSON lines. Its methods are safe for concurrent use. The
+// caller that made it calls Close.
 type Journal struct {
 	mu   sync.Mutex
 	file *os.File

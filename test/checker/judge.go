@@ -33,7 +33,7 @@ type Row struct {
 type Interruption struct {
 	What     string
 	From, To time.Time
-	// Receiver is whose messages alone it befalls. Empty: everybody's.
+	// Receiver is the only receiver whose messages the fault affects. Empty means that it affects all receivers.
 	Receiver string
 }
 
@@ -71,12 +71,13 @@ type Verdict struct {
 	Committed, RolledBack, Received int
 	// Vanished counts unknown transactions that turned out not to be in the table.
 	Vanished int
-	// Lost were committed, reached nobody and stand in the table without a reason.
+	// Lost are the messages that were committed, reached no receiver and stand in the table without a reason.
 	Lost []string
-	// Given were committed, reached nobody and stand in the table with a reason: dead,
-	// rejected or cancelled.
+	// Given are the messages that were committed, reached no receiver and stand in the table with
+	// a reason: dead, rejected or cancelled.
 	Given []string
-	// Phantom were received and never committed, or by somebody whom they did not concern.
+	// Phantom are the messages that were received and never committed, or that reached a receiver
+	// to which they were not routed.
 	Phantom []string
 	// Duplicates are the acceptances beyond the first of each message at each subscriber.
 	Duplicates int

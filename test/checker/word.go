@@ -54,7 +54,7 @@ func (v *Verdict) judgeWords(f *fanout) {
 	for at, steps := range f.steps {
 		for _, s := range steps {
 			if f.last(at.subscription).AckTimeout > 0 && s.Status == "handled" && !f.told(at, s.At) {
-				v.Words = append(v.Words, fmt.Sprintf("%s for %s is handled at %s and nobody said so", at.message, at.subscription, clock(s.At)))
+				v.Words = append(v.Words, fmt.Sprintf("%s for %s is handled at %s without an acknowledgement", at.message, at.subscription, clock(s.At)))
 			}
 		}
 	}
@@ -100,7 +100,7 @@ func (f *fanout) told(at leg, by time.Time) bool {
 		slices.ContainsFunc(f.receipts[at], func(r Receipt) bool { return r.Handled && !r.At.After(by) })
 }
 
-// asksAgain explains a duplicate by who wanted the message again: a person, or the consumer
+// asksAgain explains a duplicate by what asked for the message again: a person, or the consumer
 // that took the first one and kept silent for too long, or said that its work failed.
 func (f *fanout) asksAgain(at leg, before, after Receipt) string {
 	timeout := f.last(at.subscription).AckTimeout

@@ -109,8 +109,8 @@ func (d *DB) create(ctx context.Context, options string) error {
 	})
 }
 
-// drop ends whatever would hold the database: a prepared transaction can be rolled back
-// only from inside it, and a slot dropped only when nobody reads it.
+// drop ends whatever would hold the database: a prepared transaction can be rolled back only from
+// inside it, and a slot dropped only when no session reads it.
 func (d *DB) drop(ctx context.Context) error {
 	err := asAdmin(ctx, d.Server, d.Name, func(conn *pgx.Conn) error { return d.rollBackPrepared(ctx, conn) })
 	if err != nil {

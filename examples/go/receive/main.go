@@ -84,9 +84,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// verify checks a request as Standard Webhooks 1.0.0 says: the signature covers the id, the
-// time and the bytes of the body. While a secret is being changed the header holds several
-// signatures, of which one must be right.
+// verify checks a request as Standard Webhooks 1.0.0 says: the signature covers the id, the time
+// and the bytes of the body. While a secret is being changed the header holds several signatures,
+// and one of them must be right.
 func (r *receiver) verify(header http.Header, body []byte) bool {
 	id, timestamp := header.Get("webhook-id"), header.Get("webhook-timestamp")
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)

@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who did what
+         * Changes, and which person made them
          * @description The newest first. Sign-ins and refusals too.
          */
         get: operations["list-audit"];
@@ -578,7 +578,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * As whom the request is made
+         * The identity behind the request
          * @description Answers 200 without a token, too, and says whether one is needed.
          */
         get: operations["get-session"];
@@ -839,7 +839,7 @@ export interface components {
             name: string;
             /** @description Id or name. */
             object?: string;
-            /** @description message, subscription, key, job, failure or session. */
+            /** @description message, subscription, key, job, failure, session or database. */
             object_kind: string;
             /** @description As the person gave it. */
             reason?: string;
@@ -1091,7 +1091,7 @@ export interface components {
             patterns: components["schemas"]["ErrorPattern"][];
             /**
              * Format: int64
-             * @description So many of the newest errors were looked at, 1,000 at most.
+             * @description The number of the newest errors that were looked at, 1,000 at most.
              */
             sampled: number;
         };
@@ -2119,7 +2119,7 @@ export interface components {
             /** Format: date-time */
             last_at: string;
             rejected: components["schemas"]["Count"];
-            /** @description Who receives it. */
+            /** @description The subscriptions that receive it. */
             subscriptions: string[];
             today: components["schemas"]["Count"];
             topic: string;
@@ -2236,6 +2236,11 @@ export interface components {
              */
             circuit: "closed" | "open";
             dead: components["schemas"]["Count"];
+            /**
+             * Format: date-time
+             * @description When the oldest of what is outstanding was or is due. Absent for direct and default.
+             */
+            oldest_at?: string;
             /** @description Deliveries that have not ended. */
             outstanding: components["schemas"]["Count"];
             /**
@@ -2472,12 +2477,14 @@ export interface operations {
                 limit?: number;
                 /** @description Go on after this place: next of the answer before. */
                 after?: string;
-                /** @description Who, as the person said. */
+                /** @description The name of the person, as given at sign-in. */
                 name?: string;
+                /** @description The role that the person had. */
+                role?: "viewer" | "operator" | "cli" | "none";
                 /** @description As message.retry. */
                 action?: string;
                 /** @description Kind of the object. */
-                object_kind?: "message" | "subscription" | "key" | "job" | "failure" | "session";
+                object_kind?: "message" | "subscription" | "key" | "job" | "failure" | "session" | "database";
                 /** @description Id or name of the object; needs object_kind. */
                 object?: string;
                 /** @description At or after this time: RFC 3339, or a time span before now. */
@@ -3525,7 +3532,7 @@ export interface operations {
     "get-payload": {
         parameters: {
             query?: {
-                /** @description Only so many bytes from the beginning; 0: all. */
+                /** @description The number of bytes to return, from the beginning; 0 returns all. */
                 first?: number;
             };
             header?: {

@@ -8,9 +8,9 @@ import (
 	"relay/sql"
 )
 
-// leg is one delivery of a flight.
-type leg struct {
-	flight   *flight
+// dispatch is one delivery of a task.
+type dispatch struct {
+	task     *task
 	delivery *relay.Delivery
 	line     sql.Line // zero: it waits for no key
 	entry    *entry   // of its own, once its message is open
@@ -19,49 +19,49 @@ type leg struct {
 	behind   bool // another one of its line came before it when the relay stopped
 }
 
-func (l *leg) ordered() bool { return l.line != sql.Line{} }
+func (l *dispatch) ordered() bool { return l.line != sql.Line{} }
 
-func newLeg(f *flight, d *relay.Delivery) *leg {
-	l := &leg{flight: f, delivery: d}
-	if !f.state.accepted {
+func newDispatch(f *task, d *relay.Delivery) *dispatch {
+	l := &dispatch{task: f, delivery: d}
+	if !f.state.Accepted {
 		l.line = lineOf(d)
 	}
 	return l
 }
 
-// launch has the attempt made when the leg's line lets it. The line is pinned.
-func (l *leg) launch() {
+// launch has the attempt made when the dispatch's line lets it. The line is retained.
+func (l *dispatch) launch() {
 	if !l.ordered() {
 		l.dispatch()
 		return
 	}
-	switch l.flight.engine.order.enter(l) {
+	switch l.task.engine.order.enter(l) {
 	case admitted:
 		l.dispatch()
 	case refused:
-		l.flight.note(l, parkedBehind())
+		l.task.note(l, parkedBehind())
 	}
 }
 
 // dispatch has the attempt made, unless too many outcomes of its destination cannot be written.
-func (l *leg) dispatch() {
-	if l.flight.engine.writer.apart.crowded(l.delivery.Circuit()) {
+func (l *dispatch) dispatch() {
+	if l.task.engine.writer.apart.unwritten.crowded(l.delivery.Circuit()) {
 		time.AfterFunc(crowdedWait, func() { l.ended(relay.Outcome{Class: relay.ClassParked}) })
 		return
 	}
-	l.flight.engine.config.Dispatcher.Dispatch(l.delivery, l.flight.due, l.ended)
+	l.task.engine.config.Dispatcher.Dispatch(l.delivery, l.task.due, l.ended)
 }
 
-// parkedBehind is the outcome of a leg that waits for its key in the table.
+// parkedBehind is the outcome of a dispatch that waits for its key in the table.
 func parkedBehind() relay.Outcome {
 	return relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonKeyBlocked}
 }
 
 // ended takes the outcome of the attempt, lets the line go on, and sees to it that the
 // outcome is written.
-func (l *leg) ended(o relay.Outcome) {
+func (l *dispatch) ended(o relay.Outcome) {
 	crash.At(crash.AfterAnswer)
-	e, f := l.flight.engine, l.flight
+	e, f := l.task.engine, l.task
 	if f.state.taking && o.Class.Accepted() {
 		e.config.Metrics.latency.Observe(time.Since(f.state.due).Seconds())
 	}
@@ -78,10 +78,10 @@ func (l *leg) ended(o relay.Outcome) {
 		f.note(l, o)
 		for _, next := range behind {
 			next.behind = true
-			next.flight.note(next, o)
+			next.task.note(next, o)
 		}
 	default:
-		change := e.config.Policy.change(l.delivery, f.state, o)
+		change := e.starter.change(l.delivery, f.state, o)
 		next := e.order.ended(l, goesOn(l, o, change.Status))
 		f.note(l, o)
 		if next != nil {
@@ -91,7 +91,7 @@ func (l *leg) ended(o relay.Outcome) {
 }
 
 // goesOn reports whether the outcome lets the next message of the key go.
-func goesOn(l *leg, o relay.Outcome, status relay.DeliveryStatus) bool {
+func goesOn(l *dispatch, o relay.Outcome, status relay.DeliveryStatus) bool {
 	switch status {
 	case relay.DeliveryDead:
 		return !l.delivery.Subscriber.BlockOnDead
@@ -106,13 +106,13 @@ func stopping(o relay.Outcome) bool {
 	return o.Class == relay.ClassParked && o.Reason == relay.ReasonNone
 }
 
-// settled is called when the leg's outcome is written, or is not to be written any more.
-func (l *leg) settled() {
+// settled is called when the dispatch's outcome is written, or is not to be written any more.
+func (l *dispatch) settled() {
 	if !l.ordered() {
 		return
 	}
 	parked := l.change.Reason == relay.ReasonKeyBlocked
-	for _, next := range l.flight.engine.order.settled(l, parked) {
-		next.flight.note(next, parkedBehind())
+	for _, next := range l.task.engine.order.settled(l, parked) {
+		next.task.note(next, parkedBehind())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -14,21 +15,21 @@ import (
 // it is taken up with what is known: one that is slow does not hold up the others' states.
 const splitAfter = 250 * time.Millisecond
 
-// flight is one entry on its way from the table to its destinations and back: a message
+// task is one entry on its way from the table to its destinations and back: a message
 // with all of its deliveries, or one delivery of an open message.
-type flight struct {
-	engine  *Engine
-	entry   *entry
-	message *relay.Message
-	legs    []*leg
-	state   state
-	due     bool             // it comes from the table because its time has come
-	reject  error            // why the message cannot be sent
-	row     *sql.DeliveryRow // of an open message
+type task struct {
+	engine     *core
+	entry      *entry
+	message    *relay.Message
+	dispatches []*dispatch
+	state      state
+	due        bool             // it comes from the table because its time has come
+	reject     error            // why the message cannot be sent
+	row        *sql.DeliveryRow // of an open message
 
 	mu    sync.Mutex
-	left  int  // legs without an outcome yet
-	split bool // the message is open: each further leg is written by itself
+	left  int  // dispatches without an outcome yet
+	split bool // the message is open: each further dispatch is written by itself
 }
 
 func tooLarge(row *sql.MessageRow, most int64) error {
@@ -39,7 +40,7 @@ func tooLarge(row *sql.MessageRow, most int64) error {
 }
 
 // route finds the subscribers of a pending message.
-func (f *flight) route(r router, row *sql.MessageRow) {
+func (f *task) route(r router, row *sql.MessageRow) {
 	f.state = state{taking: true, again: row.Again, due: f.message.Due()}
 	if row.Again {
 		f.state.due = time.Now() // it has all of its time again
@@ -62,26 +63,27 @@ func (f *flight) route(r router, row *sql.MessageRow) {
 // headerOverhead is what one header takes in memory beside its text, in a map of strings.
 const headerOverhead = 64
 
-// charge counts what the flight holds in memory against what a read may.
-func (f *flight) charge(limits *sql.Limits) {
-	if len(f.legs) > 0 {
-		f.entry.bytes += headerOverhead * int64(len(f.legs[0].delivery.Headers))
+// charge counts what the task holds in memory against what a read may.
+func (f *task) charge(limits *sql.Limits) {
+	if len(f.dispatches) > 0 {
+		f.entry.bytes += headerOverhead * int64(len(f.dispatches[0].delivery.Headers))
 	}
 	limits.Budget -= f.entry.bytes
 }
 
 // standOutside lets the deliveries go without regard to the order of their key.
-func (f *flight) standOutside() {
-	for _, l := range f.legs {
+func (f *task) standOutside() {
+	for _, l := range f.dispatches {
 		l.line = sql.Line{}
 	}
 }
 
 // resume prepares the next attempt of an open message's delivery.
-func (f *flight) resume(r router, row *sql.DeliveryRow) {
+func (f *task) resume(r router, row *sql.DeliveryRow) {
 	f.row, f.due = row, true
 	f.state = state{
-		status: row.Status, attempts: row.Attempts, handleAttempts: row.HandleAttempts, due: row.DueAt, accepted: row.Accepted,
+		Open: machine.Open{Status: row.Status, Attempts: row.Attempts, HandleAttempts: row.HandleAttempts, Accepted: row.Accepted},
+		due:  row.DueAt,
 	}
 	if f.reject != nil {
 		return
@@ -91,73 +93,68 @@ func (f *flight) resume(r router, row *sql.DeliveryRow) {
 		return
 	}
 	f.add(d)
-	f.legs[0].entry = f.entry
+	f.dispatches[0].entry = f.entry
 	if row.Unordered {
 		f.standOutside()
 	}
 }
 
-func (f *flight) add(d *relay.Delivery) {
-	f.legs = append(f.legs, newLeg(f, d))
+func (f *task) add(d *relay.Delivery) {
+	f.dispatches = append(f.dispatches, newDispatch(f, d))
 	f.left++
 }
 
-// launch hands a flight's deliveries to the dispatcher, each when its line lets it, or
+// launch hands a task's deliveries to the dispatcher, each when its line lets it, or
 // writes at once what needs none.
-func (e *Engine) launch(f *flight, now time.Time) {
+func (e *starter) launch(f *task, now time.Time) {
 	if c, none := f.needsNone(); none {
 		f.endWithout(c)
 		return
 	}
-	if len(f.legs) > 1 {
+	if len(f.dispatches) > 1 {
 		time.AfterFunc(splitAfter, f.takeUp)
 	}
-	for _, l := range f.legs {
+	for _, l := range f.dispatches {
 		l.delivery.Since = now
 		l.launch()
 	}
 }
 
-// endWithout writes the change of a flight that ends without an attempt. Whether an instance
+// endWithout writes the change of a task that ends without an attempt. Whether an instance
 // that is given up still exists is found out first, without holding up the reader.
-func (f *flight) endWithout(c sql.Change) {
+func (f *task) endWithout(c sql.Change) {
 	e := f.engine
-	f.count(f.reject != nil)
-	if f.reject != nil || !f.legs[0].delivery.Pinned() || e.config.Gone == nil {
-		e.writer.put(f.entry, []sql.Change{c}, f.wake)
+	countTaken(f, f.reject != nil)
+	if f.reject != nil || !f.dispatches[0].delivery.Pinned() || e.config.Gone == nil {
+		e.writer.waiting.put(f.entry, []sql.Change{c}, f.wake)
 		return
 	}
 	go func() {
-		if e.config.Gone(context.Background(), f.legs[0].delivery) {
-			vanish(&c)
+		d := f.dispatches[0].delivery
+		if e.config.Gone(context.Background(), d) {
+			over, _ := e.config.Policy.Over(d, f.state.past(), true)
+			c = f.state.stored(f.message, over)
 		}
-		e.writer.put(f.entry, []sql.Change{c}, f.wake)
+		e.writer.waiting.put(f.entry, []sql.Change{c}, f.wake)
 	}()
 }
 
-// needsNone returns the change of a flight that ends without an attempt.
-func (f *flight) needsNone() (sql.Change, bool) {
-	p := f.engine.config.Policy
+// needsNone returns the change of a task that ends without an attempt.
+func (f *task) needsNone() (sql.Change, bool) {
 	switch {
 	case f.reject != nil:
 		return f.rejection(f.reject), true
-	case f.state.status == relay.DeliveryAwaitingAck && f.state.attempts >= p.most(f.legs[0].delivery.Subscriber):
-		d := f.legs[0].delivery
-		c := unchanged(d, f.state)
-		c.Status, c.Cause, c.Error = relay.DeliveryDead, relay.CauseNoAck, silent(d.Subscriber, f.state.attempts)
-		return c, true
-	case !f.state.taking && p.overdue(f.state, time.Now()):
-		c := p.change(f.legs[0].delivery, f.state, relay.Outcome{Class: relay.ClassDead})
-		c.Attempts, c.Attempt, c.Cause, c.Error = f.state.attempts, nil, relay.CauseGaveUp, p.gaveUp("")
-		return c, true
+	case f.state.taking:
+		return sql.Change{}, false
 	}
-	return sql.Change{}, false
+	c, over := f.engine.config.Policy.Over(f.dispatches[0].delivery, f.state.past(), false)
+	return f.state.stored(f.message, c), over
 }
 
-// wake is called when the change of a flight that ended without an attempt is written. The
+// wake is called when the change of a task that ended without an attempt is written. The
 // line of an open message's delivery goes on. What was rejected for want of a route has
-// perhaps got one in the meantime: whoever took up what was rejected then found it pending.
-func (f *flight) wake() {
+// perhaps got one in the meantime: the relay that took up what was rejected then found it pending.
+func (f *task) wake() {
 	r := f.engine.config.Router
 	if f.state.taking && f.reject != nil && f.reject.Error() == r.NoRoute() && r.Routes(f.message.Topic) > 0 {
 		f.engine.unrouted.Store(true)
@@ -168,18 +165,18 @@ func (f *flight) wake() {
 	}
 }
 
-// note takes one leg's outcome; the last one's sends all of a message to the writer.
-func (f *flight) note(l *leg, o relay.Outcome) {
+// note takes one dispatch's outcome; the last one's sends all of a message to the writer.
+func (f *task) note(l *dispatch, o relay.Outcome) {
 	e := f.engine
 	if f.holdBack(l, o) {
 		return
 	}
-	change := e.config.Policy.change(l.delivery, f.state, o)
+	change := e.starter.change(l.delivery, f.state, o)
 	if l.behind {
 		change.Reason = relay.ReasonKeyBlocked
 	}
 	f.mu.Lock()
-	single := len(f.legs) == 1
+	single := len(f.dispatches) == 1
 	if o.Class == relay.ClassRejected && f.state.taking && single {
 		change = f.rejection(relay.Rejection(o.Error))
 	}
@@ -197,36 +194,36 @@ func (f *flight) note(l *leg, o relay.Outcome) {
 		l.settled()
 	case split:
 		change.Taking = false
-		e.writer.put(l.entry, []sql.Change{change}, l.settled)
+		e.writer.waiting.put(l.entry, []sql.Change{change}, l.settled)
 	case whole:
-		f.count(change.MessageStatus == relay.MessageRejected)
-		e.writer.put(f.entry, f.conclude(), func() { settle(f.legs) })
+		countTaken(f, change.MessageStatus == relay.MessageRejected)
+		e.writer.waiting.put(f.entry, f.conclude(), func() { settle(f.dispatches) })
 	}
 }
 
-func settle(legs []*leg) {
-	for _, l := range legs {
+func settle(dispatches []*dispatch) {
+	for _, l := range dispatches {
 		l.settled()
 	}
 }
 
 // untouched reports whether the table says already what the outcome would write: the
 // delivery waits for its key and goes on waiting.
-func (f *flight) untouched(o relay.Outcome) bool {
+func (f *task) untouched(o relay.Outcome) bool {
 	return f.row != nil && o.Reason == relay.ReasonKeyBlocked && f.row.Status == relay.DeliveryWaiting && f.row.KeyBlocked
 }
 
 // takeUp makes a message open whose subscribers have not all answered: those that have are
 // written, the others are registered as deliveries of their own.
-func (f *flight) takeUp() {
+func (f *task) takeUp() {
 	f.mu.Lock()
 	if f.left == 0 || f.split {
 		f.mu.Unlock()
 		return
 	}
 	f.split = true
-	var over []*leg
-	for _, l := range f.legs {
+	var over []*dispatch
+	for _, l := range f.dispatches {
 		if l.over {
 			over = append(over, l)
 			continue
@@ -235,27 +232,27 @@ func (f *flight) takeUp() {
 		if l.ordered() && f.engine.order.waits(l) {
 			outcome = parkedBehind() // or a crash would make a head of it
 		}
-		l.change = f.engine.config.Policy.change(l.delivery, f.state, outcome)
+		l.change = f.engine.starter.change(l.delivery, f.state, outcome)
 		l.entry = f.engine.registry.adopt(l.change.Delivery, f.entry)
 	}
 	changes := f.conclude()
 	f.mu.Unlock()
-	f.count(false)
-	f.engine.writer.put(f.entry, changes, func() { settle(over) })
+	countTaken(f, false)
+	f.engine.writer.waiting.put(f.entry, changes, func() { settle(over) })
 }
 
-// count notes in the pulse that a message is taken up, or rejected.
-func (f *flight) count(rejected bool) {
+// countTaken notes in the pulse that a message is taken up, or rejected.
+func countTaken(f *task, rejected bool) {
 	if f.state.taking && !f.state.again {
 		f.engine.pulse.took(f.message, rejected, time.Now())
 	}
 }
 
-// conclude collects the changes of all legs. Those of a message that is taken up carry its
+// conclude collects the changes of all dispatches. Those of a message that is taken up carry its
 // new state.
-func (f *flight) conclude() []sql.Change {
-	changes := make([]sql.Change, len(f.legs))
-	for i, l := range f.legs {
+func (f *task) conclude() []sql.Change {
+	changes := make([]sql.Change, len(f.dispatches))
+	for i, l := range f.dispatches {
 		changes[i] = l.change
 	}
 	if f.state.taking {
@@ -266,14 +263,14 @@ func (f *flight) conclude() []sql.Change {
 
 // rejection is the change of a message that cannot be sent at all. A delivery of an open
 // message, which could once be sent, is dead instead.
-func (f *flight) rejection(reason error) sql.Change {
-	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Cause: relay.Rejection(reason.Error()).Cause(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.accepted}
+func (f *task) rejection(reason error) sql.Change {
+	c := sql.Change{Shard: f.message.Shard, NextAttempt: -1, Error: reason.Error(), Cause: relay.Rejection(reason.Error()).Cause(), Taking: f.state.taking, Again: f.state.again, Ackable: f.state.Accepted}
 	c.Delivery.Message = f.message.ID
 	if f.state.taking {
 		c.MessageStatus = relay.MessageRejected
 		return c
 	}
 	c.Delivery, c.Target, c.Circuit = f.row.Delivery, f.row.Target, f.row.Circuit
-	c.Status, c.Attempts, c.HandleAttempts = relay.DeliveryDead, f.state.attempts, f.state.handleAttempts
+	c.Status, c.Attempts, c.HandleAttempts = relay.DeliveryDead, f.state.Attempts, f.state.HandleAttempts
 	return c
 }

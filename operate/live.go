@@ -1,0 +1,63 @@
+package operate
+
+import (
+	"slices"
+	"strings"
+
+	"relay/sql"
+)
+
+// Live is how one relay stands, or several.
+type Live struct {
+	InFlight      int   // messages in memory
+	InFlightBytes int64 // of these
+	// Circuits are the names of the subscriptions whose circuits are open, and Targets the others that are, as they
+	// may be shown.
+	Circuits, Targets []string
+	Conditions        []Condition
+}
+
+// Condition is how one part of the relay is.
+type Condition struct {
+	Name    string `json:"name" doc:"As stream, database, shards or broker."`
+	Well    bool   `json:"well"`
+	Decides bool   `json:"decides" doc:"Readiness depends on it."`
+	Text    string `json:"text" doc:"In English."`
+	Fix     string `json:"fix,omitempty" doc:"The command that mends it."`
+}
+
+// AddCircuit notes a circuit that is open. No subscription's name holds a colon or a slash; behind a slash stands an
+// instance, which may hold a colon.
+func (l *Live) AddCircuit(name string) {
+	to := &l.Circuits
+	subscription, _, _ := strings.Cut(name, "/")
+	if strings.Contains(subscription, ":") {
+		to, subscription = &l.Targets, name
+	}
+	if !slices.Contains(*to, subscription) {
+		*to = append(*to, subscription)
+	}
+}
+
+// reported is how the relays on a database say that they stand.
+func reported(relays []sql.RunningRelay) (live Live) {
+	for _, r := range relays {
+		if r.Report == nil {
+			continue
+		}
+		live.InFlight += r.Report.InFlight
+		for _, c := range r.Report.Circuits {
+			live.AddCircuit(c.Name)
+		}
+		if bell := r.Report.Doorbell; bell != nil && bell.Stream && !bell.Heard {
+			live.Conditions = append(live.Conditions, Condition{Name: "stream", Text: bell.Why, Fix: bell.Mend})
+		}
+		if broker := r.Report.Broker; broker != nil && !broker.Up {
+			live.Conditions = append(live.Conditions, Condition{Name: "broker", Text: broker.Text, Fix: "relay doctor"})
+		}
+		if r.Report.Trouble != "" {
+			live.Conditions = append(live.Conditions, Condition{Name: r.Name, Text: r.Report.Trouble, Fix: "relay doctor"})
+		}
+	}
+	return live
+}
