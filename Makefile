@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo test console screenshots chaos model simulate bench soak lint build fuzz help
+.PHONY: demo test console screenshots chaos model simulate bench soak lint build fuzz package package-test release help
 
 # Arguments of the demo, as in: make demo ARGS='--for 10s'
 ARGS ?=
@@ -22,6 +22,7 @@ test: ## install what the tests need, check the code, run all tests
 	@scripts/install-test
 	@$(MAKE) --no-print-directory lint
 	go test -race -shuffle=on -timeout $(TIMEOUT) ./...
+	go -C deploy/check test -shuffle=on ./...
 
 chaos: ## kill, freeze, cut and block everything at random, then count (SEED=1 FOR=5m)
 	@scripts/install-test
@@ -52,21 +53,33 @@ console: ## build the console's pages from admin/console/web into admin/console/
 
 screenshots: ## take docs/pictures from the demo's data, five pages in both themes
 	@scripts/install-test
-	go test -count=1 -timeout 10m -v -run '^TestConsoleScreenshots$$' ./test -console.pictures=$(CURDIR)/docs/pictures
+	go test -count=1 -timeout 15m -v -run '^TestConsoleScreenshots$$' ./test -console.pictures=$(CURDIR)/docs/pictures -console.after=5m
 
 lint: ## gofmt, go vet, staticcheck, go.mod, workflows, and the console's bundle against its sources
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w: $$unformatted"; exit 1; fi
 	go vet ./...
+	go -C deploy/check vet ./...
 	go tool staticcheck ./...
 	go mod tidy -diff
+	go -C deploy/check mod tidy -diff
 	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 	@if [ -d admin/console/web/node_modules ]; then scripts/console --check; fi
 
 build: ## build bin/relay
 	go build -trimpath -o bin/relay ./cmd/relay
 
+package: ## build all that a release consists of into dist (TARGETS='linux/amd64 linux/arm64')
+	@scripts/package
+
+package-test: package ## install, upgrade and remove what make package built, and have helm judge the chart: 15 minutes at first
+	@scripts/install-package-test
+	go -C deploy/check test -count=1 -timeout 60m -v ./... -dist=$(CURDIR)/dist
+
+release: ## turn the changelog's unreleased section into a release, commit, tag and build it (VERSION=v1.2.3)
+	@scripts/release $(VERSION)
+
 fuzz: ## run every fuzz target for FUZZTIME
 	@scripts/fuzz $(FUZZTIME)
 
 help: ## list the targets
-	@awk -F ': ## ' '/^[a-z]+: ## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ': ## ' '/^[a-z-]+: .*## / { sub(/:.*## /, ": ## "); printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -26,7 +26,7 @@ const (
 // tool runs a command of a Go module and returns what it prints.
 func tool(t *testing.T, input []byte, module string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", module}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "-trimpath", module}, args...)...)
 	cmd.Stdin = bytes.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
