@@ -40,6 +40,12 @@ func serve(t testing.TB, c Config) *fixture {
 	if c.Settings.MaxPayload == 0 {
 		c.Settings.MaxPayload = 1 << 20
 	}
+	if c.Settings.Capture == "" {
+		c.Settings.Capture = "stream"
+	}
+	if c.Settings.BackoffMS == nil {
+		c.Settings.BackoffMS = []int64{}
+	}
 	a, err := New(c)
 	if err != nil {
 		t.Fatal(err)
