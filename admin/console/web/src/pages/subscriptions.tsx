@@ -80,7 +80,7 @@ export function SubscriptionTable({ items, page, full }: { items: Item[]; page: 
     { id: "outstanding", head: words.outstanding, width: "w-bar", cell: (row) => <OutstandingCell item={row} /> },
     { id: "oldest", head: words.oldest, width: "w-age", cell: (row) => <Age since={row.standing.oldest_at} /> },
     { id: "dead", head: words.dead, width: "w-num", number: true, cell: (row) => row.standing.dead.n > 0 ? <a class="tone-dead strong" href={address("/failures", { subscription: row.name })}>{counted(row.standing.dead)}</a> : "0" },
-    { id: "spark", head: words.spark, width: "w-spark", cell: (row) => <Sparkline values={row.standing.spark} label={words.spark} /> },
+    { id: "spark", head: words.spark, width: "w-spark wide", cell: (row) => <Sparkline values={row.standing.spark} label={words.spark} /> },
   ];
   return <Table caption={t().subscriptions.title} page={page} columns={columns} rows={items} keyOf={(row) => row.name} href={link} steady={false} />;
 }
