@@ -15,25 +15,28 @@ import (
 // way: cmd/relay → admin → operate and cmd/relay → {cdc, notify, reconcile, operate} → sql → root. If you add a
 // package, decide here where it stands.
 var arrows = map[string][]string{
-	"relay":                nil, // the vocabulary
-	"relay/crash":          nil, // marks at which tests kill the relay; nothing in ordinary builds
-	"relay/sql":            {"relay", "relay/crash"},
-	"relay/operate":        {"relay", "relay/sql"},
-	"relay/admin":          {"relay", "relay/sql", "relay/operate"},
-	"relay/admin/access":   nil,
-	"relay/admin/console":  nil, // the pages; they know what the API tells them
-	"relay/admin/api":      {"relay", "relay/sql", "relay/operate", "relay/admin/access"},
-	"relay/cdc":            {"relay", "relay/crash", "relay/sql"},
-	"relay/notify":         {"relay", "relay/crash", "relay/sql"},
-	"relay/tracing":        {"relay"},
-	"relay/reconcile":      {"relay", "relay/crash", "relay/sql", "relay/reconcile/machine"},
-	"relay/throwaway":      nil, // servers for the demo and the tests; knows nothing of the product
-	"relay/demo":           {"relay", "relay/throwaway"},
-	"relay/deploy/image":   nil, // writes the container image; knows nothing of the product
-	"relay/cmd/relay":      {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/tracing", "relay/demo", "relay/throwaway"},
-	"relay/test":           nil,
-	"relay/test/harness":   {"relay/throwaway"},
-	"relay/test/bench":     {"relay", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/sql", "relay/throwaway"}, // routing is measured alone, too
+	"relay":               nil, // the vocabulary
+	"relay/crash":         nil, // marks at which tests kill the relay; nothing in ordinary builds
+	"relay/sql":           {"relay", "relay/crash"},
+	"relay/operate":       {"relay", "relay/sql"},
+	"relay/admin":         {"relay", "relay/sql", "relay/operate"},
+	"relay/admin/access":  nil,
+	"relay/admin/console": nil, // the pages; they know what the API tells them
+	"relay/admin/api":     {"relay", "relay/sql", "relay/operate", "relay/admin/access"},
+	"relay/cdc":           {"relay", "relay/crash", "relay/sql"},
+	"relay/notify":        {"relay", "relay/crash", "relay/sql"},
+	"relay/tracing":       {"relay"},
+	"relay/reconcile":     {"relay", "relay/crash", "relay/sql", "relay/reconcile/machine"},
+	"relay/throwaway":     nil, // servers for the demo and the tests; knows nothing of the product
+	"relay/demo":          {"relay", "relay/throwaway"},
+	"relay/deploy/image":  nil, // writes the container image; knows nothing of the product
+	"relay/cmd/relay":     {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/tracing", "relay/demo", "relay/throwaway"},
+	"relay/test":          nil,
+	"relay/test/harness":  {"relay/throwaway"},
+	"relay/test/bench": { // routing is measured alone, too, and so are the console's pages
+		"relay", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/notify", "relay/notify/amqp", "relay/notify/webhook",
+		"relay/operate", "relay/sql", "relay/throwaway",
+	},
 	"relay/test/checker":   nil,
 	"relay/examples":       nil,
 	"relay/examples/go/..": nil, // they are copied, so they stand alone

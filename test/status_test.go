@@ -91,7 +91,7 @@ func TestStatusShowsHowAllStands(t *testing.T) {
 		t.Errorf("next due in %v", r.Next)
 	}
 	for _, want := range []string{": 64 of 64 shards, hears the stream", "is caught up; the server keeps ", "0 pending; 1 delayed, 1 open",
-		"1 dead, 1 rejected, 1 done, 0 cancelled", "waiting    1 for direct (push_failed): ", "next due   in ", "1 of billing: answered 500"} {
+		"1 dead, 1 rejected, 1 done, 0 cancelled", "waiting    1 for direct (handle_failed): answered 500", "next due   in ", "1 of billing: answered 500"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
