@@ -89,14 +89,9 @@ func TestArchives(t *testing.T) {
 	}
 	for _, path := range found {
 		folder := strings.TrimSuffix(filepath.Base(path), ".tar.gz") + "/"
-		want := []string{"LICENSE", "README.md", "CHANGELOG.md"}
-		switch {
-		case strings.Contains(folder, "-windows-"):
-			want = append(want, "relay.exe")
-		case strings.Contains(folder, "-linux-"):
-			want = append(want, "relay", "relay.service", "relay.env")
-		default:
-			want = append(want, "relay")
+		want := []string{"relay", "LICENSE", "README.md", "CHANGELOG.md"}
+		if strings.Contains(folder, "-linux-") {
+			want = append(want, "relay.service", "relay.env")
 		}
 		files := contents(t, path)
 		for _, name := range want {
