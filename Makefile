@@ -53,7 +53,7 @@ console: ## build the console's pages from admin/console/web into admin/console/
 
 screenshots: ## take docs/pictures from the demo's data, five pages in both themes
 	@scripts/install-test
-	go test -count=1 -timeout 10m -v -run '^TestConsoleScreenshots$$' ./test -console.pictures=$(CURDIR)/docs/pictures
+	go test -count=1 -timeout 15m -v -run '^TestConsoleScreenshots$$' ./test -console.pictures=$(CURDIR)/docs/pictures -console.after=5m
 
 lint: ## gofmt, go vet, staticcheck, go.mod, workflows, and the console's bundle against its sources
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w: $$unformatted"; exit 1; fi

@@ -54,7 +54,7 @@ func readPublication(ctx context.Context, db *pgx.Conn, name string) (publicatio
 // ringColumns are what the stream carries of a row, in alphabetical order.
 func ringColumns() []string { return []string{"deliver_at", "id", "key"} }
 
-// flaw says what is wrong with an existing publication. It is empty if nothing is.
+// flaw says what is wrong with an existing publication. It is empty if nothing is wrong.
 func (p publication) flaw() string {
 	var flaws []string
 	add := func(is bool, what string) {

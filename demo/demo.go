@@ -66,6 +66,7 @@ type demo struct {
 func Run(ctx context.Context, cfg Config) (err error) {
 	d := &demo{cfg: cfg, screen: newScreen(cfg.Out), tally: newTally(), servers: &servers{}}
 	defer func() { err = errors.Join(err, d.servers.remove()) }()
+	defer d.screen.release("") // of a demo that did not start
 	if err := d.prepare(ctx); err != nil {
 		return cmp.Or(ctx.Err(), err) // what failed because ctx ended is no failure
 	}
@@ -147,7 +148,7 @@ func (d *demo) open(ctx, relayCtx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.screen.print(d.welcome(link))
+	d.screen.open(d.welcome(link))
 	shopping, closeShop := whileBoth(ctx, relayCtx)
 	defer closeShop()
 	if d.cfg.For > 0 {

@@ -25,8 +25,7 @@ func (d *demo) welcome(link string) string {
 	if d.consumer != nil {
 		with = " and RabbitMQ " + d.consumer.version
 	}
-	return fmt.Sprintf(`
-Console  %[10]s
+	return fmt.Sprintf(`Console  %[10]s
 (The link signs in once. It shows a receiver that fails, a dead message and a key that it blocks: see and mend them.)
 
 A shop places %[1]d orders a second on PostgreSQL %s%s.

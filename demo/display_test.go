@@ -38,6 +38,28 @@ func TestLinesGoAboveTheTable(t *testing.T) {
 	}
 }
 
+// The console's address is the first line, whatever was to be said before.
+func TestWhatIsPrintedBeforeTheWelcomeComesAfterIt(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	s := newScreen(&out)
+	s.hold("starting")
+	s.print("a warning\n")
+	s.open("Console http://h\n")
+	s.release("")
+	s.print("later")
+	if want := "Console http://h\na warning\nlater\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+	out.Reset()
+	s.hold("starting")
+	s.print("why it did not start")
+	s.release("")
+	if want := "why it did not start\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}
+
 // What a stranger sends must not steer the terminal.
 func TestGreetingHasNoControlCharacters(t *testing.T) {
 	t.Parallel()

@@ -16,8 +16,10 @@ type screen struct {
 	out io.Writer
 	tty *os.File // nil: not a terminal
 
-	mu    sync.Mutex
-	table []string // as it was drawn last; empty: not there
+	mu      sync.Mutex
+	table   []string // as it was drawn last; empty: not there
+	holding bool     // lines are kept in held, until open or release
+	held    []string
 }
 
 func newScreen(out io.Writer) *screen {
@@ -49,7 +51,39 @@ func (s *screen) terminal() bool { return s.tty != nil }
 func (s *screen) print(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(s.erase()+strings.TrimRight(text, "\n")+"\n", s.table)
+	text = strings.TrimRight(text, "\n") + "\n"
+	if s.holding {
+		s.held = append(s.held, text)
+		return
+	}
+	s.put(s.erase()+text, s.table)
+}
+
+// hold keeps what is printed from now on back, until open or release. Only a terminal shows what is waited for, and
+// what comes next takes its place.
+func (s *screen) hold(waiting string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding = true
+	if s.tty != nil {
+		s.put(s.erase(), []string{waiting})
+	}
+}
+
+// open prints lines, the first of all, and then what was held back.
+func (s *screen) open(text string) {
+	s.release(strings.TrimRight(text, "\n") + "\n")
+}
+
+// release prints what was held back, after some text.
+func (s *screen) release(before string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.holding && before == "" {
+		return
+	}
+	s.put(s.erase()+before+strings.Join(s.held, ""), nil)
+	s.holding, s.held = false, nil
 }
 
 // Write prints lines of a log above the table. It implements io.Writer.

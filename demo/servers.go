@@ -42,11 +42,12 @@ func (s *servers) start(ctx context.Context, noRabbit bool, screen *screen) erro
 	missing := throwaway.FindRabbit()
 	switch {
 	case noRabbit:
-		screen.print("Starting a throw-away PostgreSQL …")
+		screen.hold("Starting a throw-away PostgreSQL …")
 	case missing != nil:
-		screen.print("Starting a throw-away PostgreSQL …\nWithout RabbitMQ: " + missing.Error())
+		screen.hold("Starting a throw-away PostgreSQL …")
+		screen.print("Without RabbitMQ: " + missing.Error())
 	default:
-		screen.print("Starting a throw-away PostgreSQL and RabbitMQ (faster: --no-rabbitmq) …")
+		screen.hold("Starting a throw-away PostgreSQL and RabbitMQ (faster: --no-rabbitmq) …")
 	}
 	group, starting := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {

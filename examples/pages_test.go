@@ -143,8 +143,8 @@ select string_agg(line, e'\n' order by line) from (
 	select p.polrelid::regclass || ' ' || p.polroles::regrole[]::text || ' ' || pg_get_expr(p.polwithcheck, p.polrelid) from pg_policy p
 ) granted`
 
-// link matches a link in Markdown; its group is where it leads.
-var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+// link matches a link or a picture in Markdown, or a picture in HTML; its group is where it leads.
+var link = regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"\s]+)[)"]`)
 
 // TestLinks checks that the links of pages to files, and to sections of pages, lead somewhere.
 func TestLinks(t *testing.T) {

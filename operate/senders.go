@@ -34,6 +34,7 @@ type StageCount struct {
 // SentTopic is a topic of one sender.
 type SentTopic struct {
 	Topic         string    `json:"topic"`
+	RatePerSecond float64   `json:"rate_per_second" doc:"Over the last 5 minutes."`
 	LastAt        time.Time `json:"last_at"`
 	Today         Count     `json:"today"`
 	Rejected      Count     `json:"rejected"`
@@ -123,6 +124,10 @@ func (s *Service) senders(ctx context.Context, source *string, r Routing) ([]Sen
 	if err != nil {
 		return nil, err
 	}
+	rates, err := s.topicRates(ctx, source, now)
+	if err != nil {
+		return nil, err
+	}
 	points, err := s.store.SentSeries(ctx, now.Add(-time.Hour), now, time.Minute)
 	if err != nil {
 		return nil, err
@@ -140,7 +145,7 @@ func (s *Service) senders(ctx context.Context, source *string, r Routing) ([]Sen
 				Spark: sparkOf(minutes, p.Source, now),
 			})
 		}
-		list[len(list)-1].add(p, heard, r)
+		list[len(list)-1].add(p, rates[sentPair{p.Source, p.Topic}], heard, r)
 	}
 	for i := range list {
 		list[i].RatePerSecond = lately(list[i].Spark)
@@ -149,6 +154,23 @@ func (s *Service) senders(ctx context.Context, source *string, r Routing) ([]Sen
 		}
 	}
 	return list, nil
+}
+
+// sentPair is what messages are counted by.
+type sentPair struct{ source, topic string }
+
+// topicRates is how many messages of each pair came per second lately.
+func (s *Service) topicRates(ctx context.Context, source *string, now time.Time) (map[sentPair]float64, error) {
+	since := now.Truncate(time.Minute).Add(-5 * time.Minute)
+	pairs, err := s.store.Senders(ctx, since, source, senderPairs)
+	if err != nil {
+		return nil, err
+	}
+	rates := make(map[sentPair]float64, len(pairs))
+	for _, p := range pairs {
+		rates[sentPair{p.Source, p.Topic}] = float64(p.Taken) / now.Sub(since).Seconds()
+	}
+	return rates, nil
 }
 
 // hearer is a subscription and the topics that it hears.
@@ -179,8 +201,8 @@ func lately(spark []int64) float64 {
 }
 
 // add adds one topic.
-func (one *Sender) add(p sql.Sender, heard []hearer, r Routing) {
-	topic := SentTopic{Topic: p.Topic, LastAt: p.LastAt.UTC(), Today: exactly(p.Taken), Rejected: exactly(p.Rejected), Subscriptions: []string{}}
+func (one *Sender) add(p sql.Sender, rate float64, heard []hearer, r Routing) {
+	topic := SentTopic{Topic: p.Topic, RatePerSecond: rate, LastAt: p.LastAt.UTC(), Today: exactly(p.Taken), Rejected: exactly(p.Rejected), Subscriptions: []string{}}
 	for _, h := range heard {
 		if h.hears(p.Topic) {
 			topic.Subscriptions = append(topic.Subscriptions, h.name)

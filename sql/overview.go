@@ -28,13 +28,13 @@ select clock_timestamp(), exists (select from relay.outbox limit 1),
 // A century is as good as for ever, and can be subtracted.
 const earliestDue = `
 select (extract(epoch from least(greatest(x.at, n.now - interval '100 years'), n.now + interval '100 years') - n.now) * 1000000)::bigint
-from (select clock_timestamp()) as n(now), generate_series(0, 63) as s(shard)
+from (select clock_timestamp()) as n(now), relay.lease as s
 cross join lateral (
 	(select o.deliver_at as at from relay.outbox o
-	where o.status = 'pending' and o.deliver_at is not null and not o.due and o.shard = s.shard::smallint order by o.deliver_at limit 1)
+	where o.status = 'pending' and o.deliver_at is not null and not o.due and o.shard = s.shard order by o.deliver_at limit 1)
 	union all
 	(select d.next_attempt_at from relay.delivery d
-	where d.next_attempt_at is not null and d.shard = s.shard::smallint order by d.next_attempt_at limit 1)
+	where d.next_attempt_at is not null and d.shard = s.shard order by d.next_attempt_at limit 1)
 ) x
 where x.at < 'infinity' order by x.at limit 1`
 

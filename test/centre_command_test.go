@@ -40,7 +40,7 @@ func TestTheMessageCentreOnTheCommandLine(t *testing.T) {
 	prints("messages list --id "+dead+","+waiting+" --json", dead, waiting)
 	prints("deliveries acknowledge "+waiting+" --subscription later --reason booked", waiting+"  acknowledged")
 	s.waitStatus(t, waiting, "done")
-	prints("audit list --kind message --object "+waiting, "delivery.acknowledge", "booked")
+	prints("audit list --object-kind message --object "+waiting, "delivery.acknowledge", "booked")
 	if out := prints("audit list --role viewer --json"); out != "" {
 		t.Errorf("no viewer did anything: %s", out)
 	}

@@ -25,8 +25,9 @@ func newTroubledSystem(t testing.TB, env ...string) *system {
 	failing := newFailingReceiver(t)
 	const subscribe = `insert into relay.subscription (name, topics, target, max_attempts, on_dead, paused) values
 		('stock', '{order.*}', $1, 1, 'block', false), ('billing', '{order.*,invoice.*}', $2, null, 'continue', false),
-		('warehouse', '{stock.*}', $1, null, 'continue', false), ('archive', '{invoice.*}', $2, null, 'continue', true)`
+		('warehouse', '{stock.*}', $1, null, 'continue', false), ('everyone', '{invoice.*}', $2, null, 'continue', false), ('archive', '{invoice.*}', $2, null, 'continue', true)`
 	s.exec(t, subscribe, failing.URL+"/fail", s.receiver.URL+"/billing")
+	s.exec(t, "update relay.subscription set broadcast = true where name = 'everyone'")
 	for n := range 30 {
 		topic := []string{"order.created", "invoice.issued", "stock.changed"}[n%3]
 		s.send(t, "topic, key, payload, source", "$1, $2, $3, $4", topic, fmt.Sprintf("customer-%d", n%5), fmt.Sprintf(`{"number": %d, "total": 12.50}`, n), "shop")
@@ -49,9 +50,13 @@ func consolePages(id string) []string {
 	return []string{
 		"/", "/messages?since=all", "/messages/" + id, "/messages/00000000-0000-7000-8000-000000000000", "/messages?key=none",
 		"/failures", "/failures?state=failing", "/failures?state=rejected", "/subscriptions", "/subscriptions?new=yes", "/subscriptions/stock",
-		"/subscriptions/stock/charts", "/subscriptions/stock/settings", "/senders", "/senders/shop", "/keys", "/jobs", "/audit", "/nowhere",
+		"/subscriptions/stock/charts", "/subscriptions/stock/settings", "/subscriptions/everyone/instances", "/senders", "/senders/shop", "/keys", "/jobs", "/audit", "/nowhere",
 	}
 }
+
+// cutWords are the heads of columns and the states that do not fit where they stand.
+const cutWords = `[...document.querySelectorAll(".table-frame thead th, .table-frame td .status .word")]
+	.filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1).map((one) => one.innerText)`
 
 // TestConsolePages looks at every page in both languages and both themes: no serious finding of axe, no word that is
 // missing, nothing wider than a telephone; and, by openBrowser, no broken policy, exception or dialog.
@@ -66,6 +71,9 @@ func TestConsolePages(t *testing.T) {
 	for _, path := range consolePages(id) {
 		b.open(path)
 		for range 2 {
+			for _, cut := range evaluate[[]string](b, cutWords) {
+				t.Errorf("%s cuts the word %q in a window of 1280", path, cut)
+			}
 			for range 2 {
 				where := fmt.Sprintf("%s in %s, %s", path, evaluate[string](b, "document.documentElement.lang"), evaluate[string](b, "document.documentElement.dataset.theme ?? 'light'"))
 				b.accessible(where)

@@ -97,6 +97,9 @@ func TestDemoEndsByItself(t *testing.T) {
 	if code := d.exitCode(t, 90*time.Second); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+	if !strings.HasPrefix(d.out.String(), "Console  http://127.0.0.1:") {
+		t.Errorf("the console's address is not the first line: %.200s", d.out)
+	}
 	for _, text := range []string{"HTTP    RabbitMQ       total", "committed messages arrived; none of the", "psql 'postgres://app:app@127.0.0.1:"} {
 		if !strings.Contains(d.out.String(), text) {
 			t.Errorf("it does not show %q", text)

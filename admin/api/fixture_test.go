@@ -85,7 +85,8 @@ func (a answer) into(t testing.TB, status int, v any) {
 	}
 }
 
-// do sends a request as the operator, unless the headers, names and values in turn, say otherwise.
+// do sends a request as the operator, unless the headers, names and values in turn, say otherwise, and holds the answer to
+// the document.
 func (f *fixture) do(method, path string, body any, header ...string) answer {
 	f.t.Helper()
 	var reader io.Reader
@@ -118,7 +119,9 @@ func (f *fixture) do(method, path string, body any, header ...string) answer {
 			r.Header.Del(header[i])
 		}
 	}
-	return f.send(r)
+	got := f.send(r)
+	judge(f.t, r, got)
+	return got
 }
 
 func (f *fixture) send(r *http.Request) answer {

@@ -150,6 +150,24 @@ func (a *API) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*Ans
 	return page, nil
 }
 
+func (a *API) listInstances(ctx context.Context, in *subscriptionInput) (*Answer[Page[operate.Instance]], error) {
+	began := time.Now()
+	service, err := a.service()
+	if err != nil {
+		return nil, err
+	}
+	list, err := service.Instances(ctx, in.Name)
+	if err != nil {
+		return nil, a.failed(ctx, err)
+	}
+	if a.hides(callerOf(ctx).Identity) {
+		for i := range list {
+			list[i].Error = operate.WithoutAnswer(list[i].Error)
+		}
+	}
+	return whole(list, began), nil
+}
+
 func (a *API) retryDeliveries(ctx context.Context, in *changeDeliveriesInput) (*Answer[Results], error) {
 	return a.changeMany(ctx, in.Body.IDs, in.Body.change(), (*operate.Service).Retry)
 }

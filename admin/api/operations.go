@@ -54,6 +54,10 @@ func (a *API) registerDeliveries() {
 		description: "The newest message first. A search looks for at most 150 ms and says how far it came.",
 	}, a.listDeliveries)
 	register(a, operation{
+		id: "list-instances", method: http.MethodGet, path: "/subscriptions/{name}/instances", summary: "List instances of a subscription",
+		description: "Those of a broadcast that its newest deliveries within a day went to.",
+	}, a.listInstances)
+	register(a, operation{
 		id: "retry-deliveries", method: http.MethodPost, path: "/deliveries/retry", summary: "Send chosen deliveries again",
 	}, a.retryDeliveries)
 	register(a, operation{

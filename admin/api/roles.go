@@ -38,6 +38,7 @@ var roles = map[string]access.Role{
 	"list-subscriptions":  viewer,
 	"get-subscription":    viewer,
 	"list-deliveries":     viewer,
+	"list-instances":      viewer,
 	"put-subscription":    operator,
 	"delete-subscription": operator,
 	"pause-subscription":  operator,

@@ -20,15 +20,15 @@ type AuditListCmd struct {
 func (c *AuditListCmd) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List who did what to which object, the youngest first.", Args: exactly(),
-		Example: "  relay audit list --since 1d\n  relay audit list --kind message --object " + exampleMessage,
+		Example: "  relay audit list --since 1d\n  relay audit list --object-kind message --object " + exampleMessage,
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.Name, "name", "", "By the person of this `NAME`, as they said it.")
 	wordFlag(cmd, &c.Role, "role", "", "With this `ROLE`: viewer, operator, cli or none.", "viewer", "operator", "cli", "none")
 	f.StringVar(&c.Action, "action", "", "`ACTION`, as message.retry or subscription.set.")
-	wordFlag(cmd, &c.Kind, "kind", "", "`KIND` of the object: message, subscription, key, job, failure, session or database.",
+	wordFlag(cmd, &c.Kind, "object-kind", "", "`KIND` of the object: message, subscription, key, job, failure, session or database.",
 		"message", "subscription", "key", "job", "failure", "session", "database")
-	f.StringVar(&c.Object, "object", "", "`ID` or name of the object; it needs --kind.")
+	f.StringVar(&c.Object, "object", "", "`ID` or name of the object; it needs --object-kind.")
 	textFlag(cmd, &c.Since, "since", "At or after this `TIME`, as 2026-01-31T12:00:00Z, or so long ago, as 2h or 7d.")
 	textFlag(cmd, &c.Until, "until", "Before this `TIME`, written likewise.")
 	f.IntVar(&c.Limit, "limit", 50, "Entries to list, at most.")

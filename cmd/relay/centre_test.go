@@ -84,7 +84,7 @@ func TestCommandsOfTheMessageCentreJudgeTheirOptions(t *testing.T) {
 		{"deliveries acknowledge " + exampleMessage, "--subscription is missing"},
 		{"jobs rate " + exampleJob + " fast", `RATE: "fast" is no number`},
 		{"jobs rate " + exampleJob, "RATE is missing"},
-		{"audit list --kind thing", `--kind: "thing": allowed is message, subscription, key, job, failure, session or database`},
+		{"audit list --object-kind thing", `--object-kind: "thing": allowed is message, subscription, key, job, failure, session or database`},
 		{"audit list --role root", `--role: "root": allowed is viewer, operator, cli or none`},
 		{"senders show", "SOURCE is missing"},
 		{"pulse --step soon", `--step: "soon": `},

@@ -36,9 +36,11 @@ func (c *DeliveriesListCmd) command() *cobra.Command {
 	f.Var((*causes)(&c.Causes), "cause", "`CAUSE` of the last failure, as timeout or 'http 500'; several with commas.")
 	completeWords(cmd, "cause", relay.Causes())
 	f.StringVar((*string)(&c.Reason), "reason", "", "`REASON` for which it waits, as paused or circuit_open.")
+	wordFlag(cmd, (*string)(&c.Stage), "stage", "", "`STAGE` as the receiver sees it: committed, push_failed, handle_failed, delivered, handled or cancelled.",
+		"committed", "push_failed", "handle_failed", "delivered", "handled", "cancelled")
 	f.StringVar(&c.Topic, "topic", "", "Topic, or a `PATTERN`: * is one word, # any number of words.")
 	f.StringVar(&c.Key, "key", "", "Ordering `KEY`.")
-	f.IntVar(&c.Code, "code", 0, "`CODE` of the last answer.")
+	f.IntVar(&c.Code, "response-code", 0, "`CODE` of the last answer.")
 	textFlag(cmd, &c.Since, "since", "Inserted at or after this `TIME`, as 2026-01-31T12:00:00Z, or so long ago, as 2h or 7d.")
 	textFlag(cmd, &c.Until, "until", "Inserted before this `TIME`, written likewise.")
 	f.IntVar(&c.Limit, "limit", 50, "Deliveries to list, at most.")

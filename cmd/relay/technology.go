@@ -37,11 +37,11 @@ type link struct {
 	gone        func(context.Context, *relay.Delivery) bool
 	// run works until ctx ends. Nil means that there is nothing to run.
 	run func(context.Context) error
-	// close ends what is left when the last attempt has ended. It is nil if nothing is.
+	// close ends what is left when the last attempt has ended. It is nil if nothing is left.
 	close func()
 	// state tells whether messages are taken, and in words how it stands.
 	state func() (up bool, text string)
-	// report adds what people are told of it. Nil: nothing is.
+	// report adds what people are told of it. Nil means that they are told nothing.
 	report func(*sql.Report)
 }
 

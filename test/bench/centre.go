@@ -44,7 +44,7 @@ func runCentre(ctx context.Context, l *lab, o options) (_ *report, err error) {
 	defer store.Close()
 	r := &report{}
 	c := centre{ctx: ctx, store: store.Console(), report: r, size: size}
-	for _, measure := range []func() error{c.pages, c.overview, c.one, c.failures, c.jobs} {
+	for _, measure := range []func() error{c.pages, c.overview, c.one, c.failures, c.console, c.jobs} {
 		if err := measure(); err != nil {
 			return nil, err
 		}

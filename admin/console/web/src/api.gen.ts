@@ -729,6 +729,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/subscriptions/{name}/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List instances of a subscription
+         * @description Those of a broadcast that its newest deliveries within a day went to.
+         */
+        get: operations["list-instances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/subscriptions/{name}/pause": {
         parameters: {
             query?: never;
@@ -1165,6 +1185,21 @@ export interface components {
              * @description Of a copy: the message that was copied.
              */
             original_id?: string;
+        };
+        Instance: {
+            /** @description Of these. */
+            by_status: components["schemas"]["StatusCount"][];
+            /** @description The newest error of these that has not ended well. */
+            error?: string;
+            /** @description Its address or queue, without what may be secret. Empty: no instance was found at that time. */
+            instance: string;
+            /**
+             * Format: date-time
+             * @description When the last of these changed.
+             */
+            last_at: string;
+            /** @description Its deliveries among those that were looked at. */
+            seen: components["schemas"]["Count"];
         };
         Job: {
             /** @description The name that its maker gave. */
@@ -1754,6 +1789,36 @@ export interface components {
              */
             took_ms: number;
         };
+        PageInstance: {
+            /**
+             * Format: date-time
+             * @description The time of the answer, by the relay's clock.
+             */
+            as_of: string;
+            /** @description Everything that could match was looked at. If false and next is given, the search goes on there. */
+            complete: boolean;
+            /** @description This part of the list, in its order. */
+            items: components["schemas"]["Instance"][];
+            /**
+             * Format: int64
+             * @description How many rows the search looked at, where it looks at rows that do not match.
+             */
+            looked_at?: number;
+            /** @description Where the search reached its limit: the filters that would make it faster, the best first. */
+            narrow_by?: string[];
+            /** @description Where the list goes on: the value for after. Absent: it ends here. */
+            next?: string;
+            /**
+             * Format: date-time
+             * @description The search looked at everything from the newest back to here. Absent where the order is not that of time.
+             */
+            searched_to?: string;
+            /**
+             * Format: double
+             * @description How long the search took, in milliseconds.
+             */
+            took_ms: number;
+        };
         PageJob: {
             /**
              * Format: date-time
@@ -2118,6 +2183,11 @@ export interface components {
         SentTopic: {
             /** Format: date-time */
             last_at: string;
+            /**
+             * Format: double
+             * @description Over the last 5 minutes.
+             */
+            rate_per_second: number;
             rejected: components["schemas"]["Count"];
             /** @description The subscriptions that receive it. */
             subscriptions: string[];
@@ -4227,6 +4297,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PageDelivery"];
+                };
+            };
+            /** @description What If-None-Match names is still valid. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-instances": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of the answer that the client has. If it is still valid the answer is 304 without a body. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description Subscription. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageInstance"];
                 };
             };
             /** @description What If-None-Match names is still valid. */

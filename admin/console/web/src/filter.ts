@@ -41,7 +41,8 @@ export const deliveryFilters: FilterDefinition[] = [
 export const auditFilters: FilterDefinition[] = [
   { name: "name", kind: "text" },
   { name: "action", kind: "text" },
-  { name: "object_kind", kind: "one", options: ["message", "subscription", "key", "job", "failure", "operation"] },
+  { name: "role", kind: "one", options: ["viewer", "operator", "cli", "none"] },
+  { name: "object_kind", kind: "one", options: ["message", "subscription", "key", "job", "failure", "session", "database"] },
   { name: "object", kind: "text" },
 ];
 

@@ -21,6 +21,7 @@ import { SubscriptionsPage } from "./pages/subscriptions";
 import { CopyByHand } from "./parts/clipboard";
 import { Empty } from "./parts/empty";
 import { ProblemNote } from "./parts/problem";
+import { startTips } from "./parts/tip";
 import { Toasts } from "./parts/toast";
 import { address, go, place, segment, startRouting } from "./route";
 import { loadSession, session } from "./session";
@@ -85,6 +86,7 @@ function focusHeading(): void {
 startSettings();
 startRouting();
 startKeys();
+startTips();
 startClock();
 render(
   <>

@@ -50,8 +50,8 @@ function columns(): Column<Row>[] {
   const action = (row: Row): string => (words.actions as Record<string, string>)[row.action] ?? row.action;
   return [
     { id: "at", head: words.columns.at, width: "w-time", cell: (row) => <Time at={row.at} /> },
-    { id: "who", head: words.columns.who, width: "w-source", cell: (row) => <span class="cut"><Foreign text={row.name || optionWords("role", row.role)} /> <span class="muted">{row.name && optionWords("role", row.role)}</span></span> },
-    { id: "what", head: words.columns.what, width: "w-topic", cell: (row) => <span class="cut" title={row.action}>{action(row)}</span> },
+    { id: "who", head: words.columns.who, width: "w-who", cell: (row) => <span class="cut"><Foreign text={row.name || optionWords("role", row.role)} /> <span class="muted">{row.name && optionWords("role", row.role)}</span></span> },
+    { id: "what", head: words.columns.what, width: "w-action", cell: (row) => <span class="cut" title={row.action}>{action(row)}</span> },
     { id: "object", head: words.columns.object, width: "w-topic", cell: (row) => <ObjectCell row={row} /> },
     { id: "result", head: words.columns.result, width: "w-error", cell: (row) => <span class="cut" title={row.details.map((one) => `${one.name}: ${one.value}`).join("\n")}><Foreign text={row.result ?? "–"} /></span> },
     { id: "reason", head: words.columns.reason, width: "w-source", cell: (row) => <Foreign text={row.reason ?? "–"} cut /> },

@@ -46,7 +46,7 @@ export function Deliveries({ item }: { item: Schemas["Subscription"] }): JSX.Ele
   return (
     <>
       <Stages stages={item.standing.stages} value={stage} needsPerson={query.get("status") === "dead"} dead={item.standing.dead} view="receiver" />
-      <FilterBar definitions={deliveryFilters} words={["messages", "list"]} fixed={{ subscription: item.name }} api={path("subscriptions", item.name, "deliveries")} suggestions={{ causes }} />
+      <FilterBar definitions={deliveryFilters} words={["deliveries", "list"]} fixed={{ subscription: item.name }} api={path("subscriptions", item.name, "deliveries")} suggestions={{ causes }} />
       {chosen.size > 0 ? <Selected ids={ids} n={chosen.size} subscription={item.name} waiting={(rows ?? []).some((row) => chosen.has(keyOf(row)) && row.status === "awaiting_ack")} clear={() => (selected.value = new Set())} filters={filters} /> : (
         <p class="result-line" aria-live="polite">{live.data ? [t().messages.shown(live.data.items.length), live.data.searched_to && t().messages.searched(when(live.data.searched_to)), duration(live.data.took_ms)].filter(Boolean).join(" · ") : " "}</p>
       )}
@@ -71,13 +71,13 @@ function columns(): Column<Row>[] {
   const words = t().messages.columns;
   const own = t().subscription.columns;
   return [
-    { id: "status", head: words.status, width: "w-status", cell: (row) => <Status state={deliveryState(row)} /> },
+    { id: "status", head: words.status, width: "w-long-status", cell: (row) => <Status state={deliveryState(row)} /> },
     { id: "topic", head: words.topic, width: "w-topic", cell: (row) => <a class="row-link cut" href={`/messages/${row.message_id}`} tabIndex={-1}><Foreign text={row.topic} cut /></a> },
     { id: "key", head: words.key, width: "w-key", cell: (row) => row.key ? <Foreign text={row.key} mono cut /> : <span class="muted">–</span> },
     { id: "created", head: words.created, width: "w-time", title: t().messages.sorted, cell: (row) => <Time at={row.created_at} /> },
     { id: "attempts", head: words.attempts, width: "w-num", number: true, cell: (row) => number(row.attempts) },
     { id: "next", head: own.next, width: "w-time", cell: (row) => <Time at={row.next_attempt_at} /> },
-    { id: "duration", head: own.duration, width: "w-num", number: true, cell: (row) => row.last_duration_ms == null ? "–" : duration(row.last_duration_ms) },
+    { id: "duration", head: own.duration, width: "w-num wide", number: true, cell: (row) => row.last_duration_ms == null ? "–" : duration(row.last_duration_ms) },
     { id: "code", head: own.code, width: "w-num", number: true, cell: (row) => row.response_code || "–" },
     { id: "error", head: words.error, width: "w-error", cell: (row) => <ErrorWords cause={row.cause} error={row.error} /> },
   ];

@@ -44,7 +44,7 @@ export function FailuresPage(): JSX.Element {
           {[...new Set([...subscriptionNames.value, ...(subscription ? [subscription] : [])])].map((one) => <option key={one}>{one}</option>)}
         </select>
         <Menu words={t().common.copyAs} icon="copy" kind="quiet" items={[
-          { words: "relay …", onPress: () => void copy(command(["messages", "list"], { ...(state === "rejected" ? { status: "rejected" } : { delivery_status: state === "dead" ? "dead" : "push_failed,handle_failed" }), subscription }), t().common.command) },
+          { words: "relay …", hint: "relay failures list", onPress: () => void copy(command(["failures", "list"], filters), t().common.command) },
           { words: "curl", onPress: () => void copy(curl(address(path("failures"), filters)), t().common.command) },
         ]} />
       </PageHead>

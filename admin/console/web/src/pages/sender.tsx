@@ -65,12 +65,12 @@ function Topics({ item }: { item: Item }): JSX.Element {
       <div class="card-head"><h2 id="topics-head">{words.receives}</h2></div>
       <div class="table-scroll short" tabIndex={0} role="region" aria-labelledby="topics-head">
         <table class="plain">
-          <thead><tr><th scope="col">{t().messages.columns.topic}</th><th scope="col" class="num">{words.columns.today}</th><th scope="col" class="num">{words.columns.rejected}</th><th scope="col">{words.columns.last}</th><th scope="col">{words.receivers}</th></tr></thead>
+          <thead><tr><th scope="col">{t().messages.columns.topic}</th><th scope="col" class="num">{words.columns.rate}</th><th scope="col" class="num">{words.columns.today}</th><th scope="col" class="num">{words.columns.rejected}</th><th scope="col">{words.columns.last}</th><th scope="col">{words.receivers}</th></tr></thead>
           <tbody>
             {topics.map((one) => (
               <tr key={one.topic}>
                 <th scope="row"><a href={address("/messages", { topic: one.topic, source: item.source })}><Foreign text={one.topic} mono /></a></th>
-                <td class="num">{counted(one.today)}</td><td class="num">{counted(one.rejected)}</td><td><Time at={one.last_at} /></td>
+                <td class="num">{number(one.rate_per_second)}</td><td class="num">{counted(one.today)}</td><td class="num">{counted(one.rejected)}</td><td><Time at={one.last_at} /></td>
                 <td>{one.unheard ? <a class="tone-reject" href={address("/subscriptions", { new: "yes", topics: one.topic })}>{words.nobody}</a> : one.subscriptions.map((name) => <a key={name} class="topic" href={`/subscriptions/${encodeURIComponent(name)}`}><Foreign text={name} /></a>)}</td>
               </tr>
             ))}

@@ -40,7 +40,7 @@ export function SendersPage(): JSX.Element {
     <>
       <PageHead title={words.title} name={words.title} lede={words.lede}>
         <Menu words={t().common.copyAs} icon="copy" kind="quiet" items={[
-          { words: "relay …", hint: "relay messages list --source …", onPress: () => void copy(command(["messages", "list"], { source: rows?.[0]?.source ?? "shop" }), t().common.command) },
+          { words: "relay …", hint: "relay senders list", onPress: () => void copy(command(["senders", "list"]), t().common.command) },
           { words: "curl", onPress: () => void copy(curl(path("senders")), t().common.command) },
         ]} />
       </PageHead>

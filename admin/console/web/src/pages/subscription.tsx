@@ -12,11 +12,12 @@ import { Empty, Waiting } from "../parts/empty";
 import { PageHead } from "../parts/head";
 import { ProblemNote } from "../parts/problem";
 import { failed, toast } from "../parts/toast";
-import { Foreign } from "../parts/words";
+import { Age, Foreign } from "../parts/words";
 import { address } from "../route";
 import { mayChange } from "../session";
 import { t } from "../text";
 import { Deliveries } from "./deliveries";
+import { Instances } from "./instances";
 import { PulseCharts } from "./pulse";
 import { SubscriptionForm } from "./subscriptionform";
 import { SubscriptionState, useOpen } from "./subscriptions";
@@ -39,6 +40,7 @@ export function SubscriptionPage({ name, tab }: { name: string; tab: string }): 
   const base = `/subscriptions/${encodeURIComponent(name)}`;
   const tabs = [
     { id: "", words: words.tabs.deliveries, href: base }, { id: "charts", words: words.tabs.charts, href: `${base}/charts` },
+    ...(item.settings?.broadcast ? [{ id: "instances", words: words.tabs.instances, href: `${base}/instances` }] : []),
     ...(item.built_in ? [] : [{ id: "settings", words: words.tabs.settings, href: `${base}/settings` }]),
   ];
   return (
@@ -47,7 +49,7 @@ export function SubscriptionPage({ name, tab }: { name: string; tab: string }): 
       {item.invalid && <div class="problem"><div><p class="strong">{words.invalid}</p><p><Foreign text={item.invalid} /></p></div></div>}
       <Facts item={item} />
       <Tabs label={name} tabs={tabs} current={tab} />
-      {tab === "charts" ? <PulseCharts subscription={name} failures /> : tab === "settings" && item.settings ? <SubscriptionForm item={item} onDone={live.reload} /> : <Deliveries item={item} />}
+      {tab === "charts" ? <PulseCharts subscription={name} failures /> : tab === "instances" ? <Instances name={name} /> : tab === "settings" && item.settings ? <SubscriptionForm item={item} onDone={live.reload} /> : <Deliveries item={item} />}
     </>
   );
 }
@@ -62,6 +64,7 @@ function Facts({ item }: { item: Item }): JSX.Element {
       <div><dt>{words.rate}</dt><dd>{number(s.rate_per_second)}</dd></div>
       <div><dt>p99</dt><dd>{s.p99_ms == null ? "–" : duration(s.p99_ms)}</dd></div>
       <div><dt>{words.outstanding}</dt><dd>{counted(s.outstanding)}</dd></div>
+      {s.oldest_at && <div><dt>{words.oldest}</dt><dd><Age since={s.oldest_at} /></dd></div>}
       {s.blocked_keys.n > 0 && <div><dt>{t().frame.places.keys}</dt><dd><a href={address("/keys", { subscription: item.name })}>{counted(s.blocked_keys)}</a></dd></div>}
     </dl>
   );

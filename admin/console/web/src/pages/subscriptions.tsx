@@ -14,7 +14,7 @@ import { ProblemNote } from "../parts/problem";
 import { Sparkline } from "../parts/sparkline";
 import { Bar, Status } from "../parts/status";
 import { Table, type Column } from "../parts/table";
-import { Foreign } from "../parts/words";
+import { Age, Foreign } from "../parts/words";
 import { Icon } from "../parts/icon";
 import { address, go, place, withQuery } from "../route";
 import { mayChange } from "../session";
@@ -78,6 +78,7 @@ export function SubscriptionTable({ items, page, full }: { items: Item[]; page: 
     { id: "rate", head: words.rate, width: "w-num", number: true, cell: (row) => number(row.standing.rate_per_second) },
     { id: "p99", head: "p99", width: "w-num", number: true, cell: (row) => row.standing.p99_ms == null ? "–" : duration(row.standing.p99_ms) },
     { id: "outstanding", head: words.outstanding, width: "w-bar", cell: (row) => <OutstandingCell item={row} /> },
+    { id: "oldest", head: words.oldest, width: "w-age", cell: (row) => <Age since={row.standing.oldest_at} /> },
     { id: "dead", head: words.dead, width: "w-num", number: true, cell: (row) => row.standing.dead.n > 0 ? <a class="tone-dead strong" href={address("/failures", { subscription: row.name })}>{counted(row.standing.dead)}</a> : "0" },
     { id: "spark", head: words.spark, width: "w-spark", cell: (row) => <Sparkline values={row.standing.spark} label={words.spark} /> },
   ];

@@ -61,7 +61,7 @@ export const en = {
       cause: "Cause", text: "Text", id: "Id", reason: "Waits because", response_code: "Code", name: "Name", action: "Action", role: "Role", object_kind: "Kind", object: "Object",
     },
     help: {
-      topic: "* stands for one word, # for any number of words.", cause: "As timeout or http 500.", text: "Stands in the payload or in the last error.", action: "As messages.retry; messages. means all that begin so.",
+      topic: "* stands for one word, # for any number of words.", cause: "As timeout or http 500.", text: "Stands in the payload or in the last error.", action: "As message.retry.",
     } as Record<string, string>,
     edit: (name: string, value: string) => `Change filter ${name}: ${value}`, drop: (name: string) => `Remove filter ${name}`,
   },
@@ -218,17 +218,17 @@ export const en = {
     results: "Results", onlyFailed: "Only failures", noResults: "No results yet.", did: "done", didNot: "not done", effect: "What became of it", when: "When",
   },
   senders: {
-    title: "Senders", lede: "Services that commit messages, and what becomes of these.", noName: "(no name)", shareHelp: "Of the newest 1,000 messages within 24 hours", unheardHelp: "Topics that no subscription matches", none: "No message names a source yet.", noneHelp: "Set RELAY_SOURCE, or the column source of the row.", notSeen: "No message of this sender was counted lately.", receives: "Topics, and who receives them", receivers: "Receivers", nobody: "no subscriber: make a subscription",
+    title: "Senders", lede: "Services that commit messages, and what becomes of these.", noName: "(no name)", shareHelp: "Of the newest 500 messages", unheardHelp: "Topics that no subscription matches", none: "No message names a source yet.", noneHelp: "Set RELAY_SOURCE, or the column source of the row.", notSeen: "No message of this sender was counted lately.", receives: "Topics, and who receives them", receivers: "Receivers", nobody: "no subscriber: make a subscription",
     columns: { source: "Source", rate: "Per second", today: "24 h", rejected: "Cannot be sent", share: "Handled", oldest: "Oldest not handled", last: "Last", unheard: "Unheard topics" },
   },
   audit: {
     title: "Audit", lede: "Who did what to which object, and with what result; sign-ins and refusals too.", none: "Nothing recorded.", noneHelp: "No entry matches. Widen the time range, or drop a filter.",
     columns: { at: "When", who: "Who", what: "What", object: "Object", result: "Result", reason: "Reason", address: "From" },
-    kinds: { message: "message", subscription: "subscription", key: "key", job: "job", failure: "failure", operation: "operation", viewer: "viewer", operator: "operator", cli: "command line", none: "not signed in" },
+    kinds: { message: "message", subscription: "subscription", key: "key", job: "job", failure: "failure", session: "session", database: "database", viewer: "viewer", operator: "operator", cli: "command line", none: "not signed in" },
     actions: {
       "session.signin": "signed in", "session.signout": "signed out", "session.refused": "was refused", "session.token": "was refused a token", "session.link": "made a sign-in link", "message.retry": "retried messages", "message.cancel": "cancelled messages", "message.copy": "copied a message", "message.send": "inserted a message",
-      "delivery.retry": "retried deliveries", "delivery.cancel": "cancelled deliveries", "delivery.acknowledge": "acknowledged deliveries", "subscription.set": "changed a subscription", "subscription.delete": "deleted a subscription", "subscription.pause": "paused a subscription", "subscription.resume": "resumed a subscription", "subscription.test": "sent a test",
-      "key.retry": "retried heads of keys", "key.skip": "skipped heads of keys", "job.start": "started a job", "job.stop": "stopped a job", "job.resume": "resumed a job", "failure.note": "wrote a note",
+      "delivery.retry": "retried deliveries", "delivery.cancel": "cancelled deliveries", "delivery.acknowledge": "acknowledged deliveries", "subscription.set": "changed a subscription", "subscription.delete": "deleted a subscription", "subscription.cancel": "cancelled what was outstanding", "subscription.pause": "paused a subscription", "subscription.resume": "resumed a subscription", "subscription.test": "sent a test",
+      "key.retry": "retried heads of keys", "key.skip": "skipped heads of keys", "job.start": "started a job", "job.stop": "stopped a job", "job.resume": "resumed a job", "job.rate": "set the rate of a job", "database.adopt": "adopted a copy", "database.cancel": "cancelled what a copy held", "failure.note": "wrote a note",
     },
   },
   signIn: {

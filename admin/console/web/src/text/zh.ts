@@ -50,7 +50,7 @@ export const zh: Text = {
       since: "起始", until: "截止", updated_since: "变更自", updated_until: "变更至", status: "状态", stage: "阶段", topic: "主题", key: "键", source: "来源", subscription: "订阅方", delivery_status: "投递",
       cause: "原因", text: "文本", id: "编号", reason: "等待原因", response_code: "状态码", name: "姓名", action: "操作", role: "角色", object_kind: "类别", object: "对象",
     },
-    help: { topic: "* 代表一个词，# 代表任意多个词。", cause: "如 timeout 或 http 500。", text: "在载荷或最近的错误中查找。", action: "如 messages.retry；messages. 表示以此开头的全部。" },
+    help: { topic: "* 代表一个词，# 代表任意多个词。", cause: "如 timeout 或 http 500。", text: "在载荷或最近的错误中查找。", action: "如 message.retry。" },
     edit: (name, value) => `修改条件 ${name}：${value}`, drop: (name) => `移除条件 ${name}`,
   },
   state: {
@@ -181,17 +181,17 @@ export const zh: Text = {
     results: "结果", onlyFailed: "仅失败", noResults: "还没有结果。", did: "成功", didNot: "未成", effect: "结果", when: "时间",
   },
   senders: {
-    title: "发送方", lede: "提交消息的服务，以及这些消息的去向。", noName: "（未命名）", shareHelp: "24 小时内最新 1,000 条中", unheardHelp: "没有订阅匹配的主题", none: "还没有消息注明来源。", noneHelp: "请设置 RELAY_SOURCE 或行的 source 列。", notSeen: "近来没有统计到此发送方的消息。", receives: "主题与接收方", receivers: "接收方", nobody: "无订阅：新建",
+    title: "发送方", lede: "提交消息的服务，以及这些消息的去向。", noName: "（未命名）", shareHelp: "最新 500 条消息中", unheardHelp: "没有订阅匹配的主题", none: "还没有消息注明来源。", noneHelp: "请设置 RELAY_SOURCE 或行的 source 列。", notSeen: "近来没有统计到此发送方的消息。", receives: "主题与接收方", receivers: "接收方", nobody: "无订阅：新建",
     columns: { source: "来源", rate: "每秒", today: "24 小时", rejected: "发送失败", share: "已处理", oldest: "最早未处理", last: "最近", unheard: "无人接收的主题" },
   },
   audit: {
     title: "审计", lede: "谁对什么做了什么，结果如何；也包括登录和拒绝。", none: "没有记录。", noneHelp: "没有匹配的记录。请放宽时间范围或去掉条件。",
     columns: { at: "时间", who: "谁", what: "操作", object: "对象", result: "结果", reason: "原因", address: "来自" },
-    kinds: { message: "消息", subscription: "订阅", key: "键", job: "任务", failure: "失败", operation: "操作", viewer: "只读", operator: "操作员", cli: "命令行", none: "未登录" },
+    kinds: { message: "消息", subscription: "订阅", key: "键", job: "任务", failure: "失败", session: "会话", database: "数据库", viewer: "只读", operator: "操作员", cli: "命令行", none: "未登录" },
     actions: {
       "session.signin": "登录", "session.signout": "退出", "session.refused": "被拒绝", "session.token": "令牌被拒绝", "session.link": "生成登录链接", "message.retry": "重试消息", "message.cancel": "取消消息", "message.copy": "复制消息", "message.send": "插入消息",
-      "delivery.retry": "重试投递", "delivery.cancel": "取消投递", "delivery.acknowledge": "确认投递", "subscription.set": "修改订阅", "subscription.delete": "删除订阅", "subscription.pause": "暂停订阅", "subscription.resume": "恢复订阅", "subscription.test": "发送测试",
-      "key.retry": "重试键的队首", "key.skip": "跳过键的队首", "job.start": "启动任务", "job.stop": "停止任务", "job.resume": "继续任务", "failure.note": "写备注",
+      "delivery.retry": "重试投递", "delivery.cancel": "取消投递", "delivery.acknowledge": "确认投递", "subscription.set": "修改订阅", "subscription.delete": "删除订阅", "subscription.cancel": "取消订阅未完成的投递", "subscription.pause": "暂停订阅", "subscription.resume": "恢复订阅", "subscription.test": "发送测试",
+      "key.retry": "重试键的队首", "key.skip": "跳过键的队首", "job.start": "启动任务", "job.stop": "停止任务", "job.resume": "继续任务", "job.rate": "设置任务速率", "database.adopt": "接管副本", "database.cancel": "取消副本中的消息", "failure.note": "写备注",
     },
   },
   signIn: {
