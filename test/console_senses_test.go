@@ -11,7 +11,7 @@ import (
 // consoleForcedColors: with the colours of the person's own system, glyphs have the colour of the text
 // beside them, and what is chosen still differs from what is not.
 func consoleForcedColors(b *browser) {
-	features := []emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}
+	features := []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}
 	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
 		b.t.Fatal(err)
 	}
