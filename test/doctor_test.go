@@ -138,7 +138,7 @@ func TestDoctorNamesWhatMendsTheRole(t *testing.T) {
 func dropRole(t *testing.T, db *harness.DB, role string) {
 	t.Helper()
 	conn := db.Admin(t)
-	for _, statement := range []string{"drop owned by " + role, "drop role " + role} {
+	for _, statement := range []string{"drop owned by " + role + " cascade", "drop role " + role} {
 		// The test's own context has ended by now.
 		if _, err := conn.Exec(context.Background(), statement); err != nil {
 			t.Error(err)
