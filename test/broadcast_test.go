@@ -28,10 +28,14 @@ func newNames(t testing.TB) *names {
 	dir := t.TempDir()
 	n := &names{file: filepath.Join(dir, "hosts"), binary: filepath.Join(dir, "relay")}
 	files := filepath.Join(dir, "nsswitch.conf")
+	unshare := "unshare --mount"
+	if os.Geteuid() != 0 { // root needs no user namespace, which a container may forbid
+		unshare += " --user --map-root-user"
+	}
 	script := fmt.Sprintf(`#!/bin/sh
-exec unshare --user --map-root-user --mount sh -c \
+exec %s sh -c \
   'mount --bind %s /etc/hosts && mount --bind %s /etc/nsswitch.conf && exec %s "$@"' relay "$@"
-`, n.file, files, harness.Build(t, "relay/cmd/relay"))
+`, unshare, n.file, files, harness.Build(t, "relay/cmd/relay"))
 	for name, content := range map[string]string{n.file: "127.0.0.1 localhost\n", files: "hosts: files\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
