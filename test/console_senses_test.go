@@ -46,7 +46,7 @@ func consoleClock(b *browser, s *system) {
 		b.t.Fatal(err)
 	}
 	defer func() {
-		_, _ = chromedp.Call(b.ctx, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: script.Identifier})
+		_, _ = chromedp.Call(b.ctx, page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams(script))
 	}()
 	id := s.send(b.t, "topic, payload", "'order.now', '{}'")
 	b.open("/messages?topic=order.now&since=all")
