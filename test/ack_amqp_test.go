@@ -70,7 +70,7 @@ func TestRepliesAreTakenFromWhenASubscriptionWantsThem(t *testing.T) {
 	b.queue(t, "work", "", "")
 	s := newSystem(t, "RELAY_AMQP_URL="+url)
 	queue := "relay.ack." + s.db.Name
-	s.exec(t, "insert into relay.subscription (name, topics, target, ack, ack_timeout, max_attempts) values ('sub', '{#}', 'amqp:/work', 'consumer', '1 second', 2)")
+	s.exec(t, "insert into relay.subscription (name, topics, target, ack, ack_timeout, max_attempts) values ('sub', '{#}', 'amqp:/work', 'consumer', '4 seconds', 2)")
 	id := s.send(t, "topic", "'t'")
 	first := b.consume(t, "work", 2)[0]
 	b.reply(t, queue, first.CorrelationId, saysHandled)

@@ -127,7 +127,7 @@ func TestDoctorNamesWhatMendsTheRole(t *testing.T) {
 	d.names(t, "fail", "role", "no replication right", `alter role "`+role+`" replication`)
 	d.names(t, "fail", "schema", "may not make it", "grant create on database")
 	prepare(t, db)
-	diagnose(t, url).names(t, "fail", "schema", "does not own schema relay, table relay.ack, ", `alter schema relay owner to "`+role+`"`)
+	diagnose(t, url).names(t, "fail", "schema", "does not own schema relay, routine relay.changed_by_hand(), ", `alter schema relay owner to "`+role+`"`)
 	diagnose(t, db.AdminURL).names(t, "warn", "role", "superuser", "login replication")
 	if _, err := admin.Exec(t.Context(), "alter role "+role+" set synchronous_commit = off"); err != nil {
 		t.Fatal(err)

@@ -77,12 +77,12 @@ func (n *neighbour) phase(t testing.TB) figures {
 func text(s string) *string { return &s }
 
 // unharmed checks that the healthy destination fares as in the quiet. A busy machine is allowed for: the aim is 0.8
-// of the rate and twice the p99, and fewer deliveries are no harm where fewer messages could be inserted.
+// of the rate and twice the p99 (what is looked for here lasts for many seconds), and fewer deliveries are no harm where fewer messages could be inserted.
 func (n *neighbour) unharmed(t testing.TB, what string, quiet figures) {
 	t.Helper()
 	now := n.phase(t)
 	t.Logf("%s: %.0f/s of %.0f/s, %.2f of all inserted, p99 %s of %s", what, now.rate, quiet.rate, now.share, now.p99.Round(time.Millisecond), quiet.p99.Round(time.Millisecond))
-	if now.rate < quiet.rate/2 && now.share < 0.8 || now.p99 > 4*quiet.p99+300*time.Millisecond {
+	if now.rate < quiet.rate/2 && now.share < 0.8 || now.p99 > 4*quiet.p99+6*time.Second {
 		t.Errorf("%s harms the healthy destination: %.0f/s of %.0f/s, p99 %s of %s", what, now.rate, quiet.rate, now.p99, quiet.p99)
 	}
 	if d := n.healthy.duplicates(); d != 0 {
