@@ -130,13 +130,10 @@ func TestDemoShowsAPersonsOwnMessage(t *testing.T) {
 	}
 }
 
-// starts waits until a server of the demo has its folder. Nothing is shown by then.
+// starts waits until the demo has a process of its own beside it. Nothing is shown by then.
 func (d *demonstration) starts(t *testing.T) {
 	t.Helper()
-	harness.Eventually(t, time.Minute, "the demo starts a server", func() bool {
-		folders, err := os.ReadDir(d.dir)
-		return err == nil && len(folders) > 0
-	})
+	harness.Eventually(t, time.Minute, "the demo starts a server", func() bool { return len(d.leftovers(t)) > 1 })
 }
 
 func TestDemoEndsCleanlyAtCtrlC(t *testing.T) {
