@@ -31,7 +31,7 @@ type PulsePoint struct {
 	TotalP99     *float64  `json:"total_p99_ms"`
 }
 
-// PulseSpan returns the span of a history of which the begin or the end may be missing: an hour, and up to now.
+// PulseSpan returns the begin and the end of a history. A missing end is now, a missing begin an hour before the end.
 func PulseSpan(from, to Moment, now time.Time) (begin, end time.Time) {
 	begin, end = from.Time, to.Time
 	if end.IsZero() || end.After(now) {

@@ -36,7 +36,7 @@ type rules interface {
 
 // subscriptions are those that the router knows.
 type subscriptions interface {
-	// Replace makes these the subscriptions, of which Version is the version.
+	// Replace makes these the subscriptions. Version returns the version that they were given with.
 	Replace(version int64, all []*relay.Subscriber)
 	Version() int64
 	// WantsAcks reports whether consumers of a subscription acknowledge.

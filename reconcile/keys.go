@@ -16,8 +16,8 @@ const (
 	keysBatch = 200
 	// maxKeyWait is how long a message may wait in memory behind others of its key.
 	maxKeyWait = time.Second
-	// lateAgain is when a key is read again at the latest of which something is due that is not an ordinary message yet:
-	// it may have become one just before another relay took the key over.
+	// lateAgain is the longest time until a key is read again if one of its messages is due and not an ordinary
+	// message yet: it may have become one just before another relay took the key over.
 	lateAgain = time.Second
 )
 

@@ -110,7 +110,7 @@ type readQueues struct{ *registry }
 // memory is the bound of the registry in bytes.
 type memory struct{ *registry }
 
-// shardIndex tells of which shards something is under way.
+// shardIndex tells which shards have something under way.
 type shardIndex struct{ *registry }
 
 // fanoutLane is the lane for messages with many deliveries (fanout.go).
@@ -444,7 +444,7 @@ func (r *shardIndex) hold(entries ...*entry) {
 	}
 }
 
-// held reports of which shards an outcome waits for another session.
+// held reports the shards that have an outcome which waits for another session.
 func (r *shardIndex) held() (shards [relay.Shards]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

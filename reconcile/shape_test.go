@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// One type with a hundred methods, each of which might touch anything, took a month to learn.
+// One type had a hundred methods. Each might touch anything, and a reader took a month to learn it.
 func TestTypesAndInterfacesStaySmall(t *testing.T) {
 	t.Parallel()
 	const mostMethods, mostAsked = 15, 4

@@ -60,7 +60,7 @@ type Guard struct {
 	now           func() time.Time
 }
 
-// New returns a guard for two tokens, each of which may be empty. If both are empty, every request from this
+// New returns a guard for two tokens. Either may be empty. If both are, every request from this
 // machine is an operator's, and sessions end with the process.
 func New(admin, viewer string) *Guard {
 	g := &Guard{
