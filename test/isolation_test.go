@@ -136,6 +136,23 @@ func twice(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// newHeldBack makes a receiver that answers as twice does, but holds second answers back until release is called: what
+// a test does to the row before, it does before the outcome is written, however slow the machine is.
+func newHeldBack(t testing.TB) (r *receiver, release func()) {
+	t.Helper()
+	released := make(chan struct{})
+	r = newReceiver(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("relay-attempt") != "1" {
+			select {
+			case <-released:
+			case <-r.Context().Done():
+			}
+		}
+		return twice(w, r)
+	})
+	return r, func() { close(released) }
+}
+
 // A psql session that had locked one delivery stopped everything for as long as it stood, if the message was sent
 // again; and so did one that had locked a message.
 func TestALockedRowHoldsUpNoOtherDestination(t *testing.T) {
@@ -143,22 +160,24 @@ func TestALockedRowHoldsUpNoOtherDestination(t *testing.T) {
 	n := newNeighbour(t, "RELAY_BACKOFF=1s", "RELAY_RECONCILE=0-63 every 1s limit 500")
 	troubled := newReceiver(t, twice)
 	n.subscribe(t, "troubled", troubled.URL)
+	late, locked := newHeldBack(t)
+	n.subscribe(t, "late", late.URL)
 	quiet := n.phase(t)
 
-	retried, again := n.send(t, "topic", "'troubled'"), n.send(t, "topic", "'troubled'")
+	again := n.send(t, "topic", "'troubled'")
 	n.waitStatus(t, again, "done")
-	n.waitStatus(t, retried, "done")
-	retried = n.send(t, "topic", "'troubled'")
+	retried := n.send(t, "topic", "'late'")
 	n.waitStatus(t, retried, "open")
 	releaseRetried := n.lock(t, "select 1 from relay.delivery where message_id = $1", retried)
 	releaseAgain := n.lock(t, "select 1 from relay.delivery where message_id = $1", again)
+	locked()
 	n.exec(t, "update relay.outbox set status = 'pending' where id = $1", again)
 	n.isolated(t, "write_outcome", 2, "another session has locked a row")
 	n.unharmed(t, "a locked delivery", quiet)
 	harness.Eventually(t, 20*time.Second, "the message tells of it", func() bool {
 		return strings.Contains(n.text(t, "select last_error from relay.outbox where id = $1", retried), "another session has locked a row")
 	})
-	if first, second := len(troubled.requests(retried)), len(troubled.requests(again)); first != 2 || second != 3 {
+	if first, second := len(late.requests(retried)), len(troubled.requests(again)); first != 2 || second != 3 {
 		t.Errorf("%d and %d attempts were made, want 2 and 3", first, second)
 	}
 	releaseRetried()
@@ -279,7 +298,7 @@ func (n *neighbour) ended(t testing.TB, troubled *receiver, ids map[string]strin
 func TestATriggerOnMessagesHoldsUpNoOtherDestination(t *testing.T) {
 	t.Parallel()
 	n := newNeighbour(t, "RELAY_BACKOFF=2s")
-	troubled := newReceiver(t, twice)
+	troubled, stands := newHeldBack(t)
 	quiet := n.phase(t)
 	n.exec(t, cursing)
 	ids := make(map[string]string)
@@ -291,6 +310,7 @@ func TestATriggerOnMessagesHoldsUpNoOtherDestination(t *testing.T) {
 		n.waitStatus(t, id, "open")
 	}
 	n.exec(t, "create trigger curse before update on relay.outbox for each row execute function public.curse()")
+	stands()
 	n.unharmed(t, "triggers on messages, at first", quiet)
 	n.isolated(t, "write_outcome", len(curses), "42P01 in function public.curse", "42501", "21000", "40001", "57014")
 	for _, curse := range curses {
