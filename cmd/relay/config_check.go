@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,13 +36,12 @@ func (c *Config) checkDatabase() (string, reason) {
 		return databaseName, why
 	}
 	c.DatabaseURL, c.DroppedParameters = Secret(clean), dropped
-	scheme, _, isURL := strings.Cut(string(c.DatabaseURL), "://")
-	if isURL && scheme != "postgres" && scheme != "postgresql" && !strings.Contains(scheme, "=") {
-		return databaseName, "" // pgx would take it for keywords and values
-	}
 	pool, err := pgxpool.ParseConfig(string(c.DatabaseURL))
 	if err != nil {
 		return databaseName, databaseReason(string(c.DatabaseURL), err)
+	}
+	if strings.Contains(pool.ConnConfig.Host, "@") { // as libpq reads it; shown as a host, it would give a part of the password away
+		return databaseName, "an @ in user or password is written %40"
 	}
 	if command := string(c.DatabasePasswordCommand); command != "" && strings.TrimSpace(command) == "" {
 		return "RELAY_DATABASE_PASSWORD_COMMAND", "it is empty"
@@ -56,16 +56,30 @@ func (c *Config) checkDatabase() (string, reason) {
 }
 
 // databaseReason returns the innermost words of a refused connection string, such as that
-// a certificate cannot be read, where its parts are known to be no secret.
+// a certificate cannot be read, where its parts are known to be no secret; else what is mostly the matter.
 func databaseReason(value string, err error) reason {
-	u, parseErr := url.Parse(value)
-	if parseErr != nil || !printableURL(value, u) {
-		return ""
-	}
+	text := err.Error()
 	if inner := errors.Unwrap(err); inner != nil {
-		return reason(strings.ReplaceAll(inner.Error(), "\n", " "))
+		text = strings.ReplaceAll(inner.Error(), "\n", " ")
+	} else if _, last, found := strings.Cut(text, "`: "); found { // the driver repeats the URL before it
+		text = last
 	}
-	return ""
+	u, parseErr := url.Parse(value)
+	switch {
+	case strings.Contains(text, "sslmode is invalid"):
+		return "sslmode is invalid: write disable, allow, prefer, require, verify-ca or verify-full"
+	case strings.Contains(text, "target_session_attrs value"):
+		return "target_session_attrs is invalid: write read-write, primary or any"
+	case errors.As(err, new(*fs.PathError)), strings.HasPrefix(text, "failed to read service file"): // they name files alone
+		return reason(text)
+	case !isPostgres.MatchString(value) && !strings.Contains(value, "="): // neither a URL nor keywords
+		return ""
+	case !isPostgres.MatchString(value):
+		return "in a string of keywords, a value with spaces stands in single quotes, with \\ before a quote or a backslash"
+	case parseErr != nil || !printableURL(value, u):
+		return "in user and password, special characters are percent-encoded: % is %25, / is %2F, : is %3A, ? is %3F, # is %23, @ is %40"
+	}
+	return reason(text)
 }
 
 func (c *Config) checkBroker() (string, reason) {

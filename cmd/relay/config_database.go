@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -13,29 +12,56 @@ import (
 // that mean nothing to the relay: sizes of their pools, their statement caches, their schema.
 // They are compared in lower case. replication is PostgreSQL's own, and the relay decides about
 // it for each connection.
-var droppedParameters = []string{
-	"applicationname", "autosave", "binarytransfer", "charset", "connection_limit", "connectionlimit",
-	"currentschema", "default_query_exec_mode", "defaultrowfetchsize", "description_cache_capacity", "encoding",
-	"fallback_application_name", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval",
-	"load_balance_hosts", "loadbalancehosts", "logintimeout", "max_overflow", "pgbouncer", "pool", "poolsize",
-	"prepared_statements", "preparedstatementcachequeries", "preparethreshold", "prefer_simple_protocol", "preferquerymode", "replication",
-	"rewritebatchedinserts", "schema", "serverversion", "socket_timeout", "sockettimeout", "sslcompression",
-	"statement_cache_capacity", "statement_cache_mode", "statement_cache_size", "stringtype", "tcpkeepalive", "uselibpqcompat",
-}
+var droppedParameters = strings.Fields(`
+	charset encoding schema serverversion supa workaround replication
+	fallback_application_name gssdelegation gsslib keepalives keepalives_count keepalives_idle keepalives_interval
+	load_balance_hosts ssl_max_protocol_version ssl_min_protocol_version sslcompression uselibpqcompat
+
+	applicationname autosave binarytransfer cancelsignaltimeout cleanupsavepoints currentschema
+	databasemetadatacachefields defaultrowfetchsize hostrecheckseconds loadbalancehosts loggerfile loggerlevel
+	logintimeout logunclosedconnections preparedstatementcachequeries preparedstatementcachesizemib preparethreshold
+	preferquerymode readonly readonlymode receivebuffersize rewritebatchedinserts sendbuffersize sockettimeout
+	stringtype tcpkeepalive
+
+	connection_limit connectionlimit pgbouncer single_use_connections socket_timeout statement_cache_size
+	connectiontimeoutmillis idletimeoutmillis keepalive keepaliveinitialdelaymillis query_timeout
+	idle_timeout max_lifetime max_overflow maxpoolsize minpoolsize pool pooling poolsize timeout
+
+	async_fallback command_timeout prepared_statement_cache_size prepared_statements
+	conn_health_checks conn_max_age checkout_timeout reaping_frequency statement_limit
+	binary_parameters default_query_exec_mode description_cache_capacity prefer_simple_protocol
+	statement_cache_capacity statement_cache_mode`)
 
 // explainedParameters are those that change what a connection is, and how to say it to the relay.
 var explainedParameters = map[string]string{
-	"connecttimeout":   "write connect_timeout, in seconds",
-	"hostaddr":         "write the address as host",
-	"requiressl":       "write sslmode=require",
-	"ssl":              "write sslmode=require, or verify-full, or disable",
-	"sslaccept":        "write sslmode=require, or verify-full",
-	"sslcrl":           "the relay reads no revocation lists: remove it",
-	"sslcrldir":        "the relay reads no revocation lists: remove it",
-	"sslfactory":       "write sslmode=require, or verify-full with sslrootcert",
-	"sslidentity":      "write sslcert and sslkey",
-	"targetservertype": "write target_session_attrs=read-write",
-	"username":         "write user",
+	"connecttimeout":         "write connect_timeout, in seconds",
+	"db":                     "write dbname",
+	"hostaddr":               "write the address as host",
+	"pwd":                    "write password",
+	"requiressl":             "write sslmode=require",
+	"server":                 "write host",
+	"ssl":                    "write sslmode=require, or verify-full, or disable",
+	"ssl_ca":                 "write sslrootcert",
+	"ssl_cert":               "write sslcert",
+	"ssl_key":                "write sslkey",
+	"ssl_mode":               "write sslmode",
+	"sslaccept":              "write sslmode=require, or verify-full",
+	"sslca":                  "write sslrootcert",
+	"sslcrl":                 "the relay reads no revocation lists: remove it",
+	"sslcrldir":              "the relay reads no revocation lists: remove it",
+	"sslfactory":             "write sslmode=require, or verify-full with sslrootcert",
+	"sslidentity":            "write sslcert and sslkey",
+	"targetservertype":       "write target_session_attrs=read-write",
+	"trustservercertificate": "write sslmode=require",
+	"uid":                    "write user",
+	"userid":                 "write user",
+	"username":               "write user",
+}
+
+// ownParameters are those of libpq that the relay heeds, if they are written as here.
+var ownParameters = []string{
+	"connect_timeout", "database", "dbname", "host", "options", "passfile", "password", "port", "service", "sslcert", "sslkey", "sslmode",
+	"sslpassword", "sslrootcert", "target_session_attrs", "user",
 }
 
 // judgeParameter says what becomes of a parameter: whether it is dropped, or why it cannot be
@@ -51,6 +77,9 @@ func judgeParameter(name, value string) (drop bool, why reason) {
 	if how, ok := explainedParameters[lower]; ok {
 		return false, reason(fmt.Sprintf("the parameter %s is another driver's: %s", name, how))
 	}
+	if name != lower && slices.Contains(ownParameters, lower) {
+		return false, reason(fmt.Sprintf("the parameter %s has capital letters, and so is none of PostgreSQL's: write %s", name, lower))
+	}
 	return strings.HasPrefix(lower, "pool_") || slices.Contains(droppedParameters, lower), ""
 }
 
@@ -58,6 +87,7 @@ func judgeParameter(name, value string) (drop bool, why reason) {
 // their names. A string of another driver's form is an error that shows the form of the relay.
 // Neither holds a user or a password.
 func cleanDatabase(value string) (clean string, dropped []string, why reason) {
+	value = strings.TrimSpace(value) // as where a secret was made with a line feed at its end
 	if why := foreignForm(value); why != "" {
 		return "", nil, why
 	}
@@ -124,65 +154,4 @@ func cleanKeywords(value string) (clean string, dropped []string, why reason) {
 		return value, nil, ""
 	}
 	return strings.TrimSpace(kept.String()), dropped, ""
-}
-
-var (
-	isPostgres = regexp.MustCompile(`^postgres(ql)?://`)
-	// isJDBC matches jdbc:postgresql://host:port/database?…; errors show its hosts and its database only.
-	isJDBC = regexp.MustCompile(`^jdbc:postgres(?:ql)?:(?://)?(?:([a-zA-Z0-9.,:\[\]_-]+)/)?([a-zA-Z0-9_-]*)(?:\?|$)`)
-	// isDialect matches what SQLAlchemy and others put behind the name.
-	isDialect = regexp.MustCompile(`^postgres(?:ql)?\+[a-z0-9_]+://`)
-	// isPlain matches what may be shown: it holds no password.
-	isPlain = regexp.MustCompile(`^[a-zA-Z0-9.,:_-]+$`)
-)
-
-// foreignForm recognises connection strings of other drivers, and shows the same in the
-// relay's form. Users and passwords are left for a person to fill in.
-func foreignForm(value string) reason {
-	show := func(whose, hosts, database string) reason {
-		return reason(fmt.Sprintf("this is the form of %s; write postgres://USER:PASSWORD@%s/%s", whose, hosts, database))
-	}
-	lower := strings.ToLower(value)
-	switch {
-	case strings.HasPrefix(lower, "jdbc:"):
-		if m := isJDBC.FindStringSubmatch(value); m != nil {
-			return show("JDBC", cmp.Or(m[1], "localhost:5432"), cmp.Or(m[2], "DATABASE"))
-		}
-		return show("JDBC", "HOST:5432", "DATABASE")
-	case isDialect.MatchString(lower):
-		return "the part of the scheme from + on is another driver's; write postgres://USER:PASSWORD@HOST:5432/DATABASE"
-	case isNpgsql(value):
-		return show("Npgsql", cmp.Or(npgsql(value, "host", "server"), "HOST")+":"+cmp.Or(npgsql(value, "port"), "5432"), cmp.Or(npgsql(value, "database", "db"), "DATABASE"))
-	}
-	return ""
-}
-
-// npgsqlNames are the parameters of Npgsql without which no string of it does.
-var npgsqlNames = []string{"host", "server", "port", "database", "db", "username", "user id", "userid", "password"}
-
-// isNpgsql reports whether the first two parts between semicolons, or the only one, are
-// parameters as Npgsql has them.
-func isNpgsql(value string) bool {
-	parts := strings.Split(strings.TrimRight(value, "; "), ";")
-	if !strings.Contains(value, ";") {
-		return false
-	}
-	for _, part := range parts[:min(len(parts), 2)] {
-		name, _, _ := strings.Cut(part, "=")
-		if !slices.Contains(npgsqlNames, strings.ToLower(strings.TrimSpace(name))) {
-			return false
-		}
-	}
-	return true
-}
-
-// npgsql returns the value of the first of some names, if it may be shown.
-func npgsql(value string, names ...string) string {
-	for pair := range strings.SplitSeq(value, ";") {
-		name, v, _ := strings.Cut(pair, "=")
-		if v = strings.TrimSpace(v); slices.Contains(names, strings.ToLower(strings.TrimSpace(name))) && isPlain.MatchString(v) {
-			return v
-		}
-	}
-	return ""
 }
