@@ -85,8 +85,8 @@ func (c *directConn) write(req *http.Request) error {
 }
 
 // readHeader reads the status line and the header of the answer, and skips interim answers
-// (RFC 9110, section 15.2) but for a switch of the protocol. One limit holds for all of them.
-// Where a status line has come, but no header that can be read, the answer is the status alone.
+// (RFC 9110, section 15.2) but for a switch of the protocol, whatever their header is. One limit holds for all of
+// them. Where a status line has come, but no header that can be read, the answer is the status alone.
 func (c *directConn) readHeader(req *http.Request) (*http.Response, error) {
 	c.limit = maxAnswerHeader
 	if _, err := c.in.Peek(1); err != nil {
@@ -95,29 +95,51 @@ func (c *directConn) readHeader(req *http.Request) (*http.Response, error) {
 	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil && trace.GotFirstResponseByte != nil {
 		trace.GotFirstResponseByte()
 	}
-	for {
-		status := c.peekStatus()
-		resp, err := http.ReadResponse(c.in, req)
-		if err != nil && status >= 200 {
-			return statusAlone(status, req), nil
-		}
-		if err != nil {
+	status := c.peekStatus()
+	for status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		if err := c.skipHeader(); err != nil {
 			return nil, err
 		}
-		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			c.limit = -1
-			return resp, nil
+		status = c.peekStatus()
+	}
+	resp, err := http.ReadResponse(c.in, req)
+	switch {
+	case err != nil && status >= 200:
+		return statusAlone(status, req), nil
+	case err != nil:
+		return nil, err
+	}
+	c.limit = -1
+	return resp, nil
+}
+
+// skipHeader reads up to the empty line that ends a header.
+func (c *directConn) skipHeader() error {
+	for began := false; ; {
+		part, err := c.in.ReadSlice('\n')
+		if err != nil && err != bufio.ErrBufferFull {
+			return err
 		}
+		ended := err == nil
+		if ended && !began && len(bytes.TrimRight(part, "\r\n")) == 0 {
+			return nil
+		}
+		began = !ended // the rest of a line that the buffer does not hold
 	}
 }
 
-// peekStatus waits for the status line, takes nothing from the connection, and returns its code.
+// peekStatus waits for the status line and returns its code. It takes nothing from the connection but empty lines
+// before it, which some servers leave behind from their last answer.
 // Zero means that what comes is no status line, or one that the buffer does not hold.
 func (c *directConn) peekStatus() int {
 	for {
 		line, _ := c.in.Peek(c.in.Buffered()) // what is buffered is there
 		if end := bytes.IndexByte(line, '\n'); end >= 0 {
-			return statusOf(line[:end])
+			if len(bytes.TrimRight(line[:end], "\r")) > 0 {
+				return statusOf(line[:end])
+			}
+			_, _ = c.in.Discard(end + 1) // it is buffered
+			continue
 		}
 		if _, err := c.in.Peek(len(line) + 1); err != nil {
 			return 0

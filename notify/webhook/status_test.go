@@ -23,7 +23,11 @@ var oddHeaders = map[string]string{
 	"folded first line":      "HTTP/1.1 200 OK\r\n folded: 1\r\n\r\n",
 	"cut off":                "HTTP/1.1 202 Accepted\r\nx-a: b",
 	"too long":               "HTTP/1.1 200 OK\r\nx-a: " + strings.Repeat("b", 100<<10) + "\r\n\r\n",
-	"after an interim one":   "HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
+	"interim with an odd one": "HTTP/1.1 103 Early Hints\r\nnonsense\r\nx: y\r\n\r\nHTTP/1.1 102 Processing\r\nContent-Length: many\r\n\r\n" +
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+	"after an empty line":   "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+	"no words, old version": "HTTP/1.0 200\n\n",
+	"after an interim one":  "HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nnonsense\r\n\r\n",
 }
 
 // A receiver that had done its work and wrote a malformed header was sent the message again and
