@@ -37,8 +37,12 @@ func (a address) external() bool {
 	return len(a.uri.AuthMechanism) > 0 && strings.EqualFold(a.uri.AuthMechanism[0], "external")
 }
 
-// nextAddress matches the comma between two addresses. A comma may stand in a password.
-var nextAddress = regexp.MustCompile(`\s*,\s*(amqps?://)`)
+// nextAddress matches what stands between two addresses: a comma, or what Celery and others write, a semicolon or
+// white space. Each of them may stand in a password.
+var nextAddress = regexp.MustCompile(`[\s,;]+(amqps?://)`)
+
+// around is what may stand before and behind the addresses.
+const around = " \t\r\n,;"
 
 // CheckURL refuses a value of RELAY_AMQP_URL with which no connection can ever be made. The error
 // holds no part of a password.
@@ -51,7 +55,7 @@ func CheckURL(text string) error {
 // several hosts. The parsers' own errors quote pieces of the URL, and with them of the password.
 func parseAddresses(text string) ([]address, error) {
 	var all []address
-	for whole := range strings.SplitSeq(nextAddress.ReplaceAllString(strings.TrimSpace(text), "\n$1"), "\n") {
+	for whole := range strings.SplitSeq(nextAddress.ReplaceAllString(strings.Trim(text, around), "\n$1"), "\n") {
 		for _, one := range eachHost(whole) {
 			a, err := parseAddress(one)
 			if err != nil {
@@ -87,6 +91,8 @@ func eachHost(whole string) []string {
 func parseAddress(text string) (address, error) {
 	u, err := url.Parse(text)
 	switch {
+	case text != "" && strings.Contains("\"'`", text[:1]):
+		return address{}, errors.New("malformed AMQP URL: it begins with a quote, which a file of variables need not have: leave the quotes out")
 	case err != nil:
 		return address{}, errors.New("malformed AMQP URL: write amqp://user:password@host:5672/vhost, with special characters percent-encoded")
 	case u.Scheme != "amqp" && u.Scheme != "amqps":

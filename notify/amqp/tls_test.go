@@ -186,6 +186,7 @@ func TestBadAddresses(t *testing.T) {
 		"http://a":                    "must begin with",
 		"amqp://":                     "no host",
 		"amqp://a:hush@b:port":        "malformed",
+		`"amqp://a:hush@b"`:           "leave the quotes out",
 		"amqp://a,http://b":           "malformed",
 		"amqp://a,amqp://b:port":      "malformed",
 		"amqp://a?cacertfile=/ca":     "write amqps://",
@@ -205,6 +206,7 @@ func TestBadAddresses(t *testing.T) {
 	}
 	for _, text := range []string{
 		"amqp://a", "amqp://u:p,w@a:1/v,amqp://u:p,w@b:2/v", "amqp://u:p@a:1,b:2,[::1]:3/v?heartbeat=5", " amqps://a , amqps://b ",
+		"amqp://u:p@a:1;amqp://u:p@b:2", "amqp://u:p@a:1 amqp://u:p@b:2,\n",
 		"amqps://a?cacertfile=" + authority.CA + "&certfile=" + cert + "&keyfile=" + key + "&auth_mechanism=EXTERNAL",
 	} {
 		if err := amqp.CheckURL(text); err != nil {
