@@ -67,6 +67,9 @@ func connectReplication(ctx context.Context, base *pgx.ConnConfig, renew Renewal
 	cfg := &whole.Config
 	adopt(cfg)
 	cfg.RuntimeParams["replication"] = "database"
+	// The right to replicate is the attribute of the role that logs in, and no member inherits it: not the role that
+	// it is set to act as, such as one that owns the schema.
+	cfg.RuntimeParams["role"] = "none"
 	conn, err := sql.ConnectReplication(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect for replication: %w", err)

@@ -82,6 +82,32 @@ func TestTheWorstSessionSettingsDisturbNothing(t *testing.T) {
 	}
 }
 
+// Where each lease of credentials has a role of its own, as Vault makes them, that role is set to act as the one that
+// owns the schema. It has a stream all the same, although the owner may not replicate.
+func TestARoleThatActsAsAnotherHasAStream(t *testing.T) {
+	t.Parallel()
+	db := harness.Database(t)
+	s := &system{db: db, app: db.App(t), admin: db.Admin(t), receiver: newReceiver(t, nil)}
+	owner, lease := "owner_"+db.Name, "lease_"+db.Name
+	for _, statement := range []string{
+		"create role " + owner, "grant create, connect on database " + db.Name + " to " + owner,
+		"create role " + lease + " login replication password 'lease' in role " + owner, "alter role " + lease + " set role = '" + owner + "'",
+	} {
+		s.exec(t, statement)
+	}
+	t.Cleanup(func() { dropRole(t, db, lease); dropRole(t, db, owner) })
+	db.URL = db.Server.URL(lease, "lease", db.Name)
+	prepare(t, db)
+	s.relay = start(t, db, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+	s.relay.says("stream: ok")
+	s.waitStatus(t, s.send(t, "topic", "'t'"), "done")
+	if got := s.text(t, "select nspowner::regrole::text from pg_namespace where nspname = 'relay'"); got != owner {
+		t.Errorf("the schema belongs to %s", got)
+	}
+	runs(t, []string{"RELAY_DATABASE_URL=" + db.URL, "RELAY_SLOT=" + db.Name, "RELAY_DEFAULT_DESTINATION=" + s.receiver.URL, "RELAY_EGRESS_ALLOW=loopback"}, "doctor")
+	s.relay.kill()
+}
+
 // deliverEveryKind migrates an empty database, delivers a message of every kind, and asks what
 // people ask.
 func deliverEveryKind(t *testing.T, db *harness.DB, capture string) {
