@@ -96,12 +96,37 @@ func readjust(ctx context.Context, cfg *pgconn.Config, err error) (func(*pgconn.
 			return nil, unfit
 		}
 		return settleAfterwards, nil
-	case isServers && pg.Code == "42704" && !strings.Contains(pg.Message, "transaction_timeout"):
-		return nil, &Unfit{Why: "the database URL holds a parameter that neither the relay nor PostgreSQL knows: " + pg.Message, Mend: "remove it from RELAY_DATABASE_URL"}
+	case isServers && isParameter(pg) && !strings.Contains(pg.Message, "transaction_timeout"):
+		return nil, refusedParameter(pg)
 	case isServers && pg.Code == "25P04": // the database's transaction_timeout came before ours
 		return endlessTransactions, nil
 	}
 	return nil, err
+}
+
+// isParameter reports whether a server refused a session over a parameter: one that it does not know, a value
+// that it does not take, or one that no session may set.
+func isParameter(pg *pgconn.PgError) bool {
+	switch pg.Code {
+	case "42704", "22023", "55P02":
+		return true
+	case "42501":
+		return strings.Contains(pg.Message, "parameter")
+	}
+	return false
+}
+
+// refusedParameter says whose parameter it was.
+func refusedParameter(pg *pgconn.PgError) *Unfit {
+	for name := range SessionSettings() {
+		if strings.Contains(strings.ToLower(pg.Message), strings.ToLower(strconv.Quote(name))) {
+			return &Unfit{Why: "the server does not know a setting that PostgreSQL 15 and later have: " + pg.Message, Mend: "upgrade the server to PostgreSQL 15 or later"}
+		}
+	}
+	if pg.Code == "42704" {
+		return &Unfit{Why: "the database URL holds a parameter that neither the relay nor PostgreSQL knows: " + pg.Message, Mend: "remove it from RELAY_DATABASE_URL"}
+	}
+	return &Unfit{Why: "the database URL holds a parameter that PostgreSQL refuses: " + pg.Message, Mend: "remove it from RELAY_DATABASE_URL"}
 }
 
 // endlessTransactions sets transaction_timeout in the start-up packet, for servers that are

@@ -23,11 +23,14 @@ func TestAnotherDriversConnectionStringWorks(t *testing.T) {
 	if out := runs(t, env, "doctor"); !strings.Contains(out, "left out: schema connection_limit") {
 		t.Errorf("doctor says:\n%s", out)
 	}
-	// An unknown parameter is named at once.
-	for _, args := range [][]string{{"migrate"}, {"run"}, {"doctor"}} {
-		code, stdout, stderr := run(t, "", args, "RELAY_DATABASE_URL="+plain+"&wibble=1", "RELAY_METRICS_ADDR=off", "RELAY_ADMIN_ADDR=off")
-		if text := stdout + stderr; code == 0 || !strings.Contains(text, "wibble") || !strings.Contains(text, "remove it from RELAY_DATABASE_URL") || strings.Contains(text, ":relay@") {
-			t.Errorf("relay %s ends with %d: %s", args[0], code, text)
+	// An unknown parameter is named at once, and so is one that the server refuses.
+	for _, parameter := range []string{"wibble=1", "wal_level=logical", "work_mem=much"} {
+		name, _, _ := strings.Cut(parameter, "=")
+		for _, args := range [][]string{{"migrate"}, {"run"}, {"doctor"}} {
+			code, stdout, stderr := run(t, "", args, "RELAY_DATABASE_URL="+plain+"&"+parameter, "RELAY_METRICS_ADDR=off", "RELAY_ADMIN_ADDR=off")
+			if text := stdout + stderr; code == 0 || !strings.Contains(text, name) || !strings.Contains(text, "remove it from RELAY_DATABASE_URL") || strings.Contains(text, ":relay@") {
+				t.Errorf("relay %s ends with %d: %s", args[0], code, text)
+			}
 		}
 	}
 }
