@@ -42,7 +42,7 @@ func (v *vault) write(t testing.TB, password string) {
 	}
 }
 
-// vaults are the two ways to a password that changes, with the variables that each needs.
+// vaults are the ways to a password that changes, with the variables that each needs.
 var vaults = map[string]func(s *system, path string) (form func(string) string, env []string){
 	"file": func(s *system, path string) (func(string) string, []string) {
 		form := func(password string) string {
@@ -53,6 +53,10 @@ var vaults = map[string]func(s *system, path string) (form func(string) string, 
 	"command": func(s *system, path string) (func(string) string, []string) {
 		without := strings.Replace(s.db.URL, "relay:relay@", "relay@", 1)
 		return func(password string) string { return password }, []string{"RELAY_DATABASE_URL=" + without, "RELAY_DATABASE_PASSWORD_COMMAND=cat " + path}
+	},
+	"passfile": func(s *system, path string) (func(string) string, []string) {
+		without := strings.Replace(s.db.URL, "relay:relay@", "relay@", 1)
+		return func(password string) string { return "*:*:*:relay:" + password }, []string{"RELAY_DATABASE_URL=" + without + "&passfile=" + path}
 	},
 }
 
