@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,6 +16,9 @@ import (
 
 // OwnAddress is what helps against a pooler.
 const OwnAddress = "set RELAY_DATABASE_URL to the server's own address and port; a pooler in session mode will do with RELAY_CAPTURE=notify or poll"
+
+// EnoughSessions is what helps against a pooler in session mode that has too few sessions of the server.
+const EnoughSessions = "give the pooler as many sessions of the server (default_pool_size, max_db_connections) as RELAY_DATABASE_CONNECTIONS and 23 more for each relay"
 
 // TransactionPooling says that the address leads to such a pooler.
 func TransactionPooling(sign string) *Unfit {
@@ -35,9 +40,28 @@ func ExplainPooler(err error) error {
 	case "42P05", "26000": // a prepared statement exists already, or does not exist
 		return TransactionPooling(fmt.Sprintf("%s (SQLSTATE %s)", pg.Message, pg.Code))
 	case "08P01":
-		return &Unfit{Why: fmt.Sprintf("a connection pooler refuses the relay's sessions: %s (SQLSTATE %s)", pg.Message, pg.Code), Mend: OwnAddress}
+		return explainRefusal(err, pg)
 	}
 	return err
+}
+
+// passing are parts of what a pooler says while it has no session of the server to give: the server
+// is down or full, or the pooler stops. It says all of this with the code of a violated protocol.
+var passing = []string{
+	"server_login_retry", "server login", "cannot connect to server", "query_wait_timeout", "_timeout", "max_client_conn", "max_db_connections",
+	"shut down", "shutting down", "server conn",
+}
+
+// explainRefusal puts into words why a pooler refuses a session. What passes by itself is not an Unfit.
+func explainRefusal(err error, pg *pgconn.PgError) error {
+	text := fmt.Sprintf("%s (SQLSTATE %s)", pg.Message, pg.Code)
+	switch {
+	case slices.ContainsFunc(passing, func(part string) bool { return strings.Contains(pg.Message, part) }):
+		return fmt.Errorf("the connection pooler has no session of the server to give: %w", err)
+	case strings.Contains(pg.Message, "no such database"):
+		return &Unfit{Why: "the connection pooler does not know the database: " + text, Mend: "correct the database in RELAY_DATABASE_URL, or add it to the pooler's; or " + OwnAddress}
+	}
+	return &Unfit{Why: "a connection pooler refuses the relay's sessions: " + text, Mend: OwnAddress}
 }
 
 // poolerLimit bounds the wait for sessions of the pooler, and poolerLooks is how often two of
@@ -62,6 +86,9 @@ func refuseTransactionPooling(ctx context.Context, cfg *pgconn.Config) error {
 	var pair [2]*pgconn.PgConn
 	for i := range pair {
 		conn, err := pgconn.ConnectConfig(ctx, plain)
+		if err != nil && ctx.Err() != nil { // a pooler lets its clients wait for the server
+			err = fmt.Errorf("none came within %s; to mend it: start the server behind the pooler; or %s: %w", poolerLimit, EnoughSessions, err)
+		}
 		if err != nil {
 			return fmt.Errorf("open session %d of 2 through the pooler: %w", i+1, ExplainPooler(err))
 		}

@@ -18,6 +18,20 @@ func TestErrorsOfAPoolerAreExplained(t *testing.T) {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
+	for message, want := range map[string]bool{
+		"server login has been failing, cached error: connect failed (server_login_retry)": false,
+		"query_wait_timeout":                            false,
+		"no more connections allowed (max_client_conn)": false,
+		"pgbouncer cannot connect to server":            false,
+		"the database system is shutting down":          false,
+		"no such database: shop":                        true,
+		"unsupported startup parameter: options":        true,
+	} {
+		err := ExplainPooler(fmt.Errorf("connect: %w", &pgconn.PgError{Code: "08P01", Message: message}))
+		if errors.As(err, new(*Unfit)) != want {
+			t.Errorf("%s: %v", message, err)
+		}
+	}
 	if ExplainPooler(nil) != nil {
 		t.Error("no error is one")
 	}

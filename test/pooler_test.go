@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay/test/harness"
+	"relay/throwaway"
 )
 
 // poolers are ways in which a pooler receives parameters that it does not know.
@@ -99,4 +100,36 @@ func TestAPoolerInSessionModeWorks(t *testing.T) {
 			db.URL = own
 		})
 	}
+}
+
+// While the server behind a pooler is away or admits no session, the relay waits, as it does without a pooler.
+func TestAPoolerThatHasNoSessionToGive(t *testing.T) {
+	t.Parallel()
+	s := &system{db: harness.NewDatabase(t, harness.Postgres(t, throwaway.PostgresConfig{})), receiver: newReceiver(t, nil)}
+	prepare(t, s.db)
+	url := harness.Bouncer(t, s.db, map[string]string{"pool_mode": "session", "default_pool_size": "60", "server_login_retry": "1"})
+	env := []string{"RELAY_DATABASE_URL=" + url, "RELAY_CAPTURE=notify", "RELAY_DEFAULT_DESTINATION=" + s.receiver.URL}
+	delivers := func() {
+		s.app, s.admin = pool(t, s.db.AppURL), pool(t, s.db.AdminURL)
+		s.relay.waitReady()
+		s.waitStatus(t, s.send(t, "topic", "'t'"), "done")
+	}
+	s.admin = pool(t, s.db.AdminURL)
+	s.exec(t, "alter role relay connection limit 0")
+	s.relay = launch(t, s.db, env...)
+	s.relay.says("database: failed", "the connection pooler has no session of the server to give")
+	diagnose(t, "", env...).names(t, "fail", "database", "has no session of the server to give", "start the server behind the pooler")
+	s.exec(t, "alter role relay connection limit -1")
+	delivers()
+	s.relay.kill()
+
+	if err := s.db.Server.Stop("fast"); err != nil {
+		t.Fatal(err)
+	}
+	s.relay = launch(t, s.db, env...)
+	s.relay.says("database: failed", "through the pooler", "start the server behind the pooler")
+	if err := s.db.Server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	delivers()
 }
