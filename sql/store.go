@@ -177,10 +177,14 @@ func (s *Store) Close() {
 	}
 }
 
-// Ping checks that the database answers.
+// Ping checks that the database answers, and that it is no standby: see OnStandby.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.pool.Ping(ctx); err != nil {
+	var standby bool
+	if err := s.pool.QueryRow(ctx, "select pg_is_in_recovery()").Scan(&standby); err != nil {
 		return fmt.Errorf("reach the database: %w", ExplainPooler(err))
+	}
+	if standby {
+		return errStandby
 	}
 	return nil
 }

@@ -2,8 +2,10 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -28,6 +30,31 @@ func TestAStandbyIsPromoted(t *testing.T) {
 			t.Parallel()
 			promote(t, major)
 		})
+	}
+}
+
+// A relay that starts on a standby says so, and works when the standby has been promoted. A command says so too.
+func TestARelayStartsOnAStandby(t *testing.T) {
+	t.Parallel()
+	server := harness.Postgres(t, throwaway.PostgresConfig{})
+	s := &system{db: harness.NewDatabase(t, server), receiver: newReceiver(t, nil)}
+	prepare(t, s.db)
+	for _, what := range []string{"migrated", "settled"} {
+		if err := errors.Join(server.Stop("fast"), os.WriteFile(filepath.Join(server.Dir(), "data", "standby.signal"), nil, 0o644), server.Start(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if code, out, errs := run(t, "{}", []string{"send", "t"}, "RELAY_DATABASE_URL="+s.db.URL); code == 0 || !strings.Contains(errs, "the server is a standby") || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%s: relay send ends with %d: %s%s", what, code, out, errs)
+		}
+		s.relay = launch(t, s.db, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL)
+		s.relay.says("database: failed", "the server is a standby", "set RELAY_DATABASE_URL to the primary")
+		s.app, s.admin = pool(t, s.db.AppURL), pool(t, s.db.AdminURL)
+		s.exec(t, "select pg_promote()")
+		s.relay.waitReady()
+		s.waitStatus(t, s.send(t, "topic", "'t'"), "done")
+		if err := s.relay.stop(10 * time.Second); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -46,6 +46,8 @@ func mendConnect(err error) string {
 		return "alter system set max_connections = 200, then restart the server; or close connections that are not needed"
 	case "57P03":
 		return "wait until the server has started"
+	case "08P01": // of a pooler that waits for its server
+		return "start the server behind the pooler; or " + sql.EnoughSessions
 	}
 	return "set RELAY_DATABASE_URL to a database that admits the relay"
 }
@@ -54,7 +56,7 @@ func (d *doctor) checkServer(f sql.ServerFacts) {
 	what := fmt.Sprintf("PostgreSQL %s, database %q as role %q", f.Version, f.Database, f.Role)
 	switch major := f.VersionNumber / 10000; {
 	case f.Standby:
-		d.fail("database", "set RELAY_DATABASE_URL to the primary; or add target_session_attrs=read-write and all hosts", "%s: it is a standby", what)
+		d.fail("database", sql.MendStandby, "%s: it is a standby", what)
 	case major < oldestServer:
 		d.fail("database", fmt.Sprintf("upgrade the server to %d or later", oldestServer), "%s is too old", what)
 	case major > newestServer:

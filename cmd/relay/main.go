@@ -46,7 +46,7 @@ func realMain(ctx context.Context, app *App, args []string) int {
 	if errors.As(err, new(usageError)) {
 		code = exitUsage
 	}
-	printError(app.Stderr, sql.Plain(sql.ExplainPooler(err)))
+	printError(app.Stderr, sql.Plain(sql.ExplainPooler(sql.ExplainStandby(err))))
 	return code
 }
 

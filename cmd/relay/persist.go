@@ -27,7 +27,7 @@ func openStore(ctx context.Context, config Config, log *slog.Logger) (store *sql
 // then tells.
 func (s *service) persist(ctx context.Context, step func() error) error {
 	return persist(ctx, s.log, s.config.Database().Changes(), func() error {
-		err := step()
+		err := sql.ExplainStandby(step())
 		s.away.Store(&err)
 		return err
 	})
@@ -66,6 +66,9 @@ func worthWaiting(err error) bool {
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
+		if sql.OnStandby(err) { // it may become the primary
+			return true
+		}
 		switch pg.Code[:2] {
 		case "57", "53", "08": // starting up or shutting down, out of connections, lost
 			return true

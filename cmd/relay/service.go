@@ -241,6 +241,9 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 		return err
 	}
 	defer s.store.Close()
+	if err := s.persist(ctx, func() error { return s.store.Ping(ctx) }); err != nil {
+		return err
+	}
 	if err := s.persist(ctx, func() error { return s.prepare(ctx, migrate) }); err != nil {
 		return err
 	}
