@@ -20,7 +20,8 @@ demo: ## run the relay with everything it needs, nothing left behind (ARGS='--fo
 	@scripts/install-demo
 	go run ./cmd/relay demo $(ARGS)
 
-# The tests of the whole system have no race detector: what they test runs in other processes.
+# The tests of the whole system have no race detector here. With it they build a relay that has it too, as for make
+# chaos and make model.
 test: ## install what the tests need, check the code, run all tests but the long ones
 	@scripts/install-test
 	@$(MAKE) --no-print-directory lint
