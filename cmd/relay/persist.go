@@ -61,16 +61,15 @@ func worthWaiting(err error) bool {
 	if errors.As(err, new(*sql.Unfit)) {
 		return false
 	}
-	if errors.As(err, new(*sql.AddressError)) {
+	if errors.As(err, new(*sql.AddressError)) || sql.OnStandby(err) { // a standby may become the primary
 		return true
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		if sql.OnStandby(err) { // it may become the primary
+		switch pg.Code[:min(2, len(pg.Code))] {
+		case "08", "40", "53", "57": // lost, in another's way, out of connections or disk, starting up or shutting down
 			return true
-		}
-		switch pg.Code[:2] {
-		case "57", "53", "08": // starting up or shutting down, out of connections, lost
+		case "58", "XX": // input and output, and a server that cannot write its own files
 			return true
 		}
 		return false
