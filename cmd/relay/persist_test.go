@@ -15,6 +15,7 @@ func TestTheStartWaitsForWhatMayPass(t *testing.T) {
 		"40P01": true,  // deadlock
 		"53100": true,  // the disk is full
 		"53300": true,  // too many connections
+		"25006": true,  // a standby, which may become the primary
 		"57P03": true,  // starting up
 		"58030": true,  // input and output
 		"XX000": true,  // could not write init file
