@@ -46,8 +46,10 @@ func ExplainPooler(err error) error {
 }
 
 // passing are parts of what a pooler says while it has no session of the server to give: the server
-// is down or full, or the pooler stops. It says all of this with the code of a violated protocol.
+// is down or full, or the pooler stops. It says all of this with the code of a violated protocol, and so it
+// passes on what the server has said to it.
 var passing = []string{
+	"too many", "slots are reserved", "starting up", "recovery",
 	"server_login_retry", "server login", "cannot connect to server", "query_wait_timeout", "_timeout", "max_client_conn", "max_db_connections",
 	"shut down", "shutting down", "server conn",
 }

@@ -20,12 +20,16 @@ func TestErrorsOfAPoolerAreExplained(t *testing.T) {
 	}
 	for message, want := range map[string]bool{
 		"server login has been failing, cached error: connect failed (server_login_retry)": false,
-		"query_wait_timeout":                            false,
-		"no more connections allowed (max_client_conn)": false,
-		"pgbouncer cannot connect to server":            false,
-		"the database system is shutting down":          false,
-		"no such database: shop":                        true,
-		"unsupported startup parameter: options":        true,
+		"query_wait_timeout":                                                             false,
+		"no more connections allowed (max_client_conn)":                                  false,
+		"pgbouncer cannot connect to server":                                             false,
+		"the database system is shutting down":                                           false,
+		`too many connections for role "relay"`:                                          false,
+		"sorry, too many clients already":                                                false,
+		"remaining connection slots are reserved for roles with the SUPERUSER attribute": false,
+		"the database system is starting up":                                             false,
+		"no such database: shop":                                                         true,
+		"unsupported startup parameter: options":                                         true,
 	} {
 		err := ExplainPooler(fmt.Errorf("connect: %w", &pgconn.PgError{Code: "08P01", Message: message}))
 		if errors.As(err, new(*Unfit)) != want {
