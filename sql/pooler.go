@@ -54,12 +54,17 @@ var passing = []string{
 	"shut down", "shutting down", "server conn",
 }
 
+// noSession is how that is told.
+const noSession = "the connection pooler has no session of the server to give"
+
 // explainRefusal puts into words why a pooler refuses a session. What passes by itself is not an Unfit.
 func explainRefusal(err error, pg *pgconn.PgError) error {
 	text := fmt.Sprintf("%s (SQLSTATE %s)", pg.Message, pg.Code)
 	switch {
+	case strings.Contains(err.Error(), noSession): // it is explained already
+		return err
 	case slices.ContainsFunc(passing, func(part string) bool { return strings.Contains(pg.Message, part) }):
-		return fmt.Errorf("the connection pooler has no session of the server to give: %w", err)
+		return fmt.Errorf("%s; to mend it: start the server behind the pooler; or %s: %w", noSession, EnoughSessions, err)
 	case strings.Contains(pg.Message, "no such database"):
 		return &Unfit{Why: "the connection pooler does not know the database: " + text, Mend: "correct the database in RELAY_DATABASE_URL, or add it to the pooler's; or " + OwnAddress}
 	}
