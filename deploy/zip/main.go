@@ -61,5 +61,6 @@ func pack(files fs.FS, name string, at time.Time) ([]byte, error) {
 		_, err = writer.Write(content)
 		return err
 	})
-	return b.Bytes(), errors.Join(err, archive.Close())
+	err = errors.Join(err, archive.Close())
+	return b.Bytes(), err
 }
