@@ -86,8 +86,16 @@ func TestImage(t *testing.T) {
 	})
 	c.must(in("--detach", "--name", "relay", "--env", "RELAY_METRICS_ADDR="+metrics, "--env", "RELAY_ADMIN_ADDR=off",
 		"--env", "RELAY_DEFAULT_DESTINATION="+receiver.URL, image)...)
-	harness.Eventually(t, 15*time.Second, "the relay in the container is healthy", func() bool {
-		_, err := c.podman("exec", "relay", "relay", "healthy")
+	var said string
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs, _ := c.podman("logs", "relay") // what podman says instead is shown
+			t.Logf("relay healthy said %q, and the container\n%s", said, logs)
+		}
+	})
+	harness.Eventually(t, 15*time.Second, "the relay in the container is healthy", func() (healthy bool) {
+		var err error
+		said, err = c.podman("exec", "relay", "relay", "healthy")
 		return err == nil
 	})
 	id := insertRow(t, db.App(t), "topic, payload", "'image.tried', '{}'")
