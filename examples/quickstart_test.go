@@ -39,12 +39,13 @@ func TestQuickStarts(t *testing.T) {
 	pages["first message"], _, _ = strings.Cut(pages["first message"], "\n## ")
 	for name, page := range pages {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, l := range languages() {
 				if l.name == name || l.name == "python" && name == "sql" {
 					l.need(t)
 				}
 			}
-			u := newcomer{t: t, server: harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{"fsync": "off"}})}
+			u := newNewcomer(t)
 			u.psql(blocks(page, "sql"))
 			u.shell(blocks(page, "sh"))
 			u.remove()
@@ -67,6 +68,21 @@ func blocks(page, language string) string {
 type newcomer struct {
 	t      *testing.T
 	server *throwaway.Postgres
+}
+
+// newNewcomer starts a server on which the relay has never been.
+func newNewcomer(t *testing.T) newcomer {
+	t.Helper()
+	server, err := throwaway.StartPostgres(t.Context(), throwaway.PostgresConfig{Name: "relay-quick-start", Settings: map[string]string{"fsync": "off"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	return newcomer{t: t, server: server}
 }
 
 // superuser returns the address of the server for its administrator.
@@ -111,7 +127,7 @@ func (u newcomer) shell(commands string) {
 		commands = strings.ReplaceAll(commands, from, to)
 	}
 	var out bytes.Buffer
-	cmd := exec.CommandContext(u.t.Context(), "bash", "-m", "-e", "-c", "trap 'kill %1 %2 2>/dev/null' EXIT\n"+commands+ending)
+	cmd := exec.CommandContext(u.t.Context(), "bash", "-e", "-c", "set -m; trap 'kill %1 %2 2>/dev/null || true' EXIT\n"+commands+ending)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "..", &out, &out
 	cmd.Env = append(os.Environ(), "RELAY_METRICS_ADDR=off", "RELAY_ADMIN_ADDR=off")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
