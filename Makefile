@@ -20,12 +20,15 @@ demo: ## run the relay with everything it needs, nothing left behind (ARGS='--fo
 	@scripts/install-demo
 	go run ./cmd/relay demo $(ARGS)
 
-# The tests of the whole system have no race detector: what they test runs in other processes.
+# Packages whose tests mostly start other processes. They have no race detector here: with it, they build a relay that
+# has it too, as for make chaos and make model.
+OUTSIDE = ./test/... ./examples/... ./throwaway/... ./deploy/...
+
 test: ## install what the tests need, check the code, run all tests but the long ones
 	@scripts/install-test
 	@$(MAKE) --no-print-directory lint
-	go test -race -shuffle=on -timeout $(TIMEOUT) -skip '$(LONG)' $$(go list ./... | grep -v '^relay/test$$')
-	go test -shuffle=on -timeout $(TIMEOUT) -skip '$(LONG)' ./test
+	go test -race -shuffle=on -timeout $(TIMEOUT) -skip '$(LONG)' $$(go list ./... | grep -vxF "$$(go list $(OUTSIDE))")
+	go test -shuffle=on -timeout $(TIMEOUT) -skip '$(LONG)' $(OUTSIDE)
 	go -C deploy/check test -shuffle=on ./...
 
 long: ## run the tests that take long (test/long names them): servers that go and come back, kills at each mark, great numbers
