@@ -1,7 +1,7 @@
-// Charts of rates and latencies, for everything or for one subscriber.
+// Charts of rates, latencies and what was outstanding, for everything or for one subscriber.
 import type { JSX } from "preact";
 import { path, type Schemas } from "../api";
-import { duration, number } from "../format";
+import { counted, duration, number } from "../format";
 import { useLive } from "../live";
 import { Chart } from "../parts/chart";
 import { Segments } from "../parts/controls";
@@ -11,7 +11,7 @@ import { t } from "../text";
 
 const spans = ["1h", "6h", "24h", "7d"] as const;
 
-/** PulseCharts draws throughput and latency; dragging opens the list of that range. */
+/** PulseCharts draws how it went over time; dragging opens the list of that range. */
 export function PulseCharts({ subscription, failures }: { subscription?: string; failures?: boolean }): JSX.Element {
   const wanted = place.value.query.get("range");
   const span = spans.find((one) => one === wanted) ?? "1h";
@@ -53,7 +53,21 @@ export function PulseCharts({ subscription, failures }: { subscription?: string;
             ]} />
           </>
         )}
+        <Outstanding points={points} times={times} words={subscription ? words.outstandingDeliveries : words.outstandingMessages} />
       </div>
     </section>
+  );
+}
+
+/** Outstanding draws the most that had not ended in each step. */
+function Outstanding({ points, times, words }: { points: Schemas["PulsePoint"][]; times: number[]; words: string }): JSX.Element {
+  const show = (value: number, n?: number): string => {
+    const count = n === undefined ? undefined : points[n]?.outstanding;
+    return count ? counted(count) : number(value);
+  };
+  return (
+    <Chart title={t().chart.outstanding} unit="" times={times} show={show} wide empty={t().chart.notCounted} lines={[
+      { words, values: points.map((one) => one.outstanding?.n ?? null), colour: "accent", fill: true },
+    ]} />
   );
 }

@@ -71,7 +71,7 @@ function Topics({ item }: { item: Item }): JSX.Element {
               <tr key={one.topic}>
                 <th scope="row"><a href={address("/messages", { topic: one.topic, source: item.source })}><Foreign text={one.topic} mono /></a></th>
                 <td class="num">{number(one.rate_per_second)}</td><td class="num">{counted(one.today)}</td><td class="num">{counted(one.rejected)}</td><td><Time at={one.last_at} /></td>
-                <td>{one.unheard ? <a class="tone-reject" href={address("/subscriptions", { new: "yes", topics: one.topic })}>{words.nobody}</a> : one.subscriptions.map((name) => <a key={name} class="topic" href={`/subscriptions/${encodeURIComponent(name)}`}><Foreign text={name} /></a>)}</td>
+                <td>{one.unheard ? <a class="tone-reject" href={address("/subscriptions", { new: "yes", topics: one.topic })}>{words.noSubscriber}</a> : one.subscriptions.map((name) => <a key={name} class="topic" href={`/subscriptions/${encodeURIComponent(name)}`}><Foreign text={name} /></a>)}</td>
               </tr>
             ))}
           </tbody>
