@@ -18,6 +18,7 @@ func TestConsoleReading(t *testing.T) {
 	t.Run("charts", func(t *testing.T) { consoleCharts(b.of(t), s) })
 	t.Run("one message", func(t *testing.T) { consoleMessage(b.of(t), s) })
 	t.Run("stages", func(t *testing.T) { consoleStages(b.of(t)) })
+	t.Run("the search box", func(t *testing.T) { consoleSearch(b.of(t), s) })
 	t.Run("late answers are thrown away", func(t *testing.T) { consoleLateAnswers(b.of(t)) })
 	t.Run("what has not changed is not sent again", func(t *testing.T) { consoleETags(b.of(t)) })
 }
@@ -93,6 +94,31 @@ func consoleStages(b *browser) {
 		b.open(view.path + "?since=all&stage=" + view.stage)
 		b.shows("rows of the stage", "document.querySelector('tbody tr[data-key]')")
 	}
+}
+
+// consoleSearch writes into the search box: it knows what is written by its shape, and edits the address alone.
+func consoleSearch(b *browser, s *system) {
+	id := s.dead(b.t)
+	b.open("/jobs")
+	for _, tt := range []struct{ written, address string }{
+		{id, "/messages/" + id}, {"customer-1", "/messages?key=customer-1"}, {"to:stock status:dead cause:timeout", "/messages?subscription=stock&status=dead&cause=timeout"},
+		{`topic:order.* "12.50"`, "/messages?topic=order.*&text=12.50"}, {"two words", "/messages?text=two+words"},
+	} {
+		b.press("/")
+		b.shows("the focus in the search", "document.activeElement.id === 'search'")
+		for _, letter := range tt.written {
+			b.press(string(letter))
+		}
+		b.press("Enter")
+		b.shows("where "+tt.written+" leads", "location.pathname + location.search === "+quoted(tt.address))
+		b.loaded()
+	}
+	b.open("/messages?since=all&status=dead")
+	b.shows("the title", "document.title.startsWith('Dead · Messages · relay')")
+	b.press("j", "?")
+	b.shows("a dialog", "document.querySelector('dialog[open]')")
+	b.press("Escape")
+	b.shows("the focus on the row again", row)
 }
 
 // consoleLateAnswers: an answer to a filter that is no longer asked for changes nothing.
