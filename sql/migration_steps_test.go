@@ -258,7 +258,7 @@ func waitsForLock(t *testing.T, db *pgx.Conn, pid uint32, done <-chan struct{}) 
 		select {
 		case <-done:
 			return false
-		case <-time.After(time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }

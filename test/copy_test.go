@@ -146,8 +146,9 @@ func TestACopyIsAdoptedWithoutItsMessages(t *testing.T) {
 	if n := c.text(t, "select ("+left+")::text"); n != "0" {
 		t.Errorf("%s messages and deliveries have not ended as they should", n)
 	}
-	if status := c.text(t, "select status::text from relay.job"); status != "stopped" {
-		t.Errorf("the job is %s", status)
+	// The relay removes what was stopped as soon as its retention is over.
+	if n := c.text(t, "select count(*)::text from relay.job where status <> 'stopped'"); n != "0" {
+		t.Errorf("%s jobs were not stopped", n)
 	}
 }
 

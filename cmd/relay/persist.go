@@ -66,8 +66,10 @@ func worthWaiting(err error) bool {
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
-		switch pg.Code[:2] {
-		case "57", "53", "08": // starting up or shutting down, out of connections, lost
+		switch pg.Code[:min(2, len(pg.Code))] {
+		case "08", "40", "53", "57": // lost, in another's way, out of connections or disk, starting up or shutting down
+			return true
+		case "58", "XX": // input and output, and a server that cannot write its own files
 			return true
 		}
 		return false
