@@ -29,6 +29,7 @@ func TestConsoleActions(t *testing.T) {
 	t.Run("a key is skipped", func(t *testing.T) { consoleSkip(b.of(t), s) })
 	t.Run("one message is retried and cancelled", func(t *testing.T) { consoleRetry(b.of(t), s) })
 	t.Run("everything that matches is retried by a job", func(t *testing.T) { consoleJob(b.of(t), s) })
+	t.Run("a subscription is made, tested and deleted", func(t *testing.T) { consoleSubscription(b.of(t), s) })
 	t.Run("settings are saved after a look at what changes", func(t *testing.T) { consoleSettings(b.of(t), s) })
 	t.Run("the page recovers when the relay is killed and back", func(t *testing.T) { consoleRecovery(b.of(t), s) })
 }
@@ -192,6 +193,34 @@ func consoleJob(b *browser, s *system) {
 	b.has("Done")
 	evaluate[bool](b, `document.querySelector("tbody a.row-link").click() || true`)
 	b.shows("the job's results", "location.pathname.startsWith('/jobs/')")
+}
+
+func consoleSubscription(b *browser, s *system) {
+	exists := func() string {
+		return s.text(b.t, "select count(*)::text from relay.subscription where name = 'hooks'")
+	}
+	b.open("/subscriptions?new=yes")
+	b.fill("Name", "hooks")
+	b.fill("Topics", "hook.*")
+	b.fill("Target", s.receiver.URL+"/hooks")
+	b.click("Create")
+	b.shows("what will be made", "document.querySelector('dialog[open] .diff')")
+	b.click("Create")
+	harness.Eventually(b.t, patience, "the subscription is made", func() bool { return exists() == "1" })
+	b.open("/subscriptions/hooks")
+	b.click("Send a test")
+	b.click("Send")
+	b.shows("the end of the test", "document.querySelector('.trial')?.innerText.includes('Handled')")
+	b.press("Escape")
+	b.click("More")
+	b.click("Delete")
+	b.shows("a button that waits for the name", `[...document.querySelectorAll("dialog[open] .dialog-foot button")].at(-1).disabled`)
+	b.fill("Type hooks to go on", "hooks")
+	b.click("Delete")
+	b.shows("the list", "location.pathname === '/subscriptions'")
+	if exists() != "0" {
+		b.t.Error("it is still there")
+	}
 }
 
 func consoleSettings(b *browser, s *system) {
