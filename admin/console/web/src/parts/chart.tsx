@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import { clockTime, when } from "../format";
+import { axisTime, when } from "../format";
 import { language, theme } from "../settings";
 import { t } from "../text";
 import { Button } from "./controls";
@@ -127,7 +127,7 @@ function options(p: ChartProps, width: number, onRange: (from: Date, to: Date) =
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: { y: p.logarithmic ? { distr: 3 } : { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [
-      { ...axis, values: (_u, splits) => splits.map((at) => clockTime(at * 1000).slice(0, 5)), space: 64, size: 26 },
+      { ...axis, values: (_u, splits) => splits.map((at) => axisTime(at * 1000)), space: 64, size: 26 },
       { ...axis, size: 64, values: (_u, splits) => splits.map((value) => (value === null ? "" : p.show(value))), space: p.logarithmic ? 18 : 32 },
     ],
     series: [{}, ...p.lines.map((line) => ({
