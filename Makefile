@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: demo test console screenshots chaos model simulate bench soak lint build fuzz package package-test release help
+.PHONY: demo test long console screenshots chaos model simulate bench soak lint build fuzz package package-test release help
 
 # Arguments of the demo, as in: make demo ARGS='--for 10s'
 ARGS ?=
@@ -10,6 +10,8 @@ ARGS ?=
 FUZZTIME ?= 15s
 # The limit of each package's tests.
 TIMEOUT ?= 60m
+# A pattern of the tests that make long runs.
+LONG = ^($(shell grep -v '^#' test/long | paste -sd '|'))$$
 # The schedule of make chaos, and how long it makes faults.
 SEED := $(or $(SEED),$(shell date +%s))
 FOR ?= 5m
@@ -18,11 +20,20 @@ demo: ## run the relay with everything it needs, nothing left behind (ARGS='--fo
 	@scripts/install-demo
 	go run ./cmd/relay demo $(ARGS)
 
-test: ## install what the tests need, check the code, run all tests
+# Packages whose tests mostly start other processes. They have no race detector here: with it, they build a relay that
+# has it too, as for make chaos and make model.
+OUTSIDE = ./test/... ./examples/... ./throwaway/... ./deploy/...
+
+test: ## install what the tests need, check the code, run all tests but the long ones
 	@scripts/install-test
 	@$(MAKE) --no-print-directory lint
-	go test -race -shuffle=on -timeout $(TIMEOUT) ./...
+	go test -race -shuffle=on -timeout $(TIMEOUT) -skip '$(LONG)' $$(go list ./... | grep -vxF "$$(go list $(OUTSIDE))")
+	go test -shuffle=on -timeout $(TIMEOUT) -skip '$(LONG)' $(OUTSIDE)
 	go -C deploy/check test -shuffle=on ./...
+
+long: ## run the tests that take long (test/long names them): servers that go and come back, kills at each mark, great numbers
+	@scripts/install-test
+	go test -shuffle=on -timeout $(TIMEOUT) -v -run '$(LONG)' ./test ./sql
 
 chaos: ## kill, freeze, cut and block everything at random, then count (SEED=1 FOR=5m)
 	@scripts/install-test

@@ -15,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"relay/test/harness"
-	"relay/throwaway"
 )
 
 // shop is a database in which the example programs run, with a receiver that listens and a
@@ -146,12 +145,7 @@ func query[T any](t *testing.T, db *pgxpool.Pool, statement string, args ...any)
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	address, release, err := throwaway.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(release)
-	_, port, _ := net.SplitHostPort(address)
+	_, port, _ := net.SplitHostPort(harness.FreeAddress(t))
 	return port
 }
 

@@ -14,12 +14,7 @@ import (
 
 func TestAFailedConnectionIsToldOnceAndInWords(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := listener.Addr().String()
-	listener.Close()
+	free := harness.FreeAddress(t)
 	db := harness.Database(t)
 	_, port, _ := net.SplitHostPort(free)
 	for url, want := range map[string]string{

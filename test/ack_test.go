@@ -24,7 +24,7 @@ type acked struct {
 // subscription's columns, or empty.
 func newAcked(t *testing.T, set string, env ...string) *acked {
 	t.Helper()
-	address := freeAddr(t)
+	address := harness.FreeAddress(t)
 	a := &acked{env: append([]string{"RELAY_ACK_ADDR=" + address, "RELAY_ACK_URL=http://" + address + "/", "RELAY_BACKOFF=50ms"}, env...)}
 	a.system = newSystem(t, a.env...)
 	a.receiver.answers = accept
@@ -418,7 +418,7 @@ func TestAcknowledgementsSurviveAKill(t *testing.T) {
 func TestAnyRelayTakesAnAcknowledgement(t *testing.T) {
 	t.Parallel()
 	a := newAcked(t, "max_handle_attempts = 2")
-	address := freeAddr(t)
+	address := harness.FreeAddress(t)
 	second := start(t, a.db, append(a.env, "RELAY_DEFAULT_DESTINATION="+a.receiver.URL, "RELAY_ACK_ADDR="+address)...)
 	harness.Eventually(t, 30*time.Second, "both own shards", func() bool { return a.relay.owned() == 32 && second.owned() == 32 })
 	both := []string{strings.TrimPrefix(a.env[0], "RELAY_ACK_ADDR="), address}
@@ -454,7 +454,7 @@ func TestWithoutAnAddressToAcknowledgeAtNothingIsSent(t *testing.T) {
 func TestTheExampleAcknowledges(t *testing.T) {
 	t.Parallel()
 	a := newAcked(t, "")
-	address := freeAddr(t)
+	address := harness.FreeAddress(t)
 	example := exec.Command(harness.Build(t, "relay/examples/go/acknowledge"), address[strings.LastIndex(address, ":")+1:])
 	example.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := example.Start(); err != nil {

@@ -199,7 +199,7 @@ func TestAnswersBecomeStates(t *testing.T) {
 		"410":               {code(410), "dead", "dead", "410"},
 		"relay-retry false": {code(422, "relay-retry", "false"), "dead", "dead", "422"},
 		"hangs":             {hangs, "open", "push_failed", ""},
-		"refuses":           {"http://" + freeAddr(t) + "/", "open", "push_failed", "refused"},
+		"refuses":           {"http://" + harness.FreeAddress(t) + "/", "open", "push_failed", "refused"},
 		"private":           {"http://127.0.0.2:1/", "open", "push_failed", "RELAY_EGRESS_ALLOW"},
 		"metadata":          {"http://169.254.169.254/latest", "dead", "dead", "metadata"},
 	} {
@@ -239,7 +239,7 @@ func TestRetriesEndDead(t *testing.T) {
 func TestGivenUpAfterTooLong(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_BACKOFF=200ms", "RELAY_GIVE_UP_AFTER=1s")
-	id := s.send(t, "topic, destination", "'t', $1", "http://"+freeAddr(t)+"/")
+	id := s.send(t, "topic, destination", "'t', $1", "http://"+harness.FreeAddress(t)+"/")
 	s.waitStatus(t, id, "dead")
 	if says := s.text(t, "select last_error from relay.delivery where message_id = $1", id); !strings.Contains(says, "RELAY_GIVE_UP_AFTER") {
 		t.Errorf("error %q", says)

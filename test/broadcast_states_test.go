@@ -82,7 +82,7 @@ func TestADeadBroadcastBlocksItsKeyAtItsInstanceAlone(t *testing.T) {
 // Each instance has a token of its own, and its word counts for itself alone.
 func TestEachInstanceOfABroadcastAcknowledges(t *testing.T) {
 	t.Parallel()
-	at := freeAddr(t)
+	at := harness.FreeAddress(t)
 	f := newFleet(t, 3, "RELAY_ACK_ADDR="+at, "RELAY_ACK_URL=http://"+at, "RELAY_BACKOFF=50ms")
 	f.all(t)
 	for _, r := range f.instances {
@@ -126,7 +126,7 @@ func TestEachInstanceOfABroadcastAcknowledges(t *testing.T) {
 // An instance that vanished before it said a word is given up without a death.
 func TestAnInstanceThatOwesItsWordAndVanishedIsCancelled(t *testing.T) {
 	t.Parallel()
-	at := freeAddr(t)
+	at := harness.FreeAddress(t)
 	f := newFleet(t, 2, "RELAY_ACK_ADDR="+at, "RELAY_ACK_URL=http://"+at)
 	f.all(t)
 	f.instances[1].answers = accept

@@ -13,7 +13,7 @@ import (
 // what one subscriber was sent, the consumer's word by hand, and the rate of a job.
 func TestTheMessageCentreOnTheCommandLine(t *testing.T) {
 	t.Parallel()
-	address := freeAddr(t)
+	address := harness.FreeAddress(t)
 	s := newSystem(t, "RELAY_SOURCE=shop", "RELAY_ACK_ADDR="+address, "RELAY_ACK_URL=http://"+address+"/")
 	accepting := newReceiver(t, accept)
 	s.exec(t, `insert into relay.subscription (name, topics, target, ack, ack_timeout, max_attempts) values

@@ -95,7 +95,7 @@ var deliveryFaults = []doctorFault{
 		"insert into relay.subscription (name, topics, target, ack) values ('acking', '{t}', 'URL/', 'consumer')"),
 		result: "fail", check: "acknowledgement", what: "acking", mend: "relay subscriptions set acking --ack response"},
 	{name: "dead default destination", seed: func(t *testing.T, f *faulty) {
-		address := freeAddr(t)
+		address := harness.FreeAddress(t)
 		f.env["RELAY_DEFAULT_DESTINATION"] = "http://" + address + "/in"
 		f.begin = f.listener(t, address)
 		f.run(t)
@@ -114,7 +114,7 @@ func sends(all ...string) func(*testing.T, *faulty) {
 
 // closedEndpoint makes a subscription whose endpoint does not run, and messages for it.
 func closedEndpoint(t *testing.T, f *faulty) {
-	address := freeAddr(t)
+	address := harness.FreeAddress(t)
 	sends("insert into relay.subscription (name, topics, target) values ('down', '{t}', 'http://"+address+"/')",
 		"insert into relay.outbox (topic) select 't' from generate_series(1, 3)")(t, f)
 	f.begin = f.listener(t, address)

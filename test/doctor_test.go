@@ -232,7 +232,7 @@ func TestDoctorNamesWhatMendsTheTable(t *testing.T) {
 func TestDoctorNamesWhatMendsTheSubscriptions(t *testing.T) {
 	t.Parallel()
 	db := migrated.Database(t)
-	receiver, nobody := newReceiver(t, nil), freeAddr(t)
+	receiver, nobody := newReceiver(t, nil), harness.FreeAddress(t)
 	admin := db.Admin(t)
 	diagnose(t, db.URL).names(t, "ok", "subscriptions", "0, and nothing is wrong", "")
 	add := func(name, target string, paused bool) {
@@ -259,7 +259,7 @@ func TestDoctorNamesWhatMendsTheSubscriptions(t *testing.T) {
 
 func TestDoctorWorksWithoutTheDatabase(t *testing.T) {
 	t.Parallel()
-	nobody := freeAddr(t)
+	nobody := harness.FreeAddress(t)
 	d := diagnose(t, "postgres://relay:hunter2@"+nobody+"/shop", "RELAY_AMQP_URL=amqp://u:hunter3@"+nobody+"/v",
 		"RELAY_DEFAULT_DESTINATION=http://u:hunter4@"+nobody+"/", "RELAY_SOLT=x")
 	d.names(t, "warn", "configuration", "RELAY_SOLT", "write RELAY_SLOT")

@@ -72,7 +72,7 @@ func TestImage(t *testing.T) {
 	if info, err := os.Stat(archive); err != nil || info.Size() > most {
 		t.Errorf("the image has %d bytes, want at most %d (%v)", info.Size(), most, err)
 	}
-	c, db, receiver, metrics := newContainers(t), harness.Database(t), newReceiver(t, nil), freeAddr(t)
+	c, db, receiver, metrics := newContainers(t), harness.Database(t), newReceiver(t, nil), harness.FreeAddress(t)
 	image := lastLine(c.must("pull", "--quiet", "oci-archive:"+archive))
 	confined := []string{"--network", "host", "--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
 		"--memory", "128m", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--env", "RELAY_DATABASE_URL=" + db.URL}

@@ -15,7 +15,7 @@ import (
 func TestAcknowledgementsOfLockedRowsHoldUpNothing(t *testing.T) {
 	t.Parallel()
 	const consumers = 400
-	address := freeAddr(t)
+	address := harness.FreeAddress(t)
 	n := newNeighbour(t, "RELAY_ACK_ADDR="+address, "RELAY_ACK_URL=http://"+address+"/")
 	acking := newReceiver(t, accept)
 	n.subscribe(t, "acking", acking.URL)

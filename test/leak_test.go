@@ -51,7 +51,7 @@ func TestNothingSecretLeaks(t *testing.T) {
 	}
 	env := []string{
 		"RELAY_DEFAULT_DESTINATION=" + hushed(receiver.Host), "RELAY_HTTP_SECRET=" + secret,
-		"RELAY_AMQP_URL=amqp://" + hushUser + ":" + hushBroker + "@" + freeAddr(t) + "/", "RELAY_ADMIN_TOKEN=" + hushToken,
+		"RELAY_AMQP_URL=amqp://" + hushUser + ":" + hushBroker + "@" + harness.FreeAddress(t) + "/", "RELAY_ADMIN_TOKEN=" + hushToken,
 		"RELAY_LOG_LEVEL=debug", "RELAY_BACKOFF=50ms", "RELAY_MAX_ATTEMPTS=2", "RELAY_HTTP_TIMEOUT=1s",
 		"RELAY_ROW_DESTINATIONS=http://*:*, amqp:#/, amqp:/#",
 	}
@@ -59,8 +59,8 @@ func TestNothingSecretLeaks(t *testing.T) {
 	s := &system{db: db, app: db.App(t), admin: db.Admin(t), relay: p}
 	s.exec(t, `insert into relay.subscription (name, topics, target, on_dead) values
 		('alerts', '{relay.dead}', $1, 'continue'), ('sub', '{s}', $2, 'block'), ('bad', '{b}', $3, 'continue')`,
-		hushed(freeAddr(t)), hushed(receiver.Host), hushed("h x"))
-	rows := s.leakingRows(t, freeAddr(t))
+		hushed(harness.FreeAddress(t)), hushed(receiver.Host), hushed("h x"))
+	rows := s.leakingRows(t, harness.FreeAddress(t))
 	harness.Eventually(t, 60e9, "those over HTTP have ended", func() bool {
 		return s.text(t, `select (count(*) >= $1)::text from relay.outbox where status in ('dead', 'rejected') and topic <> 'relay.dead'`, rows) == "true"
 	})
@@ -120,7 +120,7 @@ func (s *system) leakingCommands(t *testing.T, places map[string]string, env []s
 	env = append([]string{"RELAY_DATABASE_URL=" + s.db.URL, "RELAY_SLOT=" + s.db.Name, "RELAY_EGRESS_ALLOW=loopback"}, env...)
 	for _, args := range []string{
 		"status", "status --json", "doctor", "doctor --json", "messages list", "messages list --json", "subscriptions list", "subscriptions list --json",
-		"keys list", "keys list --json", "send t --wait 5s --json --destination " + hushed(freeAddr(t)), "send t --destination " + hushed("%zz"),
+		"keys list", "keys list --json", "send t --wait 5s --json --destination " + hushed(harness.FreeAddress(t)), "send t --destination " + hushed("%zz"),
 		"subscriptions set x --topics t --target " + hushed("%zz"), "subscriptions test sub --wait 5s",
 	} {
 		_, out, errs := run(t, "", strings.Fields(args), env...)

@@ -47,7 +47,7 @@ func TestSilentConnectionsStopNeitherDeliveriesNorProbes(t *testing.T) {
 	s := &system{db: migrated.Database(t)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.receiver = newReceiver(t, nil)
-	ack := freeAddr(t)
+	ack := harness.FreeAddress(t)
 	s.relay = launchWithFiles(t, 256, s.db, "RELAY_DEFAULT_DESTINATION="+s.receiver.URL, "RELAY_HTTP_CONCURRENCY=32",
 		"RELAY_ACK_ADDR="+ack, "RELAY_ACK_URL=http://"+ack)
 	s.relay.waitReady()
@@ -92,7 +92,7 @@ func TestSilentConnectionsStopNeitherDeliveriesNorProbes(t *testing.T) {
 
 func TestOversizedRequestsAreRefused(t *testing.T) {
 	t.Parallel()
-	ack := freeAddr(t)
+	ack := harness.FreeAddress(t)
 	s := newSystem(t, "RELAY_ACK_ADDR="+ack, "RELAY_ACK_URL=http://"+ack)
 	for what, address := range map[string]string{"metrics": s.relay.metrics, "admin": s.relay.admin, "acknowledgements": ack} {
 		for name, c := range map[string]struct {
@@ -122,8 +122,8 @@ func TestOversizedRequestsAreRefused(t *testing.T) {
 // Every client of the metrics address learned hosts, names of databases and errors.
 func TestTheMetricsAddressNamesNoHosts(t *testing.T) {
 	t.Parallel()
-	down := freeAddr(t)
-	s := newSystem(t, "RELAY_DEFAULT_DESTINATION=http://"+down+"/", "RELAY_AMQP_URL=amqp://guest@"+freeAddr(t)+"/", "RELAY_BACKOFF=50ms")
+	down := harness.FreeAddress(t)
+	s := newSystem(t, "RELAY_DEFAULT_DESTINATION=http://"+down+"/", "RELAY_AMQP_URL=amqp://guest@"+harness.FreeAddress(t)+"/", "RELAY_BACKOFF=50ms")
 	if _, err := s.app.Exec(t.Context(), "insert into relay.outbox (topic) select 't' from generate_series(1, 40)"); err != nil {
 		t.Fatal(err)
 	}

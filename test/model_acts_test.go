@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"relay/test/checker"
+	"relay/test/harness"
 )
 
 // modelSubscription is one that comes and goes under its name.
@@ -149,7 +150,7 @@ func (m *model) cutBroker(int) (func() error, error) {
 func (m *model) unbindBroker(int) (func() error, error) { return m.inboxes.unbind() }
 
 func (m *model) launchRelay() {
-	address := freeAddr(m.t)
+	address := harness.FreeAddress(m.t)
 	p := launchBinary(m.t, m.names.binary, m.db, append([]string{"RELAY_ACK_ADDR=" + address, "RELAY_ACK_URL=http://" + address}, m.env...)...)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,7 +15,7 @@ func TestWithoutTheBrokersURLOpenMessagesWait(t *testing.T) {
 	s := &system{db: migrated.Database(t)}
 	s.app, s.admin = s.db.App(t), s.db.Admin(t)
 	s.exec(t, "insert into relay.subscription (name, topics, target) values ('sub', '{t}', 'amqp:/of-a-subscription')")
-	s.relay = start(t, s.db, "RELAY_BACKOFF=200ms", "RELAY_AMQP_URL=amqp://"+freeAddr(t))
+	s.relay = start(t, s.db, "RELAY_BACKOFF=200ms", "RELAY_AMQP_URL=amqp://"+harness.FreeAddress(t))
 	own, subscribed := s.send(t, "topic, destination", "'t', 'amqp:/of-its-own'"), s.send(t, "topic", "'t'")
 	s.waitStatus(t, own, "open")
 	s.waitStatus(t, subscribed, "open")

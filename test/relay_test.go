@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"relay/test/harness"
-	"relay/throwaway"
 )
 
 // process is a relay that runs as a process of its own.
@@ -114,7 +113,7 @@ func launch(t testing.TB, db *harness.DB, env ...string) *process {
 // launchBinary is launch with another build of the relay.
 func launchBinary(t testing.TB, binary string, db *harness.DB, env ...string) *process {
 	t.Helper()
-	p := &process{t: t, metrics: freeAddr(t), admin: freeAddr(t), streams: !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "RELAY_CAPTURE=") }), log: &logBuffer{}, ended: make(chan struct{})}
+	p := &process{t: t, metrics: harness.FreeAddress(t), admin: harness.FreeAddress(t), streams: !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "RELAY_CAPTURE=") }), log: &logBuffer{}, ended: make(chan struct{})}
 	base := []string{
 		"RELAY_DATABASE_URL=" + db.URL, "RELAY_SLOT=" + db.Name, "RELAY_METRICS_ADDR=" + p.metrics,
 		"RELAY_ADMIN_ADDR=" + p.admin, "RELAY_EGRESS_ALLOW=loopback",
@@ -227,15 +226,4 @@ func get(t testing.TB, url string) (status int, body string) {
 		return 0, ""
 	}
 	return response.StatusCode, string(b)
-}
-
-// freeAddr returns a local address on which no process listens.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	address, release, err := throwaway.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(release)
-	return address
 }

@@ -88,7 +88,7 @@ func TestSendSaysWhatIsRefused(t *testing.T) {
 			t.Errorf("%v: code %d, %q, %q, want %q", args, code, out, errs, want)
 		}
 	}
-	if code, _, errs := run(t, "", []string{"send", "a"}, "RELAY_DATABASE_URL=postgres://u:hunter2@"+freeAddr(t)+"/x"); code != 1 ||
+	if code, _, errs := run(t, "", []string{"send", "a"}, "RELAY_DATABASE_URL=postgres://u:hunter2@"+harness.FreeAddress(t)+"/x"); code != 1 ||
 		!strings.Contains(errs, "refused") || strings.Contains(errs, "hunter2") {
 		t.Errorf("code %d, %q", code, errs)
 	}
@@ -106,7 +106,7 @@ func TestSendWaitsForTheEnd(t *testing.T) {
 	if s.receiver.accepted(id) != 1 {
 		t.Errorf("message %q has not arrived", id)
 	}
-	code, out, errs = run(t, "", []string{"send", "a", "--destination", "http://u:hunter2@" + freeAddr(t) + "/x", "--wait", "300ms", "--json"}, url)
+	code, out, errs = run(t, "", []string{"send", "a", "--destination", "http://u:hunter2@" + harness.FreeAddress(t) + "/x", "--wait", "300ms", "--json"}, url)
 	var got struct {
 		ID, Status string
 		Deliveries []struct{ Target, Status, Error string }

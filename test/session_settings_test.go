@@ -87,7 +87,7 @@ func TestTheWorstSessionSettingsDisturbNothing(t *testing.T) {
 func deliverEveryKind(t *testing.T, db *harness.DB, capture string) {
 	const text = `{"way":"a → b","mood":"😀","back":"\\slash","quote":"it's"}`
 	prepare(t, db)
-	address, broker := freeAddr(t), harness.AMQPURL(t)
+	address, broker := harness.FreeAddress(t), harness.AMQPURL(t)
 	b := newBroker(t, broker)
 	b.queue(t, "work", "", "")
 	s := &system{db: db, app: db.App(t), admin: db.Admin(t), receiver: newReceiver(t, nil)}

@@ -38,7 +38,7 @@ func brokerCase(t *testing.T) conformance.Case {
 		Accepted:    relay.ClassDelivered,
 		Failing:     conformance.Endpoint{Destination: a, Subscriber: subscriberOf(t, "amqp:unbound/nowhere")},
 		Failed:      relay.ClassPushFailed,
-		Unreachable: conformance.Endpoint{Destination: runAMQP(t, amqp.Config{URL: "amqp://user:hidden-word@" + closedAddress(t) + "/"}), Subscriber: subscriberOf(t, "amqp:/all")},
+		Unreachable: conformance.Endpoint{Destination: runAMQP(t, amqp.Config{URL: "amqp://user:hidden-word@" + harness.FreeAddress(t) + "/"}), Subscriber: subscriberOf(t, "amqp:/all")},
 		Silent:      conformance.Endpoint{Destination: runAMQP(t, amqp.Config{URL: "amqp://user:hidden-word@" + silentAddress(t) + "/"}), Subscriber: subscriberOf(t, "amqp:/all")},
 		Secrets:     []string{"hidden-word", ":" + password + "@"},
 	}
@@ -85,15 +85,6 @@ func received(t *testing.T, d amqp091.Delivery) conformance.Message {
 		ID: d.MessageId, Topic: d.Type, Key: text("cloudEvents_subject"), Source: d.AppId, Time: at,
 		ContentType: d.ContentType, Attempt: int(attempt), Headers: headers, Body: d.Body,
 	}
-}
-
-// closedAddress returns an address where nothing listens.
-func closedAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // silentAddress returns the address of a peer that accepts and never says a word.

@@ -158,7 +158,7 @@ func TestAMQPWithoutBroker(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
 	a := runAMQP(t, amqp.Config{
-		URL: "amqp://user:hidden-word@" + closedAddress(t) + "/vhost",
+		URL: "amqp://user:hidden-word@" + harness.FreeAddress(t) + "/vhost",
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	began := time.Now()

@@ -21,6 +21,7 @@ import (
 	"relay"
 	"relay/notify/conformance"
 	"relay/notify/webhook"
+	"relay/test/harness"
 )
 
 // exchange reads one request to its end and reports whether one came.
@@ -160,7 +161,7 @@ func TestHTTPMisbehaviour(t *testing.T) {
 
 func TestHTTPRefused(t *testing.T) {
 	t.Parallel()
-	address := refusing(t)
+	address := harness.FreeAddress(t)
 	out := newHTTP(t, webhook.Config{}).Deliver(t.Context(), conformance.NewDelivery(operatorsTarget(t, "http://"+address+"/hook?a=b"), nil))
 	want := "POST http://" + address + "/hook?…: connection refused: nothing listens there"
 	if out.Class != relay.ClassPushFailed || out.Error != want {

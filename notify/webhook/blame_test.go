@@ -8,6 +8,7 @@ import (
 	"relay"
 	"relay/notify/conformance"
 	"relay/notify/webhook"
+	"relay/test/harness"
 )
 
 // What is decided before a byte is sent speaks against no destination: forty rows with a
@@ -30,7 +31,7 @@ func TestAnAttemptSaysWhatItSpeaksAgainst(t *testing.T) {
 		"a name that is none":               {conformance.NewDelivery(rowsTarget(t, "http://"+strings.Repeat("a", 64)+".test/"), nil), relay.BlameNone},
 		"a name that is none, of instances": {conformance.NewDelivery(broadcast(t, "http://"+strings.Repeat("a", 64)+".test/"), nil), relay.BlameNone},
 		"a name that does not exist":        {conformance.NewDelivery(rowsTarget(t, "http://nobody.test/"), nil), relay.BlameOrigin},
-		"nothing listens":                   {conformance.NewDelivery(operatorsTarget(t, "http://"+refusing(t)), nil), relay.BlameOrigin},
+		"nothing listens":                   {conformance.NewDelivery(operatorsTarget(t, "http://"+harness.FreeAddress(t)), nil), relay.BlameOrigin},
 		"503":                               {conformance.NewDelivery(operatorsTarget(t, unavailable.URL), nil), relay.BlameTarget},
 	} {
 		t.Run(name, func(t *testing.T) {

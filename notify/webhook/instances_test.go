@@ -17,6 +17,7 @@ import (
 	"relay"
 	"relay/notify/conformance"
 	"relay/notify/webhook"
+	"relay/test/harness"
 )
 
 // broadcast is a subscription whose target's host name stands for several instances.
@@ -66,7 +67,7 @@ func TestInstanceConformance(t *testing.T) {
 			Accepted:    relay.ClassHandled,
 			Failing:     at(failing.Listener.Addr().String()),
 			Failed:      relay.ClassHandleFailed,
-			Unreachable: at(refusing(t)),
+			Unreachable: at(harness.FreeAddress(t)),
 			Silent:      at(silent.Addr().String()),
 			Secrets:     []string{"conformance-user", "conformance-password", "conformance-query", testSecret},
 		}
@@ -205,7 +206,7 @@ func TestASilentResolverIsGivenUp(t *testing.T) {
 	if out.Class != relay.ClassPushFailed || !strings.Contains(out.Error, "workers.test was not resolved within 3s") || out.Duration > 10*time.Second {
 		t.Errorf("outcome %+v", out)
 	}
-	d := toInstance(s, refusing(t))
+	d := toInstance(s, harness.FreeAddress(t))
 	if out := h.Deliver(t.Context(), d); out.Class != relay.ClassPushFailed || out.Gone {
 		t.Errorf("an instance of a name that could not be looked up: %+v", out)
 	}
@@ -218,7 +219,7 @@ func TestASilentResolverIsGivenUp(t *testing.T) {
 
 func TestAFailureSaysWhetherItsInstanceIsGone(t *testing.T) {
 	t.Parallel()
-	nobody := refusing(t)
+	nobody := harness.FreeAddress(t)
 	for _, row := range []struct {
 		name   string
 		answer []string

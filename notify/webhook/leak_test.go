@@ -14,6 +14,7 @@ import (
 	"relay"
 	"relay/notify/conformance"
 	"relay/notify/webhook"
+	"relay/test/harness"
 )
 
 // lockedBuffer is a log that several goroutines write.
@@ -60,7 +61,7 @@ func confidentialDelivery(t *testing.T, base string) *relay.Delivery {
 func TestHTTPLeaksNothing(t *testing.T) {
 	t.Parallel()
 	targets := map[string]string{
-		"refused":      "http://" + refusing(t) + "/hook",
+		"refused":      "http://" + harness.FreeAddress(t) + "/hook",
 		"metadata":     "http://169.254.169.254/latest",
 		"no such name": "http://nowhere.invalid/hook",
 		"no TLS":       "https://" + listen(t, silence).Addr().String() + "/hook",

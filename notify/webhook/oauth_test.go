@@ -12,6 +12,7 @@ import (
 	"relay"
 	"relay/notify/conformance"
 	"relay/notify/webhook"
+	"relay/test/harness"
 )
 
 // issuer is a token endpoint (RFC 6749, section 4.4), and the endpoint that takes its tokens.
@@ -153,7 +154,7 @@ func TestWithoutATokenNothingIsSent(t *testing.T) {
 		says   string
 	}{
 		"a wrong secret":     {func(h map[string]string) { h["oauth2-client-secret"] = "hunter3" }, "invalid_client"},
-		"nothing listens":    {func(h map[string]string) { h["OAuth2-Token-URL"] = "http://" + refusing(t) + "/" }, "connection refused"},
+		"nothing listens":    {func(h map[string]string) { h["OAuth2-Token-URL"] = "http://" + harness.FreeAddress(t) + "/" }, "connection refused"},
 		"no token endpoint":  {func(h map[string]string) { h["OAuth2-Token-URL"] = endpoint.URL + "/?hunter2" }, "answered 401"},
 		"no client":          {func(h map[string]string) { delete(h, "oauth2-client-id") }, "OAuth2 needs"},
 		"an unknown setting": {func(h map[string]string) { h["oauth2-password"] = "hunter2" }, "the settings of OAuth2 are"},

@@ -14,6 +14,7 @@ import (
 	"relay"
 	"relay/notify/conformance"
 	"relay/notify/webhook"
+	"relay/test/harness"
 )
 
 // forwarder is an HTTP proxy that opens tunnels and forwards requests, and keeps what it was asked for.
@@ -127,10 +128,10 @@ func TestTheFirstRuleThatMatchesAHostDecidesAboutItsProxy(t *testing.T) {
 	t.Parallel()
 	server := serve(t, func(http.ResponseWriter, *http.Request) {})
 	for setting, want := range map[string]relay.Class{
-		"127.0.0.1=direct http://" + refusing(t):       relay.ClassHandled,
-		"*.test=http://" + refusing(t):                 relay.ClassHandled,
-		"*=direct":                                     relay.ClassHandled,
-		"http://" + refusing(t) + ", 127.0.0.1=direct": relay.ClassPushFailed,
+		"127.0.0.1=direct http://" + harness.FreeAddress(t): relay.ClassHandled,
+		"*.test=http://" + harness.FreeAddress(t):           relay.ClassHandled,
+		"*=direct": relay.ClassHandled,
+		"http://" + harness.FreeAddress(t) + ", 127.0.0.1=direct": relay.ClassPushFailed,
 	} {
 		out := newHTTP(t, webhook.Config{Proxies: parseProxies(t, setting)}).Deliver(t.Context(), conformance.NewDelivery(operatorsTarget(t, server.URL), nil))
 		if out.Class != want {
@@ -170,7 +171,7 @@ func TestRowsReachNothingMoreByAProxy(t *testing.T) {
 
 func TestAFailureOfTheProxyNamesIt(t *testing.T) {
 	t.Parallel()
-	dead := "http://relay:hunter2@" + refusing(t)
+	dead := "http://relay:hunter2@" + harness.FreeAddress(t)
 	closed := "http://relay:hunter2@" + startProxy(t, &forwarder{user: "other", password: "word"})
 	for setting, says := range map[string]string{dead: "is not there", closed: "wants a user and a password"} {
 		h := newHTTP(t, webhook.Config{Proxies: parseProxies(t, setting)})

@@ -18,6 +18,7 @@ import (
 	"relay"
 	"relay/notify/conformance"
 	"relay/notify/webhook"
+	"relay/test/harness"
 )
 
 // testSecret is 32 bytes of base64.
@@ -94,17 +95,6 @@ func listen(t testing.TB, handle func(net.Conn)) net.Listener {
 	return l
 }
 
-// refusing returns an address of loopback where nothing listens.
-func refusing(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	return l.Addr().String()
-}
-
 // silence reads and never writes.
 func silence(c net.Conn) {
 	_, _ = io.Copy(io.Discard, c)
@@ -175,7 +165,7 @@ func TestHTTPConformance(t *testing.T) {
 			Accepted:    relay.ClassHandled,
 			Failing:     at(failing.Listener.Addr().String()),
 			Failed:      relay.ClassHandleFailed,
-			Unreachable: at(refusing(t)),
+			Unreachable: at(harness.FreeAddress(t)),
 			Silent:      at(silent.Addr().String()),
 			Secrets:     []string{"conformance-user", "conformance-password", "conformance-query", testSecret},
 		}

@@ -27,7 +27,8 @@ type build struct {
 }
 
 // Build builds a command of this module, such as "relay/cmd/relay", and returns the path
-// of the binary. Each command and set of build tags is built once per test process.
+// of the binary. Each command and set of build tags is built once per test process, with the
+// race detector if the tests have it.
 func Build(t testing.TB, pkg string, tags ...string) string {
 	t.Helper()
 	builds.Lock()
@@ -55,7 +56,7 @@ func buildOnce(pkg, tags string) (string, error) {
 		builds.dir = dir
 	}
 	binary := filepath.Join(builds.dir, path.Base(pkg)+"-"+strconv.Itoa(len(builds.done)))
-	out, err := exec.Command("go", "build", "-o", binary, "-tags", tags, pkg).CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", binary, "-tags", tags, fmt.Sprintf("-race=%t", raced), pkg).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}

@@ -11,17 +11,13 @@ import (
 // may log in by it (EXTERNAL). It returns the address of TLS.
 func TLSRabbit(t testing.TB, a *Authority, needsClient bool) (r *throwaway.Rabbit, address string) {
 	t.Helper()
-	address, release, err := throwaway.FreeAddress()
-	if err != nil {
-		t.Fatalf("harness: %v", err)
-	}
-	t.Cleanup(release)
+	address = FreeAddress(t)
 	cert, key := a.Certificate(t, "broker")
 	needs := "false"
 	if needsClient {
 		needs = "true"
 	}
-	r, err = throwaway.StartRabbit(t.Context(), throwaway.RabbitConfig{
+	r, err := throwaway.StartRabbit(t.Context(), throwaway.RabbitConfig{
 		Name: "relay-test-rabbitmq-tls", Plugins: []string{"rabbitmq_auth_mechanism_ssl"},
 		Settings: map[string]string{
 			"listeners.ssl.1": address, "ssl_options.cacertfile": a.CA, "ssl_options.certfile": cert, "ssl_options.keyfile": key,
