@@ -70,14 +70,14 @@ func consoleMessage(b *browser, s *system) {
 	b.shows("the message's own address", "location.pathname === '/messages/"+id+"'")
 	b.shows("two lanes", "document.querySelectorAll('.timeline .lane').length === 2")
 	b.shows("attempts with their words", `[...document.querySelectorAll(".lane-picture title")].some((one) => one.textContent.includes("Attempt 1"))`)
-	b.shows("the payload in order, with all digits", `document.querySelector(".bytes-body").innerText.replace(/\s/g, "") === `+quoted(`{"amount":12345678901234567890.10,"b":1.0,"a":1e2}`))
+	b.shows("the payload in order, with all digits", `document.querySelector(".bytes-body")?.innerText.replace(/\s/g, "") === `+quoted(`{"amount":12345678901234567890.10,"b":1.0,"a":1e2}`))
 	b.click("As sent")
-	b.shows("the payload byte for byte", "document.querySelector('.bytes-body').innerText === "+quoted(payload))
+	b.shows("the payload byte for byte", "document.querySelector('.bytes-body')?.innerText === "+quoted(payload))
 	b.click("As table")
 	b.shows("the steps as a table", `[...document.querySelectorAll("main table th[scope=row]")].some((one) => one.innerText === "stock")`)
 	for range 3 {
 		b.press("R")
-		b.shows("the same view after a refresh", "document.querySelector('.bytes-body').innerText === "+quoted(payload)+" && document.body.innerText.includes('As picture')")
+		b.shows("the same view after a refresh", "document.querySelector('.bytes-body')?.innerText === "+quoted(payload)+" && document.body.innerText.includes('As picture')")
 	}
 }
 
@@ -106,6 +106,7 @@ func consoleSearch(b *browser, s *system) {
 	} {
 		b.press("/")
 		b.shows("the focus in the search", "document.activeElement.id === 'search'")
+		evaluate[bool](b, "document.activeElement.select() || true") // what is typed takes the place of the slash
 		for _, letter := range tt.written {
 			b.press(string(letter))
 		}
@@ -119,6 +120,13 @@ func consoleSearch(b *browser, s *system) {
 	b.shows("a dialog", "document.querySelector('dialog[open]')")
 	b.press("Escape")
 	b.shows("the focus on the row again", row)
+	evaluate[bool](b, "localStorage.setItem('relay.keys', 'no') || true")
+	b.open("/jobs")
+	b.press("g", "m", "?")
+	if !evaluate[bool](b, "location.pathname === '/jobs' && !document.querySelector('dialog[open]')") {
+		b.t.Error("single letters act although they are switched off")
+	}
+	evaluate[bool](b, "localStorage.removeItem('relay.keys') || true")
 }
 
 // consoleLateAnswers: an answer to a filter that is no longer asked for changes nothing.
@@ -146,4 +154,21 @@ func consoleETags(b *browser) {
 	b.open("/audit?since=all")
 	b.press("R")
 	b.shows("an answer without a body", `performance.getEntriesByType("resource").some((one) => one.name.includes("/api/v1/audit") && one.responseStatus === 304)`)
+}
+
+// TestConsoleFirstRun: before the first message the overview says what to do, and from then on how it goes.
+func TestConsoleFirstRun(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_ADMIN_TOKEN="+operatorToken, "RELAY_CAPTURE=notify")
+	b := openBrowser(t, "http://"+s.relay.admin)
+	b.signIn(operatorToken, "Ada")
+	b.open("/")
+	b.has("Your first message")
+	b.shows("the INSERT with the database's name", `[...document.querySelectorAll(".first-run pre")].some((one) => one.innerText.includes("insert into relay.outbox") && one.innerText.includes(`+quoted(s.text(t, "select current_database()"))+`))`)
+	b.accessible("the first run")
+	b.click("Send one from here")
+	b.shows("the message's page", "location.pathname.startsWith('/messages/')")
+	b.has("Handled")
+	b.press("g", "o")
+	b.shows("the overview", "document.querySelector('.tiles') && !document.querySelector('.first-run')")
 }
