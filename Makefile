@@ -66,10 +66,11 @@ screenshots: ## take docs/pictures from the demo's data, five pages in both them
 	@scripts/install-test
 	go test -count=1 -timeout 15m -v -run '^TestConsoleScreenshots$$' ./test -console.pictures=$(CURDIR)/docs/pictures -console.after=5m
 
-lint: ## gofmt, go vet, staticcheck, go.mod, workflows, and the console's bundle against its sources
+lint: ## gofmt, go vet (also for Windows), staticcheck, go.mod, workflows, and the console's bundle against its sources
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt -w: $$unformatted"; exit 1; fi
 	go vet ./...
 	go -C deploy/check vet ./...
+	GOOS=windows go vet ./cmd/relay
 	go tool staticcheck ./...
 	go mod tidy -diff
 	go -C deploy/check mod tidy -diff

@@ -19,21 +19,12 @@ type LackError struct{ Lack relay.Resource }
 // Error says what is missing and what mends it.
 func (e LackError) Error() string { return lackRemedies[e.Lack] }
 
-// lackingErrors are the errors by which the operating system says that the relay's own
-// machine has too little of something.
-var lackingErrors = []struct {
+// lackingError is an error by which the operating system says that the relay's own machine has
+// too little of something. lackingErrors lists them, for each system in a file of its own.
+type lackingError struct {
 	err  syscall.Errno
 	lack relay.Resource
-}{
-	{syscall.EMFILE, relay.ResourceDescriptors},
-	{syscall.ENFILE, relay.ResourceDescriptors},
-	{syscall.ENOMEM, relay.ResourceMemory},
-	{syscall.ENOBUFS, relay.ResourceMemory},
 }
-
-// unreachable are the errors of a resolver that does not work: packets to a name server that
-// the machine is configured with do not arrive. What a server says about a name is another matter.
-var unreachable = []syscall.Errno{syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES, syscall.EPERM}
 
 // LackOf returns what the relay's own machine has too little of, so that an attempt failed.
 // ResourceNone means nothing: the failure is then the destination's. rootless says that there are
@@ -56,7 +47,7 @@ func LackOf(err error, rootless bool) relay.Resource {
 		return known.Lack
 	case errors.As(err, &dns):
 		return lackOfResolver(dns)
-	case errors.Is(err, syscall.EADDRNOTAVAIL) && portsExhausted(err):
+	case errors.Is(err, noAddress) && portsExhausted(err):
 		return relay.ResourcePorts
 	case errors.As(err, &roots), rootless && errors.As(err, &stranger):
 		return relay.ResourceCertificates

@@ -80,7 +80,7 @@ func (s *Service) Overview(ctx context.Context, live *Live, hidden bool) (o Over
 	return o, err
 }
 
-// look reads what stands and who works on it. Where live is nil, it becomes what the relays report.
+// look reads what stands and which relays work on it. Where live is nil, it becomes what the relays report.
 func (s *Service) look(ctx context.Context, live **Live) (facts sql.Overview, standings Standings, err error) {
 	if facts, err = s.store.Overview(ctx); err != nil {
 		return facts, standings, err

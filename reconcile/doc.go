@@ -62,7 +62,7 @@
 // line is under way any more, the table's head is woken, although later ones may still be on
 // their way into the table; after a start or a takeover all lines are looked at, by a skip
 // scan. A head is not woken while a message of its key with a lower sequence is pending,
-// which a crash may leave behind. Who ends a head by hand makes the next one due in the same
+// which a crash may leave behind. A command that ends a head by hand makes the next one due in the same
 // transaction: it is found as a retry is, by the relay that owns its shard then.
 //
 // # Several subscribers
@@ -98,7 +98,7 @@
 // other, when nothing of the delivery is under way. The writer of an outcome of such a
 // delivery locks the message first and then looks into relay.ack: that the work succeeded
 // outweighs whatever became of the attempt, or a last attempt whose answer was lost would
-// bury what was done. A delivery of which something was said is not read to be sent again
+// bury what was done. An acknowledged delivery is not read to be sent again
 // until that is applied, which after a change of owner may be later than it is due. What was accepted once never holds its key again.
 //
 // # Broadcast

@@ -156,8 +156,8 @@ func New(config Config) *Engine {
 // them.
 func (e *Engine) Ring(rings []relay.Ring) { e.ringer.ring(rings) }
 
-// left has all groups sweep soon, since rows were left to the table: it is not known of which
-// group they are, and its own time may be hours away.
+// left has all groups sweep soon, since rows were left to the table: it is not known which
+// group they belong to, and its own time may be hours away.
 func (e *sweeper) left() {
 	e.keyring.reportsLost()
 	e.sweepShortly()

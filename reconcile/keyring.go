@@ -118,7 +118,7 @@ func (k *keyring) readAnew(key string) {
 	}
 }
 
-// more notes that the table has more messages of a key than were read, some of which may have
+// more notes that the table has more messages of a key than were read, and that some may have
 // been reported already: the next reading begins anew. It reports false if none is in
 // memory whose end would have the rest read.
 func (k *keyring) more(key string) bool {

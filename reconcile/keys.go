@@ -87,7 +87,7 @@ func (e *keyReader) readByKey(ctx context.Context, entries []*entry, limits *sql
 		e.registry.leave(slices.Collect(maps.Values(wanted))...)
 		return nil
 	}
-	short := make(map[string]bool) // keys of which the table has more
+	short := make(map[string]bool) // keys with more messages in the table
 	for i, rows := range found {
 		taken, more := e.takeKey(keys[i], rows, wanted, limits)
 		short[keys[i].Key] = more
@@ -99,9 +99,9 @@ func (e *keyReader) readByKey(ctx context.Context, entries []*entry, limits *sql
 }
 
 // keysOf lists the keys of the entries, each once, and the entries that stand for a
-// message. Those that stand for a key alone have done their duty, as have those of a key of
-// which enough is in memory: more of it would wait there too long. A key of which something
-// has become due, or was reported without its key, is read from its lowest message.
+// message. Those that stand for a key alone have done their duty, as have those of a key
+// with enough messages in memory: more of them would wait there too long. A key is read
+// from its lowest message if something of it has become due, or was reported without its key.
 func (e *keyReader) keysOf(entries []*entry, wanted map[relay.ID]*entry) (keys []sql.Key) {
 	for _, en := range entries {
 		if en.isKey() {

@@ -79,7 +79,7 @@ type quarantined struct {
 type quarantine struct {
 	mu     sync.Mutex
 	rows   map[subject]*quarantined
-	left   []sql.Quarantined // of which people were told, and are to be told that they have left
+	left   []sql.Quarantined // rows that people were told of, and are to be told that they have left
 	unsaid map[operation]int // failures since one was logged
 	ever   bool              // people were told of some row
 	said   map[operation]time.Time

@@ -97,7 +97,7 @@ type registry struct {
 	fanoutKeys map[string]bool
 	fanoutLeft bool // something that would wait for it was left to the table
 	fanned     fanned
-	// full is told how many things were left to the table for want of room, and of which.
+	// full is told how many things were left to the table for want of room, and which bound was reached.
 	full func(want string, n int)
 	// onUnregistered is called, without the mutex, when a message that the keyring counts has
 	// been unregistered; back says that its row is still to be taken up.
@@ -404,8 +404,8 @@ func (r *registry) drop(e *entry) bool {
 }
 
 // sweepRoom is how many rows a sweep may register, or a look for what is parked: half the registry, rounded up, at
-// least the share that is kept for them, and nothing while messages fill more than seven eighths of the bytes, of which
-// deliveries to destinations fill six. Large ones are fewer.
+// least the share that is kept for them, and nothing while messages fill more than seven eighths of the bytes:
+// deliveries to destinations fill six eighths. Large ones are fewer.
 func (r *memory) sweepRoom() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -423,7 +423,7 @@ func (r *shardIndex) place(e *entry, shard int16) {
 	e.read, e.shard = true, shard
 }
 
-// shards reports of which shards something is under way.
+// shards reports which shards have something under way.
 func (r *shardIndex) shards() (busy [relay.Shards]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

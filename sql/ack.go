@@ -25,7 +25,7 @@ func (s *Store) AckKey(ctx context.Context) (key relay.AckKey, database string, 
 const ackSubscriber = `substring(sha256(convert_to(d.subscription, 'UTF8') || '\x00'::bytea || convert_to(d.instance, 'UTF8')) from 1 for 16)`
 
 // The message is locked by a statement of its own: the next one sees what a relay wrote that
-// had it before, and who writes an outcome after this transaction sees the acknowledgement.
+// had it before, and a relay that writes an outcome after this transaction sees the acknowledgement.
 const (
 	// A session that holds the message does not hold up the other acknowledgements: it is not waited for.
 	lockAcked = `

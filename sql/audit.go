@@ -39,7 +39,7 @@ const (
 	AuditDatabase     AuditKind = "database"
 )
 
-// AuditEntry says who did what to which object.
+// AuditEntry says which person did what to which object.
 type AuditEntry struct {
 	ID      int64
 	At      time.Time

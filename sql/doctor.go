@@ -55,8 +55,8 @@ type ServerFacts struct {
 	Role          string
 	Superuser     bool
 	Replication   bool // the role has the attribute REPLICATION
-	// Provider runs the server. ReplicationBy is a role of its whose members may replicate
-	// without the attribute, and of which the role is one. Both may be empty.
+	// Provider runs the server. ReplicationBy is a role of the provider: its members may replicate
+	// without the attribute, and the relay's role is a member. Both may be empty.
 	Provider      Provider
 	ReplicationBy string
 	MayCreate     bool // it may create a schema and a publication here

@@ -108,7 +108,7 @@ func (e *Examiner) Table(ctx context.Context) (TableFacts, error) {
 	return f, nil
 }
 
-// RelayFacts say who works on the outbox.
+// RelayFacts say which relays work on the outbox.
 type RelayFacts struct {
 	Names   []string  // relays with a lease that has not run out, at most five
 	Shards  int       // shards that have an owner
@@ -116,7 +116,7 @@ type RelayFacts struct {
 	Expired int       // shards whose lease has run out without being released: a relay died
 }
 
-// Relays asks who works on the outbox.
+// Relays asks which relays work on the outbox.
 func (e *Examiner) Relays(ctx context.Context) (RelayFacts, error) {
 	const statement = `
 	select

@@ -33,8 +33,8 @@ func (e *Examiner) ForeignCode(ctx context.Context) ([]Foreign, error) {
 // Member is a role that has the rights of another one, or may take them on.
 type Member struct {
 	Role    string
-	Through string // of which it is a member itself
-	Of      string // whose rights it has: Through, or one of which that is a member
+	Through string // a role that it is a member of itself
+	Of      string // the role whose rights it has: Through, or one that Through is a member of
 	// Owner: Of owns something of the schema, or is a superuser.
 	Owner bool
 }

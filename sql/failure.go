@@ -21,8 +21,8 @@ type FailureGroup struct {
 	Subscription string      // empty for what was rejected
 	Cause        relay.Cause // empty: it was written by an earlier version
 	Count        int
-	// The oldest and the youngest of them, in the order of insertion, and when they were written last. For what goes
-	// on by itself, both are some of them.
+	// Oldest and Newest are the oldest and the youngest of them, in the order of insertion; First and Last say when
+	// they were written last. For what goes on by itself, both are some of them.
 	Oldest, Newest relay.ID
 	First, Last    time.Time
 	Error          string // of the youngest

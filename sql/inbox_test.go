@@ -180,8 +180,8 @@ func TestReceiveWaitsForTheOther(t *testing.T) {
 	}
 }
 
-// TestReceiveOnceUnderLoad: many consumers of one name get every message, some of which
-// they roll back; each message is worked on once.
+// TestReceiveOnceUnderLoad: many consumers of one name get every message, and roll some
+// of them back; each message is worked on once.
 func TestReceiveOnceUnderLoad(t *testing.T) {
 	t.Parallel()
 	db := harness.Database(t)

@@ -194,7 +194,7 @@ func TestACancelledHeadWakesTheNextOne(t *testing.T) {
 	}
 }
 
-// Each of two who cancel neighbours at once sees the other's as the head.
+// Two sessions cancel neighbours at once: each sees the other's message as the head.
 func TestHeadsCancelledAtOnceWakeTheNextOne(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)

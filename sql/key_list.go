@@ -55,7 +55,7 @@ const (
 	union all
 	select x, false from unnest(array['direct', 'default']) x where $1 = '' or x = $1`
 
-	// Those that come after a key of which the subscription, instance and key are given, if any.
+	// subscribersAfter selects those that come after the given subscription, instance and key, if any.
 	subscribersAfter = `
 	select m.name, m.blocks, case when m.name = $4 then $5 else '' end as instance, case when m.name = $4 then $6 else '' end as key
 	from (` + subscribers + `) m where m.name >= $4`

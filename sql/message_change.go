@@ -82,7 +82,7 @@ const (
 // and all of their time. One that ended well somewhere is sent only to the others, unless it
 // is done; any other becomes pending and is routed anew. The deliveries of an open one that
 // wait for a later time are due at once. Payloads never change. The effects are in the order
-// of the ids, of which none may stand there twice.
+// of the ids; no id may stand there twice.
 func (s *Store) RetryMessages(ctx context.Context, ids []relay.ID, from []relay.MessageStatus) ([]Effect, error) {
 	return s.change(ctx, "retry messages", AuditEntry{Action: "message.retry"}, ids, retryAll(from))
 }
@@ -96,7 +96,7 @@ func (s *Store) RetryDeliveries(ctx context.Context, ids []relay.ID, subscriptio
 
 // CancelMessages cancels messages whose status is among from, with those of their deliveries
 // that have not ended or are dead; their keys go on. What is under way at that moment is not
-// called back. One that is done stays so. The effects are in the order of the ids, of which none may stand there twice.
+// called back. One that is done stays so. The effects are in the order of the ids; no id may stand there twice.
 func (s *Store) CancelMessages(ctx context.Context, ids []relay.ID, from []relay.MessageStatus) ([]Effect, error) {
 	return s.change(ctx, "cancel messages", AuditEntry{Action: "message.cancel"}, ids, cancelAll(from))
 }

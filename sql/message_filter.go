@@ -11,7 +11,7 @@ import (
 	"relay"
 )
 
-// Statuses are statuses of messages, of which one has to match. None: all match.
+// Statuses are statuses of messages. One of them has to match; an empty list matches all.
 type Statuses []relay.MessageStatus
 
 // UnmarshalJSON reads a list, or the single status of jobs that an earlier version made.

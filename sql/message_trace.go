@@ -16,7 +16,7 @@ type MessageTrace struct {
 	// Before and After are the neighbours of the message in its key, in the order of their insertion. Nil: there is none, or
 	// it has no key.
 	Before, After *MessageSummary
-	Original      *relay.ID    // of which it is a copy; nil: it is none
+	Original      *relay.ID    // the message that it copies; nil: it is no copy
 	Copies        []relay.ID   // of the youngest hundred entries of the audit about it
 	Jobs          []JobTouch   // that changed it, the youngest first; at most twenty
 	Audit         []AuditEntry // about it, the youngest first; at most a hundred

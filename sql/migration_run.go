@@ -87,7 +87,7 @@ func (r stepRunner) runAll(ctx context.Context, files []migrationFile) error {
 	return nil
 }
 
-// run does the steps of a file of which the first ones are done.
+// run does the steps of a file. The first ones, as many as done says, are done.
 func (r stepRunner) run(ctx context.Context, file migrationFile, done int) error {
 	for i := done; i < len(file.steps); i++ {
 		if err := r.persist(ctx, file, i); err != nil {

@@ -49,7 +49,7 @@ type Change struct {
 	// stand in the table.
 	Again bool
 	// MessageStatus and Outstanding are the message's new state, meant for
-	// Taking alone: who takes up knows every delivery. A rejected message has no delivery:
+	// Taking alone: the relay that takes a message up knows every delivery. A rejected message has no delivery:
 	// its change has an empty Delivery.Subscription.
 	MessageStatus relay.MessageStatus
 	Outstanding   int

@@ -61,8 +61,8 @@ func anyAckable(changes []Change) bool {
 	return false
 }
 
-// writeTakenLocked is WriteTaken for messages that have several deliveries, or of which
-// consumers may have acknowledged some: a statement of its own locks the messages.
+// writeTakenLocked is WriteTaken for messages that have several deliveries, or deliveries
+// that consumers may have acknowledged: a statement of its own locks the messages.
 func (s *Store) writeTakenLocked(ctx context.Context, lease Lease, changes []Change) (written []relay.ID, err error) {
 	err = s.inWriting(ctx, "take up messages", lease, changes, func(tx pgx.Tx, shards []int16, epochs []int64) ([]relay.ID, error) {
 		ids := make([]relay.ID, len(changes))
@@ -87,8 +87,8 @@ func (s *Store) writeTakenLocked(ctx context.Context, lease Lease, changes []Cha
 	return written, err
 }
 
-// applyAcks removes the acknowledgements that the changes apply, and returns the changes with
-// those as handled of which the consumers said so meanwhile. The messages are locked; the
+// applyAcks removes the acknowledgements that the changes apply, and returns the changes. Those
+// whose consumers have said so meanwhile are handled. The messages are locked; the
 // changes are the caller's own copies.
 func applyAcks(ctx context.Context, tx pgx.Tx, changes []Change) ([]Change, error) {
 	type subject struct {

@@ -38,7 +38,7 @@ cross join lateral (
 ) x
 where x.at < 'infinity' order by x.at limit 1`
 
-// Overview reads who works on the outbox, and what is due next.
+// Overview reads which relays work on the outbox, and what is due next.
 func (s *Store) Overview(ctx context.Context) (o Overview, err error) {
 	if err = s.pool.QueryRow(ctx, overviewFacts).Scan(&o.At, &o.Any, &o.RunningJobs); err != nil {
 		return o, fmt.Errorf("read the overview: %w", denial(err))

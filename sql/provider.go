@@ -34,7 +34,7 @@ var providerRoles = []struct {
 }
 
 // SelectProviderRoles is an expression for the roles of providers that the server has, with a
-// plus sign before those of which the asking role is a member. ReadProvider understands it.
+// plus sign before those that the asking role is a member of. ReadProvider understands it.
 const SelectProviderRoles = `
 array(
 	select case when pg_has_role(oid, 'member') then '+' else '' end || rolname from pg_roles
@@ -58,7 +58,7 @@ func ReadProvider(roles []string) (p Provider, by string) {
 }
 
 // MendReplication returns what gives a role, whose name is quoted here, the right to replicate.
-// by is the role of the provider of which it is a member already, and yet was refused.
+// by is the role of the provider that it is a member of already, although it was refused.
 func (p Provider) MendReplication(role, by string) string {
 	role = `"` + strings.ReplaceAll(role, `"`, `""`) + `"`
 	alter := "alter role " + role + " replication"

@@ -16,7 +16,7 @@ const (
 	sampleShare = 20
 )
 
-// Sampler shares one count of what stands in the tables among all who ask for it. It counts only when it is asked.
+// Sampler shares one count of what stands in the tables among all callers. It counts only when it is asked.
 type Sampler struct {
 	store  *Store
 	flight singleflight.Group
@@ -29,7 +29,7 @@ type Sampler struct {
 // NewSampler returns a sampler over a store.
 func NewSampler(s *Store) *Sampler { return &Sampler{store: s} }
 
-// Standing returns the last count, or a new one if that is too old. At says when it was taken. Those who ask while
+// Standing returns the last count, or a new one if that is too old. At says when it was taken. Callers that ask while
 // one is being taken share it.
 func (s *Sampler) Standing(ctx context.Context) (Standing, error) {
 	if last, fresh := s.fresh(); fresh {

@@ -18,7 +18,7 @@ type Snapshot struct {
 }
 
 // Shows reports whether the statement saw what a committed transaction had done, its savepoints included. The
-// stream tells the lower 32 bits of a transaction's id, of which the snapshot knows the rest: transactions
+// stream tells the lower 32 bits of a transaction's id, and the snapshot knows the rest: transactions
 // that are in use lie less than 2^31 apart. Zero stands for one that was visible before.
 func (s Snapshot) Shows(xid uint32) bool {
 	if xid == 0 {

@@ -123,7 +123,7 @@ func try(ctx context.Context, own *pgx.ConnConfig) (settle func(*pgconn.Config, 
 	}, nil
 }
 
-// openPools makes the pools, of which none has connected yet. settle gives connections their
+// openPools makes the pools. None of them has connected yet. settle gives connections their
 // settings.
 func (a Address) openPools(ctx context.Context, config *pgxpool.Config, connections int, settle func(*pgconn.Config, map[string]string)) (*Store, error) {
 	s := &Store{judged: new(atomic.Pointer[func(error)])}

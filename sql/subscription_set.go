@@ -27,7 +27,7 @@ type RefusedSetting struct {
 func (r RefusedSetting) Error() string { return strings.Join(r.Columns, ", ") + ": " + r.Why }
 
 // The row is made with what it cannot be without; then the given columns are set, and the
-// others keep what they have. Two who make it at once come one after the other.
+// others keep what they have. Concurrent calls are serialised.
 const (
 	makeSubscription = `
 	insert into relay.subscription (name, topics, target)

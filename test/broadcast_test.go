@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,14 +29,10 @@ func newNames(t testing.TB) *names {
 	dir := t.TempDir()
 	n := &names{file: filepath.Join(dir, "hosts"), binary: filepath.Join(dir, "relay")}
 	files := filepath.Join(dir, "nsswitch.conf")
-	unshare := "unshare --mount"
-	if os.Geteuid() != 0 { // root needs no user namespace, which a container may forbid
-		unshare += " --user --map-root-user"
-	}
 	script := fmt.Sprintf(`#!/bin/sh
 exec %s sh -c \
   'mount --bind %s /etc/hosts && mount --bind %s /etc/nsswitch.conf && exec %s "$@"' relay "$@"
-`, unshare, n.file, files, harness.Build(t, "relay/cmd/relay"))
+`, unshare(t), n.file, files, harness.Build(t, "relay/cmd/relay"))
 	for name, content := range map[string]string{n.file: "127.0.0.1 localhost\n", files: "hosts: files\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
@@ -45,6 +42,24 @@ exec %s sh -c \
 		t.Fatal(err)
 	}
 	return n
+}
+
+// unshare returns the command that gives a program mounts of its own. Root needs no user namespace for it, which a
+// container may forbid; where root lacks the capability, a user namespace may still be allowed.
+func unshare(t testing.TB) string {
+	t.Helper()
+	var refusals []string
+	for _, way := range []string{"unshare --mount", "unshare --mount --user --map-root-user"} {
+		out, err := exec.Command("sh", "-c", way+" true").CombinedOutput()
+		if err == nil {
+			return way
+		}
+		refusals = append(refusals, strings.TrimSpace(string(out)))
+	}
+	t.Fatalf("this test gives the relay an /etc/hosts of its own, and may not mount here (%s). In a container it needs the capability "+
+		"SYS_ADMIN or user namespaces; in a chroot it needs a root that is a mount point: mount --bind FOLDER FOLDER, before chroot FOLDER",
+		strings.Join(refusals, "; "))
+	return ""
 }
 
 // set makes workers.test lead to these addresses, in the same file.

@@ -23,7 +23,7 @@ func TestAPartitionedRelayStopsSendingAndIsSucceeded(t *testing.T) {
 		last.Store(time.Now().UnixNano())
 		return true
 	})
-	// The second relay's messages go to a receiver of their own, which tells who sends.
+	// The second relay's messages go to a receiver of their own, which tells the relays apart.
 	second := start(t, s.db, "RELAY_DATABASE_URL="+line.through(t, s.db.URL), "RELAY_LEASE_TTL="+ttl.String(),
 		"RELAY_DEFAULT_DESTINATION="+through.URL)
 	harness.Eventually(t, 30*time.Second, "they share", func() bool { return s.relay.owned() == 32 && second.owned() == 32 })

@@ -127,6 +127,9 @@ func launchBinary(t testing.TB, binary string, db *harness.DB, env ...string) *p
 	go func() { p.err = p.cmd.Wait(); close(p.ended) }()
 	t.Cleanup(func() {
 		p.kill()
+		if strings.Contains(p.log.String(), "WARNING: DATA RACE") {
+			t.Error("the race detector has found a data race in the relay")
+		}
 		if t.Failed() {
 			t.Logf("log of the relay:\n%s", p.log.excerpt())
 		}

@@ -6,14 +6,13 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"syscall"
 )
 
 // account is the system user that a server runs as. The zero value is the current user.
 type account struct {
 	name string
 	// credential is nil where the server runs as the current user.
-	credential *syscall.Credential
+	credential *credential
 }
 
 // accountFor returns the current user or, for root, the system user called name.
@@ -33,7 +32,7 @@ func accountFor(name string) (account, error) {
 	if err != nil {
 		return account{}, fmt.Errorf("group id of %q: %w", name, err)
 	}
-	return account{name: name, credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+	return account{name: name, credential: &credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 }
 
 // own gives the file or folder to the account.

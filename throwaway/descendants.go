@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // childrenOf returns the processes whose parent is pid, by /proc. Where there is no /proc
@@ -80,6 +78,6 @@ func freeSharedMemory(lockFile []string) {
 	}
 	if id, err := strconv.Atoi(fields[1]); err == nil {
 		// The segment is a few bytes and may be gone already: no error is worth reporting.
-		_, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil)
+		_ = removeSharedMemory(id)
 	}
 }

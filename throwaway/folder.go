@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 )
 
 // watcherScript reads lines 'SIGNAL PID…' until its input ends. The last line names the processes
@@ -57,7 +56,7 @@ func newFolder(prefix string, owner account) (*folder, error) {
 func (f *folder) setWatcher() error {
 	f.watcher = exec.Command("/bin/sh", "-c", watcherScript, "relay-watcher", f.path)
 	f.watcher.Dir = "/"
-	f.watcher.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	f.watcher.SysProcAttr = newSession(nil)
 	var err error
 	if f.pipe, err = f.watcher.StdinPipe(); err != nil {
 		return fmt.Errorf("watcher: %w", err)

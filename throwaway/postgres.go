@@ -207,12 +207,12 @@ func (p *Postgres) Kill() error {
 		return nil
 	}
 	// A stopped server starts no more children and does not see these die.
-	if err := syscall.Kill(p.server.pid, syscall.SIGSTOP); err != nil {
+	if err := kill(p.server.pid, halting); err != nil {
 		return fmt.Errorf("halt %s: %w", p.cfg.Name, err)
 	}
 	children := childrenOf(p.server.pid)
 	for _, pid := range children {
-		syscall.Kill(pid, syscall.SIGKILL)
+		kill(pid, syscall.SIGKILL)
 	}
 	if err := p.server.end(syscall.SIGKILL, stopLimit); err != nil {
 		return err

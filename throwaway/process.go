@@ -66,7 +66,7 @@ func (f *folder) command(ctx context.Context, env []string, path string, args ..
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = f.path
 	cmd.Env = env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: f.owner.credential}
+	cmd.SysProcAttr = newSession(f.owner.credential)
 	return cmd
 }
 
@@ -98,7 +98,7 @@ func (p *process) until(ctx context.Context, ready func() bool) error {
 
 // end sends the signal and waits until the process has ended.
 func (p *process) end(signal syscall.Signal, within time.Duration) error {
-	if err := syscall.Kill(p.pid, signal); err != nil && p.running() {
+	if err := kill(p.pid, signal); err != nil && p.running() {
 		return fmt.Errorf("signal %s: %w", p.name, err)
 	}
 	select {

@@ -19,7 +19,7 @@ type AuditListCmd struct {
 
 func (c *AuditListCmd) command() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "list", Short: "List who did what to which object, the youngest first.", Args: exactly(),
+		Use: "list", Short: "List the changes that people made: the person, the action and the object, the youngest first.", Args: exactly(),
 		Example: "  relay audit list --since 1d\n  relay audit list --object-kind message --object " + exampleMessage,
 	}
 	f := cmd.Flags()

@@ -46,7 +46,7 @@ func commands(app *App) *cobra.Command {
 	app.group(root, "failures", "Group what failed by subscriber and cause, look closer, and write notes.",
 		new(FailuresListCmd), new(FailuresShowCmd), new(FailuresNoteCmd))
 	app.group(root, "senders", "List and show the services that send messages.", new(SendersListCmd), new(SendersShowCmd))
-	app.group(root, "audit", "List who did what to which object.", new(AuditListCmd))
+	app.group(root, "audit", "List the changes that people made.", new(AuditListCmd))
 	app.add(root, new(StatusCmd), new(OverviewCmd), new(PulseCmd), new(DemoCmd), new(DoctorCmd), new(SecretCmd), new(HealthyCmd), new(VersionCmd))
 	return root
 }

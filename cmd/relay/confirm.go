@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // confirm has the person agree to something. Where there is no terminal to ask at, it fails.
@@ -30,8 +28,8 @@ func terminal(r io.Reader) bool {
 	if !ok {
 		return false
 	}
-	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	return err == nil
+	_, is := terminalColumns(f)
+	return is
 }
 
 // agreed reads a line and reports whether it says yes.

@@ -1,25 +1,10 @@
 package main
 
-import (
-	"math"
-	"syscall"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // leastConnections is how many connections an address takes however few files may be open:
 // enough for the probes of an orchestrator and a scrape at the same time.
 const leastConnections = 4
-
-// openFiles returns how many files the process may have open at once. The Go runtime has
-// raised the soft limit to the hard one before main begins.
-func openFiles() int {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 1024 // what most systems allow at the least
-	}
-	return int(min(limit.Cur, math.MaxInt32))
-}
 
 // share returns how many connections an address takes: one part of the files that
 // may be open, and at most most. The addresses together take a quarter, so that connections to

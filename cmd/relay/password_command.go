@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -46,10 +44,8 @@ func (c *passwordCommand) run(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.limit)
 	defer cancel()
 	out, complaint := &firstBytes{most: passwordMost}, &firstBytes{most: complaintMost}
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", c.line)
+	cmd := shell(ctx, c.line)
 	cmd.Stdout, cmd.Stderr = out, complaint
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // what the shell has started, too
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	password := strings.TrimRight(string(out.kept), "\r\n")

@@ -38,7 +38,7 @@ func (c *SendersListCmd) Run(ctx context.Context, app *App) error {
 	return printList(app.Stdout, c.JSON, list, senderTable)
 }
 
-// connectRouting connects, and returns what decides who hears a topic: as the running relays say, else as the shell does.
+// connectRouting connects, and returns what decides which subscribers hear a topic: the variables of the running relays, or else those of the shell.
 func connectRouting(ctx context.Context, app *App) (*operate.Service, operate.Routing, func(), error) {
 	config, _, err := app.Configure()
 	if err != nil {

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"os"
-
-	"golang.org/x/sys/unix"
-)
+import "os"
 
 // tableWidth is what a table fits into where its output is no terminal.
 const tableWidth = 100
@@ -18,9 +14,9 @@ func terminalWidth(w any, otherwise int) int {
 	if !ok {
 		return otherwise
 	}
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Col == 0 {
+	columns, is := terminalColumns(f)
+	if !is || columns == 0 {
 		return otherwise
 	}
-	return max(int(size.Col), leastWidth)
+	return max(columns, leastWidth)
 }

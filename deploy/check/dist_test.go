@@ -2,10 +2,12 @@ package check
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +59,25 @@ func contents(t *testing.T, path string) map[string]string {
 	}
 }
 
+// unzipped returns the files of an archive for Windows.
+func unzipped(t *testing.T, path string) map[string]string {
+	t.Helper()
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	defer archive.Close()
+	files := make(map[string]string)
+	for _, file := range archive.File {
+		text, err := fs.ReadFile(archive, file.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[file.Name] = string(text)
+	}
+	return files
+}
+
 // The checksums name every file, and are right.
 func TestChecksums(t *testing.T) {
 	if *dist == "" {
@@ -86,6 +107,18 @@ func TestArchives(t *testing.T) {
 	found, err := filepath.Glob(filepath.Join(*dist, "relay-*-*.tar.gz"))
 	if err != nil || len(found) == 0 {
 		t.Fatalf("no archives: %v", err)
+	}
+	zipped, err := filepath.Glob(filepath.Join(*dist, "relay-*-windows-*.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range zipped {
+		folder, files := strings.TrimSuffix(filepath.Base(path), ".zip")+"/", unzipped(t, path)
+		for _, name := range []string{"relay.exe", "LICENSE", "README.md", "CHANGELOG.md"} {
+			if files[folder+name] == "" {
+				t.Errorf("%s has no %s", path, name)
+			}
+		}
 	}
 	for _, path := range found {
 		folder := strings.TrimSuffix(filepath.Base(path), ".tar.gz") + "/"

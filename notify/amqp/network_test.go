@@ -198,7 +198,7 @@ func TestAMQPOverTLS(t *testing.T) {
 	proxy := serveBrokerProxy(t, strings.Replace(url, "amqp://", "amqps://", 1), l)
 	s := subscriberOf(t, "amqp:/orders")
 
-	// The system does not know who signed the certificate.
+	// The system does not know the authority that signed the certificate.
 	stranger := runAMQP(t, amqp.Config{URL: proxy.url})
 	wantClass(t, stranger.Deliver(t.Context(), conformance.NewDelivery(s, []byte("{}"))), relay.ClassPushFailed, "no connection")
 	harness.Eventually(t, 10*time.Second, "the certificate is refused", func() bool {

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"relay/notify"
 	"strings"
-	"syscall"
 	"time"
 
 	"relay"
@@ -74,7 +73,7 @@ func (f failure) cause() relay.Cause {
 		return relay.CauseDNS
 	case f.attempt.Err() != nil || isTimeout(f.err):
 		return relay.CauseTimeout
-	case errors.Is(f.err, syscall.ECONNREFUSED):
+	case errors.Is(f.err, connRefused):
 		return relay.CauseRefused
 	case errors.As(f.err, &certificate), errors.As(f.err, &record), errors.As(f.err, &alert), strings.Contains(f.err.Error(), "HTTP response to HTTPS client"):
 		return relay.CauseTLS
@@ -116,7 +115,7 @@ func (f failure) explain() string {
 		return fmt.Sprintf("the host name %s does not resolve: %s", dns.Name, dns.Err)
 	case f.attempt.Err() != nil || isTimeout(err):
 		return f.explainTimeout()
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, connRefused):
 		return "connection refused: nothing listens there"
 	case f.progress.answered.Load() && !closedByPeer(err):
 		return fmt.Sprintf("the answer is not HTTP, or its header is longer than %d KB", maxAnswerHeader>>10)

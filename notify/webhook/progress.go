@@ -9,7 +9,6 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"relay/crash"
@@ -102,7 +101,7 @@ func noteRetry(req *http.Request) error {
 // closedByPeer reports whether err says that the other side closed or reset the
 // connection. net/http does not export its error for an idle one.
 func closedByPeer(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+	return errors.Is(err, connReset) || errors.Is(err, connClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		strings.Contains(err.Error(), "server closed idle connection")
 }

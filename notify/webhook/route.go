@@ -186,7 +186,7 @@ func (e *proxyError) Error() string {
 		return fmt.Sprintf("the proxy %s of RELAY_HTTP_PROXY opens no tunnel to this host: it answered %d %s; allow it there, or exempt the host (HOST=direct)", e.proxy, e.code, http.StatusText(e.code))
 	case isTimeout(e.err):
 		return fmt.Sprintf("the proxy %s of RELAY_HTTP_PROXY did not answer in time", e.proxy)
-	case errors.Is(e.err, syscall.ECONNREFUSED):
+	case errors.Is(e.err, connRefused):
 		return fmt.Sprintf("the proxy %s of RELAY_HTTP_PROXY is not there: connection refused", e.proxy)
 	}
 	return fmt.Sprintf("the proxy %s of RELAY_HTTP_PROXY was not reached", e.proxy)

@@ -46,7 +46,7 @@ type destination struct {
 	renewed bool // something was parked since the pass began
 }
 
-// destinations are those of which something is in memory or waits.
+// destinations are those that have something in memory or waiting.
 type destinations struct {
 	m        *Machine
 	byName   map[string]*destination
@@ -86,7 +86,7 @@ func (ds *destinations) of(name string) *destination {
 	return d
 }
 
-// forget drops a destination of which nothing is in memory and nothing is known to wait.
+// forget drops a destination that has nothing in memory and nothing known to wait.
 func (ds *destinations) forget(d *destination) {
 	if d.entries == 0 && !d.parked && !d.asked && !d.reading {
 		delete(ds.byName, d.name)

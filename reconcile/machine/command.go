@@ -97,7 +97,7 @@ type Attempt struct {
 // Sweep looks for what is pending or waits in the table: Swept.
 type Sweep struct {
 	Begin bool // from the beginning; else it goes on where the last one ended
-	// Waiting says that keys of which only deliveries wait are wanted, too.
+	// Waiting says that keys with waiting deliveries alone are wanted, too.
 	Waiting bool
 	Limit   int
 }
@@ -122,7 +122,7 @@ type FindBacklog struct{}
 // EndOrphan ends a delivery whose message has ended or is gone. Nothing answers it.
 type EndOrphan struct{ ID DeliveryID }
 
-// Release gives up a shard of which nothing is under way. Nothing answers it.
+// Release gives up a shard that has nothing under way. Nothing answers it.
 type Release struct{ Shard int16 }
 
 // WakeAt asks for a Tick at a time. It replaces the one before.

@@ -40,7 +40,7 @@ type Report struct {
 // may not show them yet. The loop hands transactions over in the order of their commits.
 type Reported struct{ Rows []Report }
 
-// Found are rows that a statement has seen, or of which a NOTIFY tells: SQL shows them.
+// Found are rows that a statement has seen, or that a NOTIFY names: SQL shows them.
 type Found struct{ Rows []Report }
 
 // Gap says that reports may have been lost. The loop sends it before it sends any report of a

@@ -96,11 +96,11 @@ const (
 	WaitsMore                            // there are more behind it that were not read
 )
 
-// Swept is the answer to a Sweep: pending messages without a key, and keys of which something
-// is pending or waits.
+// Swept is the answer to a Sweep: pending messages without a key, and keys with something
+// that is pending or waits.
 type Swept struct {
 	Rows   []Report
-	Keys   []Report // of which Key and Shard are set
+	Keys   []Report // their Key and Shard alone are set
 	End    bool     // the pass has come to its end
 	Failed bool
 }

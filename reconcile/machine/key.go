@@ -56,8 +56,8 @@ func (m *Machine) key(name string, shard int16) *key {
 	return k
 }
 
-// lookAtKey has a key read; from its beginning if something is known to be there of which the
-// stream has not told.
+// lookAtKey has a key read; from its beginning if something is known to be there that the
+// stream has not shown.
 func (m *Machine) lookAtKey(name string, shard int16, begin bool) {
 	if !m.leases.takes(shard) {
 		return

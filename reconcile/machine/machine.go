@@ -18,8 +18,8 @@ const (
 	sweepAfter = 500 * time.Millisecond
 	// dueEvery is how often due times are looked at when none is known.
 	dueEvery = time.Second
-	// wholeEvery is how often the sweeps of the schedule look at keys of which only deliveries
-	// wait. Each of them is woken otherwise, unless a session changes the table by hand.
+	// wholeEvery is how often the sweeps of the schedule look at keys with waiting
+	// deliveries alone. Each of them is woken otherwise, unless a session changes the table by hand.
 	wholeEvery = time.Minute
 	// roomEvery keeps two questions for room apart that found nothing to start.
 	roomEvery = 100 * time.Millisecond

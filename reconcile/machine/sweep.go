@@ -6,7 +6,7 @@ import "time"
 type sweeps struct {
 	m       *Machine
 	wanted  bool
-	waiting bool // keys of which only deliveries wait are wanted, too
+	waiting bool // keys with waiting deliveries alone are wanted, too
 	at      time.Duration
 	soon    bool // at is set
 	running bool

@@ -86,7 +86,7 @@ type sub struct {
 	next      time.Duration // by the database's clock; negative: none
 	delivered bool
 	due       time.Duration
-	acked     int // the attempt of which a failure was told
+	acked     int // the attempt whose failure was told
 	ack       *relay.Ack
 	ackOf     int
 	// What the checks know.

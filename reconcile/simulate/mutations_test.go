@@ -22,7 +22,7 @@ type mutation struct {
 	seed uint64
 }
 
-// mutations are faults of which the simulation has to find each one.
+// mutations are faults. The simulation has to find each one.
 var mutations = []mutation{
 	{"forget a reported row that SQL does not show yet", "key_read.go",
 		"if covered && r.Snapshot.Shows(e.xid) {", "if covered {", 0},

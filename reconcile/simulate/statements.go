@@ -188,7 +188,7 @@ func (d *database) change(r *row, c *machine.Change) {
 	}
 }
 
-// conclude ends a message of which nothing is outstanding.
+// conclude ends a message that has nothing outstanding.
 func (d *database) conclude(r *row) {
 	if r.status != relay.MessageOpen {
 		return
