@@ -7,7 +7,7 @@ import (
 	"relay/sql"
 )
 
-// Pulse is a history of rates and latencies.
+// Pulse is a history of rates, latencies and what was outstanding.
 type Pulse struct {
 	From   time.Time    `json:"from"`
 	To     time.Time    `json:"to"`
@@ -29,6 +29,7 @@ type PulsePoint struct {
 	WaitP99      *float64  `json:"wait_p99_ms"`
 	TotalP50     *float64  `json:"total_p50_ms" doc:"From due to handled."`
 	TotalP99     *float64  `json:"total_p99_ms"`
+	Outstanding  *Count    `json:"outstanding,omitempty" doc:"The most that was found in a minute of the step: messages that were pending and due, or open; of a subscription its deliveries that had not ended. Absent: no relay counted."`
 }
 
 // PulseSpan returns the begin and the end of a history. A missing end is now, a missing begin an hour before the end.
@@ -91,10 +92,15 @@ func bin(at time.Time, step time.Duration) time.Time {
 }
 
 func newPulsePoint(p sql.PulsePoint) PulsePoint {
-	return PulsePoint{
+	point := PulsePoint{
 		At: p.At.UTC(), Received: p.Received, Accepted: p.Accepted, Handled: p.Handled, PushFailed: p.PushFailed, HandleFailed: p.HandleFailed, Dead: p.Dead,
 		WaitP50: quantile(p.Wait, 0.5), WaitP99: quantile(p.Wait, 0.99), TotalP50: quantile(p.Total, 0.5), TotalP99: quantile(p.Total, 0.99),
 	}
+	if p.Outstanding != nil {
+		n := counted(*p.Outstanding)
+		point.Outstanding = &n
+	}
+	return point
 }
 
 // quantile is one of latencies in milliseconds; nil: there are none.

@@ -214,7 +214,7 @@ func TestListsOfAnEmptySystemAreEmptyAndNotNull(t *testing.T) {
 	if o, err := f.Overview(ctx, nil, false); err != nil || !o.FirstRun || o.Subscribers == nil || len(o.Needs) != 1 || o.Needs[0].Kind != "no_relay" {
 		t.Errorf("overview: %+v, %v", o, err)
 	}
-	if p, err := f.Pulse(ctx, "", time.Now().Add(-time.Hour), time.Now(), time.Minute); err != nil || len(p.Points) < 60 {
+	if p, err := f.Pulse(ctx, "", time.Now().Add(-time.Hour), time.Now(), time.Minute); err != nil || len(p.Points) < 60 || p.Points[0].Outstanding != nil {
 		t.Errorf("pulse: %+v, %v", p, err)
 	}
 	if senders, err := f.Senders(ctx, Routing{}); err != nil || senders == nil {
@@ -230,6 +230,26 @@ func TestListsOfAnEmptySystemAreEmptyAndNotNull(t *testing.T) {
 	} {
 		if CodeOf(err) != CodeInvalid {
 			t.Errorf("%v is %s", err, CodeOf(err))
+		}
+	}
+}
+
+// A history has what was outstanding in the minutes in which a relay counted, and no number in the others.
+func TestAHistoryTellsNotCountedFromNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	to := time.Now().Truncate(time.Minute)
+	counted := sql.Standing{
+		Pending: sql.Count{N: sql.StandingLimit}, Open: sql.Count{N: 2, Exact: true}, UnfinishedExact: true,
+		Unfinished: []sql.StandingGroup{{Subscription: "shop", Status: relay.DeliveryWaiting, N: 2}},
+	}
+	if err := f.store.WritePulseStanding(t.Context(), to.Add(-time.Minute), counted); err != nil {
+		t.Fatal(err)
+	}
+	for subscription, want := range map[string]Count{"": {sql.StandingLimit + 2, AtLeast}, "shop": exactly(2), "other": exactly(0)} {
+		p, err := f.Pulse(t.Context(), subscription, to.Add(-2*time.Minute), to, time.Minute)
+		if err != nil || len(p.Points) != 2 || p.Points[0].Outstanding != nil || p.Points[1].Outstanding == nil || *p.Points[1].Outstanding != want {
+			t.Errorf("%q: %+v, %v, want %+v in the second minute alone", subscription, p.Points, err, want)
 		}
 	}
 }

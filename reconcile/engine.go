@@ -64,7 +64,9 @@ type circuits interface {
 
 // Config is what an engine needs.
 type Config struct {
-	Store         *sql.Store
+	Store *sql.Store
+	// Sampler counts what stands in the tables, for all in this process who ask.
+	Sampler       *sql.Sampler
 	Router        router
 	Rules         rules
 	Subscriptions subscriptions

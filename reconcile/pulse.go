@@ -37,6 +37,7 @@ type pulse struct {
 	mu       sync.Mutex
 	sent     map[pair]*sql.PulseSent
 	outcomes map[reach]*sql.PulseOutcome
+	counted  time.Time // the minute for which outstanding was kept last; writePulse alone uses it
 }
 
 func newPulse() *pulse {
@@ -165,8 +166,26 @@ func (p *pulse) giveBack(sent []sql.PulseSent, outcomes []sql.PulseOutcome, now 
 func (e *cleaner) writePulse(ctx context.Context) error {
 	for pause(ctx, pulseEvery, nil) {
 		e.trouble.note("write the pulse", ignoreEnd(ctx, e.flushPulse(ctx)))
+		e.trouble.note("count what is outstanding", ignoreEnd(ctx, e.countOutstanding(ctx)))
 	}
 	return nil
+}
+
+// countOutstanding keeps, once in each minute, how much has not ended. The owner of shard 0 alone counts, and shares
+// its count with those who read /metrics.
+func (e *cleaner) countOutstanding(ctx context.Context) error {
+	minute := time.Now().Truncate(time.Minute)
+	if minute.Equal(e.pulse.counted) || !e.lease.Load().sends(sql.JobShard) {
+		return nil
+	}
+	standing, err := e.config.Sampler.Standing(ctx)
+	if err == nil {
+		err = e.config.Store.WritePulseStanding(ctx, minute, standing)
+	}
+	if err == nil {
+		e.pulse.counted = minute
+	}
+	return err
 }
 
 // flushPulse writes what was counted since it was written last.

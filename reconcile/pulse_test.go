@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -81,5 +82,22 @@ func TestThePulseBoundsItsPairs(t *testing.T) {
 	}
 	if len(again) > pulsePairs+1 || taken != pulsePairs {
 		t.Errorf("%d pairs with %d messages are written again, want what is young enough, once", len(again), taken)
+	}
+}
+
+// The owner of shard 0 counts what is outstanding, once in a minute. The engine has no store here: to count would be
+// a panic.
+func TestOneRelayCountsWhatIsOutstandingOnceAMinute(t *testing.T) {
+	t.Parallel()
+	e := New(Config{Log: slog.New(slog.DiscardHandler)}).core
+	if err := e.cleaner.countOutstanding(t.Context()); err != nil {
+		t.Errorf("without shard 0: %v", err)
+	}
+	owns := &ownership{until: time.Now().Add(time.Hour)}
+	owns.owned[sql.JobShard] = true
+	e.lease.Store(owns)
+	e.pulse.counted = time.Now().Truncate(time.Minute)
+	if err := e.cleaner.countOutstanding(t.Context()); err != nil {
+		t.Errorf("twice in a minute: %v", err)
 	}
 }

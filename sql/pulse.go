@@ -112,8 +112,10 @@ const (
 		delete from relay.pulse_sent where minute < statement_timestamp() - $1 * interval '1 microsecond' returning 1
 	), outcome as (
 		delete from relay.pulse_outcome where minute < statement_timestamp() - $1 * interval '1 microsecond' returning 1
+	), standing as (
+		delete from relay.pulse_standing where minute < statement_timestamp() - $1 * interval '1 microsecond' returning 1
 	)
-	select (select count(*) from sent) + (select count(*) from outcome)`
+	select (select count(*) from sent) + (select count(*) from outcome) + (select count(*) from standing)`
 )
 
 // WritePulse adds to what a relay has counted. Each pair of minute and name stands there at most once.

@@ -20,6 +20,9 @@ type PulsePoint struct {
 	At time.Time // when the step begins
 	// Received are messages taken up; zero where one subscription is asked for.
 	Received int64
+	// Outstanding is the most that was found in a minute of the step: messages, or deliveries where one subscription is
+	// asked for. Nil: it was not counted.
+	Outstanding *Count
 	PulseOutcome
 }
 
@@ -30,6 +33,11 @@ with outcome as (
 ), sent as (
 	select date_bin($4::bigint * interval '1 microsecond', minute, timestamptz '2000-01-01 00:00:00+00') as at, sum(taken)::bigint as taken
 	from relay.pulse_sent where minute >= $2 and minute < $3 and $1 = '' group by 1
+), standing as (
+	select date_bin($4::bigint * interval '1 microsecond', minute, timestamptz '2000-01-01 00:00:00+00') as at,
+		max(case $1 when '' then messages else coalesce((deliveries ->> $1)::bigint, 0) end) as n,
+		bool_and(case $1 when '' then messages_exact else deliveries_exact end) as exact
+	from relay.pulse_standing where minute >= $2 and minute < $3 group by 1
 ), sums as (
 	select at, sum(accepted)::bigint as accepted, sum(handled)::bigint as handled, sum(push_failed)::bigint as push_failed,
 		sum(handle_failed)::bigint as handle_failed, sum(dead)::bigint as dead
@@ -40,12 +48,12 @@ with outcome as (
 		from outcome o cross join lateral unnest(o.wait, o.total) with ordinality as x(wait, total, n) group by 1, 2
 	) y group by at
 )
-select coalesce(u.at, t.at), coalesce(t.taken, 0), coalesce(u.accepted, 0), coalesce(u.handled, 0), coalesce(u.push_failed, 0),
-	coalesce(u.handle_failed, 0), coalesce(u.dead, 0), coalesce(b.wait, '{}'), coalesce(b.total, '{}')
-from sums u left join buckets b on b.at = u.at full join sent t on t.at = u.at
+select coalesce(u.at, t.at, d.at), coalesce(t.taken, 0), coalesce(u.accepted, 0), coalesce(u.handled, 0), coalesce(u.push_failed, 0),
+	coalesce(u.handle_failed, 0), coalesce(u.dead, 0), coalesce(b.wait, '{}'), coalesce(b.total, '{}'), d.n, coalesce(d.exact, false)
+from sums u left join buckets b on b.at = u.at full join sent t on t.at = u.at full join standing d on d.at = coalesce(u.at, t.at)
 order by 1`
 
-// Pulse reads rates and latencies in steps, the oldest first; steps in which nothing was counted are left out.
+// Pulse reads rates, latencies and what was outstanding in steps, the oldest first; steps in which nothing was counted are left out.
 func (s *Store) Pulse(ctx context.Context, q PulseQuery) ([]PulsePoint, error) {
 	step := max(q.Step.Truncate(time.Minute), time.Minute)
 	rows, err := s.pool.Query(ctx, readPulse, q.Subscription, q.From, q.To, step.Microseconds())
@@ -53,7 +61,13 @@ func (s *Store) Pulse(ctx context.Context, q PulseQuery) ([]PulsePoint, error) {
 		return nil, fmt.Errorf("read the pulse: %w", denial(err))
 	}
 	points, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (p PulsePoint, err error) {
-		err = row.Scan(&p.At, &p.Received, &p.Accepted, &p.Handled, &p.PushFailed, &p.HandleFailed, &p.Dead, (*[]int64)(&p.Wait), (*[]int64)(&p.Total))
+		var outstanding *int64
+		var exact bool
+		err = row.Scan(&p.At, &p.Received, &p.Accepted, &p.Handled, &p.PushFailed, &p.HandleFailed, &p.Dead, (*[]int64)(&p.Wait), (*[]int64)(&p.Total),
+			&outstanding, &exact)
+		if outstanding != nil {
+			p.Outstanding = &Count{*outstanding, exact}
+		}
 		p.Minute, p.Subscription = p.At, q.Subscription
 		return p, err
 	})

@@ -59,6 +59,7 @@ var expectations = map[string][roleKinds]string{
 	"table relay.lease":                ownersOnly,
 	"table relay.pulse_outcome":        ownersOnly,
 	"table relay.pulse_sent":           ownersOnly,
+	"table relay.pulse_standing":       ownersOnly,
 	"table relay.quarantine":           ownersOnly,
 	"table relay.schema_version":       ownersOnly,
 	"table relay.subscription":         ownersOnly,

@@ -17,7 +17,10 @@ func TestTheMessageCentreOnTheCommandLine(t *testing.T) {
 	s := newSystem(t, "RELAY_SOURCE=shop", "RELAY_ACK_ADDR="+address, "RELAY_ACK_URL=http://"+address+"/")
 	accepting := newReceiver(t, accept)
 	s.exec(t, `insert into relay.subscription (name, topics, target, ack, ack_timeout, max_attempts) values
-		('later', '{ack.me}', $1, 'consumer', '1 hour', 3), ('gone', '{die}', 'http://127.0.0.1:1/', 'response', '1 minute', 1)`, accepting.URL)
+		('later', '{ack.me}', $1, 'consumer', '1 hour', 3), ('gone', '{die}', 'http://127.0.0.1:1/', 'response', '1 minute', 1),
+		('held', '{hold}', $1, 'response', '1 minute', 1)`, accepting.URL)
+	s.exec(t, "update relay.subscription set paused = true where name = 'held'")
+	s.exec(t, "insert into relay.outbox (topic) values ('hold'), ('hold')")
 	waiting, dead := s.send(t, "topic", "'ack.me'"), s.send(t, "topic, source", "'die', 'till'")
 	s.waitStatus(t, dead, "dead")
 	s.waitDelivery(t, waiting, "awaiting_ack")
@@ -62,7 +65,10 @@ func TestTheMessageCentreOnTheCommandLine(t *testing.T) {
 	})
 	prints("senders list", "shop", "till")
 	prints("senders show till", "die", "gone")
-	prints("pulse", "NOT REACHED", "each line is 1m0s")
+	prints("pulse", "NOT REACHED", "OUTSTANDING", "each line is 1m0s")
+	harness.Eventually(t, 90*time.Second, "what is outstanding is counted", func() bool {
+		return strings.Contains(s.cli(t, "pulse", "--subscription", "held", "--json"), `"outstanding":{"n":2,"precision":"exact"}`)
+	})
 
 	s.exec(t, "insert into relay.outbox (topic) select 'bulk' from generate_series(1, 30)")
 	harness.Eventually(t, 30*time.Second, "the past is done", func() bool {

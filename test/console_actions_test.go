@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp/kb"
+
 	"relay/test/harness"
 )
 
@@ -22,10 +24,12 @@ func TestConsoleActions(t *testing.T) {
 	b.signIn(operatorToken, "Ada")
 	t.Run("keys lead to every page", func(t *testing.T) { consoleKeys(b.of(t)) })
 	t.Run("the selection survives 20 refreshes", func(t *testing.T) { consoleSelection(b.of(t), s) })
+	t.Run("keys act on rows", func(t *testing.T) { consoleRowKeys(b.of(t), s) })
 	t.Run("filters are the address", func(t *testing.T) { consoleFilters(b.of(t)) })
 	t.Run("a key is skipped", func(t *testing.T) { consoleSkip(b.of(t), s) })
 	t.Run("one message is retried and cancelled", func(t *testing.T) { consoleRetry(b.of(t), s) })
 	t.Run("everything that matches is retried by a job", func(t *testing.T) { consoleJob(b.of(t), s) })
+	t.Run("a subscription is made, tested and deleted", func(t *testing.T) { consoleSubscription(b.of(t), s) })
 	t.Run("settings are saved after a look at what changes", func(t *testing.T) { consoleSettings(b.of(t), s) })
 	t.Run("the page recovers when the relay is killed and back", func(t *testing.T) { consoleRecovery(b.of(t), s) })
 }
@@ -75,6 +79,46 @@ func consoleSelection(b *browser, s *system) {
 	b.shows("no selection", "!document.querySelector('tr.selected')")
 	b.press(".")
 	b.shows("the new rows", "!document.querySelector('.fresh') && document.body.innerText.includes('order.new')")
+}
+
+// consoleRowKeys presses each key that acts on the rows of a list.
+func consoleRowKeys(b *browser, s *system) {
+	s.exec(b.t, "insert into relay.outbox (topic, deliver_at) select 'page.filler', now() + interval '1 day' from generate_series(1, 60)")
+	b.open("/messages?since=all")
+	at := func(n int) string { return row + "?.sectionRowIndex === " + strconv.Itoa(n) }
+	for _, move := range []struct {
+		key string
+		to  int
+	}{{"j", 0}, {"j", 1}, {"k", 0}, {kb.ArrowDown, 1}, {kb.ArrowUp, 0}} {
+		b.press(move.key)
+		b.shows("the focus after "+move.key, at(move.to))
+	}
+	b.press("x", "j", "j", "X")
+	b.shows("a range of rows", "document.querySelectorAll('tr.selected').length === 3")
+	b.press("*")
+	b.shows("the page selected", "document.querySelectorAll('tr.selected').length === document.querySelectorAll('tbody tr[data-key]').length")
+	b.press("Escape", "r")
+	b.shows("that the refresh is paused", "document.body.innerText.includes('Paused')")
+	b.press("r")
+	evaluate[bool](b, "(window.open = (url) => { window.opened = url; }) && true")
+	b.press("o")
+	b.shows("the row in a tab of its own", "window.opened === '/messages/' + "+row+".dataset.key")
+	b.press("y")
+	b.has("Copied: id")
+	b.press("Shift+Enter")
+	b.shows("the message beside the list", "document.querySelector('aside.aside')?.contains(document.activeElement)")
+	b.press("Escape")
+	b.shows("the focus where it was", "!document.querySelector('aside.aside') && "+at(2))
+	b.press("]")
+	b.shows("the next page", "location.search.includes('after=')")
+	b.press("[")
+	b.shows("the page before", "!location.search.includes('after=')")
+	b.loaded()
+	b.press("j", "Enter")
+	b.shows("the message's page", "location.pathname.startsWith('/messages/')")
+	b.open("/messages?since=all&status=dead")
+	b.press("j", "x", "e")
+	b.has("1 retried")
 }
 
 // consoleFilters looks at each filter's address, and goes back.
@@ -141,6 +185,7 @@ func consoleJob(b *browser, s *system) {
 	b.shows("a button that names the number", `[...document.querySelectorAll("dialog[open] .button.primary")].some((one) => /^Retry \d+$/.test(one.innerText) && !one.disabled)`)
 	evaluate[bool](b, `document.querySelector("dialog[open] .button.primary").click() || true`)
 	b.has("The job begins in 5 seconds.")
+	b.shows("the progress at the group", "document.querySelector('.group .job-line progress')")
 	harness.Eventually(b.t, patience, "the job has ended", func() bool {
 		return s.text(b.t, "select count(*)::text from relay.job where status = 'done'") != "0"
 	})
@@ -148,6 +193,34 @@ func consoleJob(b *browser, s *system) {
 	b.has("Done")
 	evaluate[bool](b, `document.querySelector("tbody a.row-link").click() || true`)
 	b.shows("the job's results", "location.pathname.startsWith('/jobs/')")
+}
+
+func consoleSubscription(b *browser, s *system) {
+	exists := func() string {
+		return s.text(b.t, "select count(*)::text from relay.subscription where name = 'hooks'")
+	}
+	b.open("/subscriptions?new=yes")
+	b.fill("Name", "hooks")
+	b.fill("Topics", "hook.*")
+	b.fill("Target", s.receiver.URL+"/hooks")
+	b.click("Create")
+	b.shows("what will be made", "document.querySelector('dialog[open] .diff')")
+	b.click("Create")
+	harness.Eventually(b.t, patience, "the subscription is made", func() bool { return exists() == "1" })
+	b.open("/subscriptions/hooks")
+	b.click("Send a test")
+	b.click("Send")
+	b.shows("the end of the test", "document.querySelector('.trial')?.innerText.includes('Handled')")
+	b.press("Escape")
+	b.click("More")
+	b.click("Delete")
+	b.shows("a button that waits for the name", `[...document.querySelectorAll("dialog[open] .dialog-foot button")].at(-1).disabled`)
+	b.fill("Type hooks to go on", "hooks")
+	b.click("Delete")
+	b.shows("the list", "location.pathname === '/subscriptions'")
+	if exists() != "0" {
+		b.t.Error("it is still there")
+	}
 }
 
 func consoleSettings(b *browser, s *system) {

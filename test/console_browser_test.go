@@ -156,16 +156,20 @@ func (b *browser) loaded() {
 	b.shows("its data", "document.querySelector('h1') && !document.querySelector('.waiting, [aria-busy=true]')")
 }
 
-// press presses keys one after the other: letters, or names such as Enter.
+// press presses keys one after the other: letters, or names such as Enter and Shift+Enter.
 func (b *browser) press(keys ...string) {
 	b.t.Helper()
 	names := map[string]string{"Enter": "\r", "Escape": "\u001b", "Tab": "\t"}
 	for _, key := range keys {
+		var options []chromedp.KeyOption
+		if rest, shifted := strings.CutPrefix(key, "Shift+"); shifted {
+			key, options = rest, append(options, chromedp.KeyModifiers(chromedp.ModifierShift))
+		}
 		if name, ok := names[key]; ok {
 			key = name
 		}
 		ctx, cancel := context.WithTimeout(b.ctx, patience)
-		if err := chromedp.Do(ctx, chromedp.KeyEvent(key)); err != nil {
+		if err := chromedp.Do(ctx, chromedp.KeyEvent(key, options...)); err != nil {
 			b.t.Fatalf("press %q: %v", key, err)
 		}
 		cancel()

@@ -28,6 +28,10 @@ var demoLink = regexp.MustCompile(`(http://[^/\s]+)(/signin#once=\S+)`)
 // deadMessage asks the API for the id of a dead message.
 const deadMessage = `fetch("/api/v1/messages?status=dead").then((answer) => answer.json()).then((list) => list.items[0]?.id ?? "")`
 
+// troubles asks the API whether a key is blocked and a receiver fails.
+const troubles = `Promise.all(["keys", "failures?state=failing"].map((path) => fetch("/api/v1/" + path).then((answer) => answer.json())
+	.then((list) => list.items.length > 0))).then((all) => all.every(Boolean))`
+
 // TestConsoleScreenshots takes pictures of five pages in both themes from what the demo does, for README and docs.
 func TestConsoleScreenshots(t *testing.T) {
 	t.Parallel()
@@ -46,6 +50,7 @@ func TestConsoleScreenshots(t *testing.T) {
 		id = evaluate[string](b, deadMessage)
 		return id != ""
 	})
+	harness.Eventually(t, patience, "the demo has a blocked key and a receiver that fails", func() bool { return evaluate[bool](b, troubles) })
 	<-time.After(*picturesAfter)
 	for _, page := range []struct{ name, path string }{
 		{"overview", "/"}, {"messages", "/messages"}, {"message", "/messages/" + id}, {"failures", "/failures"}, {"subscriptions", "/subscriptions"},

@@ -1,7 +1,9 @@
 package test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
@@ -52,6 +54,12 @@ func consoleClock(b *browser, s *system) {
 	b.open("/messages?topic=order.now&since=all")
 	b.shows("the browser's clock an hour late", `Math.abs(Date.parse(document.querySelector('tr[data-key="`+id+`"] time').dateTime) - Date.now()) > 3000000`)
 	b.shows("an age by the server's clock", `/sec|now|ago/.test(document.querySelector('tr[data-key="`+id+`"] time').innerText) && !/hr|hour/.test(document.querySelector('tr[data-key="`+id+`"] time').innerText)`)
+	b.open("/messages?topic=order.now&since=1h")
+	b.click("Copy as")
+	const pin = `[...document.querySelectorAll("[role=menuitem]")].find((one) => one.innerText.startsWith("Pin the range"))`
+	b.shows("the menu", pin)
+	evaluate[bool](b, pin+".click() || true")
+	b.shows("the range by the server's clock", fmt.Sprintf("Math.abs(Date.parse(new URLSearchParams(location.search).get('until')) - %d) < 1800000", time.Now().UnixMilli()))
 }
 
 // consoleTips: what a mouse finds by hovering, a keyboard finds by the focus.

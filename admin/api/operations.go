@@ -171,7 +171,7 @@ func (a *API) registerOverview() {
 		id: "get-overview", method: http.MethodGet, path: "/overview", summary: "How everything stands",
 	}, a.getOverview)
 	register(a, operation{
-		id: "get-pulse", method: http.MethodGet, path: "/pulse", summary: "Rates and latencies over time",
+		id: "get-pulse", method: http.MethodGet, path: "/pulse", summary: "Rates, latencies and what was outstanding over time",
 		description: "By the minute, kept for 8 days, of one subscription or of all.",
 	}, a.getPulse)
 	register(a, operation{

@@ -36,7 +36,7 @@ func TestTheMessageCentresTablesSayWhatThereIs(t *testing.T) {
 		Traffic:     operate.Traffic{P50MS: &ms, P99MS: &ms},
 		Subscribers: []operate.SubscriberStanding{{Name: "billing", Standing: operate.Standing{Outstanding: many, OldestAt: &before, Circuit: "open"}}},
 	}
-	pulse := operate.Pulse{Step: 60, Points: []operate.PulsePoint{{At: before, Accepted: 7, WaitP50: &ms, WaitP99: &ms}}}
+	pulse := operate.Pulse{Step: 60, Points: []operate.PulsePoint{{At: before, Accepted: 7, WaitP50: &ms, WaitP99: &ms, Outstanding: &many}, {At: now}}}
 	for text, wants := range map[string][]string{
 		failureTable([]operate.FailureGroup{group}, now, 160):          {"billing", "200000+", "2h", "connection refused (POST http://h/x)", "known"},
 		failureTable(nil, now, 160):                                    {"no failures\n"},
@@ -46,7 +46,7 @@ func TestTheMessageCentresTablesSayWhatThereIs(t *testing.T) {
 		auditTable([]operate.AuditEntry{entry}, now, 200):              {"2026-01-31 10:00:00.000Z", "anna·[31m", "message.retry", "as asked"},
 		overviewText(overview, now, 100):                               {"! No relay runs: nothing is delivered. · relay run", "200000+ dead", "4.25 ms / 4.25 ms", "oldest     2h"},
 		overviewText(operate.Overview{}, now, 100):                     {"nothing needs you\n"},
-		pulseTable(pulse):                                              {"2026-01-31T10:00:00Z", "4.25 ms", "each line is 1m0s"},
+		pulseTable(pulse):                                              {"2026-01-31T10:00:00Z", "4.25 ms", "200000+\n", "–\n", "each line is 1m0s"},
 		sampleText(operate.FailureSample{}, 100):                       {"no failures\n"},
 		sampleText(operate.FailureSample{Sampled: 1, Guide: "g"}, 100): {"of the newest 1 failure", "docs/troubleshooting.md#g"},
 	} {

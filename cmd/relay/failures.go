@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -115,14 +114,10 @@ func (c *FailuresShowCmd) Run(ctx context.Context, app *App) error {
 	}
 	defer end()
 	sample, err := service.FailureSample(ctx, c.State, c.Subscription, c.Cause)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case c.JSON:
-		return printJSON(app.Stdout, sample)
 	}
-	_, err = io.WriteString(app.Stdout, sampleText(sample, terminalWidth(app.Stdout, tableWidth)))
-	return err
+	return printAs(app.Stdout, c.JSON, sample, sampleText(sample, terminalWidth(app.Stdout, tableWidth)))
 }
 
 // sampleText is a closer look for a terminal.
@@ -172,12 +167,8 @@ func (c *FailuresNoteCmd) Run(ctx context.Context, app *App) error {
 	}
 	defer end()
 	note, err := service.SetNote(ctx, c.actor(), c.Subscription, c.Cause, c.Text)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case c.JSON:
-		return printJSON(app.Stdout, note)
 	}
-	_, err = fmt.Fprintf(app.Stdout, "noted by %s\n", visible(note.By))
-	return err
+	return printAs(app.Stdout, c.JSON, note, fmt.Sprintf("noted by %s\n", visible(note.By)))
 }

@@ -65,11 +65,7 @@ func (c *GrantCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(app.Stdout, granted{c.Role, may})
-	}
-	_, err = fmt.Fprintf(app.Stdout, "role %s may %s\n", c.Role, may)
-	return err
+	return printAs(app.Stdout, c.JSON, granted{c.Role, may}, fmt.Sprintf("role %s may %s\n", c.Role, may))
 }
 
 // grant returns what the role may do now.

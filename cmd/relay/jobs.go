@@ -153,14 +153,10 @@ func (c *JobsShowCmd) Run(ctx context.Context, app *App) error {
 		return c.results(ctx, app.Stdout, service)
 	}
 	job, err := service.Job(ctx, c.ID)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case c.JSON:
-		return printJSON(app.Stdout, job)
 	}
-	_, err = io.WriteString(app.Stdout, jobText(job))
-	return err
+	return printAs(app.Stdout, c.JSON, job, jobText(job))
 }
 
 func (c *JobsShowCmd) results(ctx context.Context, w io.Writer, service *operate.Service) error {
@@ -170,12 +166,7 @@ func (c *JobsShowCmd) results(ctx context.Context, w io.Writer, service *operate
 			return err
 		}
 		for _, r := range page.Items {
-			if c.JSON {
-				err = printJSON(w, r)
-			} else {
-				_, err = fmt.Fprintf(w, "%s  %s\n", r.ID, r.Result)
-			}
-			if err != nil {
+			if err := printAs(w, c.JSON, r, fmt.Sprintf("%s  %s\n", r.ID, r.Result)); err != nil {
 				return err
 			}
 		}
@@ -225,11 +216,7 @@ func (c *jobSwitch) print(app *App, job operate.Job, err error) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(app.Stdout, job)
-	}
-	_, err = fmt.Fprintf(app.Stdout, "job %s: %s\n", job.ID, progress(job))
-	return err
+	return printAs(app.Stdout, c.JSON, job, fmt.Sprintf("job %s: %s\n", job.ID, progress(job)))
 }
 
 // JobsStopCmd is `relay jobs stop ID`.

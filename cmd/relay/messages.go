@@ -92,11 +92,7 @@ func (c *MessagesCopyCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(app.Stdout, copied)
-	}
-	_, err = fmt.Fprintln(app.Stdout, copied.ID)
-	return err
+	return printAs(app.Stdout, c.JSON, copied, copied.ID+"\n")
 }
 
 // MessagesListCmd is `relay messages list`.

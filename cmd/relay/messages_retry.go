@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -94,11 +93,7 @@ func (c *MessagesRetryCmd) byFilter(ctx context.Context, app *App, service *oper
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		err = printJSON(app.Stdout, endedJob{job, ends})
-	} else {
-		_, err = fmt.Fprintf(app.Stdout, "job %s: %s\n%s\n", job.ID, progress(job), endsText(ends))
-	}
+	err = printAs(app.Stdout, c.JSON, endedJob{job, ends}, fmt.Sprintf("job %s: %s\n%s\n", job.ID, progress(job), endsText(ends)))
 	return errors.Join(err, jobFailure(job), endsFailure(ends))
 }
 
@@ -143,11 +138,7 @@ func (c *MessagesRetryCmd) followEach(ctx context.Context, app *App, service *op
 			return err
 		}
 		ends[s.Status]++
-		if c.JSON {
-			err = printJSON(app.Stdout, s)
-		} else {
-			_, err = io.WriteString(app.Stdout, s.ID+"  "+sentStatus(s, c.WaitFor)+"\n"+sentDeliveries(s))
-		}
+		err = printAs(app.Stdout, c.JSON, s, s.ID+"  "+sentStatus(s, c.WaitFor)+"\n"+sentDeliveries(s))
 		if err != nil {
 			return err
 		}

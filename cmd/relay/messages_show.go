@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -44,11 +43,7 @@ func (c *MessagesShowCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return printJSON(app.Stdout, m)
-	}
-	_, err = io.WriteString(app.Stdout, messageText(m, time.Now()))
-	return err
+	return printAs(app.Stdout, c.JSON, m, messageText(m, time.Now()))
 }
 
 // messageText is a message for a terminal: a line for each thing that there is to say.

@@ -59,6 +59,15 @@ func printJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
+// printAs prints a value as JSON, or its text.
+func printAs(w io.Writer, asJSON bool, value any, text string) error {
+	if asJSON {
+		return printJSON(w, value)
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
 // options are the options of fields whose names differ.
 var options = map[string]string{
 	"name": "NAME", "headers": "--header", "ids": "ID", "id": "ID", "cursor": "--after",

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -32,14 +31,10 @@ func (c *OverviewCmd) Run(ctx context.Context, app *App) error {
 	}
 	defer end()
 	o, err := service.Overview(ctx, nil, false)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case c.JSON:
-		return printJSON(app.Stdout, o)
 	}
-	_, err = io.WriteString(app.Stdout, overviewText(o, time.Now(), terminalWidth(app.Stdout, tableWidth)))
-	return err
+	return printAs(app.Stdout, c.JSON, o, overviewText(o, time.Now(), terminalWidth(app.Stdout, tableWidth)))
 }
 
 // overviewText is the overview for a terminal.

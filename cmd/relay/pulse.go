@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -22,7 +21,7 @@ type PulseCmd struct {
 
 func (c *PulseCmd) command() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "pulse", Short: "Show rates and latencies over time; eight days are kept.", Args: exactly(),
+		Use: "pulse", Short: "Show rates, latencies and what was outstanding over time; eight days are kept.", Args: exactly(),
 		Example: "  relay pulse --since 6h --step 10m\n  relay pulse --subscription billing --json",
 	}
 	cmd.Flags().StringVar(&c.Subscription, "subscription", "", "Of the subscriber `NAME` alone; direct and default are two.")
@@ -43,25 +42,25 @@ func (c *PulseCmd) Run(ctx context.Context, app *App) error {
 	defer end()
 	from, to := operate.PulseSpan(c.Since, c.Until, time.Now())
 	pulse, err := service.Pulse(ctx, c.Subscription, from, to, c.Step)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case c.JSON:
-		return printJSON(app.Stdout, pulse)
 	}
-	_, err = io.WriteString(app.Stdout, pulseTable(pulse))
-	return err
+	return printAs(app.Stdout, c.JSON, pulse, pulseTable(pulse))
 }
 
 // pulseTable prints a history, the oldest first.
 func pulseTable(pulse operate.Pulse) string {
-	rows := [][]string{{"AT", "RECEIVED", "ACCEPTED", "HANDLED", "NOT REACHED", "NOT HANDLED", "DEAD", "P50", "P99"}}
+	rows := [][]string{{"AT", "RECEIVED", "ACCEPTED", "HANDLED", "NOT REACHED", "NOT HANDLED", "DEAD", "P50", "P99", "OUTSTANDING"}}
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	for _, p := range pulse.Points {
+		outstanding := "–"
+		if p.Outstanding != nil {
+			outstanding = upTo(*p.Outstanding)
+		}
 		rows = append(rows, []string{
-			p.At.Format(time.RFC3339), n(p.Received), n(p.Accepted), n(p.Handled), n(p.PushFailed), n(p.HandleFailed), n(p.Dead), milliseconds(p.WaitP50), milliseconds(p.WaitP99),
+			p.At.Format(time.RFC3339), n(p.Received), n(p.Accepted), n(p.Handled), n(p.PushFailed), n(p.HandleFailed), n(p.Dead), milliseconds(p.WaitP50), milliseconds(p.WaitP99), outstanding,
 		})
 	}
 	step := time.Duration(pulse.Step) * time.Second
-	return columns(rows, []int{20, 10, 10, 10, 11, 11, 8, 9, 9}, 2*tableWidth) + fmt.Sprintf("each line is %s\n", step)
+	return columns(rows, []int{20, 10, 10, 10, 11, 11, 8, 9, 9, 11}, 2*tableWidth) + fmt.Sprintf("each line is %s\n", step)
 }

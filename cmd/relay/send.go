@@ -141,9 +141,5 @@ func parseHeaders(pairs []string) (map[string]string, error) {
 
 // print prints how the message stands; its id was printed unless as JSON.
 func (c *SendCmd) print(w io.Writer, s operate.Sent) error {
-	if c.JSON {
-		return printJSON(w, s)
-	}
-	_, err := io.WriteString(w, sentText(s))
-	return err
+	return printAs(w, c.JSON, s, sentText(s))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -94,14 +93,10 @@ func (c *SendersShowCmd) Run(ctx context.Context, app *App) error {
 	}
 	defer end()
 	one, err := service.Sender(ctx, c.Source, routing)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case c.JSON:
-		return printJSON(app.Stdout, one)
 	}
-	_, err = io.WriteString(app.Stdout, senderText(one, time.Now(), terminalWidth(app.Stdout, tableWidth)))
-	return err
+	return printAs(app.Stdout, c.JSON, one, senderText(one, time.Now(), terminalWidth(app.Stdout, tableWidth)))
 }
 
 // senderText is a sender for a terminal.

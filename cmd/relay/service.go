@@ -146,7 +146,7 @@ func (s *service) wireEngine() {
 	c := s.config
 	host, _ := os.Hostname()
 	s.engine = reconcile.New(reconcile.Config{
-		Store: s.store, Router: s.router, Rules: s.router, Subscriptions: s.router, Dispatcher: s.dispatcher, Circuits: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
+		Store: s.store, Sampler: s.sampler, Router: s.router, Rules: s.router, Subscriptions: s.router, Dispatcher: s.dispatcher, Circuits: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
 		Groups: c.Reconcile, Streaming: s.streaming, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,
@@ -256,11 +256,11 @@ func (s *service) work(ctx context.Context, migrate bool) (err error) {
 	if err := s.persist(ctx, func() error { return s.readAckKey(ctx) }); err != nil {
 		return err
 	}
+	s.sampler = sql.NewSampler(s.store)
 	if err := s.wire(); err != nil {
 		return err
 	}
 	s.operate = operate.New(s.store.Console())
-	s.sampler = sql.NewSampler(s.store)
 	close(s.wired)
 	s.logStart()
 	return s.run(ctx)

@@ -71,12 +71,8 @@ type changedSubscription struct {
 	Result string `json:"result"`
 }
 
-func (c *named) print(app *App, result string) (err error) {
-	if c.JSON {
-		return printJSON(app.Stdout, changedSubscription{c.Name, result})
-	}
-	_, err = fmt.Fprintf(app.Stdout, "%s  %s\n", c.Name, result)
-	return err
+func (c *named) print(app *App, result string) error {
+	return printAs(app.Stdout, c.JSON, changedSubscription{c.Name, result}, fmt.Sprintf("%s  %s\n", c.Name, result))
 }
 
 // setPaused pauses or resumes a subscription.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,11 +49,7 @@ func (c *SubscriptionsTestCmd) Run(ctx context.Context, app *App) error {
 	if s, err = service.Await(ctx, s.ID, c.Wait); err != nil {
 		return err
 	}
-	if c.JSON {
-		err = printJSON(app.Stdout, s)
-	} else {
-		_, err = io.WriteString(app.Stdout, s.ID+"\n"+sentText(s))
-	}
+	err = printAs(app.Stdout, c.JSON, s, s.ID+"\n"+sentText(s))
 	if err == nil && s.Status != relay.MessageDone {
 		err = fmt.Errorf("test message %s is %s", s.ID, sentStatus(s, c.Wait))
 	}

@@ -524,7 +524,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Rates and latencies over time
+         * Rates, latencies and what was outstanding over time
          * @description By the minute, kept for 8 days, of one subscription or of all.
          */
         get: operations["get-pulse"];
@@ -2027,6 +2027,8 @@ export interface components {
             handle_failed: number;
             /** Format: int64 */
             handled: number;
+            /** @description The most that was found in a minute of the step: messages that were pending and due, or open; of a subscription its deliveries that had not ended. Absent: no relay counted. */
+            outstanding?: components["schemas"]["Count"];
             /**
              * Format: int64
              * @description Attempts.

@@ -28,15 +28,25 @@ export function observeClock(date: string | null): void {
 
 const locale = computed(() => (language.value === "zh" ? "zh-Hans-CN" : "en-GB"));
 const numbers = computed(() => new Intl.NumberFormat(locale.value, { maximumFractionDigits: 1 }));
+const small = computed(() => new Intl.NumberFormat(locale.value, { maximumSignificantDigits: 2 }));
 const compact = computed(() => new Intl.NumberFormat(language.value === "zh" ? "zh-Hans-CN" : "en", { notation: "compact", maximumSignificantDigits: 3 }));
 const clock = computed(() => new Intl.DateTimeFormat(locale.value, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false }));
 const day = computed(() => new Intl.DateTimeFormat(locale.value, { dateStyle: "medium" }));
+const shortDay = computed(() => new Intl.DateTimeFormat(locale.value, { day: "numeric", month: "short" }));
 const relative = computed(() => new Intl.RelativeTimeFormat(locale.value, { numeric: "always", style: "short" }));
 const lists = computed(() => new Intl.ListFormat(locale.value, { type: "conjunction" }));
 
 export const number = (n: number): string => numbers.value.format(n);
+/** rate is a number per second: below 1 with two digits, so that a slow rate is not shown as none. */
+export const rate = (n: number): string => (n < 1 ? small : numbers).value.format(n);
 export const roughly = (n: number): string => (n < 10_000 ? numbers.value.format(n) : compact.value.format(n));
 export const clockTime = (at: string | number | Date): string => clock.value.format(new Date(at));
+/** axisTime is a time on the axis of a chart; midnight has the day's name. */
+export function axisTime(at: number): string {
+  const date = new Date(at);
+  return date.getHours() + date.getMinutes() === 0 ? shortDay.value.format(date) : clockTime(date).slice(0, 5);
+}
+
 export const list = (words: string[]): string => lists.value.format(words);
 
 /** Counted is a number as the API tells it. */

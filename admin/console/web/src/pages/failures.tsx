@@ -81,7 +81,7 @@ function GroupRow({ group }: { group: Group }): JSX.Element {
   const [noting, setNoting] = useState(false);
   const words = t().failures;
   const glyph = group.state === "dead" ? "dead" : group.state === "rejected" ? "rejected" : group.class === "handle" ? "handle_failed" : "push_failed";
-  const name = group.subscription ?? words.nobody;
+  const name = group.subscription ?? words.noSubscriber;
   return (
     <li class="group">
       <div class="group-head">

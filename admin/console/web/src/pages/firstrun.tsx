@@ -22,7 +22,7 @@ export function FirstRun(): JSX.Element {
   const send = async (): Promise<void> => {
     setBusy(true);
     try {
-      const answer = await request<Schemas["Inserted"]>("POST", path("messages"), { body: { topic: "relay.hello", payload: `{"from": "the message centre"}` }, once: crypto.getRandomValues(new Uint32Array(4)).join("-") });
+      const answer = await request<Schemas["Inserted"]>("POST", path("messages"), { body: { topic: "hello", payload: `{"from": "the message centre"}` }, once: crypto.getRandomValues(new Uint32Array(4)).join("-") });
       wake();
       go(`/messages/${answer.data!.id}`);
     } catch (error) {

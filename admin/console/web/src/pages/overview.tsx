@@ -1,7 +1,7 @@
 // Overview: is anything stuck, and what do I do?
 import type { ComponentChildren, JSX } from "preact";
 import type { Schemas } from "../api";
-import { bytes, counted, duration, number } from "../format";
+import { bytes, counted, duration, number, rate } from "../format";
 import { overview } from "../overview";
 import { CopyButton } from "../parts/clipboard";
 import { Empty, Waiting } from "../parts/empty";
@@ -106,8 +106,8 @@ function Tiles({ o }: { o: Overview }): JSX.Element {
   const toned = (count: Schemas["Count"], tone: string): string => (count.n > 0 ? tone : "");
   return (
     <section class="tiles" aria-label={t().overview.numbers}>
-      <Tile words={words.received} value={number(traffic.received_per_second)} unit={words.perSecond} href="/messages?since=1h"><Sparkline values={traffic.received_spark} label={words.received} /></Tile>
-      <Tile words={words.accepted} value={number(traffic.accepted_per_second)} unit={words.perSecond}><Sparkline values={traffic.accepted_spark} label={words.accepted} /></Tile>
+      <Tile words={words.received} value={rate(traffic.received_per_second)} unit={words.perSecond} href="/messages?since=1h"><Sparkline values={traffic.received_spark} label={words.received} /></Tile>
+      <Tile words={words.accepted} value={rate(traffic.accepted_per_second)} unit={words.perSecond}><Sparkline values={traffic.accepted_spark} label={words.accepted} /></Tile>
       <Tile words={words.latency} value={ms(traffic.p50_ms)}><span class="tile-sub">p99 {ms(traffic.p99_ms)}</span></Tile>
       <Tile words={words.oldest} value={messages.oldest ? <Age since={messages.oldest} /> : "–"} href="/messages?status=pending,open&since=all"><span class="tile-sub">{messages.next_due && <>{words.nextDue} <Time at={messages.next_due} /></>}</span></Tile>
       <Tile words={words.inFlight} value={number(traffic.in_flight)}><span class="tile-sub">{bytes(traffic.in_flight_bytes)}</span></Tile>

@@ -1,7 +1,7 @@
-// Charts of rates and latencies, for everything or for one subscriber.
+// Charts of rates, latencies and what was outstanding, for everything or for one subscriber.
 import type { JSX } from "preact";
 import { path, type Schemas } from "../api";
-import { duration, number } from "../format";
+import { counted, duration, number, rate } from "../format";
 import { useLive } from "../live";
 import { Chart } from "../parts/chart";
 import { Segments } from "../parts/controls";
@@ -11,7 +11,7 @@ import { t } from "../text";
 
 const spans = ["1h", "6h", "24h", "7d"] as const;
 
-/** PulseCharts draws throughput and latency; dragging opens the list of that range. */
+/** PulseCharts draws how it went over time; dragging opens the list of that range. */
 export function PulseCharts({ subscription, failures }: { subscription?: string; failures?: boolean }): JSX.Element {
   const wanted = place.value.query.get("range");
   const span = spans.find((one) => one === wanted) ?? "1h";
@@ -20,9 +20,9 @@ export function PulseCharts({ subscription, failures }: { subscription?: string;
   const points = live.data?.points ?? [];
   const step = live.data?.step ?? 60;
   const times = points.map((one) => new Date(one.at).getTime() / 1000);
-  const rate = (of: (point: Schemas["PulsePoint"]) => number): number[] => points.map((one) => of(one) / step);
+  const each = (of: (point: Schemas["PulsePoint"]) => number): number[] => points.map((one) => of(one) / step);
   const open = (from: Date, to: Date): void => go(address("/messages", { since: from.toISOString(), until: to.toISOString(), subscription }));
-  const perSecond = (value: number): string => `${number(value)}/s`;
+  const perSecond = (value: number): string => `${rate(value)}/s`;
   return (
     <section class="stack" aria-label={words.title}>
       <div class="chart-head">
@@ -32,9 +32,9 @@ export function PulseCharts({ subscription, failures }: { subscription?: string;
       {live.problem && !live.data && <ProblemNote problem={live.problem} />}
       <div class={`charts${live.stale ? " busy" : ""}`}>
         <Chart title={words.throughput} unit="/s" times={times} show={perSecond} onRange={open} lines={[
-          ...(subscription ? [] : [{ words: words.received, values: rate((one) => one.received), colour: "muted", dash: [2, 3] }]),
-          { words: words.accepted, values: rate((one) => one.accepted), colour: "accent", fill: true },
-          { words: words.failed, values: rate((one) => one.push_failed + one.handle_failed), colour: "dead", dash: [6, 4] },
+          ...(subscription ? [] : [{ words: words.received, values: each((one) => one.received), colour: "muted", dash: [2, 3] }]),
+          { words: words.accepted, values: each((one) => one.accepted), colour: "accent", fill: true },
+          { words: words.failed, values: each((one) => one.push_failed + one.handle_failed), colour: "dead", dash: [6, 4] },
         ]} />
         <Chart title={words.latency} unit="ms" times={times} show={duration} logarithmic onRange={open} lines={[
           { words: "p50", values: points.map((one) => one.total_p50_ms ?? null), colour: "accent" },
@@ -43,9 +43,9 @@ export function PulseCharts({ subscription, failures }: { subscription?: string;
         {failures && (
           <>
             <Chart title={words.failures} unit="/s" times={times} show={perSecond} lines={[
-              { words: t().state.push_failed, values: rate((one) => one.push_failed), colour: "retry" },
-              { words: t().state.handle_failed, values: rate((one) => one.handle_failed), colour: "reject", dash: [6, 4] },
-              { words: t().state.dead, values: rate((one) => one.dead), colour: "dead", dash: [2, 3] },
+              { words: t().state.push_failed, values: each((one) => one.push_failed), colour: "retry" },
+              { words: t().state.handle_failed, values: each((one) => one.handle_failed), colour: "reject", dash: [6, 4] },
+              { words: t().state.dead, values: each((one) => one.dead), colour: "dead", dash: [2, 3] },
             ]} />
             <Chart title={words.wait} unit="ms" times={times} show={duration} logarithmic lines={[
               { words: "p50", values: points.map((one) => one.wait_p50_ms ?? null), colour: "accent" },
@@ -53,7 +53,21 @@ export function PulseCharts({ subscription, failures }: { subscription?: string;
             ]} />
           </>
         )}
+        <Outstanding points={points} times={times} words={subscription ? words.outstandingDeliveries : words.outstandingMessages} />
       </div>
     </section>
+  );
+}
+
+/** Outstanding draws the most that had not ended in each step. */
+function Outstanding({ points, times, words }: { points: Schemas["PulsePoint"][]; times: number[]; words: string }): JSX.Element {
+  const show = (value: number, n?: number): string => {
+    const count = n === undefined ? undefined : points[n]?.outstanding;
+    return count ? counted(count) : number(value);
+  };
+  return (
+    <Chart title={t().chart.outstanding} unit="" times={times} show={show} wide empty={t().chart.notCounted} lines={[
+      { words, values: points.map((one) => one.outstanding?.n ?? null), colour: "accent", fill: true },
+    ]} />
   );
 }

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { path, type Schemas } from "../api";
 import { causes, filtersOf, messageFilters } from "../filter";
-import { counted, number } from "../format";
+import { counted, rate } from "../format";
 import { useLive } from "../live";
 import { subscriptionNames } from "../overview";
 import { Empty, Waiting } from "../parts/empty";
@@ -45,7 +45,7 @@ function Facts({ item }: { item: Item }): JSX.Element {
   const words = t().senders;
   return (
     <dl class="facts-line">
-      <div><dt>{words.columns.rate}</dt><dd>{number(item.rate_per_second)}/s</dd></div>
+      <div><dt>{words.columns.rate}</dt><dd>{rate(item.rate_per_second)}/s</dd></div>
       <div><dt>{words.columns.today}</dt><dd>{counted(item.today)}</dd></div>
       <div><dt>{words.columns.rejected}</dt><dd class={item.rejected.n > 0 ? "tone-reject strong" : ""}>{counted(item.rejected)}</dd></div>
       <div><dt>{words.columns.share}</dt><dd title={words.shareHelp}>{share(item.handled_share)}</dd></div>
@@ -70,8 +70,8 @@ function Topics({ item }: { item: Item }): JSX.Element {
             {topics.map((one) => (
               <tr key={one.topic}>
                 <th scope="row"><a href={address("/messages", { topic: one.topic, source: item.source })}><Foreign text={one.topic} mono /></a></th>
-                <td class="num">{number(one.rate_per_second)}</td><td class="num">{counted(one.today)}</td><td class="num">{counted(one.rejected)}</td><td><Time at={one.last_at} /></td>
-                <td>{one.unheard ? <a class="tone-reject" href={address("/subscriptions", { new: "yes", topics: one.topic })}>{words.nobody}</a> : one.subscriptions.map((name) => <a key={name} class="topic" href={`/subscriptions/${encodeURIComponent(name)}`}><Foreign text={name} /></a>)}</td>
+                <td class="num">{rate(one.rate_per_second)}</td><td class="num">{counted(one.today)}</td><td class="num">{counted(one.rejected)}</td><td><Time at={one.last_at} /></td>
+                <td>{one.unheard ? <a class="tone-reject" href={address("/subscriptions", { new: "yes", topics: one.topic })}>{words.noSubscriber}</a> : one.subscriptions.map((name) => <a key={name} class="topic" href={`/subscriptions/${encodeURIComponent(name)}`}><Foreign text={name} /></a>)}</td>
               </tr>
             ))}
           </tbody>

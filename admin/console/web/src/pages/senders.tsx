@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { path, type Schemas } from "../api";
 import { command, curl } from "../filter";
-import { counted, number } from "../format";
+import { counted, number, rate } from "../format";
 import { useLive } from "../live";
 import { copy } from "../parts/clipboard";
 import { Menu } from "../parts/controls";
@@ -27,7 +27,7 @@ export function SendersPage(): JSX.Element {
   const link = (row: Row): string => `/senders/${encodeURIComponent(row.source)}`;
   const columns: Column<Row>[] = [
     { id: "source", head: words.columns.source, width: "w-name", cell: (row) => <a class="row-link cut" href={link(row)} tabIndex={-1}><Foreign text={row.source || words.noName} cut /></a> },
-    { id: "rate", head: words.columns.rate, width: "w-num", number: true, cell: (row) => number(row.rate_per_second) },
+    { id: "rate", head: words.columns.rate, width: "w-num", number: true, cell: (row) => rate(row.rate_per_second) },
     { id: "today", head: words.columns.today, width: "w-num", number: true, cell: (row) => counted(row.today) },
     { id: "rejected", head: words.columns.rejected, width: "w-num", number: true, cell: (row) => row.rejected.n > 0 ? <span class="tone-reject strong">{counted(row.rejected)}</span> : "0" },
     { id: "share", head: words.columns.share, width: "w-num", number: true, title: words.shareHelp, cell: (row) => share(row.handled_share) },

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { path, request, type Schemas } from "../api";
 import { command, curl } from "../filter";
-import { counted, duration, number } from "../format";
+import { counted, duration, rate } from "../format";
 import { useLive, wake } from "../live";
 import { BulkDialog } from "../parts/bulk";
 import { copy } from "../parts/clipboard";
@@ -61,7 +61,7 @@ function Facts({ item }: { item: Item }): JSX.Element {
     <dl class="facts-line">
       {item.settings && <div><dt>{words.topics}</dt><dd><Foreign text={item.settings.topics.join(", ")} mono /></dd></div>}
       {item.settings && <div><dt>{words.target}</dt><dd><Foreign text={item.settings.target} mono /></dd></div>}
-      <div><dt>{words.rate}</dt><dd>{number(s.rate_per_second)}</dd></div>
+      <div><dt>{words.rate}</dt><dd>{rate(s.rate_per_second)}</dd></div>
       <div><dt>p99</dt><dd>{s.p99_ms == null ? "–" : duration(s.p99_ms)}</dd></div>
       <div><dt>{words.outstanding}</dt><dd>{counted(s.outstanding)}</dd></div>
       {s.oldest_at && <div><dt>{words.oldest}</dt><dd><Age since={s.oldest_at} /></dd></div>}

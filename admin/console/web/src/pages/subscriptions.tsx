@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { path, type Schemas } from "../api";
 import { command, curl } from "../filter";
-import { counted, duration, number } from "../format";
+import { counted, duration, rate } from "../format";
 import { useLive } from "../live";
 import { copy } from "../parts/clipboard";
 import { Menu } from "../parts/controls";
@@ -75,7 +75,7 @@ export function SubscriptionTable({ items, page, full }: { items: Item[]; page: 
       { id: "topics", head: words.topics, width: "w-topic", cell: (row: Item) => row.settings ? <Foreign text={row.settings.topics.join(", ")} mono cut /> : <span class="muted">{t().subscriptions.builtIn}</span> },
       { id: "target", head: words.target, width: "w-error", cell: (row: Item) => row.settings ? <Foreign text={row.settings.target} mono cut /> : <span class="muted">–</span> },
     ] : []),
-    { id: "rate", head: words.rate, width: "w-num", number: true, cell: (row) => number(row.standing.rate_per_second) },
+    { id: "rate", head: words.rate, width: "w-num", number: true, cell: (row) => rate(row.standing.rate_per_second) },
     { id: "p99", head: "p99", width: "w-num", number: true, cell: (row) => row.standing.p99_ms == null ? "–" : duration(row.standing.p99_ms) },
     { id: "outstanding", head: words.outstanding, width: "w-bar", cell: (row) => <OutstandingCell item={row} /> },
     { id: "oldest", head: words.oldest, width: "w-age", cell: (row) => <Age since={row.standing.oldest_at} /> },

@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import { clockTime, when } from "../format";
+import { axisTime, when } from "../format";
 import { language, theme } from "../settings";
 import { t } from "../text";
 import { Button } from "./controls";
@@ -23,24 +23,30 @@ interface ChartProps {
   /** Seconds since 1970, one for each value. */
   times: number[];
   lines: Line[];
-  show: (value: number) => string;
+  /** How a value is written; n is its place among the times, absent for a value of the axis. */
+  show: (value: number, n?: number) => string;
+  /** Stands instead of the lines where none has a value. */
+  empty?: string;
   logarithmic?: boolean;
+  /** As wide as two charts. */
+  wide?: boolean;
   onRange?: (from: Date, to: Date) => void;
   height?: number;
 }
 
 export function Chart(p: ChartProps): JSX.Element {
   const [table, setTable] = useState(false);
+  const some = p.lines.some((line) => line.values.some((value) => value !== null));
   return (
-    <figure class="chart">
+    <figure class={p.wide ? "chart wide" : "chart"}>
       <figcaption>
         <h3>{p.title}</h3>
         <ul class="legend">
           {p.lines.map((line) => <li key={line.words}><Swatch line={line} />{line.words} <span class="num muted">{lastOf(line, p.show)}</span></li>)}
         </ul>
-        <Button kind="quiet" small onPress={() => setTable(!table)} expanded={table}>{table ? t().chart.asChart : t().chart.asTable}</Button>
+        {some && <Button kind="quiet" small onPress={() => setTable(!table)} expanded={table}>{table ? t().chart.asChart : t().chart.asTable}</Button>}
       </figcaption>
-      {table ? <Numbers {...p} /> : <Canvas {...p} />}
+      {!some ? <p class="chart-empty text muted">{p.empty ?? t().chart.empty}</p> : table ? <Numbers {...p} /> : <Canvas {...p} />}
     </figure>
   );
 }
@@ -51,9 +57,14 @@ function Swatch({ line }: { line: Line }): JSX.Element {
   );
 }
 
-function lastOf(line: Line, show: (value: number) => string): string {
-  const value = line.values.findLast((one) => one !== null);
-  return value === undefined || value === null ? "–" : show(value);
+function lastOf(line: Line, show: ChartProps["show"]): string {
+  return shown(line, line.values.findLastIndex((one) => one !== null), show);
+}
+
+/** shown writes the value of a line at one place. */
+function shown(line: Line, n: number, show: ChartProps["show"]): string {
+  const value = line.values[n];
+  return value == null ? "–" : show(value, n);
 }
 
 function Numbers({ title, times, lines, show }: ChartProps): JSX.Element {
@@ -67,7 +78,7 @@ function Numbers({ title, times, lines, show }: ChartProps): JSX.Element {
           {rows.map((n) => (
             <tr key={times[n]}>
               <th scope="row">{when(times[n]! * 1000)}</th>
-              {lines.map((line) => <td key={line.words} class="num">{line.values[n] == null ? "–" : show(line.values[n]!)}</td>)}
+              {lines.map((line) => <td key={line.words} class="num">{shown(line, n, show)}</td>)}
             </tr>
           ))}
         </tbody>
@@ -116,11 +127,11 @@ function options(p: ChartProps, width: number, onRange: (from: Date, to: Date) =
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: { y: p.logarithmic ? { distr: 3 } : { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [
-      { ...axis, values: (_u, splits) => splits.map((at) => clockTime(at * 1000).slice(0, 5)), space: 64, size: 26 },
+      { ...axis, values: (_u, splits) => splits.map((at) => axisTime(at * 1000)), space: 64, size: 26 },
       { ...axis, size: 64, values: (_u, splits) => splits.map((value) => (value === null ? "" : p.show(value))), space: p.logarithmic ? 18 : 32 },
     ],
     series: [{}, ...p.lines.map((line) => ({
-      label: line.words, stroke: token(line.colour), width: 1.8, points: { show: false }, spanGaps: false,
+      label: line.words, stroke: token(line.colour), width: 1.8, points: { show: true, size: 4, filter: alone }, spanGaps: false,
       ...(line.dash && { dash: line.dash }), ...(line.fill && { fill: `${token(line.colour)}1f` }),
     }))],
     hooks: {
@@ -136,6 +147,12 @@ function options(p: ChartProps, width: number, onRange: (from: Date, to: Date) =
   };
 }
 
+/** alone are the places of values without a neighbour: no line leads to them, so they are drawn as points. */
+function alone(u: uPlot, line: number): number[] {
+  const values = u.data[line]!;
+  return [...values.keys()].filter((n) => values[n] != null && values[n - 1] == null && values[n + 1] == null);
+}
+
 /** showTip writes the numbers under the cursor beside it. */
 function showTip(u: uPlot, p: ChartProps): void {
   let tip = u.over.querySelector<HTMLElement>(".chart-tip");
@@ -147,7 +164,7 @@ function showTip(u: uPlot, p: ChartProps): void {
   const n = u.cursor.idx;
   tip.hidden = n == null || (u.cursor.left ?? -1) < 0;
   if (n == null || tip.hidden) return;
-  const values = p.lines.map((line) => `${line.words} ${line.values[n] == null ? "–" : p.show(line.values[n]!)}`);
+  const values = p.lines.map((line) => `${line.words} ${shown(line, n, p.show)}`);
   tip.textContent = [when(Number(u.data[0][n]) * 1000), ...values].join("\n");
   const right = (u.cursor.left ?? 0) > u.over.clientWidth - 160;
   tip.style.left = right ? "auto" : `${(u.cursor.left ?? 0) + 12}px`;

@@ -3,7 +3,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Query } from "../api";
-import { when } from "../format";
+import { skew, when } from "../format";
 import { command, curl, filtersOf, ranges, usualRange, type FilterDefinition } from "../filter";
 import { useHold } from "../live";
 import { address, go, place, withQuery } from "../route";
@@ -50,12 +50,13 @@ export function FilterBar(p: FilterBarProps): JSX.Element {
   );
 }
 
-/** pin makes a relative range absolute, so that a shared link shows the same tomorrow. */
+/** pin makes a relative range absolute by the server's clock, so that a shared link shows the same tomorrow. */
 function pin(): void {
   const since = place.value.query.get("since") ?? usualRange;
   const scale: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
   const ms = Number(since.slice(0, -1)) * (scale[since.slice(-1)] ?? 0);
-  go(withQuery({ since: new Date(Date.now() - ms).toISOString(), until: new Date().toISOString(), after: [] }));
+  const end = Date.now() + skew.peek();
+  go(withQuery({ since: new Date(end - ms).toISOString(), until: new Date(end).toISOString(), after: [] }));
 }
 
 function Range(): JSX.Element {

@@ -124,7 +124,8 @@ export const en = {
     overdue: (n: Need) => `${n.count ? `${s(n.count.n, "message")} overdue` : "Messages are overdue"}`, quarantine: (n: Need) => n.text,
   },
   chart: {
-    title: "Throughput and latency", span: "Time span", throughput: "Throughput", latency: "Commit to accepted", failures: "Failed attempts", wait: "Wait before the first attempt", received: "received", accepted: "accepted", failed: "failed", time: "Time", asTable: "As table", asChart: "As chart",
+    title: "Over time", span: "Time span", throughput: "Throughput", latency: "Commit to accepted", failures: "Failed attempts", wait: "Wait before the first attempt", received: "received", accepted: "accepted", failed: "failed", time: "Time", asTable: "As table", asChart: "As chart", empty: "Nothing in this time range.",
+    outstanding: "Outstanding", outstandingMessages: "messages that have not ended", outstandingDeliveries: "deliveries that have not ended", notCounted: "Not counted in this time range. A relay counts once a minute while it runs.",
   },
   messages: {
     title: "Messages", sorted: "Newest first; there is no other order", due: "due",
@@ -147,13 +148,13 @@ export const en = {
   },
   message: {
     title: "Message", notFound: "There is no such message.", notFoundWhy: "Messages that are done are removed after RELAY_RETENTION. Look into the audit, or search by key.", destination: "Destination", previous: "previous", next: "next",
-    retryAll: "All that have failed", retryOne: "Only", retryEnded: "Also who has it …", retryEndedHelp: "They get it again under the same id", retryEndedOne: "Again to",
+    retryAll: "All that have failed", retryOne: "Only", retryEnded: "All subscribers, also those that have it …", retryEndedHelp: "They get it again under the same id", retryEndedOne: "Again to",
     acknowledge: "Acknowledge", ackHandled: "Handled", ackFailed: "Failed", copyAsNew: "Copy as new", copyNow: "Send the copy", copied: "A copy is on its way.", copyHelp: "The copy has an id of its own, and the header relay-original-id names this message.", copyTo: "Unset: where this message goes. Otherwise a target such as https://… or amqp:…",
     cancelAll: "Whatever has not ended …", cancelOne: "Only", curlHelp: "This page's data", curlReceiver: "As the receiver gets it", insertHelp: "A row like this one",
     cancelTitle: "Cancel the message", againTitle: "Send it again to receivers that have it", again: "Send again",
     cancelWarning: (name: string) => (name ? `The delivery to ${name} ends as cancelled. Other subscribers are not touched. What is being sent right now may still arrive.` : "Every delivery that has not ended ends as cancelled. What has been handled stays so. What is being sent right now may still arrive."),
     againWarning: (name: string) => `${name || "Every subscriber"} gets the message again under the same id. Receivers that drop duplicates ignore it.`,
-    deliveries: "Deliveries", subscriber: "Subscriber", target: "Target", nextAttempt: "Next attempt", facts: "Facts", seq: "Sequence", shard: "Shard", size: "Size", deliverAt: "Not before", finished: "Finished", original: "Copy of", copies: "Copies", auditLink: "Who touched it",
+    deliveries: "Deliveries", subscriber: "Subscriber", target: "Target", nextAttempt: "Next attempt", facts: "Facts", seq: "Sequence", shard: "Shard", size: "Size", deliverAt: "Not before", finished: "Finished", original: "Copy of", copies: "Copies", auditLink: "What people did to it",
   },
   attempts: { title: "Attempts", n: "No.", started: "Started", duration: "Duration", outcome: "Outcome", code: "Code", error: "Error", answer: "Answer", show: "Show", hide: "Hide", none: "none", all: (n: number) => `Show all ${number(n)}` },
   timeline: {
@@ -174,13 +175,13 @@ export const en = {
   failures: {
     title: "Failures", tabs: { dead: "Dead", failing: "Failing", rejected: "Cannot be sent" },
     lede: { dead: "Given up: these need a person. Mend the cause, then retry a whole group.", failing: "These are tried again by themselves. Retry to hurry them.", rejected: "No route, or something that cannot be sent. Retry after mending." },
-    everySubscriber: "Every subscriber", none: { dead: "Nothing is dead.", failing: "Nothing is failing.", rejected: "Everything can be sent." }, lastCleared: "Who retried or cancelled last",
-    nobody: "no subscriber", expand: (name: string, cause: string) => `More about ${name}: ${cause}`, classes: { push: "did not reach the receiver", handle: "the receiver's logic failed", send: "never sent", unknown: "" }, since: "since", last: "last", trend: "Failures of the subscriber, 24 hours",
-    retryFirst: "Retry one first", retryAll: "Retry all", cancelAll: "Cancel all", asList: "Open as list", addNote: "Add a note", editNote: "Change the note", note: "Note", noteHelp: "Everyone sees it. An empty note is removed.", pause: "Pause",
+    everySubscriber: "Every subscriber", none: { dead: "Nothing is dead.", failing: "Nothing is failing.", rejected: "Everything can be sent." }, lastCleared: "The last retries and cancellations",
+    noSubscriber: "no subscriber", expand: (name: string, cause: string) => `More about ${name}: ${cause}`, classes: { push: "did not reach the receiver", handle: "the receiver's logic failed", send: "never sent", unknown: "" }, since: "since", last: "last", trend: "Failures of the subscriber, 24 hours",
+    retryFirst: "Retry one first", retryAll: "Retry all", cancelAll: "Cancel all", asList: "Open as list", addNote: "Add a note", editNote: "Change the note", note: "Note", noteHelp: "All people who sign in see it. An empty note is removed.", pause: "Pause",
     whatToDo: "What to do", patterns: "Errors alike", sampled: (n: string) => `of the newest ${n}`, newest: "Newest messages", atReceiver: "The receiver's last answer",
   },
   subscriptions: {
-    title: "Subscriptions", lede: "Who gets what. A message without a matching subscription goes to the default destination, or cannot be sent.", create: "New subscription", none: "No subscription yet.", noneHelp: "A subscription says which topics go where. Without any, every message goes to RELAY_DEFAULT_DESTINATION.", builtIn: "built in",
+    title: "Subscriptions", lede: "A subscription says which messages go to which receiver. A message without a matching subscription goes to the default destination, or cannot be sent.", create: "New subscription", none: "No subscription yet.", noneHelp: "A subscription says which topics go where. Without any, every message goes to RELAY_DEFAULT_DESTINATION.", builtIn: "built in",
     columns: { name: "Name", state: "State", topics: "Topics", target: "Target", rate: "Rate /s", outstanding: "Outstanding", oldest: "Oldest", dead: "Dead", spark: "1 h" },
     states: { active: "Well", paused: "Paused", invalid: "Invalid", circuit: "Circuit open", dead: "Has dead", failing: "Failing" },
   },
@@ -218,12 +219,12 @@ export const en = {
     results: "Results", onlyFailed: "Only failures", noResults: "No results yet.", did: "done", didNot: "not done", effect: "What became of it", when: "When",
   },
   senders: {
-    title: "Senders", lede: "Services that commit messages, and what becomes of these.", noName: "(no name)", shareHelp: "Of the newest 500 messages", unheardHelp: "Topics that no subscription matches", none: "No message names a source yet.", noneHelp: "Set RELAY_SOURCE, or the column source of the row.", notSeen: "No message of this sender was counted lately.", receives: "Topics, and who receives them", receivers: "Receivers", nobody: "no subscriber: make a subscription",
+    title: "Senders", lede: "Services that commit messages, and what becomes of these.", noName: "(no name)", shareHelp: "Of the newest 500 messages", unheardHelp: "Topics that no subscription matches", none: "No message names a source yet.", noneHelp: "Set RELAY_SOURCE, or the column source of the row.", notSeen: "No message of this sender was counted lately.", receives: "Topics and their receivers", receivers: "Receivers", noSubscriber: "no subscriber: make a subscription",
     columns: { source: "Source", rate: "Per second", today: "24 h", rejected: "Cannot be sent", share: "Handled", oldest: "Oldest not handled", last: "Last", unheard: "Unheard topics" },
   },
   audit: {
-    title: "Audit", lede: "Who did what to which object, and with what result; sign-ins and refusals too.", none: "Nothing recorded.", noneHelp: "No entry matches. Widen the time range, or drop a filter.",
-    columns: { at: "When", who: "Who", what: "What", object: "Object", result: "Result", reason: "Reason", address: "From" },
+    title: "Audit", lede: "Each change with the person, the object and the result; sign-ins and refusals too.", none: "Nothing recorded.", noneHelp: "No entry matches. Widen the time range, or drop a filter.",
+    columns: { at: "When", who: "Person", what: "What", object: "Object", result: "Result", reason: "Reason", address: "From" },
     kinds: { message: "message", subscription: "subscription", key: "key", job: "job", failure: "failure", session: "session", database: "database", viewer: "viewer", operator: "operator", cli: "command line", none: "not signed in" },
     actions: {
       "session.signin": "signed in", "session.signout": "signed out", "session.refused": "was refused", "session.token": "was refused a token", "session.link": "made a sign-in link", "message.retry": "retried messages", "message.cancel": "cancelled messages", "message.copy": "copied a message", "message.send": "inserted a message",

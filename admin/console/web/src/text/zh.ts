@@ -95,7 +95,10 @@ export const zh: Text = {
     stream_down: (n) => `复制流中断：${n.text}`, broker_down: (n) => `RabbitMQ 中断：${n.text}`, paused: (n) => `${n.subscription ?? "订阅"} 已暂停${n.count ? `，${number(n.count.n)} 条等待` : ""}`,
     overdue: (n) => `${amount(n)}已逾期`, quarantine: (n) => `隔离：${n.text}`,
   },
-  chart: { title: "吞吐与延迟", span: "时间跨度", throughput: "吞吐", latency: "提交到送达", failures: "失败的尝试", wait: "首次尝试前的等待", received: "接收", accepted: "送达", failed: "失败", time: "时间", asTable: "表格", asChart: "图表" },
+  chart: {
+    title: "走势", span: "时间跨度", throughput: "吞吐", latency: "提交到送达", failures: "失败的尝试", wait: "首次尝试前的等待", received: "接收", accepted: "送达", failed: "失败", time: "时间", asTable: "表格", asChart: "图表", empty: "该时间段内没有数据。",
+    outstanding: "未完成", outstandingMessages: "未结束的消息", outstandingDeliveries: "未结束的投递", notCounted: "该时间段内没有计数。中继运行时每分钟计数一次。",
+  },
   messages: {
     title: "消息", sorted: "最新在前，没有其他排序", due: "到期",
     columns: { status: "状态", created: "创建", topic: "主题", key: "键", source: "来源", subscribers: "订阅方", attempts: "尝试", error: "错误", id: "编号" },
@@ -139,7 +142,7 @@ export const zh: Text = {
     title: "失败", tabs: { dead: "已放弃", failing: "失败中", rejected: "发送失败" },
     lede: { dead: "已放弃，需人工处理。解决原因后整组重试。", failing: "会自动重试，也可以手动加快。", rejected: "没有路由，或内容无法发送。修正后请重试。" },
     everySubscriber: "所有订阅方", none: { dead: "没有放弃的消息。", failing: "没有失败的消息。", rejected: "全部可以发送。" }, lastCleared: "最近由谁重试或取消",
-    nobody: "没有订阅方", expand: (name, cause) => `展开 ${name}：${cause}`, classes: { push: "未到达接收方", handle: "接收方逻辑失败", send: "从未发送", unknown: "" }, since: "始于", last: "最近", trend: "该订阅方 24 小时失败数",
+    noSubscriber: "没有订阅方", expand: (name, cause) => `展开 ${name}：${cause}`, classes: { push: "未到达接收方", handle: "接收方逻辑失败", send: "从未发送", unknown: "" }, since: "始于", last: "最近", trend: "该订阅方 24 小时失败数",
     retryFirst: "先重试一条", retryAll: "全部重试", cancelAll: "全部取消", asList: "打开列表", addNote: "添加备注", editNote: "修改备注", note: "备注", noteHelp: "所有人可见。留空则删除。", pause: "暂停",
     whatToDo: "怎么办", patterns: "相似的错误", sampled: (n) => `取自最新 ${n} 条`, newest: "最新消息", atReceiver: "接收方最近的答复",
   },
@@ -181,7 +184,7 @@ export const zh: Text = {
     results: "结果", onlyFailed: "仅失败", noResults: "还没有结果。", did: "成功", didNot: "未成", effect: "结果", when: "时间",
   },
   senders: {
-    title: "发送方", lede: "提交消息的服务，以及这些消息的去向。", noName: "（未命名）", shareHelp: "最新 500 条消息中", unheardHelp: "没有订阅匹配的主题", none: "还没有消息注明来源。", noneHelp: "请设置 RELAY_SOURCE 或行的 source 列。", notSeen: "近来没有统计到此发送方的消息。", receives: "主题与接收方", receivers: "接收方", nobody: "无订阅：新建",
+    title: "发送方", lede: "提交消息的服务，以及这些消息的去向。", noName: "（未命名）", shareHelp: "最新 500 条消息中", unheardHelp: "没有订阅匹配的主题", none: "还没有消息注明来源。", noneHelp: "请设置 RELAY_SOURCE 或行的 source 列。", notSeen: "近来没有统计到此发送方的消息。", receives: "主题与接收方", receivers: "接收方", noSubscriber: "无订阅：新建",
     columns: { source: "来源", rate: "每秒", today: "24 小时", rejected: "发送失败", share: "已处理", oldest: "最早未处理", last: "最近", unheard: "无人接收的主题" },
   },
   audit: {
