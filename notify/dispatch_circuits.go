@@ -36,7 +36,7 @@ func (d *Dispatcher) conclude(l *lane, it item, o relay.Outcome, now time.Time) 
 		d.gates(l, it.target).origin.lacks(o.Lack, o.RetryAfter, now)
 		return false
 	}
-	origin, target := signsOf(o, l.shared)
+	origin, target := signsOf(o, it.shared)
 	held := o.RetryAfter
 	tell := func(c *circuit, s sign, held time.Duration) {
 		if c == nil {

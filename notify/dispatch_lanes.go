@@ -29,8 +29,9 @@ func (d *Dispatcher) all() []*lane {
 	return all
 }
 
-// lane returns the lane of an item, making it if need be, or nil after Stop, and names the item's
-// target. To look addresses up is no attempt, so the subscription's own limits do not apply to it.
+// lane returns the lane of an item, making it if need be, or nil after Stop, and notes what the
+// item's target means for circuits. To look addresses up is no attempt, so the subscription's
+// own limits do not apply to it.
 func (d *Dispatcher) lane(it *item, now time.Time) *lane {
 	delivery := it.delivery
 	circuits, direct := delivery.Circuits(), delivery.Direct()
@@ -41,6 +42,7 @@ func (d *Dispatcher) lane(it *item, now time.Time) *lane {
 	if err != nil { // its attempt says so
 		technology = &Technology{Name: noTechnology, Concurrency: 1}
 	}
+	it.shared = technology.shares(delivery.Subscriber.Target) && (direct || delivery.Subscriber.Name == relay.SubscriptionDefault)
 	limit, rate := technology.Concurrency, delivery.Subscriber.RateLimit
 	if delivery.Unresolved() {
 		rate = 0
@@ -67,7 +69,6 @@ func (d *Dispatcher) lane(it *item, now time.Time) *lane {
 	l.mu.Lock()
 	l.used = now
 	l.technology = technology.Name
-	l.shared = technology.shares(delivery.Subscriber.Target) && (direct || delivery.Subscriber.Name == relay.SubscriptionDefault)
 	l.configure(limit, rate)
 	l.mu.Unlock()
 	return l

@@ -94,6 +94,33 @@ func TestConcurrencyIsBoundedPerDestination(t *testing.T) {
 	})
 }
 
+// The engine dispatches the next message of a key from the worker that reports the last one, and others from its
+// readers: with the race detector this test found that one wrote what another read of their lane.
+func TestManyGoroutinesDispatchToALane(t *testing.T) {
+	t.Parallel()
+	d := newTestDispatcher(64, func(context.Context, *relay.Delivery) relay.Outcome { return relay.Outcome{Class: relay.ClassHandled} })
+	const keys, messages = 8, 100
+	var out outcomes
+	var all sync.WaitGroup
+	for range keys {
+		all.Add(messages)
+		left := messages
+		var next func(relay.Outcome)
+		next = func(o relay.Outcome) {
+			out.done(o)
+			if left--; left > 0 {
+				d.Dispatch(deliveryTo(t, "amqp:exchange/"), false, next)
+			}
+			all.Done()
+		}
+		go d.Dispatch(deliveryTo(t, "amqp:exchange/"), false, next)
+	}
+	all.Wait()
+	if n := out.count("handled "); n != keys*messages {
+		t.Errorf("%v, want %d handled", out.all, keys*messages)
+	}
+}
+
 func TestWhatWaitsLongerThanASecondIsParked(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -22,6 +22,7 @@ type item struct {
 	// target names the circuit of a row's own target, among those of its lane. Empty means that
 	// there is none.
 	target string
+	shared bool  // its lane leads to several places: Technology.Shares
 	probes gates // the circuits that its attempt probes
 }
 
@@ -41,7 +42,6 @@ func (it item) park(closed *circuit) {
 type lane struct {
 	name   string
 	direct bool // rows name it
-	shared bool // it leads to several places: Technology.Shares
 	// technology is the name of the technology that its deliveries use.
 	technology string
 	// origin is the circuit of failures to connect that it shares with others. Nil means that there is none.
