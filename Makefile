@@ -10,8 +10,8 @@ ARGS ?=
 FUZZTIME ?= 15s
 # The limit of each package's tests.
 TIMEOUT ?= 60m
-# A pattern of the tests that make long runs.
-LONG = ^($(shell grep -v '^#' test/long | paste -sd '|'))$$
+# A pattern of the tests that make long runs. Commands have it by the environment, since it has many names.
+export LONG = ^($(shell grep -v '^#' test/long | paste -sd '|'))$$
 # The schedule of make chaos, and how long it makes faults.
 SEED := $(or $(SEED),$(shell date +%s))
 FOR ?= 5m
@@ -27,13 +27,13 @@ OUTSIDE = ./test/... ./examples/... ./throwaway/... ./deploy/...
 test: ## install what the tests need, check the code, run all tests but the long ones
 	@scripts/install-test
 	@$(MAKE) --no-print-directory lint
-	go test -race -shuffle=on -timeout $(TIMEOUT) -skip '$(LONG)' $$(go list ./... | grep -vxF "$$(go list $(OUTSIDE))")
-	go test -shuffle=on -timeout $(TIMEOUT) -skip '$(LONG)' $(OUTSIDE)
+	go test -race -shuffle=on -timeout $(TIMEOUT) -skip "$$LONG" $$(go list ./... | grep -vxF "$$(go list $(OUTSIDE))")
+	go test -shuffle=on -timeout $(TIMEOUT) -skip "$$LONG" $(OUTSIDE)
 	go -C deploy/check test -shuffle=on ./...
 
 long: ## run the tests that take long (test/long names them): servers that go and come back, kills at each mark, great numbers
 	@scripts/install-test
-	go test -shuffle=on -timeout $(TIMEOUT) -v -run '$(LONG)' ./test ./sql
+	go test -shuffle=on -timeout $(TIMEOUT) -v -run "$$LONG" ./test ./sql
 
 chaos: ## kill, freeze, cut and block everything at random, then count (SEED=1 FOR=5m)
 	@scripts/install-test
