@@ -33,7 +33,7 @@ test: ## install what the tests need, check the code, run all tests but the long
 
 long: ## run the tests that take long (test/long names them): servers that go and come back, kills at each mark, great numbers
 	@scripts/install-test
-	go test -shuffle=on -timeout $(TIMEOUT) -v -run "$$LONG" ./test ./sql
+	go test -shuffle=on -timeout $(TIMEOUT) -v -run "$$LONG" ./test ./sql ./examples
 
 chaos: ## kill, freeze, cut and block everything at random, then count (SEED=1 FOR=5m)
 	@scripts/install-test

@@ -116,7 +116,10 @@ func consoleSearch(b *browser, s *system) {
 	}
 	b.open("/messages?since=all&status=dead")
 	b.shows("the title", "document.title.startsWith('Dead · Messages · relay')")
-	b.press("j", "?")
+	b.shows("rows", "document.querySelector('tbody tr[data-key]')")
+	b.press("j")
+	b.shows("the focus on a row", row)
+	b.press("?")
 	b.shows("a dialog", "document.querySelector('dialog[open]')")
 	b.press("Escape")
 	b.shows("the focus on the row again", row)

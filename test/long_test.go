@@ -28,7 +28,7 @@ func TestLongTestsExist(t *testing.T) {
 		t.Error("the names are not in order, or one stands there twice")
 	}
 	there := make(map[string]bool)
-	for _, folder := range []string{".", "../sql"} {
+	for _, folder := range []string{".", "../sql", "../examples"} {
 		files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
 		if err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ func TestLongTestsExist(t *testing.T) {
 	}
 	for _, name := range names {
 		if !strings.HasPrefix(name, "Test") || !there[name] {
-			t.Errorf("there is no test %q in ./test or ./sql", name)
+			t.Errorf("there is no test %q in ./test, ./sql or ./examples", name)
 		}
 	}
 }
