@@ -81,10 +81,10 @@ func TestAMQPExchangeDeletedInMidFlow(t *testing.T) {
 			for range 20 {
 				began <- struct{}{}
 				if i%4 != 0 {
-					wantClass(t, a.Deliver(t.Context(), conformance.NewDelivery(good, []byte("{}"))), relay.ClassDelivered, "")
+					wantClass(t, deliver(t, a, conformance.NewDelivery(good, []byte("{}"))), relay.ClassDelivered, "")
 					continue
 				}
-				switch out := a.Deliver(t.Context(), conformance.NewDelivery(bad, []byte("{}"))); out.Class {
+				switch out := deliver(t, a, conformance.NewDelivery(bad, []byte("{}"))); out.Class {
 				case relay.ClassDelivered:
 				case relay.ClassPushFailed:
 					failed.Add(1)
@@ -126,7 +126,7 @@ func TestAMQPBrokerKilledAndRestarted(t *testing.T) {
 		for range 50 {
 			wg.Go(func() {
 				for ctx.Err() == nil {
-					switch out := a.Deliver(t.Context(), conformance.NewDelivery(s, []byte("{}"))); out.Class {
+					switch out := deliver(t, a, conformance.NewDelivery(s, []byte("{}"))); out.Class {
 					case relay.ClassDelivered, relay.ClassUnknown:
 					case relay.ClassPushFailed:
 						if !strings.Contains(out.Error, "no connection to the broker") {

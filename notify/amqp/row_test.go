@@ -118,14 +118,14 @@ func TestAMQPRowsOfAnInternalExchangeDisturbNothingElse(t *testing.T) {
 		wg.Go(func() {
 			switch i % 3 {
 			case 0:
-				out := a.Deliver(t.Context(), conformance.NewDelivery(rowOf(t, "amqp:internal/x"), nil))
+				out := deliver(t, a, conformance.NewDelivery(rowOf(t, "amqp:internal/x"), nil))
 				if out.Class != relay.ClassPushFailed && out.Class != relay.ClassUnknown || out.Class == relay.ClassPushFailed && !out.Answered {
 					t.Errorf("class %d, answered %v: %s", out.Class, out.Answered, out.Error)
 				}
 			case 1:
-				wantClass(t, a.Deliver(t.Context(), conformance.NewDelivery(rowOf(t, "amqp:open/x"), nil)), relay.ClassDelivered, "")
+				wantClass(t, deliver(t, a, conformance.NewDelivery(rowOf(t, "amqp:open/x"), nil)), relay.ClassDelivered, "")
 			default:
-				wantClass(t, a.Deliver(t.Context(), conformance.NewDelivery(subscriberOf(t, "amqp:open/x"), nil)), relay.ClassDelivered, "")
+				wantClass(t, deliver(t, a, conformance.NewDelivery(subscriberOf(t, "amqp:open/x"), nil)), relay.ClassDelivered, "")
 			}
 		})
 	}
@@ -223,7 +223,7 @@ func TestAMQPRowsTakeTurnsOnFewChannels(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := 1; i < queues; i++ {
 			wg.Go(func() {
-				wantClass(t, a.Deliver(t.Context(), conformance.NewDelivery(rowOf(t, fmt.Sprint("amqp:/q", i)), nil)), relay.ClassDelivered, "")
+				wantClass(t, deliver(t, a, conformance.NewDelivery(rowOf(t, fmt.Sprint("amqp:/q", i)), nil)), relay.ClassDelivered, "")
 			})
 		}
 		wg.Wait()

@@ -98,14 +98,14 @@ func TestAMQPBlamesOnlyWhoMayNotWrite(t *testing.T) {
 	for i := range 200 {
 		wg.Go(func() {
 			if i%10 == 0 {
-				out := a.Deliver(t.Context(), conformance.NewDelivery(bad, []byte("{}")))
+				out := deliver(t, a, conformance.NewDelivery(bad, []byte("{}")))
 				wantClass(t, out, relay.ClassPushFailed, "ACCESS_REFUSED")
 				if out.Code != amqp091.AccessRefused {
 					t.Errorf("code %d, want 403", out.Code)
 				}
 				return
 			}
-			wantClass(t, a.Deliver(t.Context(), conformance.NewDelivery(good, []byte("{}"))), relay.ClassDelivered, "")
+			wantClass(t, deliver(t, a, conformance.NewDelivery(good, []byte("{}"))), relay.ClassDelivered, "")
 		})
 	}
 	wg.Wait()
