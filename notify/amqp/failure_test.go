@@ -33,7 +33,7 @@ func TestAMQPReturnedMessageIsNotDelivered(t *testing.T) {
 		d := conformance.NewDelivery(eu, []byte("{}"))
 		for _, s := range []*relay.Subscriber{eu, us, eu, us} {
 			wg.Go(func() {
-				out := a.Deliver(t.Context(), &relay.Delivery{Message: d.Message, Subscriber: s, Attempt: 1, Source: "shop"})
+				out := deliver(t, a, &relay.Delivery{Message: d.Message, Subscriber: s, Attempt: 1, Source: "shop"})
 				if s == eu {
 					wantClass(t, out, relay.ClassDelivered, "")
 					return

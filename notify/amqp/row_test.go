@@ -214,8 +214,8 @@ func TestAMQPRowsTakeTurnsOnFewChannels(t *testing.T) {
 	}
 	a := startAMQP(t, amqp.Config{URL: url + "?channel_max=40"}) // 10 of them for rows
 	silent := rowOf(t, "amqp:/q0")
+	wantClass(t, deliver(t, a, conformance.NewDelivery(silent, nil)), relay.ClassDelivered, "")
 	silent.Timeout = 500 * time.Millisecond
-	wantClass(t, a.Deliver(t.Context(), conformance.NewDelivery(silent, nil)), relay.ClassDelivered, "")
 	resume := harness.SuspendQueue(t, rabbit, "q0")
 	late := conformance.NewDelivery(silent, nil)
 	wantClass(t, a.Deliver(t.Context(), late), relay.ClassUnknown, "no confirm")
