@@ -41,6 +41,11 @@ func TestAWrongAddressOfTheBrokerIsExplained(t *testing.T) {
 		}
 	}
 	env := []string{"RELAY_SLOT=" + s.db.Name, "RELAY_DEFAULT_DESTINATION=" + s.receiver.URL}
+	// The relay reports within half a second what its log says.
+	harness.Eventually(t, 20*time.Second, "doctor tells of both addresses", func() bool {
+		out := diagnose(t, s.db.URL, env...).output
+		return strings.Contains(out, "speaks HTTP") && strings.Contains(out, "is not there")
+	})
 	d := diagnose(t, s.db.URL, env...)
 	d.names(t, "fail", "broker", "speaks HTTP", "write the broker's AMQP port")
 	d.names(t, "fail", "broker", `the vhost "nowhere" is not there`, `rabbitmqctl add_vhost "nowhere"`)

@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"relay/reconcile":     {"relay", "relay/crash", "relay/sql", "relay/reconcile/machine"},
 	"relay/throwaway":     nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":          {"relay", "relay/throwaway"},
+	"relay/deploy/zip":    nil, // writes zip archives; knows nothing of the product
 	"relay/deploy/image":  nil, // writes the container image; knows nothing of the product
 	"relay/cmd/relay":     {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/tracing", "relay/demo", "relay/throwaway"},
 	"relay/test":          nil,
