@@ -214,7 +214,7 @@ func consoleSubscription(b *browser, s *system) {
 	b.press("Escape")
 	b.click("More")
 	b.click("Delete")
-	b.shows("a button that waits for the name", `[...document.querySelectorAll("dialog[open] .dialog-foot button")].at(-1).disabled`)
+	b.shows("a button that waits for the name", `[...document.querySelectorAll("dialog[open] .dialog-foot button")].at(-1)?.disabled`)
 	b.fill("Type hooks to go on", "hooks")
 	b.click("Delete")
 	b.shows("the list", "location.pathname === '/subscriptions'")

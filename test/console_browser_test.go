@@ -156,11 +156,16 @@ func (b *browser) loaded() {
 	b.shows("its data", "document.querySelector('h1') && !document.querySelector('.waiting, [aria-busy=true]')")
 }
 
-// press presses keys one after the other: letters, or names such as Enter and Shift+Enter.
+// drawn is a promise that the page keeps when it has drawn what it knows: Preact runs what listens to keys afterwards.
+const drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0, true))))"
+
+// press presses keys one after the other, as a person who sees what each does: letters, or names such as Enter and
+// Shift+Enter.
 func (b *browser) press(keys ...string) {
 	b.t.Helper()
 	names := map[string]string{"Enter": "\r", "Escape": "\u001b", "Tab": "\t"}
 	for _, key := range keys {
+		evaluate[bool](b, drawn)
 		var options []chromedp.KeyOption
 		if rest, shifted := strings.CutPrefix(key, "Shift+"); shifted {
 			key, options = rest, append(options, chromedp.KeyModifiers(chromedp.ModifierShift))
