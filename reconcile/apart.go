@@ -326,7 +326,7 @@ func (a *retrier) refused(item *written, err error) {
 		poke(a.ready)
 		return
 	}
-	wait, fresh := e.isolator.isolate(item.of, err)
+	wait := e.isolator.isolate(item.of, err)
 	if e.stopping.Load() {
 		a.writer.forget(item, true) // its row is left to the next owner
 		return
@@ -339,9 +339,7 @@ func (a *retrier) refused(item *written, err error) {
 	}
 	a.mu.Unlock()
 	a.later(item, wait, func() { a.again(item) })
-	if fresh {
-		a.tell(item, sql.Refusal(err))
-	}
+	a.tell(item, sql.Refusal(err))
 }
 
 // held has an outcome written later whose row another session holds.
@@ -355,9 +353,8 @@ func (a *retrier) held(item *written) {
 	if time.Since(item.lockedSince) < lockedSeen {
 		return
 	}
-	if _, fresh := a.writer.engine.isolator.isolate(item.of, errHeld); fresh {
-		a.tell(item, sql.Refusal(errHeld))
-	}
+	a.writer.engine.isolator.isolate(item.of, errHeld)
+	a.tell(item, sql.Refusal(errHeld))
 }
 
 // tell has people see in the row, as far as that can be written, why its outcome is not there.

@@ -151,9 +151,8 @@ func (e *dueReader) releaseDue(ctx context.Context, found []sql.Due) (all bool, 
 		return err
 	}, func(id relay.ID, why error) {
 		all = false
-		if _, fresh := e.isolator.isolate(ofMessage(makeDue, id), why); fresh {
-			e.isolator.tell(sql.Telling{ID: sql.DeliveryID{Message: id}, Why: "it is due, and that cannot be noted: " + sql.Refusal(why)})
-		}
+		e.isolator.isolate(ofMessage(makeDue, id), why)
+		e.isolator.tell(sql.Telling{ID: sql.DeliveryID{Message: id}, Why: "it is due, and that cannot be noted: " + sql.Refusal(why)})
 	})
 	return all, err
 }

@@ -85,15 +85,15 @@ type quarantine struct {
 	said   map[operation]time.Time
 }
 
-// failed notes that something failed once more for a row, and returns how long it should wait and whether the reason is new.
-func (q *quarantine) failed(of subject, why string) (wait time.Duration, fresh bool) {
+// failed notes that something failed once more for a row, and returns how long it should wait.
+func (q *quarantine) failed(of subject, why string) (wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
 	row := q.rows[of]
 	if row == nil {
 		if len(q.rows) >= quarantineMost {
-			return quarantineFirst, false
+			return quarantineFirst
 		}
 		if q.rows == nil {
 			q.rows = make(map[subject]*quarantined)
@@ -101,18 +101,18 @@ func (q *quarantine) failed(of subject, why string) (wait time.Duration, fresh b
 		row = &quarantined{since: now}
 		q.rows[of] = row
 	}
-	fresh = row.why != why
+	changed := row.why != why
 	row.why = why
 	wait = quarantineFirst << min(row.tries, 16)
 	row.tries++
-	row.changed = row.changed || fresh || now.Sub(row.toldAt) > toldAgain
+	row.changed = row.changed || changed || now.Sub(row.toldAt) > toldAgain
 	most := longest[of.operation]
 	if most == 0 {
 		most = longestOthers
 	}
 	wait = min(wait, most)
 	row.until = now.Add(wait)
-	return wait, fresh
+	return wait
 }
 
 // ended lets a row out.
@@ -289,13 +289,13 @@ func ofMessage(op operation, id relay.ID) subject {
 	return subject{operation: op, id: sql.DeliveryID{Message: id}}
 }
 
-// isolate puts a row into quarantine. It returns how long the row should wait, and whether the reason is a new one.
-func (e *isolator) isolate(of subject, err error) (wait time.Duration, fresh bool) {
+// isolate puts a row into quarantine, and returns how long the row should wait.
+func (e *isolator) isolate(of subject, err error) (wait time.Duration) {
 	why := sql.Refusal(err)
-	wait, fresh = e.quarantine.failed(of, why)
+	wait = e.quarantine.failed(of, why)
 	e.config.Metrics.isolated.WithLabelValues(string(of.operation)).Inc()
 	e.sayIsolated(of, why)
-	return wait, fresh
+	return wait
 }
 
 // sayIsolated logs that something failed for a row alone: of many the first in each while.
@@ -322,13 +322,14 @@ func (e *isolator) eachAlone(ctx context.Context, op operation, words string, id
 		}
 		return err
 	}, func(id relay.ID, why error) {
-		if _, fresh := e.isolate(ofMessage(op, id), why); fresh && words != "" {
+		if e.isolate(ofMessage(op, id), why); words != "" {
 			e.tell(sql.Telling{ID: sql.DeliveryID{Message: id}, Why: words + ": " + sql.Refusal(why), Ended: true})
 		}
 	})
 }
 
-// tell has people see in a row, as far as that can be written, why it is in quarantine.
+// tell has people see in a row, as far as that can be written, why it is in quarantine. Each failure tells it again: a
+// row that was locked is passed over, and one that says it already is not written.
 func (e *isolator) tell(t sql.Telling) {
 	select {
 	case e.tellings <- t:

@@ -63,10 +63,8 @@ func unread(en *entry) subject { return subject{operation: readRow, id: en.id} }
 
 // unreadable has an entry read again after a growing time. It stays registered, unless there are many of them.
 func (e *carefulReader) unreadable(en *entry, err error) {
-	wait, fresh := e.isolator.isolate(unread(en), err)
-	if fresh {
-		e.isolator.tell(sql.Telling{ID: en.id, Why: "it cannot be read: " + sql.Refusal(err)})
-	}
+	wait := e.isolator.isolate(unread(en), err)
+	e.isolator.tell(sql.Telling{ID: en.id, Why: "it cannot be read: " + sql.Refusal(err)})
 	if e.quarantine.size(readRow) > max(1, e.config.InFlight/crowdedShare) {
 		e.heads.leave(en)
 		return
@@ -105,7 +103,7 @@ func (e *carefulReader) readKeyRows(ctx context.Context, keys []sql.Key, wanted 
 		}
 		return nil
 	}, func(key sql.Key, why error) {
-		wait, _ := e.isolator.isolate(subject{operation: readRow, key: key.Key}, why)
+		wait := e.isolator.isolate(subject{operation: readRow, key: key.Key}, why)
 		e.keyring.readAnew(key.Key)
 		for id, en := range wanted {
 			if en.key == key.Key {

@@ -255,7 +255,7 @@ func (e *headFinder) freeLines(ctx context.Context, lines []sql.Line) error {
 		}
 		return err
 	}, func(l sql.Line, why error) {
-		wait, _ := e.isolator.isolate(ofLine(l), why)
+		wait := e.isolator.isolate(ofLine(l), why)
 		time.AfterFunc(wait, func() { e.waker.add(l) })
 	})
 }
