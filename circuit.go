@@ -92,3 +92,9 @@ func ShowCircuit(name string) string {
 	}
 	return target.Redacted()
 }
+
+// CircuitOfRow reports whether a circuit is that of rows' own targets.
+func CircuitOfRow(name string) bool {
+	i := strings.IndexAny(name, "/:")
+	return i >= 0 && name[i] == ':'
+}

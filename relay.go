@@ -112,6 +112,8 @@ func (m *Message) Size() int64 {
 type Ring struct {
 	ID  ID
 	Key string // empty: no order
+	// Seq is the row's order of insertion. Zero means that it is not known.
+	Seq int64
 	// DeliverAt is set for a delayed message, which is left to the due timer.
 	DeliverAt time.Time
 	// Xid is the transaction that inserted the row: the lower 32 bits of its id, as the stream

@@ -49,7 +49,7 @@ type event struct {
 // relation is what a Relation message said about one table: where the columns stand.
 type relation struct {
 	ours               bool
-	id, key, deliverAt int // index of the column; -1: not published
+	id, key, deliverAt, seq int // index of the column; -1: not published
 }
 
 // decoder reads pgoutput, protocol version 1, text format ('Logical Replication Message
@@ -109,7 +109,7 @@ func (d *decoder) relation(r *reader) {
 	oid := r.uint32()
 	schema, table := r.text(), r.text()
 	r.next(1) // replica identity
-	rel := relation{ours: schema == outboxSchema && table == outboxTable, id: -1, key: -1, deliverAt: -1}
+	rel := relation{ours: schema == outboxSchema && table == outboxTable, id: -1, key: -1, deliverAt: -1, seq: -1}
 	for i := range int(r.uint16()) {
 		r.next(1) // flags
 		name := r.text()
@@ -121,6 +121,8 @@ func (d *decoder) relation(r *reader) {
 			rel.key = i
 		case "deliver_at":
 			rel.deliverAt = i
+		case "seq":
+			rel.seq = i
 		}
 		if r.short {
 			return
@@ -167,6 +169,8 @@ func (rel relation) take(e *event, column int, value []byte) {
 		e.ring.Key = string(value)
 	case rel.deliverAt:
 		e.ring.DeliverAt = parseTimestamp(string(value))
+	case rel.seq:
+		e.ring.Seq, _ = strconv.ParseInt(string(value), 10, 64) // zero: it is not known
 	}
 }
 

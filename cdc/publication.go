@@ -52,7 +52,13 @@ func readPublication(ctx context.Context, db *pgx.Conn, name string) (publicatio
 }
 
 // ringColumns are what the stream carries of a row, in alphabetical order.
-func ringColumns() []string { return []string{"deliver_at", "id", "key"} }
+func ringColumns() []string { return []string{"deliver_at", "id", "key", "seq"} }
+
+// enough reports whether the columns tell what the relay has to know. A relay of an earlier version published no seq:
+// without it each message with a key has its key read from the lowest message.
+func enough(columns []string) bool {
+	return slices.Equal(columns, ringColumns()) || slices.Equal(columns, []string{"deliver_at", "id", "key"})
+}
 
 // flaw says what is wrong with an existing publication. It is empty if nothing is wrong.
 func (p publication) flaw() string {
@@ -65,7 +71,7 @@ func (p publication) flaw() string {
 	add(p.everything, "it is for all tables")
 	add(!p.listed && !p.everything, "relay.outbox is not in it")
 	add(p.others, "it publishes other tables too")
-	add(p.listed && !slices.Equal(p.columns, ringColumns()), "its columns are not id, key, deliver_at")
+	add(p.listed && !enough(p.columns), "its columns are not id, key, deliver_at, seq")
 	add(p.filtered, "a row filter hides rows")
 	add(!p.inserts, "it does not publish inserts")
 	add(p.more, "it publishes more than inserts")
@@ -88,6 +94,11 @@ func (s *Stream) ensurePublication(ctx context.Context, db *pgx.Conn) (p publica
 	switch {
 	case p.table == 0:
 		return p, false, &trouble{why: "table relay.outbox does not exist", mend: "relay migrate"}
+	case p.oid != 0 && flaw == "" && !slices.Equal(p.columns, ringColumns()):
+		if err := s.repairPublication(ctx, db, false); err != nil {
+			s.cfg.Log.Info("the publication has no column seq, and stays so: keys are read from their lowest message", "publication", s.cfg.Publication, "why", oneLine(err))
+			return p, false, nil
+		}
 	case p.oid == 0:
 		made = true
 		err = s.makePublication(ctx, db)
@@ -144,7 +155,7 @@ func (s *Stream) makePublication(ctx context.Context, db *pgx.Conn) error {
 
 func createPublication(name string) string {
 	return "create publication " + quote(name) +
-		" for table relay.outbox (id, key, deliver_at) with (publish = 'insert')"
+		" for table relay.outbox (id, key, deliver_at, seq) with (publish = 'insert')"
 }
 
 // repairs are the statements that set everything that matters. A publication for all
@@ -154,7 +165,7 @@ func repairs(name string, recreate bool) []string {
 		return []string{"drop publication " + quote(name), createPublication(name)}
 	}
 	return []string{
-		"alter publication " + quote(name) + " set table relay.outbox (id, key, deliver_at)",
+		"alter publication " + quote(name) + " set table relay.outbox (id, key, deliver_at, seq)",
 		"alter publication " + quote(name) + " set (publish = 'insert', publish_via_partition_root = false)",
 	}
 }

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -89,17 +88,17 @@ func (e *ackTaker) recordAck(ctx context.Context, subject relay.AckSubject, ack 
 	}
 }
 
-// watchAcks applies acknowledgements until ctx ends.
+// watchAcks finds acknowledgements until ctx ends.
 func (e *ackTaker) watchAcks(ctx context.Context) error {
 	for {
 		every := ackRarely
 		if e.config.Subscriptions.WantsAcks() {
 			every = ackEvery
 		}
-		if !pause(ctx, every, e.acked) || !pause(ctx, ackGather, nil) || e.writer.health.waitHealthy(ctx) != nil {
+		if !pause(ctx, every, e.acked) || !pause(ctx, ackGather, nil) || !e.loop.waitWorking(ctx) {
 			return nil
 		}
-		err := e.ApplyAcks(ctx)
+		err := e.findAcks(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -107,10 +106,9 @@ func (e *ackTaker) watchAcks(ctx context.Context) error {
 	}
 }
 
-// ApplyAcks makes one pass over what consumers have said: it hands to the writer what can be
-// applied, and removes what is moot. A delivery that is under way is left to the next pass:
-// its outcome comes first.
-func (e *ackTaker) ApplyAcks(ctx context.Context) error {
+// findAcks makes one pass over what consumers have said: it tells the machine what may be applied, and removes what is
+// moot. A delivery that is under way is left to the next pass: its outcome comes first.
+func (e *ackTaker) findAcks(ctx context.Context) error {
 	found, err := e.config.Store.FindAcks(ctx, e.lease.Load().shards, acksBatch)
 	if err != nil || len(found) == 0 {
 		return err
@@ -118,38 +116,20 @@ func (e *ackTaker) ApplyAcks(ctx context.Context) error {
 	if len(found) == acksBatch {
 		poke(e.acked)
 	}
-	var moot, claimed []sql.AckRow
-	entries := make(map[sql.DeliveryID]*entry)
+	var moot []sql.AckRow
+	var told machine.Acknowledged
 	for _, a := range found {
 		if a.Moot {
 			moot = append(moot, a)
-			continue
-		}
-		if en := e.registry.claim(entry{id: a.Delivery, key: a.Key}, acksBatch); en != nil {
-			entries[a.Delivery] = en
-			claimed = append(claimed, a)
+		} else {
+			told.Deliveries = append(told.Deliveries, machine.DueDelivery{ID: machine.DeliveryID(a.Delivery), Key: a.Key, Shard: a.Shard})
 		}
 	}
-	if len(moot) > 0 {
-		if err := e.dropMoot(ctx, moot); err != nil {
-			e.releaseAcks(entries)
-			return err
-		}
-	}
-	if len(claimed) == 0 {
+	e.loop.tell(told)
+	if len(moot) == 0 {
 		return nil
 	}
-	// They are read once more: what was under way before may have been written meanwhile.
-	rows, err := e.config.Store.ReadAcks(ctx, claimed)
-	if err == nil {
-		for _, a := range rows {
-			if en := entries[a.Delivery]; en != nil && e.apply(en, a) {
-				delete(entries, a.Delivery)
-			}
-		}
-	}
-	e.releaseAcks(entries)
-	return err
+	return e.dropMoot(ctx, moot)
 }
 
 // dropMoot removes acknowledgements that have nothing left to be applied to.
@@ -159,30 +139,55 @@ func (e *ackTaker) dropMoot(ctx context.Context, moot []sql.AckRow) error {
 		func(a sql.AckRow, why error) { e.isolator.isolate(ofMessage(dropAck, a.Message), why) })
 }
 
-// apply hands a consumer's word to the writer, and reports whether it could.
-func (e *ackTaker) apply(en *entry, a sql.AckRow) bool {
-	if !e.leases.enterShard(en, a.Shard) {
-		return false
+// readAcks reads what consumers have said when the machine asks for it, until ctx ends. It is read once more since what
+// was under way when it was found may have been written meanwhile.
+func (e *ackTaker) readAcks(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.acksToRead.ready:
+		}
+		if !pause(ctx, gather, nil) {
+			return nil
+		}
+		batch := e.acksToRead.take(acksBatch)
+		asked := make([]sql.AckRow, len(batch))
+		for i, c := range batch {
+			asked[i].Message, asked[i].Subscriber = c.Entry.Message, relay.AckSubscriberOf(c.Entry.Subscription, c.Entry.Instance)
+		}
+		rows, err := e.config.Store.ReadAcks(ctx, asked)
+		if ctx.Err() != nil {
+			return nil
+		}
+		e.trouble.note("apply acknowledgements", err)
+		words := make(map[machine.DeliveryID]machine.AckRead, len(rows))
+		for i := range rows {
+			words[machine.DeliveryID(rows[i].Delivery)] = e.ackRead(&rows[i])
+		}
+		events := make([]machine.Event, len(batch))
+		for i, c := range batch {
+			answer, found := words[c.Entry]
+			answer.Entry, answer.None = c.Entry, !found
+			events[i] = answer
+		}
+		e.loop.tell(events...)
 	}
+}
+
+// ackRead is what a consumer said, as the machine knows it.
+func (e *ackTaker) ackRead(a *sql.AckRow) machine.AckRead {
 	m := &relay.Message{ID: a.Message, Shard: a.Shard, Key: a.Key}
 	d, err := e.config.Router.Resume(m, a.Delivery.Subscription, a.Delivery.Instance, a.Target, a.Attempts-1)
 	if err != nil { // it cannot be sent any more, but the word on what was sent counts
 		d = &relay.Delivery{Message: m, Subscriber: &relay.Subscriber{Name: a.Delivery.Subscription}, Instance: a.Delivery.Instance, Attempt: a.Attempts}
 	}
-	s := state{Open: machine.Open{Status: a.Status, Attempts: a.Attempts, HandleAttempts: a.HandleAttempts}, due: a.DueAt}
-	word := machine.Word{Ack: a.Ack, Attempt: a.Attempt, Received: a.Received, Counted: a.Counted}
 	if a.Ack.Handled {
 		e.config.Metrics.handled.Observe(a.Received.Sub(a.DueAt).Seconds())
 	}
-	line := sql.Line{Subscription: a.Delivery.Subscription, Instance: a.Delivery.Instance, Key: a.Key}
-	change := e.config.Policy.Acknowledged(d, s.past(), word, rand.Float64)
-	e.writer.waiting.put(en, []sql.Change{s.stored(m, change)}, func() { e.waker.add(line) })
-	return true
-}
-
-// releaseAcks unregisters deliveries whose acknowledgements are looked at again later.
-func (e *ackTaker) releaseAcks(entries map[sql.DeliveryID]*entry) {
-	for _, en := range entries {
-		e.registry.remove(en)
+	return machine.AckRead{
+		Delivery: d, Waited: time.Since(a.DueAt),
+		Open: machine.Open{Status: a.Status, Attempts: a.Attempts, HandleAttempts: a.HandleAttempts},
+		Word: machine.Word{Ack: a.Ack, Attempt: a.Attempt, Received: a.Received, Counted: a.Counted},
 	}
 }

@@ -2,12 +2,15 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -23,56 +26,24 @@ const (
 	aloneMost  = 30 * time.Second
 	// suspectFor is how long the outcomes of a destination are written apart after one could not be written.
 	suspectFor = time.Minute
-	// crowdedShare is the part of the registry that unwritten outcomes of one destination may fill, crowdedMost
-	// that of all destinations together.
-	crowdedShare = 16
-	crowdedMost  = 2
-	// stalledCount outcomes of a destination that cannot be written are too many as well if none was written for
-	// stalledAfter, or none of any destination for stalledAll.
-	stalledCount = 16
-	stalledAfter = time.Second
-	stalledAll   = 2 * time.Second
-	// crowdedWait is how long a message stays in memory that is not sent because the outcomes before it
-	// cannot be written.
-	crowdedWait = time.Second
 )
 
 // apart writes outcomes that must not share a statement with the rest: those of a batch that the database refused,
 // in halves until the culprit stands alone; those whose rows another session had locked; and those of destinations with
-// culprits. It has connections of its own. A culprit stays registered, so that nothing is sent again, and is
-// written later, after growing times.
+// culprits. It has connections of its own. A culprit stays in the machine's memory, so that nothing is sent again, and
+// comes again after growing times.
 type apart struct {
-	unwritten unwritten
-	retries   retrier
-
 	writer *writer
-	ready  chan struct{} // something is to be written
-	alone  chan struct{} // a culprit is to be written
-	// any says that a destination is suspect, all how many outcomes wait.
-	any atomic.Bool
-	all atomic.Int64
-	// wroteAt is when any outcome was written last, in nanoseconds of Unix time.
-	wroteAt atomic.Int64
+	ready  chan struct{}    // something is to be written
+	alone  *queue[*written] // culprits
+	any    atomic.Bool      // a destination is suspect
 
 	mu sync.Mutex
 	// work is what is to be written of each destination, and turns the destinations in the order of their turns.
-	work     map[string]*workOf
-	turns    []string
-	culprits []*written
-	// timers are the outcomes that wait.
-	timers map[*written]*time.Timer
+	work  map[string]*workOf
+	turns []string
 	// suspect destinations, until when.
 	suspect map[string]time.Time
-	// destinations are those with outcomes that could not be written, counted those outcomes.
-	destinations map[string]*backlogged
-	counted      map[*written]bool
-	hurried      time.Time // when those that wait were last tried before their time
-}
-
-// backlogged is a destination with outcomes that could not be written.
-type backlogged struct {
-	unwritten int
-	since     time.Time // when one was written last, or could not be written first
 }
 
 // workOf is what is to be written apart of one destination: it shares no statement with another, and is written by one
@@ -85,20 +56,11 @@ type workOf struct {
 	failing bool
 }
 
-// unwritten counts outcomes that could not be written, for each destination.
-type unwritten struct{ *apart }
-
-// retrier writes outcomes again that could not be written although they stood alone.
-type retrier struct{ *apart }
-
 func newApart(w *writer) *apart {
-	a := &apart{
-		work:   make(map[string]*workOf),
-		writer: w, ready: make(chan struct{}, 1), alone: make(chan struct{}, 1), timers: make(map[*written]*time.Timer),
-		suspect: make(map[string]time.Time), destinations: make(map[string]*backlogged), counted: make(map[*written]bool),
+	return &apart{
+		writer: w, ready: make(chan struct{}, 1), alone: newQueue[*written](),
+		work: make(map[string]*workOf), suspect: make(map[string]time.Time),
 	}
-	a.unwritten.apart, a.retries.apart = a, a
-	return a
 }
 
 // start runs the writers until ctx ends.
@@ -108,35 +70,32 @@ func (a *apart) start(ctx context.Context, group *sync.WaitGroup) {
 		group.Go(func() { a.run(ctx, i == 0) })
 	}
 	for range aloneWriters {
-		group.Go(func() { a.retries.runAlone(ctx) })
+		group.Go(func() { a.runAlone(ctx) })
 	}
 }
 
-// suspects reports whether outcomes are to be written apart because a destination of theirs has culprits.
-func (a *apart) suspects(changes []sql.Change) bool {
+// suspects reports whether outcomes of a destination are to be written apart because it has culprits.
+func (a *apart) suspects(circuit string) bool {
 	if !a.any.Load() {
 		return false
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i := range changes {
-		until, is := a.suspect[changes[i].Circuit]
-		if is && time.Now().Before(until) {
-			return true
-		}
-		if is {
-			delete(a.suspect, changes[i].Circuit)
-		}
+	until, is := a.suspect[circuit]
+	if is && time.Now().Before(until) {
+		return true
 	}
-	a.any.Store(len(a.suspect) > 0)
+	if is {
+		delete(a.suspect, circuit)
+		a.any.Store(len(a.suspect) > 0)
+	}
 	return false
 }
 
 // put queues an outcome to be written with others of its destination.
 func (a *apart) put(item *written) {
 	a.mu.Lock()
-	delete(a.timers, item)
-	of := a.of(item.circuit)
+	of := a.of(item.circuit())
 	of.queue = append(of.queue, item)
 	a.mu.Unlock()
 	poke(a.ready)
@@ -153,12 +112,16 @@ func (a *apart) of(circuit string) *workOf {
 	return of
 }
 
-// add queues outcomes that the database has refused together: by destinations or, of a single one, halves of them.
+// add queues outcomes that the database has refused together: by destinations or, of a single one, halves of them. One
+// that stands alone is a culprit.
 func (a *apart) add(g group, err error) {
-	a.unwritten.stalled(err)
+	if len(g.items) == 1 {
+		a.refused(g.items[0], err)
+		return
+	}
 	parts := make(map[string][]*written)
 	for _, item := range g.items {
-		parts[item.circuit] = append(parts[item.circuit], item)
+		parts[item.circuit()] = append(parts[item.circuit()], item)
 	}
 	a.mu.Lock()
 	for circuit, items := range parts {
@@ -168,9 +131,6 @@ func (a *apart) add(g group, err error) {
 			of.groups = append(of.groups, group{items[:middle], g.write}, group{items[middle:], g.write})
 		} else {
 			of.groups = append(of.groups, group{items, g.write})
-		}
-		for _, item := range items {
-			a.unwritten.count(item)
 		}
 	}
 	a.mu.Unlock()
@@ -193,9 +153,9 @@ func (a *apart) take(sound bool) (circuit string, g group, some bool) {
 	a.turns = append(slices.Delete(a.turns, at, at+1), circuit)
 	of := a.work[circuit]
 	if len(of.groups) == 0 {
-		n := batchOf(of.queue, writeRows)
+		n := min(len(of.queue), writeBatch)
 		of.groups = groupsOf(of.queue[:n])
-		of.queue = of.queue[n:]
+		of.queue = slices.Clone(of.queue[n:])
 	}
 	g, of.groups = of.groups[0], of.groups[1:]
 	of.busy = true
@@ -211,29 +171,17 @@ func (a *apart) next(failing bool) int {
 	})
 }
 
-// taken notes that a group of a destination was written, or could not be.
+// taken notes that a group of a destination was written, or could not be. A destination without work is forgotten.
 func (a *apart) taken(circuit string, failed bool) {
 	a.mu.Lock()
 	of := a.work[circuit] // it is not forgotten while it is busy
 	of.busy, of.failing = false, failed
-	if !failed {
-		a.recovered(circuit)
-	}
-	a.mu.Unlock()
-	poke(a.ready)
-}
-
-// recovered notes that outcomes of a destination can be written. Without work it is forgotten. The caller holds the mutex.
-func (a *apart) recovered(circuit string) {
-	of := a.work[circuit]
-	if of == nil {
-		return
-	}
-	of.failing = false
-	if !of.busy && len(of.groups) == 0 && len(of.queue) == 0 {
+	if len(of.groups) == 0 && len(of.queue) == 0 {
 		delete(a.work, circuit)
 		a.turns = slices.DeleteFunc(a.turns, func(c string) bool { return c == circuit })
 	}
+	a.mu.Unlock()
+	poke(a.ready)
 }
 
 func (a *apart) run(ctx context.Context, sound bool) {
@@ -252,7 +200,8 @@ func (a *apart) run(ctx context.Context, sound bool) {
 				break
 			}
 			poke(a.ready) // another writer may find more
-			a.taken(circuit, !a.write(ctx, g, groupLimit))
+			failed := a.write(ctx, g, groupLimit)
+			a.taken(circuit, failed)
 		}
 		if sound && ctx.Err() == nil && a.waiting() {
 			poke(a.ready) // it is for the others
@@ -271,224 +220,65 @@ func (a *apart) waiting() bool {
 }
 
 // runAlone writes culprits.
-func (a *retrier) runAlone(ctx context.Context) {
+func (a *apart) runAlone(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.alone:
+		case <-a.alone.ready:
 		}
-		if item := a.takeCulprit(); item != nil {
-			a.write(ctx, groupsOf([]*written{item})[0], min(aloneLimit<<min(item.tries, 8), aloneMost))
+		for _, item := range a.alone.take(1) {
+			a.write(ctx, groupsOf([]*written{item})[0], min(aloneLimit<<min(item.command.Tries, 8), aloneMost))
 		}
 	}
 }
 
-func (a *retrier) takeCulprit() *written {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.culprits) == 0 {
-		return nil
+// write writes some outcomes, and reports whether the database refuses them. They are divided further then.
+func (a *apart) write(ctx context.Context, g group, limit time.Duration) (failed bool) {
+	due, err := a.writer.try(ctx, a.writer.config.Store.Apart(limit), g)
+	if due {
+		a.add(g, err)
 	}
-	item := a.culprits[0]
-	if a.culprits = a.culprits[1:]; len(a.culprits) > 0 {
-		poke(a.alone)
-	}
-	return item
+	return due
 }
 
-// write writes some outcomes, and reports whether they could be. If not they are divided further.
-func (a *apart) write(ctx context.Context, g group, limit time.Duration) bool {
-	items, ids, err := a.writer.try(ctx, a.writer.engine.config.Store.Apart(limit), g)
-	switch {
-	case err == nil:
-		a.writer.settle(ctx, items, ids)
-		return true
-	case ctx.Err() != nil:
-	case len(items) > 1:
-		a.add(group{items, g.write}, err)
-	default:
-		a.unwritten.stalled(err)
-		a.retries.refused(items[0], err)
-	}
-	return false
-}
-
-// refused has an outcome that stands alone written with less, if the database refuses what it is; else later.
-func (a *retrier) refused(item *written, err error) {
-	e := a.writer.engine
-	if reduce(item, err) {
-		e.isolator.sayIsolated(item.of, sql.Refusal(err))
-		a.mu.Lock()
-		of := a.of(item.circuit)
-		of.groups = append(of.groups, groupsOf([]*written{item})...)
-		a.mu.Unlock()
-		poke(a.ready)
-		return
-	}
-	wait := e.isolator.isolate(item.of, err)
-	if e.stopping.Load() {
-		a.writer.forget(item, true) // its row is left to the next owner
+// refused tells the machine of an outcome that cannot be written although it stands alone.
+func (a *apart) refused(item *written, err error) {
+	if refusal(err) != nil && item.command.Reduces() {
+		a.writer.isolator.sayIsolated(item.of, sql.Refusal(err))
+		a.writer.unwritten([]*written{item}, machine.WhyRefused, sql.Refusal(err))
 		return
 	}
 	a.mu.Lock()
-	item.tries++
-	if item.circuit != "" {
-		a.suspect[item.circuit] = time.Now().Add(suspectFor)
+	if circuit := item.circuit(); circuit != "" {
+		a.suspect[circuit] = time.Now().Add(suspectFor)
 		a.any.Store(true)
 	}
 	a.mu.Unlock()
-	a.later(item, wait, func() { a.again(item) })
-	a.tell(item, sql.Refusal(err))
+	a.writer.isolator.isolate(item.of, err)
+	a.writer.tellWhy(item, sql.Refusal(err))
+	why := machine.WhyFailed
+	if refusal(err) != nil {
+		why = machine.WhyRefused
+	}
+	a.writer.unwritten([]*written{item}, why, sql.Refusal(err))
 }
 
-// held has an outcome written later whose row another session holds.
-func (a *retrier) held(item *written) {
-	if item.locked == 0 {
-		item.lockedSince = time.Now()
+// errHeld is why an outcome is not written whose row another session holds.
+var errHeld = &pgconn.PgError{Code: "55P03"}
+
+// refusal returns the database's error if it is about what was to be written, so that the
+// same statement fails for ever: a value that a type cannot hold (SQLSTATE class 22), a
+// constraint (23), a view's check (44), a limit as that of an index entry (54), a trigger
+// that raises an exception (P0).
+func refusal(err error) *pgconn.PgError {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || len(pg.Code) < 2 {
+		return nil
 	}
-	wait := min(lockedAgain<<min(item.locked, 8), lockedMost)
-	item.locked++
-	a.later(item, wait, func() { a.put(item) })
-	if time.Since(item.lockedSince) < lockedSeen {
-		return
+	switch pg.Code[:2] {
+	case "22", "23", "44", "54", "P0":
+		return pg
 	}
-	a.writer.engine.isolator.isolate(item.of, errHeld)
-	a.tell(item, sql.Refusal(errHeld))
+	return nil
 }
-
-// tell has people see in the row, as far as that can be written, why its outcome is not there.
-func (a *retrier) tell(item *written, why string) {
-	c := &item.changes[0]
-	id := c.Delivery
-	if c.Taking {
-		id = sql.DeliveryID{Message: c.Delivery.Message}
-	}
-	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(c), why)
-	a.writer.engine.isolator.tell(sql.Telling{ID: id, Why: text})
-}
-
-// later has an outcome written after a while. It is counted meanwhile.
-func (a *retrier) later(item *written, wait time.Duration, again func()) {
-	a.writer.engine.registry.byShard.hold(item.entry)
-	if a.writer.engine.stopping.Load() {
-		wait = min(wait, lockedAgain)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.unwritten.count(item)
-	a.timers[item] = time.AfterFunc(wait, again)
-}
-
-// again queues a culprit.
-func (a *retrier) again(item *written) {
-	a.mu.Lock()
-	delete(a.timers, item)
-	a.culprits = append(a.culprits, item)
-	a.mu.Unlock()
-	poke(a.alone)
-}
-
-// hurry has everything tried at once that waits: the relay stops.
-func (a *unwritten) hurry() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, timer := range a.timers {
-		if timer.Stop() {
-			timer.Reset(0)
-		}
-	}
-}
-
-// count notes that an outcome could not be written. The caller holds the mutex.
-func (a *unwritten) count(item *written) {
-	if a.counted[item] {
-		return
-	}
-	a.counted[item] = true
-	a.all.Add(1)
-	at := a.destinations[item.circuit]
-	if at == nil {
-		at = &backlogged{since: time.Now()}
-		a.destinations[item.circuit] = at
-	}
-	at.unwritten++
-}
-
-// settled notes that an outcome is written, or is not to be written any more.
-func (a *unwritten) settled(item *written, written bool) {
-	if a.all.Load() == 0 {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	at := a.destinations[item.circuit]
-	if at != nil && written {
-		at.since = time.Now()
-	}
-	if !a.counted[item] {
-		return
-	}
-	delete(a.counted, item)
-	a.all.Add(-1)
-	if at.unwritten--; at.unwritten == 0 {
-		delete(a.destinations, item.circuit)
-		a.recovered(item.circuit)
-	}
-	a.writer.engine.quarantine.ended(item.of)
-	if written && item.tries > 0 {
-		a.hurryOthers(item.circuit)
-	}
-}
-
-// hurryOthers has the culprits of a destination tried before their time, since one of them could be written: what stood in
-// their way may be gone. The caller holds the mutex.
-func (a *unwritten) hurryOthers(circuit string) {
-	if time.Since(a.hurried) < time.Second {
-		return
-	}
-	a.hurried = time.Now()
-	for item, timer := range a.timers {
-		if item.circuit == circuit && item.tries > 0 && timer.Stop() {
-			timer.Reset(0)
-		}
-	}
-}
-
-// wroteSome notes that some outcomes were written.
-func (a *unwritten) wroteSome() { a.wroteAt.Store(time.Now().UnixNano()) }
-
-// nothingWritten reports whether no outcome at all was written for some time.
-func (a *unwritten) nothingWritten() bool {
-	return time.Since(time.Unix(0, a.wroteAt.Load())) > stalledAll
-}
-
-// stalled notes that writing is in trouble as a whole, if many outcomes cannot be written and none is.
-func (a *unwritten) stalled(err error) {
-	if a.all.Load() >= stalledCount && a.nothingWritten() {
-		a.writer.engine.trouble.note("write outcomes", err)
-	}
-}
-
-// crowded reports whether too many outcomes of a destination cannot be written, so that nothing more may be sent there.
-func (a *unwritten) crowded(circuit string) bool {
-	all := a.all.Load()
-	if all == 0 {
-		return false
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	at, most := a.destinations[circuit], a.writer.engine.config.InFlight
-	switch {
-	case at == nil:
-		return false
-	case at.unwritten >= max(1, most/crowdedShare), all >= int64(max(1, most/crowdedMost)):
-		return true
-	}
-	of := a.work[circuit]
-	return of != nil && of.failing && at.unwritten >= stalledCount && (time.Since(at.since) > stalledAfter || a.nothingWritten())
-}
-
-// Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be
-// written: each attempt would be one more that a crash repeats.
-func (e *Engine) Crowded(circuit string) bool { return e.writer.apart.unwritten.crowded(circuit) }

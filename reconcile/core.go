@@ -5,53 +5,54 @@ import (
 	"sync/atomic"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
-// core is what the parts of the engine share. Each part has what it shares at hand, and finds the other parts there.
+// core is what the loop and its workers share.
 type core struct {
-	config    Config
-	id        relay.ID
-	registry  *registry
-	writer    *writer
-	due       *alarm
-	backlog   *backlog
-	crowd     *crowd
-	lease     atomic.Pointer[ownership]
-	watch     sql.Watch // of the other relays; keepLeases alone uses it
-	stopping  atomic.Bool
-	others    *forwarder
-	hints     *hints
-	order     *order
-	retaining sync.Mutex // while lines are retained and the table is asked about them
-	keyring   *keyring
-	waker     *waker
-	acked     chan struct{}   // a consumer has acknowledged something here
-	loading   sync.Mutex      // while subscriptions are loaded
-	looked    int64           // the version of the subscriptions that waiting messages were looked at with
-	unrouted  atomic.Bool     // what was rejected for want of a route is to be looked at again
-	sweepNow  []chan struct{} // one for each group
+	config   Config
+	id       relay.ID
+	loop     *loop
+	writer   *writer
+	lease    atomic.Pointer[ownership]
+	watch    sql.Watch // of the other relays; keepLeases alone uses it
+	stopping atomic.Bool
+	trouble  troubles
+	pulse    *pulse
+
+	// What the workers are to do.
+	toRead       *queue[machine.ReadRow]
+	keysToRead   *queue[machine.ReadKey]
+	acksToRead   *queue[machine.ReadAck]
+	sweeps       []*queue[machine.Sweep] // one for each group
+	dueWanted    *queue[machine.FindDue]
+	parkedWanted *queue[machine.Command] // ReadParked and FindBacklog
+	orphans      *queue[machine.EndOrphan]
+	missed       *queue[relay.ID]
+	others       *forwarder
+	hints        *hints
+	acked        chan struct{} // a consumer has acknowledged something here
 	// gathering is held by the reader that waits for a batch.
 	gathering chan struct{}
-	// sweepSoon says that a sweep of all groups is due shortly.
-	sweepSoon atomic.Bool
-	hidden    *hidden
-	trouble   troubles
+	memory    memory
+
+	loading  sync.Mutex               // while subscriptions are loaded
+	looked   int64                    // the version of the subscriptions that waiting messages were looked at with
+	unrouted atomic.Bool              // what was rejected for want of a route is to be looked at again
+	blocking atomic.Pointer[[]string] // the subscriptions whose dead messages hold their key
+
 	// What cannot be read, changed or removed, each row alone.
 	quarantine quarantine
 	tellings   chan sql.Telling // to be written into rows in quarantine
-	orphans    *orphans
-	pulse      *pulse
 
-	// The parts of the engine.
+	// The workers.
+	sender   sender
 	rows     rowReader
 	careful  carefulReader
 	keys     keyReader
-	fanout   fanoutReader
 	dues     dueReader
 	parked   parkedReader
-	heads    headFinder
-	starter  starter
 	sweeper  sweeper
 	acks     ackTaker
 	loader   subscriptionLoader
@@ -63,55 +64,47 @@ type core struct {
 	cleaner  cleaner
 }
 
-// wire gives each part what it shares with the others.
-func (c *core) wire() {
-	c.rows.core = c
-	c.careful.core = c
-	c.keys.core = c
-	c.fanout.core = c
-	c.dues.core = c
-	c.parked.core = c
-	c.heads.core = c
-	c.starter.core = c
-	c.sweeper.core = c
-	c.acks.core = c
-	c.loader.core = c
-	c.leases.core = c
-	c.ringer.core = c
-	c.hinted.core = c
-	c.isolator.core = c
-	c.jobs.core = c
-	c.cleaner.core = c
+// newCore wires the workers.
+func newCore(config Config) *core {
+	c := &core{
+		config: config, id: config.ID, trouble: troubles{log: config.Log}, pulse: newPulse(),
+		toRead: newQueue[machine.ReadRow](), keysToRead: newQueue[machine.ReadKey](), acksToRead: newQueue[machine.ReadAck](),
+		dueWanted: newQueue[machine.FindDue](), parkedWanted: newQueue[machine.Command](), orphans: newQueue[machine.EndOrphan](),
+		missed: newQueue[relay.ID](), others: newForwarder(), hints: newHints(), acked: make(chan struct{}, 1), gathering: make(chan struct{}, 1),
+		tellings: make(chan sql.Telling, tellMost),
+	}
+	for range config.Groups {
+		c.sweeps = append(c.sweeps, newQueue[machine.Sweep]())
+	}
+	c.blocking.Store(new([]string))
+	c.lease.Store(&ownership{lease: sql.Lease{Owner: c.id}})
+	c.memory.core, c.sender.core, c.rows.core, c.careful.core, c.keys.core = c, c, c, c, c
+	c.dues.core, c.parked.core, c.sweeper.core, c.acks.core, c.loader.core = c, c, c, c, c
+	c.leases.core, c.ringer.core, c.hinted.core, c.isolator.core, c.jobs.core, c.cleaner.core = c, c, c, c, c, c
+	c.loop = newLoop(c)
+	c.writer = newWriter(c)
+	return c
 }
 
-// rowReader reads pending messages without a key, and deliveries of open ones, by their ids (read.go).
+// rowReader reads pending messages, and deliveries of open ones, by their ids (read.go).
 type rowReader struct{ *core }
 
-// carefulReader reads rows in halves where one of them cannot be read, and tells what is gone (read_alone.go, hidden.go).
+// carefulReader reads rows in halves where one of them cannot be read, and tells what is gone (read_alone.go).
 type carefulReader struct{ *core }
 
-// keyReader reads the messages of keys, in their order (keys.go).
+// keyReader reads what the table holds of keys (read_key.go).
 type keyReader struct{ *core }
-
-// fanoutReader reads messages with many deliveries (fanout.go).
-type fanoutReader struct{ *core }
 
 // dueReader finds what is due (due.go).
 type dueReader struct{ *core }
 
-// parkedReader reads what waits for its destination as that has room (refill.go, crowd.go).
+// parkedReader finds what waits for its destination (parked.go).
 type parkedReader struct{ *core }
-
-// headFinder finds the heads of keys that may go, in the table (wake.go).
-type headFinder struct{ *core }
-
-// starter begins the deliveries of what was read (task.go).
-type starter struct{ *core }
 
 // sweeper finds what was left to the table (sweep.go).
 type sweeper struct{ *core }
 
-// ackTaker takes what consumers say, and applies it (ack.go).
+// ackTaker takes what consumers say (ack.go).
 type ackTaker struct{ *core }
 
 // subscriptionLoader keeps the subscriptions up to date (subscriptions.go).

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -21,17 +23,6 @@ type router interface {
 	// those that have none.
 	Routes(topic string) int
 	NoRoute() string
-}
-
-// rules are what subscriptions say about their deliveries in general.
-type rules interface {
-	// Paused reports whether a circuit is that of a paused subscription, Rests whether nothing at
-	// all of a subscription goes on until it is changed, BlocksOnDead whether a message of the
-	// subscription that died holds its key, Unordered whether it has no order.
-	Paused(circuit string) bool
-	Rests(subscription string) bool
-	BlocksOnDead(subscription string) bool
-	Unordered(subscription string) bool
 }
 
 // subscriptions are those that the router knows.
@@ -62,13 +53,15 @@ type circuits interface {
 	UpInstances(subscription string)
 }
 
+// Policy says when a failed delivery goes again and when it is given up.
+type Policy = machine.Policy
+
 // Config is what an engine needs.
 type Config struct {
 	Store *sql.Store
 	// Sampler counts what stands in the tables, for all in this process who ask.
 	Sampler       *sql.Sampler
 	Router        router
-	Rules         rules
 	Subscriptions subscriptions
 	Dispatcher    dispatcher
 	Circuits      circuits
@@ -109,92 +102,37 @@ type Engine struct{ *core }
 
 // New returns an engine that does nothing before Run.
 func New(config Config) *Engine {
-	e := &core{
-		config:    config,
-		id:        config.ID,
-		registry:  newRegistry(config.InFlight, config.InFlightBytes),
-		due:       newAlarm(),
-		backlog:   newBacklog(),
-		crowd:     newCrowd(),
-		others:    newForwarder(),
-		hints:     newHints(),
-		keyring:   newKeyring(),
-		waker:     newWaker(),
-		acked:     make(chan struct{}, 1),
-		gathering: make(chan struct{}, 1),
-		trouble:   troubles{log: config.Log},
-		orphans:   newOrphans(),
-		pulse:     newPulse(),
-		tellings:  make(chan sql.Telling, tellMost),
-	}
 	if m := config.Metrics; m != nil {
 		m.limits.WithLabelValues(wantMessages).Set(float64(config.InFlight))
 		m.limits.WithLabelValues(wantBytes).Set(float64(config.InFlightBytes))
 	}
-	e.wire()
-	e.hidden = newHidden(e.keyring)
-	e.writer = newWriter(e)
-	e.order = newOrder(func(l sql.Line, soon bool) {
-		if soon {
-			e.waker.later(l)
-		} else {
-			e.waker.add(l)
-		}
-	})
-	e.registry.onUnregistered = e.keys.unregistered
-	e.registry.full = func(want string, n int) { config.Metrics.left.WithLabelValues(want).Add(float64(n)) }
-	e.lease.Store(&ownership{lease: sql.Lease{Owner: e.id}})
-	e.registry.onLeft = e.sweeper.left
-	for range config.Groups {
-		e.sweepNow = append(e.sweepNow, make(chan struct{}, 1))
-	}
-	return &Engine{e}
+	return &Engine{newCore(config)}
 }
 
-// Ring registers the rows of one committed transaction, or leaves them to the table when
-// the registry is full. It returns at once. Rows of other relays' shards are passed on to
-// them.
+// Ring tells of the rows of one committed transaction. It returns at once, whatever destinations do. Rows of other
+// relays' shards are passed on to them.
 func (e *Engine) Ring(rings []relay.Ring) { e.ringer.ring(rings) }
-
-// left has all groups sweep soon, since rows were left to the table: it is not known which
-// group they belong to, and its own time may be hours away.
-func (e *sweeper) left() {
-	e.keyring.reportsLost()
-	e.sweepShortly()
-}
-
-// sweepShortly has all groups sweep after a short while.
-func (e *sweeper) sweepShortly() {
-	if !e.sweepSoon.CompareAndSwap(false, true) {
-		return
-	}
-	time.AfterFunc(pollEvery, func() {
-		e.sweepSoon.Store(false)
-		e.sweepAll()
-	})
-}
 
 // Notified is the engine as a LISTEN connection rings it, whose hints reach every relay.
 type Notified struct{ *Engine }
 
 // Missed is Engine.Missed for a caller that hears what every relay hears: the other relays need not
 // be told.
-func (n Notified) Missed() { n.sweeper.sweepAll() }
+func (n Notified) Missed() { n.loop.tell(machine.Gap{}) }
 
 // Missed says that rows may have been committed that no ring announced: all groups sweep, and
 // so do those of the other relays, which hear of rows by this one alone.
 func (e *Engine) Missed() {
-	e.sweeper.sweepAll()
+	e.loop.tell(machine.Gap{})
 	e.others.missed()
 }
 
-// sweepAll has all groups sweep at once.
-func (e *sweeper) sweepAll() {
-	e.keyring.reportsLost()
-	for _, c := range e.sweepNow {
-		poke(c)
-	}
-}
+// Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be
+// written: each attempt would be one more that a crash repeats.
+func (e *Engine) Crowded(circuit string) bool { return (*e.loop.blocked.Load())[circuit] }
+
+// sweepAll has everything in the table looked at that could be sent.
+func (e *sweeper) sweepAll() { e.loop.tell(machine.SweepNow{All: true}) }
 
 // poke sends without waiting to a channel that holds one value.
 func poke(c chan struct{}) {
@@ -222,36 +160,27 @@ func (e *Engine) Run(ctx context.Context) error {
 	var writers sync.WaitGroup
 	e.writer.start(writing, &writers)
 
+	var owner sync.WaitGroup
+	owner.Go(func() { e.loop.run(writing) })
+
 	intake, ctx := errgroup.WithContext(ctx)
 	for range readers {
 		intake.Go(func() error { return e.rows.read(ctx) })
 	}
-	intake.Go(func() error { return e.keys.readKeyed(ctx) })
-	intake.Go(func() error { return e.fanout.readFanout(ctx) })
-	intake.Go(func() error { return e.heads.wakeLines(ctx) })
-	intake.Go(func() error { return e.keys.expireLines(ctx) })
-	intake.Go(func() error { return e.loader.watchSubscriptions(ctx) })
-	intake.Go(func() error { return e.leases.keepLeases(ctx) })
-	intake.Go(func() error { return e.dues.watchDue(ctx) })
-	intake.Go(func() error { return e.ringer.forward(ctx) })
-	intake.Go(func() error { return e.careful.awaitHidden(ctx) })
-	intake.Go(func() error { return e.hinted.followHints(ctx) })
-	intake.Go(func() error { return e.parked.refill(ctx) })
-	intake.Go(func() error { return e.parked.drainCrowd(ctx) })
-	intake.Go(func() error { return e.cleaner.tidy(ctx) })
-	intake.Go(func() error { return e.jobs.runJobs(ctx) })
-	intake.Go(func() error { return e.acks.watchAcks(ctx) })
-	intake.Go(func() error { return e.isolator.endOrphans(ctx) })
-	intake.Go(func() error { return e.isolator.watchQuarantine(ctx) })
-	intake.Go(func() error { return e.isolator.runTell(ctx) })
-	intake.Go(func() error { return e.cleaner.writePulse(ctx) })
+	for _, work := range []func(context.Context) error{
+		e.keys.read, e.careful.watchMissed, e.dues.watchDue, e.parked.find, e.parked.wake, e.acks.watchAcks, e.acks.readAcks,
+		e.loader.watchSubscriptions, e.leases.keepLeases, e.ringer.forward, e.hinted.followHints, e.cleaner.tidy, e.cleaner.writePulse,
+		e.jobs.runJobs, e.isolator.endOrphans, e.isolator.watchQuarantine, e.isolator.runTell,
+	} {
+		intake.Go(func() error { return work(ctx) })
+	}
 	for i := range e.config.Groups {
 		intake.Go(func() error { return e.sweeper.sweep(ctx, i) })
 	}
 	err := intake.Wait()
 
 	e.stopping.Store(true)
-	e.writer.apart.unwritten.hurry()
+	e.loop.tell(machine.Stop{})
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Grace)
 	defer cancel()
 	renewing, stopRenewing := context.WithCancel(grace)
@@ -265,14 +194,17 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	last, cancelLast := context.WithDeadline(context.WithoutCancel(ctx), until)
 	defer cancelLast()
-	unwritten := e.writer.finish(last)
+	if n := e.loop.finish(last); n > 0 {
+		err = errors.Join(err, fmt.Errorf("the outcomes of %d messages could not be written in time; they may be sent again", n))
+	}
 	e.trouble.note("write the pulse", e.cleaner.flushPulse(last))
 	stopRenewing()
 	renewal.Wait()
 	stopWriting()
 	writers.Wait()
+	owner.Wait()
 	e.trouble.note("report what is in quarantine", e.isolator.leaveQuarantine())
-	return errors.Join(err, unwritten, e.leases.release())
+	return errors.Join(err, e.leases.release())
 }
 
 // Status is what an engine says about itself. Shards and relays are zero before it has a
@@ -293,11 +225,11 @@ type Status struct {
 // Status returns the present state.
 func (e *Engine) Status() Status {
 	own := e.lease.Load()
-	n, bytes := e.registry.memory.size()
+	held := e.loop.held.Load()
 	if !time.Now().Before(own.until) {
 		own = new(ownership)
 	}
-	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: n, Bytes: bytes, Trouble: e.trouble.last(), FannedOut: e.registry.lane.fanoutWaiting(), Quarantined: e.quarantine.total()}
+	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes, Trouble: e.trouble.last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.total()}
 }
 
 // pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 )
 
 const (
@@ -103,25 +104,27 @@ func (f *forwarder) later(hidden []foreign) {
 	time.AfterFunc(wait, func() { f.add(hidden) })
 }
 
-// ring registers the rows of one committed transaction, or leaves them to the table when
-// the registry is full. It returns at once. Rows of other relays' shards are passed on to
-// them.
+// ring tells the machine of the rows of one committed transaction. Rows of other relays' shards are passed on to them.
 func (e *ringer) ring(rings []relay.Ring) {
 	own := e.lease.Load()
 	now := time.Now()
-	entries := make([]entry, 0, len(rings))
+	reported := machine.Reported{Rows: make([]machine.Report, 0, len(rings))}
 	var others []foreign
 	for _, ring := range rings {
-		switch {
-		case !own.holds(relay.ShardOf(ring.ID, ring.Key)):
+		shard := relay.ShardOf(ring.ID, ring.Key)
+		if !own.holds(shard) {
 			others = append(others, foreign{id: ring.ID, xid: ring.Xid})
-		case ring.DeliverAt.After(now):
-			e.due.hint(ring.DeliverAt)
-		default:
-			entries = append(entries, messageEntry(ring, true))
+			continue
 		}
+		row := machine.Report{ID: ring.ID, Key: ring.Key, Seq: ring.Seq, Shard: shard, XID: ring.Xid}
+		if !ring.DeliverAt.IsZero() {
+			row.DueIn = ring.DeliverAt.Sub(now)
+		}
+		reported.Rows = append(reported.Rows, row)
 	}
-	e.registry.ring(entries)
+	if len(reported.Rows) > 0 {
+		e.loop.announce(reported)
+	}
 	if len(others) > 0 && own.fleet.Relays > 1 {
 		e.others.add(others)
 	}
@@ -172,4 +175,22 @@ func foreignIDs(rows []foreign) []relay.ID {
 		ids[i] = rows[i].id
 	}
 	return ids
+}
+
+// found tells the machine of rows that SQL shows, and the other relays of those that are theirs.
+func (e *ringer) found(rings []relay.Ring) {
+	own := e.lease.Load()
+	var rows machine.Found
+	var others []foreign
+	for _, ring := range rings {
+		if shard := relay.ShardOf(ring.ID, ring.Key); own.holds(shard) {
+			rows.Rows = append(rows.Rows, machine.Report{ID: ring.ID, Key: ring.Key, Shard: shard})
+		} else {
+			others = append(others, foreign{id: ring.ID})
+		}
+	}
+	e.loop.tell(rows)
+	if len(others) > 0 && own.fleet.Relays > 1 {
+		e.others.add(others)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -28,8 +29,6 @@ const (
 	vainGrace = 200 * vainDebt
 	// hintedSweepEvery keeps the sweeps apart that hints ask for.
 	hintedSweepEvery = time.Second
-	// hintedDueEvery keeps the looks at due times apart that hints ask for.
-	hintedDueEvery = 100 * time.Millisecond
 	// hintsOdd is how many ids in vain within hintsWarnEvery are worth a line in the log.
 	hintsOdd       = 1000
 	hintsWarnEvery = time.Minute
@@ -56,8 +55,7 @@ type hints struct {
 
 	// These belong to the goroutine that looks at the ids.
 	allowance *rate.Limiter
-	due       time.Time // of the last look at due times
-	vain      int       // since warned
+	vain      int // since warned
 	warned    time.Time
 }
 
@@ -156,19 +154,12 @@ func (h *hints) sweep(after time.Duration, sweep func()) {
 	})
 }
 
-// lookAtChanged looks at what another session may have made pending, due or waiting.
-func (e *hintReader) lookAtChanged() {
-	e.sweeper.sweepAll()
-	e.due.now()
-	e.backlog.lookAgain()
-}
-
 // Changed takes a hint that arrived by NOTIFY: these messages, of any shard, may be pending, and
 // something may be due. Without ids it asks for a look at what is pending, due or waiting. It
 // reports whether the sender, a process of the server, is heeded, and returns at once.
 func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
 	if len(ids) == 0 {
-		e.hints.sweep(0, e.hinted.lookAtChanged)
+		e.hints.sweep(0, e.sweeper.sweepAll)
 		return true
 	}
 	dropped, heeded := e.hints.add(sender, ids)
@@ -186,7 +177,7 @@ func (e *hintReader) followHints(ctx context.Context) error {
 			return nil
 		case <-e.hints.ready:
 		}
-		if !pause(ctx, gather, nil) || e.writer.health.waitHealthy(ctx) != nil {
+		if !pause(ctx, gather, nil) || !e.loop.waitWorking(ctx) {
 			return nil
 		}
 		batch, dropped := e.hints.take()
@@ -206,8 +197,8 @@ func (e *hintReader) followHints(ctx context.Context) error {
 	}
 }
 
-// followBatch registers those of the messages that are pending and this relay's, and returns
-// how many were looked at in vain.
+// followBatch tells the machine of the messages that are pending and this relay's, and returns how many were looked at
+// in vain.
 func (e *hintReader) followBatch(ctx context.Context, batch []hint) (vain int, err error) {
 	if len(batch) == 0 {
 		return 0, nil
@@ -227,16 +218,12 @@ func (e *hintReader) followBatch(ctx context.Context, batch []hint) (vain int, e
 		e.config.Metrics.hints.WithLabelValues(result).Add(float64(n))
 	}
 	e.config.Metrics.announced.Add(float64(counts[hintPending]))
-	if len(found) > 0 {
-		e.lookAtDue(time.Now())
-	}
 	return counts[hintUnknown] + counts[hintEnded], nil
 }
 
-// registerHinted registers the messages that are pending, due and this relay's, and counts what
-// became of each.
+// registerHinted tells the machine of the messages that are pending and this relay's, and counts what became of each.
 func (e *hintReader) registerHinted(found []sql.Glance) (counts map[string]int) {
-	var entries []entry
+	var rows machine.Found
 	own, now := e.lease.Load(), time.Now()
 	counts = make(map[string]int)
 	for _, g := range found {
@@ -247,15 +234,18 @@ func (e *hintReader) registerHinted(found []sql.Glance) (counts map[string]int) 
 			counts[hintForeign]++
 		case !pending:
 			counts[hintOpen]++
-		case g.DeliverAt.After(now):
-			counts[hintPending]++
-			e.due.hint(g.DeliverAt)
 		default:
 			counts[hintPending]++
-			entries = append(entries, hintedEntry(g))
+			row := machine.Report{ID: g.ID, Key: g.Key, Shard: g.Shard}
+			if !g.DeliverAt.IsZero() {
+				row.DueIn = g.DeliverAt.Sub(now)
+			}
+			rows.Rows = append(rows.Rows, row)
 		}
 	}
-	e.registry.add(entries)
+	if len(found) > 0 { // also for what is due of messages that a person has changed
+		e.loop.tell(rows)
+	}
 	return counts
 }
 
@@ -269,24 +259,6 @@ func unknown(batch []hint, found []sql.Glance) []hint {
 		known[found[i].ID] = true
 	}
 	return slices.DeleteFunc(batch, func(one hint) bool { return known[one.id] })
-}
-
-// hintedEntry is the entry of a pending message that was notified. It may not be durable yet,
-// and others of its key may have been read before.
-func hintedEntry(g sql.Glance) entry {
-	en := messageEntry(relay.Ring{ID: g.ID, Key: g.Key}, true)
-	en.unflushed, en.anew = true, g.Key != ""
-	return en
-}
-
-// lookAtDue has what is due looked at: a person has changed a message, whose deliveries may be
-// due at once.
-func (e *hintReader) lookAtDue(now time.Time) {
-	if next := e.hints.due.Add(hintedDueEvery); now.Before(next) {
-		now = next
-	}
-	e.hints.due = now
-	e.due.hint(now)
 }
 
 // warnOfHints logs once in a while that many ids were looked at in vain, or dropped.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -136,13 +137,15 @@ func (e *jobRunner) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes
 
 // stepped rings for what a batch has changed.
 func (e *jobRunner) stepped(job sql.Job, step sql.JobStep) {
-	e.ringer.ring(step.Pending)
+	if len(step.Pending) > 0 {
+		e.ringer.found(step.Pending)
+	}
 	if step.Refused != nil {
 		e.isolator.isolate(ofMessage(changeByJob, step.First), step.Refused)
 	}
 	if step.Changed > 0 {
 		// Also for what waited behind messages that were cancelled, here and elsewhere.
-		e.due.now()
+		e.loop.tell(machine.Found{})
 		if e.lease.Load().fleet.Relays > 1 {
 			e.others.add([]foreign{{id: step.First}})
 		}

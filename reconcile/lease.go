@@ -8,6 +8,7 @@ import (
 
 	"relay"
 	"relay/crash"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -83,20 +84,10 @@ func (o *ownership) among(group []int16) []int16 {
 // that was frozen finds here that its time is over.
 func (e *Engine) MaySend(shard int16) bool { return e.lease.Load().sends(shard) }
 
-// enterShard notes the shard of an entry whose row was read, and the epoch under which it begins,
-// unless its messages are not this relay's to send.
-func (e *leaseKeeper) enterShard(en *entry, shard int16) bool {
-	// First the shard, then the question: the side that gives the shard up asks the other way round.
-	e.registry.byShard.place(en, shard)
-	own := e.lease.Load()
-	en.epoch = own.lease.Epochs[shard]
-	return own.sends(shard)
-}
-
 // MayAttempt reports whether an attempt for a message of the shard may start now: the
 // message may be sent, and the last outcomes could be written. Without the latter each
 // attempt would be one more that a crash repeats.
-func (e *Engine) MayAttempt(shard int16) bool { return e.MaySend(shard) && e.writer.health.works() }
+func (e *Engine) MayAttempt(shard int16) bool { return e.MaySend(shard) && e.loop.works() }
 
 // slotShard is the shard whose owner holds the replication slot.
 const slotShard = 0
@@ -163,21 +154,21 @@ func (e *leaseKeeper) renew(ctx context.Context) error {
 	if stays {
 		share = sql.Share(fleet.Relays)
 	}
-	was, held := e.lease.Load(), e.registry.byShard.held()
+	was := e.lease.Load()
+	var held [relay.Shards]bool
+	e.loop.ask(ctx, func(m *machine.Machine) { held = m.Stuck() })
 	own := newOwnership(lease, share, was, func(shard int16, since time.Time) bool {
 		return stays && held[shard] && time.Since(since) > e.config.LeaseTTL
 	})
 	own.fleet, own.until = fleet, asked.Add(e.config.LeaseTTL)
-	var fresh [relay.Shards]bool
 	gained := 0
 	for _, shard := range own.shards {
 		if !was.holds(shard) || was.lease.Epochs[shard] != lease.Epochs[shard] {
-			fresh[shard] = true
 			gained++
 		}
 	}
-	e.order.regained(&fresh)
 	e.lease.Store(own)
+	e.tellLeases(was, own)
 	e.config.Metrics.shards.Set(float64(len(own.shards)))
 	e.config.Metrics.relays.Set(float64(fleet.Relays))
 	if !time.Now().Before(was.until) {
@@ -188,27 +179,44 @@ func (e *leaseKeeper) renew(ctx context.Context) error {
 	}
 	switch {
 	case gained > 0:
-		e.lookAtAll()
+		e.unrouted.Store(true)
 	case was.fleet.Streaming && !fleet.Streaming:
-		e.sweeper.sweepAll() // no ring comes for the time being
+		e.loop.tell(machine.SweepNow{All: true}) // no ring comes for the time being
 	}
 	return nil
 }
 
-// lookAtAll has everything in the table looked at that could be sent.
-func (e *leaseKeeper) lookAtAll() {
-	e.due.now()
-	e.backlog.lookAgain()
-	e.waker.all()
-	e.unrouted.Store(true)
-	e.sweeper.sweepAll()
+// tellLeases tells the machine which shards are this relay's, which are to be given up, and until when all of them last.
+func (e *leaseKeeper) tellLeases(was, own *ownership) {
+	events := make([]machine.Event, 0, relay.Shards+1)
+	for shard := range was.lease.Epochs {
+		if !own.leased(shard) {
+			events = append(events, machine.Lost{Shard: shard})
+		}
+	}
+	for _, shard := range own.shards {
+		events = append(events, machine.Leased{Shard: shard, Epoch: own.lease.Epochs[shard]})
+	}
+	for _, shard := range own.giving {
+		events = append(events, machine.Drain{Shard: shard})
+	}
+	events = append(events, machine.Renewed{Until: e.loop.clock(own.until)})
+	e.loop.tell(events...)
 }
 
 // giveDrained releases the shards that are being given up and have nothing under way. The
 // ownership of before has stopped new work; what had begun is written before it goes.
 func (e *leaseKeeper) giveDrained(ctx context.Context) error {
 	own := e.lease.Load()
-	busy := e.registry.byShard.shards()
+	var busy [relay.Shards]bool
+	asked := e.loop.ask(ctx, func(m *machine.Machine) {
+		for _, shard := range own.giving {
+			busy[shard] = m.Owns(shard)
+		}
+	})
+	if !asked {
+		return nil
+	}
 	var drained []int16
 	for _, shard := range own.giving {
 		if !busy[shard] {

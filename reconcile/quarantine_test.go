@@ -63,41 +63,6 @@ func TestTheQuarantineTellsNoInstance(t *testing.T) {
 	}
 }
 
-// Outcomes that cannot be written fill a part of the registry alone.
-func TestADestinationWhoseOutcomesCannotBeWrittenIsCrowded(t *testing.T) {
-	t.Parallel()
-	e := keysEngine(t) // with room for 100
-	a := e.writer.apart
-	a.unwritten.wroteSome()
-	var items []*written
-	add := func(circuit string, n int) {
-		for range n {
-			item := &written{entry: &entry{}, circuit: circuit, tries: 1, of: ofMessage(writeOutcome, relay.NewID())}
-			items = append(items, item)
-			a.retries.later(item, time.Hour, func() {})
-		}
-	}
-	add("a", 5)
-	if a.unwritten.crowded("a") || a.unwritten.crowded("b") {
-		t.Error("5 of 100 are too many")
-	}
-	add("a", 1)
-	if !a.unwritten.crowded("a") || a.unwritten.crowded("b") {
-		t.Error("6 of 100 are not too many for one destination, or too many for another")
-	}
-	add("b", 1)
-	add("c", 43)
-	if !a.unwritten.crowded("b") || a.unwritten.crowded("d") {
-		t.Error("50 of 100 are not too many for those that have some, or too many for one that has none")
-	}
-	for _, item := range items {
-		a.unwritten.settled(item, true)
-	}
-	if a.unwritten.crowded("a") || a.all.Load() != 0 || len(a.destinations) != 0 {
-		t.Error("what is written still counts")
-	}
-}
-
 func TestAJobsBatchIsHalvedAndGrowsAgain(t *testing.T) {
 	t.Parallel()
 	sizes, id := make(jobSizes), relay.NewID()

@@ -2,10 +2,12 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"relay"
 	"relay/crash"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -19,14 +21,11 @@ const (
 	// gatherBusy longer: the more a statement reads, the less each message costs.
 	busy       = 4
 	gatherBusy = 3 * time.Millisecond
-	// unseenFor is how long a row that the stream showed, but SQL does not, is looked for.
-	unseenFor = time.Second
-	// staleAfter is when what was read, and not handed on, is read again: it may have been
-	// cancelled or paused meanwhile. What was handed on has as long to be sent.
-	staleAfter = time.Second
+	// headerOverhead is what one header takes in memory beside its text, in a map of strings.
+	headerOverhead = 64
 )
 
-// read takes what is registered, reads it from the table and hands it on, until ctx ends.
+// read reads what the machine asks for by ids, until ctx ends.
 func (e *rowReader) read(ctx context.Context) error {
 	for {
 		batch := e.nextBatch(ctx)
@@ -41,7 +40,7 @@ func (e *rowReader) read(ctx context.Context) error {
 
 // nextBatch waits for something to read, and then for its company. One reader at a time
 // does so: two would share what arrives, in batches of half the size.
-func (e *rowReader) nextBatch(ctx context.Context) []*entry {
+func (e *rowReader) nextBatch(ctx context.Context) []machine.ReadRow {
 	select {
 	case <-ctx.Done():
 		return nil
@@ -51,217 +50,209 @@ func (e *rowReader) nextBatch(ctx context.Context) []*entry {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-e.registry.plain.ready:
+	case <-e.toRead.ready:
 	}
-	if e.writer.health.waitHealthy(ctx) != nil {
+	if e.toRead.waiting() < readBatch && !pause(ctx, gather, nil) {
 		return nil
 	}
-	if e.registry.toRead.waiting() < readBatch && !pause(ctx, gather, nil) {
+	if n := e.toRead.waiting(); n >= busy && n < readBatch && !pause(ctx, gatherBusy, nil) {
 		return nil
 	}
-	if n := e.registry.toRead.waiting(); n >= busy && n < readBatch && !pause(ctx, gatherBusy, nil) {
-		return nil
-	}
-	return e.registry.toRead.take(readBatch)
+	return e.toRead.take(readBatch)
 }
 
 // readBatch reads one batch: pending messages in one statement, deliveries of open ones in
-// another.
-func (e *rowReader) readBatch(ctx context.Context, batch []*entry) {
-	limits := e.reserve()
-	budget := limits.Budget
-	if budget == 0 {
-		e.registry.full(wantBytes, len(batch))
-		e.heads.leave(batch...)
+// another. Each is answered once.
+func (e *rowReader) readBatch(ctx context.Context, batch []machine.ReadRow) {
+	limits := e.memory.reserve()
+	reserved := limits.Budget
+	if reserved == 0 {
+		e.config.Metrics.left.WithLabelValues(wantBytes).Add(float64(len(batch)))
+		e.answer(0, ofAll(batch, machine.RowRead{Verdict: machine.NoRoom}))
 		return
 	}
-	begun := time.Now()
-	messages, deliveries := divide(batch)
-	tasks := e.readMessages(ctx, messages, &limits)
-	tasks = append(tasks, e.readDeliveries(ctx, deliveries, &limits)...)
-	e.take(ctx, budget, tasks, begun)
-}
-
-// reserve returns the limits of one read, whose budget is reserved: zero if all is to be left to
-// the table.
-func (e *rowReader) reserve() sql.Limits {
-	most := max(e.config.InFlightBytes/readers, e.config.MaxPayload)
-	return sql.Limits{MaxPayload: e.config.MaxPayload, Budget: e.registry.memory.reserve(most)}
-}
-
-// divide tells pending messages from deliveries of open ones.
-func divide(batch []*entry) (messages, deliveries []*entry) {
-	for _, en := range batch {
-		if en.isMessage() {
-			messages = append(messages, en)
+	var messages, deliveries []machine.ReadRow
+	for _, c := range batch {
+		if c.Entry.Subscription == "" {
+			messages = append(messages, c)
 		} else {
-			deliveries = append(deliveries, en)
+			deliveries = append(deliveries, c)
 		}
 	}
-	return messages, deliveries
+	answers := e.readMessages(ctx, messages, &limits)
+	answers = append(answers, e.readDeliveries(ctx, deliveries, &limits)...)
+	crash.At(crash.AfterRead)
+	e.answer(reserved, answers)
 }
 
-// take settles what was read, from begun on, with what was reserved for it, and launches the
-// tasks. What took too long is read again, once: where the database answers that slowly,
-// nothing would ever be sent.
-func (e *rowReader) take(ctx context.Context, budget int64, tasks []*task, begun time.Time) {
-	if len(tasks) > 0 {
-		crash.At(crash.AfterRead)
+// answer tells the machine what was read. What was reserved is given back when it has heard the last of it.
+func (e *rowReader) answer(reserved int64, answers []machine.RowRead) {
+	events := make([]machine.Event, len(answers))
+	for i := range answers {
+		if i == len(answers)-1 {
+			answers[i].Reserved = reserved
+		}
+		events[i] = answers[i]
 	}
-	held := make([]*entry, len(tasks))
-	for i, f := range tasks {
-		held[i] = f.entry
-	}
-	e.registry.memory.settle(budget, held)
-	lines, err := e.prepare(ctx, tasks, held)
-	if err != nil {
-		e.noteRead(ctx, err)
-		e.heads.leave(held...)
-		return
-	}
-	now := time.Now()
-	if now.Sub(begun) > staleAfter {
-		tasks = e.readAgain(tasks)
-	}
-	for _, f := range tasks {
-		e.starter.launch(f, now)
-	}
-	e.order.letGo(lines)
+	e.loop.tell(events...)
 }
 
-// readAgain puts tasks back to be read again and returns the others: those that were read
-// again already, and are behind none of their key that is put back now.
-func (e *rowReader) readAgain(tasks []*task) (rest []*task) {
-	var again []*entry
-	back := make(map[string]bool) // keys
-	for _, f := range tasks {
-		key := f.message.Key
-		if f.entry.reread && !back[key] {
-			rest = append(rest, f)
-			continue
-		}
-		again = append(again, f.entry)
-		back[key] = key != ""
+// ofAll is the same answer to all.
+func ofAll(batch []machine.ReadRow, answer machine.RowRead) []machine.RowRead {
+	all := make([]machine.RowRead, len(batch))
+	for i := range batch {
+		all[i] = answer
+		all[i].Entry = batch[i].Entry
 	}
-	e.registry.toRead.reread(again)
-	return rest
+	return all
 }
 
-// prepare waits until what was read is durable, and learns what the table holds of the
-// lines that the tasks are the first of. The lines are retained unless it fails.
-func (e *rowReader) prepare(ctx context.Context, tasks []*task, held []*entry) (lines []sql.Line, err error) {
-	var unflushed []relay.ID
-	for _, en := range held {
-		if en.unflushed {
-			unflushed = append(unflushed, en.id.Message)
-		}
-	}
-	if len(unflushed) > 0 {
-		if err := e.config.Store.EnsureFlushed(ctx, unflushed...); err != nil {
-			return nil, err
-		}
-	}
-	for _, en := range held {
-		en.unflushed = false
-	}
-	var dispatches []*dispatch
-	for _, f := range tasks {
-		dispatches = append(dispatches, f.dispatches...)
-	}
-	return e.retainLines(ctx, dispatches)
-}
-
-// retainLines retains the lines of dispatches that have one, and learns what the table holds of those that
-// are new in memory. If it fails, none is retained. A caller that finds a line retained relies on what was
-// learnt, so that only one caller at a time retains and asks. Whether a dead message holds its key is
-// judged by the subscription that the dispatch was routed by: it may have been deleted meanwhile.
-func (e *rowReader) retainLines(ctx context.Context, dispatches []*dispatch) (lines []sql.Line, err error) {
-	blocking := make(map[sql.Line]bool)
-	for _, l := range dispatches {
-		if l.ordered() {
-			lines = append(lines, l.line)
-			blocking[l.line] = l.delivery.Subscriber.BlockOnDead
-		}
-	}
-	if len(lines) == 0 {
-		return nil, nil
-	}
-	e.retaining.Lock()
-	defer e.retaining.Unlock()
-	fresh := e.order.retain(lines)
-	states, err := e.config.Store.LineStates(ctx, fresh)
-	if err != nil {
-		e.order.letGo(lines)
-		return nil, err
-	}
-	for i, state := range states {
-		if state.First > 0 || state.Dead && blocking[fresh[i]] {
-			e.order.learn(fresh[i], state.First)
-		}
-	}
-	return lines, nil
-}
-
-// readMessages returns the tasks of the messages that can be sent, and lowers the budget
-// by what they hold.
-func (e *rowReader) readMessages(ctx context.Context, entries []*entry, limits *sql.Limits) (tasks []*task) {
-	if len(entries) == 0 {
+// readMessages reads pending messages, and lowers the budget by what they hold.
+func (e *rowReader) readMessages(ctx context.Context, batch []machine.ReadRow, limits *sql.Limits) (answers []machine.RowRead) {
+	if len(batch) == 0 {
 		return nil
 	}
-	all := entries
-	entries, rows, err := e.careful.readMessageRows(ctx, all, *limits)
+	failed := machine.RowRead{Failed: true}
+	read, rows, refused, err := e.careful.readMessages(ctx, batch, *limits)
+	if err == nil {
+		err = e.loader.upTo(ctx, newest(rows))
+	}
+	if err == nil {
+		err = e.ensureDurable(ctx, read, rows)
+	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.heads.leave(all...)
-		return nil
+		return ofAll(batch, failed)
 	}
-	if err := e.loader.upTo(ctx, newest(rows)); err != nil {
-		e.noteRead(ctx, err)
-		e.heads.leave(entries...)
-		return nil
-	}
+	answers = ofAll(refused, failed)
+	snapshot, present := e.careful.tellGone(ctx, read, rows)
 	for i := range rows {
-		if key := rows[i].Message.Key; key != "" && rows[i].Verdict != sql.Ended {
-			// A ring by NOTIFY tells no key. Messages with one have a reader of their own.
-			e.registry.toRead.rekey(entries[i], key)
-			continue
+		answer := e.rowRead(read[i].Entry, &rows[i], limits)
+		if rows[i].Verdict == sql.Unseen && read[i].Streamed && !present[read[i].Entry.Message] {
+			answer.Snapshot = snapshot
 		}
-		if f := e.judge(entries[i], &rows[i], limits); f != nil {
-			f.route(e.config.Router, &rows[i])
-			f.charge(limits)
-			tasks = append(tasks, f)
+		if answer.Verdict == machine.Readable {
+			e.route(&answer.Row, &rows[i])
+		}
+		answers = append(answers, answer)
+	}
+	return answers
+}
+
+// ensureDurable waits until those rows are durable that the stream has not shown.
+func (e *rowReader) ensureDurable(ctx context.Context, read []machine.ReadRow, rows []sql.MessageRow) error {
+	var unflushed []relay.ID
+	for i := range rows {
+		if !read[i].Streamed && (rows[i].Verdict == sql.Readable || rows[i].Verdict == sql.TooLarge) {
+			unflushed = append(unflushed, read[i].Entry.Message)
 		}
 	}
-	return tasks
+	if len(unflushed) == 0 {
+		return nil
+	}
+	return e.config.Store.EnsureFlushed(ctx, unflushed...)
+}
+
+// rowRead is the answer for a row, without its deliveries.
+func (e *rowReader) rowRead(id machine.DeliveryID, row *sql.MessageRow, limits *sql.Limits) machine.RowRead {
+	answer := machine.RowRead{Entry: id, Snapshot: machine.Snapshot{Durable: true}}
+	if row.Verdict == sql.Readable && limits.Budget < 0 {
+		row.Verdict = sql.NoRoom
+	}
+	switch row.Verdict {
+	case sql.Readable, sql.TooLarge:
+		answer.Verdict, answer.Row = machine.Readable, e.row(row)
+		limits.Budget -= answer.Row.Size
+	case sql.NoRoom:
+		e.config.Metrics.left.WithLabelValues(wantBytes).Inc()
+		answer.Verdict = machine.NoRoom
+	case sql.NotDue:
+		answer.Verdict = machine.Later
+	case sql.Ended:
+		answer.Verdict = machine.Finished
+	}
+	return answer
+}
+
+// row is a message without its deliveries, as the machine knows it.
+func (e *core) row(row *sql.MessageRow) machine.Row {
+	out := machine.Row{Message: &row.Message, XID: row.XID, Size: row.Size, Again: row.Again, Unordered: row.Unordered}
+	if row.Verdict == sql.TooLarge {
+		out.Rejected, out.Size = tooLarge(row, e.config.MaxPayload).Error(), 0
+	}
+	if !row.Again { // or it has all of its time again
+		out.Waited = time.Since(row.Message.Due())
+	}
+	return out
+}
+
+func tooLarge(row *sql.MessageRow, most int64) error {
+	if row.Oversized {
+		return relay.Rejection("too large: headers, source and destination of more than 128 KiB")
+	}
+	return relay.Rejection(fmt.Sprintf("too large: payload, headers, source and destination of %d bytes, RELAY_MAX_PAYLOAD allows %d", row.Size, most))
+}
+
+// route finds the subscribers of a pending message.
+func (e *core) route(out *machine.Row, row *sql.MessageRow) {
+	if out.Rejected != "" {
+		return
+	}
+	deliveries, err := e.config.Router.Route(&row.Message)
+	if err != nil {
+		out.Rejected = err.Error()
+		return
+	}
+	out.Deliveries = deliveries
+	if len(deliveries) > 0 {
+		out.Size += headerOverhead * int64(len(deliveries[0].Headers))
+	}
 }
 
 // readDeliveries is readMessages for deliveries of open messages.
-func (e *rowReader) readDeliveries(ctx context.Context, entries []*entry, limits *sql.Limits) (tasks []*task) {
-	if len(entries) == 0 {
+func (e *rowReader) readDeliveries(ctx context.Context, batch []machine.ReadRow, limits *sql.Limits) (answers []machine.RowRead) {
+	if len(batch) == 0 {
 		return nil
 	}
-	all := entries
-	entries, rows, err := e.careful.readDeliveryRows(ctx, all, *limits)
+	failed := machine.RowRead{Failed: true}
+	read, rows, refused, err := e.careful.readDeliveries(ctx, batch, *limits)
 	for i := 0; err == nil && i < len(rows); i++ {
 		err = e.loader.upTo(ctx, rows[i].Version) // a replay may be for a subscription made a moment ago
 	}
+	if err == nil {
+		err = e.config.Store.EnsureFlushed(ctx)
+	}
 	e.noteRead(ctx, err)
 	if err != nil {
-		e.heads.leave(all...)
-		return nil
+		return ofAll(batch, failed)
 	}
+	answers = ofAll(refused, failed)
 	for i := range rows {
-		if f := e.judge(entries[i], &rows[i].MessageRow, limits); f != nil {
-			f.resume(e.config.Router, &rows[i])
-			f.charge(limits)
-			tasks = append(tasks, f)
+		answer := e.rowRead(read[i].Entry, &rows[i].MessageRow, limits)
+		if answer.Verdict == machine.Readable {
+			e.resume(&answer.Row, &rows[i])
 		}
-		if v := rows[i].Verdict; v == sql.Unseen || v == sql.Ended {
-			id := entries[i].id
-			e.orphans.add(id, sql.Line{Subscription: id.Subscription, Instance: id.Instance, Key: entries[i].key})
-		}
+		answers = append(answers, answer)
 	}
-	return tasks
+	return answers
+}
+
+// resume prepares the next attempt of an open message's delivery.
+func (e *rowReader) resume(out *machine.Row, row *sql.DeliveryRow) {
+	out.Open = &machine.Open{
+		Status: row.Status, Reason: row.Reason, Attempts: row.Attempts, HandleAttempts: row.HandleAttempts, Accepted: row.Accepted,
+	}
+	out.Waited = time.Since(row.DueAt)
+	if out.Rejected != "" {
+		return
+	}
+	d, err := e.config.Router.Resume(&row.Message, row.Delivery.Subscription, row.Delivery.Instance, row.Target, row.Attempts)
+	if err != nil {
+		out.Rejected = err.Error()
+		return
+	}
+	out.Deliveries = []*relay.Delivery{d}
+	out.Size += headerOverhead * int64(len(d.Headers))
 }
 
 // newest is the version of the subscriptions that the rows were read with.
@@ -272,67 +263,8 @@ func newest(rows []sql.MessageRow) (version int64) {
 	return version
 }
 
-func (e *rowReader) noteRead(ctx context.Context, err error) {
+func (e *core) noteRead(ctx context.Context, err error) {
 	if ctx.Err() == nil {
 		e.trouble.note("read messages", err)
 	}
-}
-
-// judge decides what becomes of a row that was read: a task, or nothing. What was read and
-// has no room, since others took more than their text, is left to the table.
-func (e *rowReader) judge(en *entry, row *sql.MessageRow, limits *sql.Limits) *task {
-	if row.Verdict == sql.Readable && limits.Budget < 0 {
-		row.Verdict = sql.NoRoom
-	}
-	if row.Verdict == sql.Readable && e.fanout.postponed(en, row) {
-		return nil
-	}
-	switch row.Verdict {
-	case sql.Readable, sql.TooLarge:
-	case sql.NoRoom:
-		e.registry.full(wantBytes, 1)
-		e.heads.leave(en)
-		return nil
-	case sql.Unseen:
-		e.lookAgain(en)
-		return nil
-	case sql.NotDue:
-		e.registry.remove(en)
-		e.dues.tooEarly(en, row.Message.DeliverAt)
-		return nil
-	default:
-		e.registry.remove(en)
-		return nil
-	}
-	if !e.leases.enterShard(en, row.Message.Shard) {
-		e.registry.remove(en)
-		return nil
-	}
-	f := &task{engine: e.core, entry: en, message: &row.Message}
-	if row.Verdict == sql.TooLarge {
-		f.reject = tooLarge(row, e.config.MaxPayload)
-		return f
-	}
-	en.bytes = row.Size
-	return f
-}
-
-// lookAgain puts a message that SQL cannot see yet back after a short while. The stream
-// may show a row some milliseconds before SQL can see it; synchronous replication makes
-// that longer, and a standby that is away as long as it is away. After unseenFor the row gives
-// up its place, and a sweep follows when its transaction has become visible.
-func (e *rowReader) lookAgain(en *entry) {
-	late := time.Since(en.since) > unseenFor
-	switch {
-	case late && en.xid != 0:
-		e.hidden.add(en.xid, true)
-		e.registry.remove(en)
-		return
-	case late || !en.streamed:
-		e.heads.leave(en)
-		return
-	}
-	delay := min(2*time.Millisecond<<en.looks, 100*time.Millisecond)
-	en.looks++
-	time.AfterFunc(delay, func() { e.registry.toRead.again(en) })
 }

@@ -2,116 +2,126 @@ package reconcile
 
 import (
 	"context"
-	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
-// readAlone reads the rows of entries, in halves if one of them cannot be read, until the culprits stand alone. It
-// returns the entries that were read, with their rows. An error says that nothing can be read at present.
-func readAlone[I, R any](ctx context.Context, e *core, entries []*entry, id func(*entry) I, read func([]I) ([]R, error)) (sound []*entry, rows []R, err error) {
-	err = inHalves(ctx, entries, func(some []*entry) error {
-		ids := make([]I, len(some))
-		for i, en := range some {
-			ids[i] = id(en)
-		}
-		found, err := read(ids)
-		if err == nil {
-			sound, rows = append(sound, some...), append(rows, found...)
-			e.careful.readable(some)
-		}
-		return err
-	}, e.careful.unreadable)
-	return sound, rows, err
-}
+// deletedEarly is no operation of the relay: people delete messages before it can read them.
+const deletedEarly operation = "deleted"
 
-// readMessageRows reads the rows of messages as readAlone does, and tells which of them are gone.
-func (e *carefulReader) readMessageRows(ctx context.Context, entries []*entry, limits sql.Limits) ([]*entry, []sql.MessageRow, error) {
-	sound, rows, err := readAlone(ctx, e.core, entries, func(en *entry) relay.ID { return en.id.Message }, func(ids []relay.ID) ([]sql.MessageRow, error) {
-		rows, err := e.config.Store.ReadMessages(ctx, ids, limits)
-		for i := range rows {
-			limits.Budget = spent(limits.Budget, &rows[i])
-		}
-		return rows, err
-	})
-	e.tellGone(ctx, sound, rows)
-	return sound, rows, err
-}
-
-// readDeliveryRows reads the rows of deliveries as readAlone does.
-func (e *carefulReader) readDeliveryRows(ctx context.Context, entries []*entry, limits sql.Limits) ([]*entry, []sql.DeliveryRow, error) {
-	return readAlone(ctx, e.core, entries, func(en *entry) sql.DeliveryID { return en.id }, func(ids []sql.DeliveryID) ([]sql.DeliveryRow, error) {
-		rows, err := e.config.Store.ReadDeliveries(ctx, ids, limits)
-		for i := range rows {
-			limits.Budget = spent(limits.Budget, &rows[i].MessageRow)
-		}
-		return rows, err
-	})
-}
-
-// spent is what is left of a budget after a row was read.
-func spent(budget int64, row *sql.MessageRow) int64 {
-	if row.Verdict != sql.Readable {
-		return budget
-	}
-	return max(0, budget-row.Size)
-}
-
-// unread is an entry in quarantine that cannot be read.
-func unread(en *entry) subject { return subject{operation: readRow, id: en.id} }
-
-// unreadable has an entry read again after a growing time. It stays registered, unless there are many of them.
-func (e *carefulReader) unreadable(en *entry, err error) {
-	wait := e.isolator.isolate(unread(en), err)
-	e.isolator.tell(sql.Telling{ID: en.id, Why: "it cannot be read: " + sql.Refusal(err)})
-	if e.quarantine.size(readRow) > max(1, e.config.InFlight/crowdedShare) {
-		e.heads.leave(en)
-		return
-	}
-	time.AfterFunc(wait, func() { e.registry.toRead.again(en) })
-}
-
-// readable lets entries out of the quarantine that could be read.
-func (e *carefulReader) readable(entries []*entry) {
-	if e.quarantine.size(readRow) == 0 {
-		return
-	}
-	for _, en := range entries {
-		e.quarantine.ended(unread(en))
-	}
-}
-
-// readKeyRows reads the messages of keys, in halves if one of them cannot be read. The messages of a culprit that are
-// wanted are read again after a growing time.
-func (e *carefulReader) readKeyRows(ctx context.Context, keys []sql.Key, wanted map[relay.ID]*entry, limits sql.Limits) (sound []sql.Key, found [][]sql.MessageRow, err error) {
-	err = inHalves(ctx, keys, func(some []sql.Key) error {
-		rows, err := e.config.Store.ReadKeys(ctx, some, limits)
+// readAlone reads rows, in halves if one of them cannot be read, until the culprits stand alone: those are refused. An
+// error says that nothing can be read at present.
+func readAlone[R any](ctx context.Context, e *carefulReader, batch []machine.ReadRow, limits *sql.Limits, of func(*R) *sql.MessageRow, read func([]machine.ReadRow) ([]R, error)) (sound []machine.ReadRow, rows []R, refused []machine.ReadRow, err error) {
+	err = inHalves(ctx, batch, func(some []machine.ReadRow) error {
+		found, err := read(some)
 		if err != nil {
 			return err
 		}
-		sound, found = append(sound, some...), append(found, rows...)
-		for i := range rows {
-			for j := range rows[i] {
-				limits.Budget = spent(limits.Budget, &rows[i][j])
+		sound, rows = append(sound, some...), append(rows, found...)
+		for i := range found {
+			if row := of(&found[i]); row.Verdict == sql.Readable {
+				limits.Budget = max(0, limits.Budget-row.Size)
 			}
 		}
 		if e.quarantine.size(readRow) > 0 {
-			for _, key := range some {
-				e.quarantine.ended(subject{operation: readRow, key: key.Key})
+			for _, c := range some {
+				e.quarantine.ended(unread(c.Entry))
 			}
 		}
 		return nil
-	}, func(key sql.Key, why error) {
-		wait := e.isolator.isolate(subject{operation: readRow, key: key.Key}, why)
-		e.keyring.readAnew(key.Key)
-		for id, en := range wanted {
-			if en.key == key.Key {
-				delete(wanted, id)
-				e.registry.remove(en) // the key stands for them
+	}, func(c machine.ReadRow, why error) {
+		refused = append(refused, c)
+		e.isolator.isolate(unread(c.Entry), why)
+		e.isolator.tell(sql.Telling{ID: sql.DeliveryID(c.Entry), Why: "it cannot be read: " + sql.Refusal(why)})
+	})
+	return sound, rows, refused, err
+}
+
+// unread is a row in quarantine that cannot be read.
+func unread(id machine.DeliveryID) subject {
+	return subject{operation: readRow, id: sql.DeliveryID(id)}
+}
+
+// readMessages reads the rows of messages as readAlone does.
+func (e *carefulReader) readMessages(ctx context.Context, batch []machine.ReadRow, limits sql.Limits) ([]machine.ReadRow, []sql.MessageRow, []machine.ReadRow, error) {
+	return readAlone(ctx, e, batch, &limits, func(row *sql.MessageRow) *sql.MessageRow { return row },
+		func(some []machine.ReadRow) ([]sql.MessageRow, error) {
+			ids := make([]relay.ID, len(some))
+			for i, c := range some {
+				ids[i] = c.Entry.Message
+			}
+			return e.config.Store.ReadMessages(ctx, ids, limits)
+		})
+}
+
+// readDeliveries reads the rows of deliveries as readAlone does.
+func (e *carefulReader) readDeliveries(ctx context.Context, batch []machine.ReadRow, limits sql.Limits) ([]machine.ReadRow, []sql.DeliveryRow, []machine.ReadRow, error) {
+	return readAlone(ctx, e, batch, &limits, func(row *sql.DeliveryRow) *sql.MessageRow { return &row.MessageRow },
+		func(some []machine.ReadRow) ([]sql.DeliveryRow, error) {
+			ids := make([]sql.DeliveryID, len(some))
+			for i, c := range some {
+				ids[i] = sql.DeliveryID(c.Entry)
+			}
+			return e.config.Store.ReadDeliveries(ctx, ids, limits)
+		})
+}
+
+// tellGone finds out about the messages that the stream has shown and that were not there to be read: the snapshot says
+// whether the transaction of one is visible, and present those that have become so meanwhile.
+func (e *carefulReader) tellGone(ctx context.Context, read []machine.ReadRow, rows []sql.MessageRow) (snapshot machine.Snapshot, present map[relay.ID]bool) {
+	var absent []relay.ID
+	for i := range rows {
+		if rows[i].Verdict == sql.Unseen && read[i].Streamed {
+			absent = append(absent, read[i].Entry.Message)
+		}
+	}
+	if len(absent) == 0 {
+		return snapshot, nil
+	}
+	seen, present, err := e.config.Store.Present(ctx, absent)
+	e.noteRead(ctx, err)
+	if err != nil {
+		return snapshot, nil // it shows nothing: they are looked for again
+	}
+	return snapshotOf(seen), present
+}
+
+// snapshotOf is a snapshot as the machine knows it. What is read is durable, since the readers wait for that.
+func snapshotOf(s sql.Snapshot) machine.Snapshot {
+	return machine.Snapshot{Xmin: s.Min, Xmax: s.Max, InProgress: s.Running, Durable: true}
+}
+
+// watchMissed looks at messages that the stream has shown and that were not there when their transaction was visible,
+// until ctx ends: what inserted them has deleted them again, as is usual with change data capture, or another session
+// did so at once. They are never delivered. All share one entry of the quarantine, which relay doctor shows.
+func (e *carefulReader) watchMissed(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.missed.ready:
+		}
+		ids := e.missed.take(readBatch)
+		_, present, err := e.config.Store.Present(ctx, ids)
+		e.noteRead(ctx, err)
+		if err != nil {
+			continue
+		}
+		for _, id := range ids {
+			if !present[id] {
+				e.deletedBefore(id)
 			}
 		}
-		time.AfterFunc(wait, func() { e.registry.add([]entry{keyEntry(key.Key)}) })
-	})
-	return sound, found, err
+	}
+}
+
+func (e *carefulReader) deletedBefore(id relay.ID) {
+	e.quarantine.failed(subject{operation: deletedEarly}, "message "+id.String()+" was deleted before it could be read")
+	e.config.Metrics.isolated.WithLabelValues(string(deletedEarly)).Inc()
+	if n, say := e.quarantine.say(deletedEarly); say {
+		e.config.Log.Warn("messages are deleted before they can be delivered, by the transaction that inserts them or right after it; "+
+			"they never are: leave rows in relay.outbox, which the relay removes after RELAY_RETENTION", "last", id.String(), "messages", n)
+	}
 }

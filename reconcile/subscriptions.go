@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 )
 
 // lookAtSubscriptions is how often the subscriptions' version is asked for, besides coming
@@ -41,8 +42,6 @@ func (e *subscriptionLoader) LoadSubscriptions(ctx context.Context) error {
 		if err := e.upTo(ctx, version); err != nil {
 			return err
 		}
-		e.backlog.lookAgain()
-		e.waker.all()
 	}
 	if err := e.reroute(ctx); err != nil {
 		e.unrouted.Store(true)
@@ -64,10 +63,16 @@ func (e *subscriptionLoader) upTo(ctx context.Context, version int64) error {
 		return err
 	}
 	e.config.Subscriptions.Replace(version, all)
-	names := make([]string, len(all))
+	names, blocking := make([]string, len(all)), make([]string, 0)
+	settings := make(map[string]*relay.Subscriber, len(all))
 	for i, s := range all {
-		names[i] = s.Name
+		names[i], settings[s.Name] = s.Name, s
+		if s.BlockOnDead {
+			blocking = append(blocking, s.Name)
+		}
 	}
+	e.blocking.Store(&blocking)
+	e.loop.tell(machine.Subscribed{Subscribers: settings})
 	e.config.Metrics.subscribers.keep(names)
 	for _, s := range all {
 		if s.Invalid != "" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
@@ -19,77 +20,123 @@ const (
 	// all groups swept at once in any case.
 	restShare = 19
 	mostRest  = time.Minute
-	// roomEvery is how often a sweep looks whether the registry has room again.
+	// roomEvery is how often it is looked whether outcomes can be written again.
 	roomEvery = 10 * time.Millisecond
 )
 
-// sweep runs the sweeps of one group until ctx ends.
+// pass is one pass over the pending messages of a group's shards that this relay owns: those without a key shard beside
+// shard, then keys with pending messages, then, if wanted, keys of which deliveries wait.
+type pass struct {
+	group Group
+	walks []sql.Walk // of messages without a key
+	keys  bool       // those with pending messages are over
+	at    sql.Position
+	took  time.Duration // that its statements took
+}
+
+// sweep makes the statements of one group's passes, and asks for passes by its schedule, until ctx ends.
 func (e *sweeper) sweep(ctx context.Context, group int) error {
 	g := e.config.Groups[group]
-	var took time.Duration
-	var err error
+	var p *pass
+	var failed error
+	timer := time.NewTimer(e.rest(g, 0, nil))
+	defer timer.Stop()
 	for {
-		now := time.Now()
-		wait := g.Next(now).Sub(now)
-		switch {
-		case err != nil: // it may have been the one sweep after a takeover
-			wait = min(wait, pollEvery)
-		case e.config.Ringing():
-			wait = max(wait, min(restShare*took, mostRest))
-		default:
-			wait = min(wait, pollEvery)
-		}
-		if !pause(ctx, wait, e.sweepNow[group]) {
+		select {
+		case <-ctx.Done():
 			return nil
+		case <-timer.C:
+			e.loop.tell(machine.SweepNow{Group: group})
+			timer.Reset(e.rest(g, 0, failed))
+			continue
+		case <-e.sweeps[group].ready:
 		}
-		took, err = e.SweepGroup(ctx, group)
-		e.config.Metrics.sweeping.Add(took.Seconds())
-		if ctx.Err() != nil {
-			return nil
+		for _, c := range e.sweeps[group].take(1) {
+			if c.Begin || p == nil {
+				p = &pass{group: g, walks: beginWalks(e.lease.Load().among(g.Shards))}
+			}
+			answer, err := e.next(ctx, p, c)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if failed = err; err != nil || answer.End {
+				done(e.config.Metrics.sweeps, err)
+				e.config.Metrics.sweeping.Add(p.took.Seconds())
+				timer.Reset(e.rest(g, p.took, err))
+			}
+			e.trouble.note("sweep", err)
+			e.loop.tell(answer)
 		}
-		done(e.config.Metrics.sweeps, err)
-		e.trouble.note("sweep", err)
 	}
 }
 
-// SweepGroup makes one pass over the pending messages of a group's shards that this relay
-// owns: what no ring announced, or what was left to the table, is registered. A limit bounds
-// one statement; a full batch is followed at once by the next, as far as the registry has
-// room. It returns when the pass is over, with how long its statements took.
-func (e *sweeper) SweepGroup(ctx context.Context, group int) (took time.Duration, err error) {
-	plain, err := e.sweepPlain(ctx, group)
+// rest is how long a group rests after a pass.
+func (e *sweeper) rest(g Group, took time.Duration, err error) time.Duration {
+	now := time.Now()
+	wait := g.Next(now).Sub(now)
+	switch {
+	case err != nil: // it may have been the one sweep after a takeover
+		return min(wait, pollEvery)
+	case e.config.Ringing():
+		return max(wait, min(restShare*took, mostRest))
+	}
+	return min(wait, pollEvery)
+}
+
+// next makes the next statement of a pass.
+func (e *sweeper) next(ctx context.Context, p *pass, c machine.Sweep) (out machine.Swept, err error) {
+	out.Group = c.Group
+	begun := time.Now()
+	defer func() { p.took += time.Since(begun) }()
+	own := e.lease.Load()
+	p.walks = slices.DeleteFunc(p.walks, func(w sql.Walk) bool { return !own.holds(w.Shard) })
+	if len(p.walks) > 0 {
+		err = e.plain(ctx, p, c.Limit, &out)
+	} else {
+		err = e.keysOf(ctx, p, c, &out)
+	}
+	out.Failed = err != nil
+	return out, err
+}
+
+// plain finds messages without a key. The shards are walked along side by side: the oldest messages go first, and what
+// stands together in the table is read and written together.
+func (e *sweeper) plain(ctx context.Context, p *pass, limit int, out *machine.Swept) error {
+	turn := p.walks[:min(limit, len(p.walks))]
+	each := limit / len(turn)
+	found, err := e.config.Store.SweepPending(ctx, turn, each)
 	if err != nil {
-		return plain, err
+		return err
 	}
-	keys, err := e.sweepKeys(ctx, group)
-	return plain + keys, err
+	for i := range found {
+		out.Rows = append(out.Rows, machine.Report{ID: found[i].ID, Seq: found[i].Seq, Shard: found[i].Shard})
+	}
+	p.walks = append(p.walks[len(turn):], walkOn(turn, found, each)...)
+	return nil
 }
 
-// sweepPlain sweeps the messages without a key, and returns how long its statements took.
-// The shards are walked along side by side: the oldest messages go first, and what stands
-// together in the table is read and written together.
-func (e *sweeper) sweepPlain(ctx context.Context, group int) (took time.Duration, err error) {
-	g := e.config.Groups[group]
-	walks := beginWalks(e.lease.Load().among(g.Shards))
-	for len(walks) > 0 {
-		limit, ok := e.sweepLimit(ctx, g)
-		if !ok {
-			return took, nil
-		}
-		turn := walks[:min(limit, len(walks))]
-		each := limit / len(turn)
-		begun := time.Now()
-		found, err := e.config.Store.SweepPending(ctx, turn, each)
-		took += time.Since(begun)
-		if err != nil {
-			return took, err
-		}
-		if err := e.registerFound(ctx, found); err != nil {
-			return took, err
-		}
-		walks = e.goOn(append(walks[len(turn):], walkOn(turn, found, each)...))
+// keysOf finds keys.
+func (e *sweeper) keysOf(ctx context.Context, p *pass, c machine.Sweep, out *machine.Swept) error {
+	sweep := e.config.Store.SweepKeys
+	if p.keys {
+		sweep = e.config.Store.SweepWaitingKeys
 	}
-	return took, nil
+	found, err := sweep(ctx, e.lease.Load().among(p.group.Shards), p.at, c.Limit)
+	if err != nil {
+		return err
+	}
+	for _, key := range found {
+		out.Keys = append(out.Keys, machine.Report{Key: key.Key, Shard: key.Shard})
+		p.at = sql.Position{Shard: key.Shard, Key: key.Key}
+	}
+	switch {
+	case len(found) == c.Limit:
+	case p.keys || !c.Waiting:
+		out.End = true
+	default:
+		p.keys, p.at = true, sql.Position{}
+	}
+	return nil
 }
 
 func beginWalks(shards []int16) []sql.Walk {
@@ -114,67 +161,4 @@ func walkOn(walks []sql.Walk, found []sql.Pending, each int) (on []sql.Walk) {
 		}
 	}
 	return on
-}
-
-// goOn leaves out the walks of shards that are not this relay's any more.
-func (e *sweeper) goOn(walks []sql.Walk) []sql.Walk {
-	own := e.lease.Load()
-	return slices.DeleteFunc(walks, func(w sql.Walk) bool { return !own.holds(w.Shard) })
-}
-
-// sweepKeys sweeps the keys that have pending messages, as sweepPlain does; the messages are
-// read by key.
-func (e *sweeper) sweepKeys(ctx context.Context, group int) (took time.Duration, err error) {
-	g := e.config.Groups[group]
-	e.keyring.reportsLost()
-	var at sql.Position
-	for {
-		limit, ok := e.sweepLimit(ctx, g)
-		if !ok {
-			return took, nil
-		}
-		begun := time.Now()
-		found, err := e.config.Store.SweepKeys(ctx, e.lease.Load().among(g.Shards), at, limit)
-		took += time.Since(begun)
-		if err != nil {
-			return took, err
-		}
-		entries := make([]entry, len(found))
-		for i, key := range found {
-			entries[i] = keyEntry(key.Key)
-			at = sql.Position{Shard: key.Shard, Key: key.Key}
-		}
-		if e.registry.add(entries); len(found) < limit {
-			return took, nil
-		}
-	}
-}
-
-// sweepLimit waits until the registry has room and outcomes can be written, and returns how
-// many rows the next statement may find. It returns false when ctx ends.
-func (e *sweeper) sweepLimit(ctx context.Context, g Group) (limit int, ok bool) {
-	room := e.registry.memory.sweepRoom()
-	for room == 0 {
-		if !pause(ctx, roomEvery, nil) {
-			return 0, false
-		}
-		room = e.registry.memory.sweepRoom()
-	}
-	return min(g.Limit, room), e.writer.health.waitHealthy(ctx) == nil
-}
-
-// registerFound registers what a sweep found, once it is durable.
-func (e *sweeper) registerFound(ctx context.Context, found []sql.Pending) error {
-	if len(found) == 0 {
-		return nil
-	}
-	if err := e.config.Store.EnsureFlushed(ctx); err != nil {
-		return err
-	}
-	entries := make([]entry, len(found))
-	for i := range found {
-		entries[i] = messageEntry(found[i].Ring, false)
-	}
-	e.config.Metrics.swept.Add(float64(e.registry.add(entries)))
-	return nil
 }

@@ -5,15 +5,13 @@ import (
 	"time"
 
 	"relay"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
 const (
 	// tidyEvery is how often old messages are removed and overdue ones given up.
 	tidyEvery = 10 * time.Second
-	// lookAtLines is how often all keys that wait are looked at: a person may have ended the
-	// message that they waited for.
-	lookAtLines = time.Minute
 	// giveUpAgain is when the next batch of overdue deliveries is looked for: the one before
 	// is found again until it has ended.
 	giveUpAgain = 200 * time.Millisecond
@@ -24,21 +22,16 @@ const (
 // tidy removes what has been kept long enough and gives up what no consumer can wait for, until
 // ctx ends.
 func (e *cleaner) tidy(ctx context.Context) error {
-	looked := time.Now()
 	for pause(ctx, tidyEvery, nil) {
-		if time.Since(looked) > lookAtLines {
-			looked = time.Now()
-			e.waker.all()
-		}
 		e.trouble.note("remove old messages", ignoreEnd(ctx, e.Retain(ctx)))
 		e.trouble.note("remove old jobs", ignoreEnd(ctx, e.RetainJobs(ctx)))
 		e.trouble.note("remove old entries for people", ignoreEnd(ctx, e.retainForPeople(ctx)))
 		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.giveUpAll(ctx)))
 		e.trouble.note("remove old reports", ignoreEnd(ctx, e.config.Store.TidyQuarantine(ctx)))
-		n, bytes := e.registry.memory.size()
-		e.config.Metrics.inFlight.Set(float64(n))
-		e.config.Metrics.bytes.Set(float64(bytes))
-		e.config.Metrics.fannedOut.Set(float64(e.registry.lane.fanoutWaiting()))
+		held := e.loop.held.Load()
+		e.config.Metrics.inFlight.Set(float64(held.Entries))
+		e.config.Metrics.bytes.Set(float64(held.Bytes))
+		e.config.Metrics.fannedOut.Set(float64(held.FannedOut))
 	}
 	return nil
 }
@@ -59,7 +52,7 @@ func (e *cleaner) giveUpAll(ctx context.Context) error {
 		if err != nil || n < tidyBatch || time.Now().After(until) {
 			return err
 		}
-		if !pause(ctx, giveUpAgain, nil) || e.writer.health.waitHealthy(ctx) != nil {
+		if !pause(ctx, giveUpAgain, nil) || !e.loop.waitWorking(ctx) {
 			return nil
 		}
 	}
@@ -161,8 +154,7 @@ func (e *cleaner) retainForPeople(ctx context.Context) error {
 	return err
 }
 
-// GiveUp registers deliveries that have been due for too long, a batch at the most, and
-// returns how many it found; reading them ends them.
+// GiveUp has deliveries ended that have been due for too long, a batch at the most, and returns how many it found.
 func (e *cleaner) GiveUp(ctx context.Context) (found int, err error) {
 	if e.config.Policy.GiveUpAfter == 0 {
 		return 0, nil
@@ -171,10 +163,6 @@ func (e *cleaner) GiveUp(ctx context.Context) (found int, err error) {
 	if err != nil || len(overdue) == 0 {
 		return 0, err
 	}
-	entries := make([]entry, len(overdue))
-	for i, d := range overdue {
-		entries[i] = entry{id: d.ID, key: d.Key}
-	}
-	e.registry.add(entries)
+	e.loop.tell(machine.Overdue{Deliveries: dueDeliveries(overdue)})
 	return len(overdue), nil
 }

@@ -4,21 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"relay"
 	"relay/crash"
+	"relay/reconcile/machine"
 	"relay/sql"
 )
 
 const (
-	// writeBatch is the most tasks that one statement writes.
+	// writeBatch is the most messages, or deliveries of open ones, that one statement writes.
 	writeBatch = 500
 	// writeRows is the most deliveries that one statement writes, unless a single message has more.
 	writeRows = 2000
+	// fannedFrom is how many deliveries a message has at the least that a writer of their own writes, fannedRows how many
+	// deliveries of such messages one statement writes, unless a single message has more.
+	fannedFrom = 17
+	fannedRows = 500
 	// writeGather is how long outcomes wait for company, so that those of one moment share
 	// a statement and a commit. No caller waits for a single one.
 	writeGather = 2 * time.Millisecond
@@ -27,10 +30,6 @@ const (
 	writeGatherBusy = 8 * time.Millisecond
 	// writers is how many statements run at once: one is built while another commits.
 	writers = 2
-	// lockedAgain is when an outcome is written again whose row another session held. Each time
-	// after doubles it, up to lockedMost.
-	lockedAgain = 100 * time.Millisecond
-	lockedMost  = time.Second
 	// lockedSeen is how long a row is held before people are told.
 	lockedSeen = time.Second
 	// mostLosses is how often the connection may be lost over the same outcomes, although the
@@ -38,132 +37,76 @@ const (
 	mostLosses = 3
 )
 
-// written is one task's outcomes.
+// written is what the machine wants to be written together: outcomes of one message.
 type written struct {
-	entry   *entry
+	command machine.Write
 	changes []sql.Change
-	after   func()       // called when the outcomes are written, or will not be
-	of      subject      // its name in the quarantine
-	circuit string       // the destination that it is about. Empty: it is about none
-	reduced int          // how often something was taken from it that the database refused
-	whole   []sql.Change // the changes with their deliveries, while it is tried without
-	tries   int          // how often it could not be written although it stood alone
-	// locked is how often its row was held by another session, lockedSince since when.
-	locked      int
-	lockedSince time.Time
+	of      subject // its name in the quarantine
 }
 
-// writer collects outcomes and writes them in batches. An entry stays registered until its
-// outcome stands in the table.
-type writer struct {
-	waiting outcomeQueue
-	health  writerHealth
+func (w *written) circuit() string { return w.changes[0].Circuit }
 
-	engine  *core
-	ready   chan struct{}
-	idle    chan struct{} // receives when the last outcome was written
-	failing atomic.Bool   // blocked is not 0; changed with mu held
+// writer writes outcomes in batches, and tells the machine of each whether it stands in the table.
+type writer struct {
+	*core
+	queue *queue[*written]
+	// fanned are those of messages with many deliveries.
+	fanned *queue[*written]
 	// gathering is held by the writer that waits for a batch.
 	gathering chan struct{}
-	// fannedReady receives when outcomes of a message with many deliveries are queued.
-	fannedReady chan struct{}
-
-	mu      sync.Mutex
-	queue   []*written
-	fanned  []*written    // those with many deliveries, which a writer of their own writes
-	pending int           // put and not settled yet, whether queued, being written, or waiting for a lock
-	blocked int           // groups that are being tried although nothing at all can be written
-	healthy chan struct{} // closed while blocked is 0
 	// apart writes what must not be written together with the rest.
 	apart *apart
 }
 
-// outcomeQueue holds outcomes that wait to be written.
-type outcomeQueue struct{ *writer }
-
-// writerHealth tells whether outcomes can be written at all.
-type writerHealth struct{ *writer }
-
-func newWriter(e *core) *writer {
-	healthy := make(chan struct{})
-	close(healthy)
-	w := &writer{engine: e, ready: make(chan struct{}, 1), idle: make(chan struct{}, 1), gathering: make(chan struct{}, 1), healthy: healthy}
-	w.fannedReady = make(chan struct{}, 1)
-	w.waiting.writer, w.health.writer = w, w
+func newWriter(c *core) *writer {
+	w := &writer{core: c, queue: newQueue[*written](), fanned: newQueue[*written](), gathering: make(chan struct{}, 1)}
 	w.apart = newApart(w)
 	return w
 }
 
-// put queues one task's outcomes.
-func (w *outcomeQueue) put(en *entry, changes []sql.Change, after func()) {
-	item := &written{entry: en, changes: changes, after: after, of: subject{operation: writeOutcome, id: changes[0].Delivery}, circuit: changes[0].Circuit}
-	suspect := w.apart.suspects(changes)
-	w.mu.Lock()
-	w.pending++
-	fanned := len(changes) >= fanoutFrom
-	switch {
-	case suspect:
-	case fanned:
-		w.fanned = append(w.fanned, item)
-	default:
-		w.queue = append(w.queue, item)
+// put queues what the machine wants to be written.
+func (w *writer) put(c machine.Write) {
+	item := &written{command: c, changes: changesOf(&c)}
+	item.of = subject{operation: writeOutcome, id: item.changes[0].Delivery}
+	if c.Taking && !c.Again && c.Tries == 0 && c.Reduced == 0 && c.Message != nil {
+		w.pulse.took(c.Message, c.MessageStatus == relay.MessageRejected, time.Now())
 	}
-	w.mu.Unlock()
 	switch {
-	case suspect:
+	case c.Last == machine.WhyRefused || c.Last == machine.WhyFailed:
+		w.apart.alone.push(item)
+	case c.Last == machine.WhyLocked, w.apart.suspects(item.circuit()):
 		w.apart.put(item)
-	case fanned:
-		poke(w.fannedReady)
+	case len(item.changes) >= fannedFrom:
+		w.fanned.push(item)
 	default:
-		poke(w.ready)
+		w.queue.push(item)
 	}
 }
 
-func (w *outcomeQueue) take() []*written {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return takeBatch(&w.queue, writeRows, w.ready)
-}
-
-// takeFanned is take for outcomes of messages with many deliveries.
-func (w *outcomeQueue) takeFanned() []*written {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return takeBatch(&w.fanned, fanoutBatch, w.fannedReady)
-}
-
-// takeBatch takes from a queue what one statement writes, and pokes ready if it leaves something.
-func takeBatch(queue *[]*written, rows int, ready chan struct{}) []*written {
-	n := batchOf(*queue, rows)
-	batch := slices.Clone((*queue)[:n])
-	if *queue = (*queue)[n:]; len(*queue) == 0 {
-		*queue = nil
-	} else {
-		poke(ready)
+// changesOf are the rows of relay.delivery that a command of the machine writes.
+func changesOf(w *machine.Write) []sql.Change {
+	changes := make([]sql.Change, len(w.Changes))
+	for i := range w.Changes {
+		changes[i] = changeOf(w, &w.Changes[i])
 	}
-	return batch
+	for i := range w.Spread {
+		changes[0].Spread = append(changes[0].Spread, changeOf(w, &w.Spread[i]))
+	}
+	return changes
 }
 
-// batchOf is how many of the first outcomes one statement writes. Together they have at most n rows, unless the first
-// has more.
-func batchOf(queue []*written, n int) int {
-	for i, item := range queue {
-		if n -= len(item.changes); i == writeBatch || i > 0 && n < 0 {
-			return i
-		}
+func changeOf(w *machine.Write, c *machine.Change) sql.Change {
+	out := sql.Change{
+		Delivery: sql.DeliveryID(c.ID), Shard: w.Shard, Target: c.Target, Circuit: c.Destination, Taking: w.Taking, Again: w.Again,
+		MessageStatus: w.MessageStatus, Outstanding: w.Outstanding,
+		Status: c.Status, Reason: c.Reason, Attempts: c.Attempts, HandleAttempts: c.HandleAttempts, NextAttempt: c.Next,
+		ResponseCode: c.ResponseCode, Error: c.Error, Cause: c.Cause, Due: time.Now().Add(-c.Waited), Ackable: c.Acknowledges, AckAttempt: c.AckAttempt,
 	}
-	return len(queue)
-}
-
-// settled notes that n tasks need no writing any more.
-func (w *outcomeQueue) settled(n int) {
-	w.mu.Lock()
-	w.pending -= n
-	empty := w.pending == 0
-	w.mu.Unlock()
-	if empty {
-		poke(w.idle)
+	if c.Attempt != nil {
+		attempt := sql.Attempt(*c.Attempt)
+		out.Attempt = &attempt
 	}
+	return out
 }
 
 // start runs the writers until ctx ends.
@@ -181,19 +124,15 @@ func (w *writer) runFanned(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.fannedReady:
+		case <-w.fanned.ready:
 		}
-		if batch := w.waiting.takeFanned(); len(batch) > 0 {
-			w.write(ctx, batch)
-		}
+		w.write(ctx, takeRows(w.fanned, fannedRows))
 	}
 }
 
 func (w *writer) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if batch := w.nextBatch(ctx); len(batch) > 0 {
-			w.write(ctx, batch)
-		}
+		w.write(ctx, w.nextBatch(ctx))
 	}
 }
 
@@ -209,88 +148,37 @@ func (w *writer) nextBatch(ctx context.Context) []*written {
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-w.ready:
+	case <-w.queue.ready:
 	}
-	if w.waiting.queued() < writeBatch && !pause(ctx, writeGather, nil) {
+	if w.queue.waiting() < writeBatch && !pause(ctx, writeGather, nil) {
 		return nil
 	}
-	if n := w.waiting.queued(); n >= busy && n < writeBatch && !pause(ctx, writeGatherBusy, nil) {
+	if n := w.queue.waiting(); n >= busy && n < writeBatch && !pause(ctx, writeGatherBusy, nil) {
 		return nil
 	}
-	return w.waiting.take()
+	return takeRows(w.queue, writeRows)
 }
 
-func (w *outcomeQueue) queued() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.queue)
-}
-
-// finish waits until every outcome is written, or until ctx ends.
-func (w *writer) finish(ctx context.Context) error {
-	for {
-		w.mu.Lock()
-		pending := w.pending
-		w.mu.Unlock()
-		if pending == 0 {
-			return nil
+// takeRows takes what one statement writes. Together it has at most rows deliveries, unless the first has more.
+func takeRows(q *queue[*written], rows int) (batch []*written) {
+	for len(batch) < writeBatch {
+		one := q.take(1)
+		if len(one) == 0 {
+			return batch
 		}
-		select {
-		case <-w.idle:
-		case <-ctx.Done():
-			return fmt.Errorf("the outcomes of %d messages could not be written in time; they may be sent again", pending)
+		batch = append(batch, one[0])
+		if rows -= len(one[0].changes); rows <= 0 {
+			return batch
 		}
 	}
-}
-
-// waitHealthy waits while outcomes cannot be written: nothing is sent whose outcome would
-// be lost.
-func (w *writerHealth) waitHealthy(ctx context.Context) error {
-	w.mu.Lock()
-	healthy := w.healthy
-	w.mu.Unlock()
-	select {
-	case <-healthy:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// works reports whether outcomes can be written. It is asked several times for each message.
-func (w *writerHealth) works() bool { return !w.failing.Load() }
-
-// block notes that a group cannot be written because nothing can. The group calls unblock once, however its trial ends:
-// a state that only the next success ended would stay for good if there is none left to write.
-func (w *writerHealth) block() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.blocked++; w.blocked == 1 {
-		w.healthy = make(chan struct{})
-		w.failing.Store(true)
-	}
-}
-
-// unblock takes a call of block back.
-func (w *writerHealth) unblock() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.blocked--; w.blocked == 0 {
-		w.failing.Store(false)
-		close(w.healthy)
-		w.engine.trouble.note("write outcomes", nil)
-	}
+	return batch
 }
 
 // write writes one batch. What the database refuses, for whatever row of it, is written apart from the rest.
 func (w *writer) write(ctx context.Context, batch []*written) {
 	for _, g := range groupsOf(batch) {
-		items, ids, err := w.try(ctx, w.engine.config.Store, g)
-		switch {
-		case err == nil:
-			w.settle(ctx, items, ids)
-		case ctx.Err() == nil:
-			w.apart.add(group{items, g.write}, err)
+		if due, err := w.try(ctx, w.config.Store, g); due {
+			w.apart.add(g, err)
 		}
 	}
 }
@@ -326,114 +214,94 @@ func groupsOf(batch []*written) (groups []group) {
 	return groups
 }
 
-// try writes outcomes, again and again as long as nothing at all can be written. It returns those that are not stale
-// with the messages that were written, or an error that is due to one of them, or to the end of ctx.
-func (w *writer) try(ctx context.Context, store *sql.Store, g group) (items []*written, ids []relay.ID, err error) {
-	items = g.items
-	losses, blocked := 0, false
-	defer func() {
-		if blocked {
-			w.health.unblock()
-		}
-	}()
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		own := w.engine.lease.Load()
-		if items = w.dropStale(own, items); len(items) == 0 {
-			return nil, nil, nil
-		}
-		crash.At(crash.BeforeWrite)
-		ids, err := g.write(store, ctx, own.lease, changesOf(items))
-		if err == nil {
-			crash.At(crash.AfterWrite)
-			w.engine.trouble.note("write outcomes", nil)
-			return items, ids, nil
-		}
-		if ctx.Err() != nil {
-			return items, nil, err
-		}
-		if !errors.Is(err, sql.ErrFenced) {
-			if w.health.dueToRows(ctx, err, &losses) {
-				return items, nil, err
-			}
-			if !blocked {
-				blocked = true
-				w.health.block()
-			}
-			w.engine.trouble.note("write outcomes", err)
-		}
-		if !pause(ctx, wait, nil) {
-			return items, nil, ctx.Err()
-		}
-	}
-}
-
-// dueToRows reports whether a statement failed because of what it was to write, rather than because nothing at all can be
-// written. It counts the connections that were lost although outcomes can be written.
-func (w *writerHealth) dueToRows(ctx context.Context, err error, losses *int) bool {
-	lost := sql.LostConnection(err)
-	if sql.AboutTheServer(err) && !lost || w.engine.config.Store.ProbeWriting(ctx) != nil {
-		return false
-	}
-	if lost {
-		*losses++
-	}
-	return !lost || *losses == mostLosses
-}
-
-func changesOf(items []*written) []sql.Change {
-	changes := make([]sql.Change, 0, len(items))
-	for _, item := range items {
+// try writes outcomes, and tells the machine what became of them. If it reports that the failure is due to one of them,
+// they are to be divided, and the machine has been told nothing.
+func (w *writer) try(ctx context.Context, store *sql.Store, g group) (dueToRows bool, err error) {
+	var changes []sql.Change
+	for _, item := range g.items {
 		changes = append(changes, item.changes...)
 	}
-	return changes
+	crash.At(crash.BeforeWrite)
+	ids, err := g.write(store, ctx, w.lease.Load().lease, changes)
+	switch {
+	case err == nil:
+		crash.At(crash.AfterWrite)
+		w.trouble.note("write outcomes", nil)
+		w.settle(ctx, g.items, ids)
+	case errors.Is(err, sql.ErrFenced):
+		w.unwritten(g.items, machine.WhyFenced, "")
+	case ctx.Err() == nil && w.isDueToRows(ctx, err, g.items):
+		return true, err
+	default:
+		if ctx.Err() == nil {
+			w.trouble.note("write outcomes", err)
+		}
+		w.unwritten(g.items, machine.WhyUnknown, "")
+	}
+	return false, nil
 }
 
-// settle unregisters what was written and decides what to do with the rest.
+// isDueToRows reports whether a statement failed because of what it was to write, rather than because nothing at all can
+// be written. A connection that is lost again and again over the same outcomes, although others can be written, is lost
+// because of them.
+func (w *writer) isDueToRows(ctx context.Context, err error, items []*written) bool {
+	lost := sql.LostConnection(err)
+	if sql.AboutTheServer(err) && !lost || w.config.Store.ProbeWriting(ctx) != nil {
+		return false
+	}
+	tries := 0
+	for _, item := range items {
+		tries = max(tries, item.command.Tries)
+	}
+	return !lost || tries >= mostLosses-1
+}
+
+// unwritten tells the machine that outcomes are not in the table.
+func (w *writer) unwritten(items []*written, why machine.Why, text string) {
+	events := make([]machine.Event, len(items))
+	for i, item := range items {
+		events[i] = machine.NotWritten{Entry: item.command.Entry, Why: why, Text: text}
+	}
+	w.loop.tell(events...)
+}
+
+// settle tells the machine what was written, and finds out about the rest.
 func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 	hit := make(map[relay.ID]bool, len(ids))
 	for _, id := range ids {
 		hit[id] = true
 	}
-	if len(ids) > 0 {
-		w.apart.unwritten.wroteSome()
-	}
-	done := make([]*entry, 0, len(items))
+	events := make([]machine.Event, 0, len(items))
 	var missed []*written
 	for _, item := range items {
 		if !hit[item.changes[0].Delivery.Message] {
 			missed = append(missed, item)
 			continue
 		}
-		done = append(done, item.entry)
-		w.announce(item.changes)
-		w.apart.unwritten.settled(item, true)
+		w.count(item)
+		events = append(events, machine.Written{Entry: item.command.Entry})
 	}
 	crash.At(crash.BeforeUnregister)
-	w.engine.registry.remove(done...)
-	for _, item := range items {
-		if hit[item.changes[0].Delivery.Message] {
-			item.after()
-		}
-	}
-	w.waiting.settled(len(done))
+	w.loop.tell(events...)
 	if len(missed) > 0 {
 		w.lookAgain(ctx, missed)
 	}
 }
 
-// announce tells those that wait for it what the written changes mean.
-func (w *writer) announce(changes []sql.Change) {
-	w.engine.pulse.wrote(changes, time.Now())
-	for i := range changes {
-		c := &changes[i]
-		w.engine.config.Metrics.wrote(c, i == 0)
-		switch {
-		case c.NextAttempt >= 0:
-			w.engine.due.hint(time.Now().Add(c.NextAttempt))
-		case c.Reason == relay.ReasonKeyBlocked:
-		case c.Status == relay.DeliveryWaiting, c.Reason != relay.ReasonNone:
-			w.engine.backlog.add(sql.Parked{Circuit: c.Circuit, Direct: c.Delivery.Subscription == relay.SubscriptionDirect})
-		}
+// count notes what was written. What was rejected for want of a route has perhaps got one in the meantime: the relay that
+// took up what was rejected then found it pending.
+func (w *writer) count(item *written) {
+	c, now := &item.command, time.Now()
+	w.pulse.wrote(item.changes, now)
+	for i := range item.changes {
+		w.config.Metrics.wrote(&item.changes[i], i == 0)
+	}
+	if c.Tries > 0 {
+		w.quarantine.ended(item.of)
+	}
+	r := w.config.Router
+	if c.MessageStatus == relay.MessageRejected && c.Message != nil && item.changes[0].Error == r.NoRoute() && r.Routes(c.Message.Topic) > 0 {
+		w.unrouted.Store(true)
 	}
 }
 
@@ -445,7 +313,7 @@ func outcomeLabel(c *sql.Change) string {
 	return string(c.Status)
 }
 
-// lookAgain sorts out the tasks whose rows were not written, either all of messages taken
+// lookAgain sorts out the items whose rows were not written, either all of messages taken
 // up or all of open ones. A row that is there and unfinished was held by another session, or its
 // message is still being taken up: its outcome is written later, and no new attempt is made.
 // One that is gone or ended, that was to be taken up and is open already (by a write whose
@@ -455,8 +323,8 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	for i, item := range missed {
 		ids[i] = item.changes[0].Delivery.Message
 	}
-	there, err := w.engine.config.Store.StillThere(ctx, ids, !missed[0].changes[0].Taking)
-	w.engine.trouble.note("look for unwritten messages", err)
+	there, err := w.config.Store.StillThere(ctx, ids, !missed[0].command.Taking)
+	w.trouble.note("look for unwritten messages", ignoreEnd(ctx, err))
 	if err != nil {
 		there = ids
 	}
@@ -464,25 +332,26 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	for _, id := range there {
 		unfinished[id] = true
 	}
-	own := w.engine.lease.Load()
 	for _, item := range missed {
-		there := unfinished[item.changes[0].Delivery.Message]
-		if there && own.leased(item.entry.shard) {
-			w.apart.retries.held(item)
+		if !unfinished[item.changes[0].Delivery.Message] {
+			w.quarantine.ended(item.of)
+			w.unwritten([]*written{item}, machine.WhyGone, "")
 			continue
 		}
-		w.forget(item, there)
+		if item.command.Since >= lockedSeen {
+			w.isolator.isolate(item.of, errHeld)
+			w.tellWhy(item, sql.Refusal(errHeld))
+		}
+		w.unwritten([]*written{item}, machine.WhyLocked, "")
 	}
 }
 
-// forget unregisters a task whose outcome is not to be written. Its row is left to a sweep if it is still there.
-func (w *writer) forget(item *written, there bool) {
-	w.apart.unwritten.settled(item, false)
-	if there {
-		w.engine.registry.leave(item.entry)
-	} else {
-		w.engine.registry.remove(item.entry)
+// tellWhy has people see in the row, as far as that can be written, why its outcome is not there.
+func (w *writer) tellWhy(item *written, why string) {
+	id := item.changes[0].Delivery
+	if item.command.Taking {
+		id = sql.DeliveryID{Message: id.Message}
 	}
-	item.after()
-	w.waiting.settled(1)
+	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(&item.changes[0]), why)
+	w.isolator.tell(sql.Telling{ID: id, Why: text})
 }

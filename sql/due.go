@@ -68,14 +68,16 @@ func (s *Store) SweepPending(ctx context.Context, walks []Walk, each int) ([]Pen
 type Due struct {
 	ID  DeliveryID
 	Key string
-	At  time.Time // when it was or is due; zero where there is no time, or '-infinity'
-	Seq int64
+	// Shard is the message's.
+	Shard int16
+	At    time.Time // when it was or is due; zero where there is no time, or '-infinity'
+	Seq   int64
 }
 
 // Times are compared with the statement's beginning: the clock itself changes while a
 // statement runs, so that an index could not be entered by it.
 const dueMessages = `
-select x.id, '', '', x.key, case when isfinite(x.deliver_at) then x.deliver_at end, x.seq from unnest($1::smallint[]) as s(shard)
+select x.id, '', '', x.key, s.shard, case when isfinite(x.deliver_at) then x.deliver_at end, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	select o.id, coalesce(o.key, '') as key, o.deliver_at, o.seq from relay.outbox o
 	where o.status = 'pending' and o.deliver_at is not null and not o.due and o.shard = s.shard
@@ -120,7 +122,7 @@ func since(from time.Time) pgtype.Timestamptz {
 }
 
 const dueDeliveries = `
-select x.message_id, x.subscription, x.instance, x.key, case when isfinite(x.next_attempt_at) then x.next_attempt_at end, x.seq from unnest($1::smallint[]) as s(shard)
+select x.message_id, x.subscription, x.instance, x.key, s.shard, case when isfinite(x.next_attempt_at) then x.next_attempt_at end, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	select d.message_id, d.subscription, d.instance, coalesce(d.key, '') as key, d.next_attempt_at, d.seq
 	from relay.delivery d
@@ -171,7 +173,7 @@ func collectDue(operation string, rows pgx.Rows, err error) ([]Due, error) {
 	}
 	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Due, err error) {
 		var at pgtype.Timestamptz // the very value: the next walk begins there
-		err = row.Scan((*[16]byte)(&d.ID.Message), &d.ID.Subscription, &d.ID.Instance, &d.Key, &at, &d.Seq)
+		err = row.Scan((*[16]byte)(&d.ID.Message), &d.ID.Subscription, &d.ID.Instance, &d.Key, &d.Shard, &at, &d.Seq)
 		if at.InfinityModifier == pgtype.Finite {
 			d.At = at.Time
 		}

@@ -320,8 +320,8 @@ func testSentAgain(t *testing.T, onDead string, inOrder bool) {
 		t.Fatalf("%v: %v", effects, err)
 	}
 	key := Key{Shard: relay.ShardOf(id, "k"), Key: "k", Most: 10}
-	found, err := s.ReadKeys(t.Context(), []Key{key}, Limits{MaxPayload: 1 << 20, Budget: 1 << 20})
-	if err != nil || len(found[0]) != 1 || found[0][0].Unordered == inOrder {
+	_, found, err := s.ReadKeys(t.Context(), []Key{key}, Limits{MaxPayload: 1 << 20, Budget: 1 << 20}, nil, 1)
+	if err != nil || len(found[0].Rows) != 1 || found[0].Rows[0].Unordered == inOrder {
 		t.Fatalf("read %+v: %v", found, err)
 	}
 	change := Change{Delivery: DeliveryID{Message: id, Subscription: "sub"}, Shard: relay.ShardOf(id, "k"), Taking: true,
@@ -329,9 +329,9 @@ func testSentAgain(t *testing.T, onDead string, inOrder bool) {
 	if written, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil || len(written) != 1 {
 		t.Fatalf("wrote %v: %v", written, err)
 	}
-	heads, err := s.LineHeads(t.Context(), []Line{{Subscription: "sub", Key: "k"}}, 1)
-	if err != nil || (len(heads) == 1) != inOrder {
-		t.Errorf("heads %+v: %v", heads, err)
+	_, found, err = s.ReadKeys(t.Context(), []Key{key}, Limits{MaxPayload: 1 << 20, Budget: 1 << 20}, nil, 1)
+	if err != nil || (len(found[0].Waiting) == 1) != inOrder {
+		t.Errorf("what waits for its turn is %+v: %v", found, err)
 	}
 	if found := find(t, s, MessageFilter{Key: "k"}); !slices.Equal(found, []relay.ID{id}) {
 		t.Errorf("found by its key: %v", found)

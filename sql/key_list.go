@@ -155,8 +155,15 @@ const keyOfCursor = `
 select d.instance, coalesce(d.key, '') from relay.delivery d
 where d.message_id = $1 and d.subscription = $2 and left(md5(d.instance), 8) = $3 order by d.instance limit 1`
 
+// line is a key at one subscriber and instance: what is sent in order.
+type line struct {
+	Subscription string
+	Instance     string
+	Key          string
+}
+
 // keyAfter reads the key that a cursor names. Its message may have been removed meanwhile.
-func (s *Store) keyAfter(ctx context.Context, c Cursor) (k Line, err error) {
+func (s *Store) keyAfter(ctx context.Context, c Cursor) (k line, err error) {
 	if c == "" {
 		return k, nil
 	}

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,16 +21,16 @@ func TestADelayedMessageIsReadInItsPlaceOnceItIsDue(t *testing.T) {
 	read := func(key Key, late bool, want string) {
 		t.Helper()
 		key.Key, key.Shard = k, relay.ShardOf(relay.ID{}, k)
-		rows, err := s.ReadKeys(t.Context(), []Key{key}, Limits{MaxPayload: 1000, Budget: 1000})
+		_, states, err := s.ReadKeys(t.Context(), []Key{key}, Limits{MaxPayload: 1000, Budget: 1000}, nil, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		topics := []string{}
-		for _, row := range rows[0] {
+		for _, row := range states[0].Rows {
 			topics = append(topics, row.Message.Topic)
-			if row.Late != late {
-				t.Errorf("message %s says late %v", row.Message.Topic, row.Late)
-			}
+		}
+		if states[0].Late != late {
+			t.Errorf("the key says late %v", states[0].Late)
 		}
 		if got := fmt.Sprint(topics); got != want {
 			t.Errorf("after %d, at most %d, without %v: %s, want %s", key.After, key.Most, key.Taken, got, want)
@@ -85,12 +86,12 @@ func TestManyDueMessagesOfAKeyAreReadInAMoment(t *testing.T) {
 	fastest := time.Hour
 	for range 20 {
 		begun := time.Now()
-		rows, err := s.ReadKeys(t.Context(), []Key{key}, Limits{MaxPayload: 1000, Budget: 1_000_000})
-		if err != nil || len(rows[0]) != key.Most {
-			t.Fatalf("%d rows: %v", len(rows[0]), err)
+		_, states, err := s.ReadKeys(t.Context(), []Key{key}, Limits{MaxPayload: 1000, Budget: 1_000_000}, nil, 1)
+		if err != nil || len(states[0].Rows) != key.Most {
+			t.Fatalf("%d rows: %v", len(states[0].Rows), err)
 		}
 		fastest = min(fastest, time.Since(begun))
-		key.After = rows[0][key.Most-1].Message.Seq
+		key.After = states[0].Rows[key.Most-1].Message.Seq
 	}
 	t.Logf("a read takes %s", fastest)
 	if fastest > 5*time.Millisecond {
@@ -98,49 +99,45 @@ func TestManyDueMessagesOfAKeyAreReadInAMoment(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsForItsKeyIsFreed(t *testing.T) {
-	t.Parallel()
-	s, db := open(t)
-	if _, err := s.pool.Exec(t.Context(), `insert into relay.outbox (topic, key, status) select n::text, 'k', 'open' from generate_series(1, 6) n;
-		insert into relay.delivery (message_id, subscription, target, status, reason, next_attempt_at, circuit, shard, key, seq, due_at)
-			select id, 'sub', 'x', (case when topic = '1' then 'push_failed' else 'waiting' end)::relay.delivery_status,
-				case when topic = '6' then 'paused' when topic <> '1' then 'key_blocked' end,
-				case when topic = '1' then now() + interval '1 hour' end, 'c', shard, key, seq, now() from relay.outbox`); err != nil {
-		t.Fatal(err)
-	}
-	line := []Line{{Subscription: "sub", Key: "k"}, {Subscription: "other", Key: "k"}}
-	for _, want := range []int64{3, 1, 0} {
-		if n, err := s.FreeLines(t.Context(), line, 3); err != nil || n != want {
-			t.Errorf("%d are freed, want %d: %v", n, want, err)
-		}
-	}
-	var due int
-	if err := db.Admin(t).QueryRow(t.Context(), "select count(*) from relay.delivery where status = 'waiting' and reason is null and next_attempt_at <= now()").Scan(&due); err != nil || due != 4 {
-		t.Errorf("%d are due, want 4: %v", due, err)
-	}
-}
-
-func TestAHeadKnowsOfADelayedMessageBeforeIt(t *testing.T) {
+// What waits of a key is read with its pending messages, in one snapshot: of each subscriber the first, with what it
+// waits for, and what is dead of those that block.
+func TestWhatWaitsOfAKeyIsReadWithIt(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
-	if _, err := s.pool.Exec(t.Context(), `insert into relay.outbox (topic, key, deliver_at) values ('1', 'due', now()), ('1', 'later', now() + interval '1 hour');
-		insert into relay.outbox (topic, key, status) values ('2', 'due', 'open'), ('2', 'later', 'open');
-		insert into relay.outbox (topic, key, deliver_at) values ('3', 'later', now());
-		insert into relay.delivery (message_id, subscription, target, status, reason, circuit, shard, key, seq, due_at)
-			select id, 'sub', 'x', 'waiting', 'key_blocked', 'c', shard, key, seq, now() from relay.outbox where topic = '2'`); err != nil {
+	if _, err := s.pool.Exec(t.Context(), `insert into relay.outbox (topic, key, status) select n::text, 'k', 'open' from generate_series(1, 7) n;
+		insert into relay.outbox (topic, key) values ('8', 'k');
+		insert into relay.delivery (message_id, subscription, target, status, reason, next_attempt_at, circuit, shard, key, seq, due_at, delivered_at)
+			select o.id, w.sub, 'x', w.status::relay.delivery_status, w.reason, now() + w.next, 'c', o.shard, o.key, o.seq, now(), w.accepted
+			from (values
+				('1', 'a', 'dead', null, null::interval, null::timestamptz), ('1', 'b', 'dead', null, null, null),
+				('2', 'a', 'push_failed', null, '1 hour', null), ('3', 'a', 'waiting', 'key_blocked', null, null), ('4', 'a', 'waiting', 'key_blocked', null, null),
+				('3', 'b', 'push_failed', null, '-1 second', null), ('5', 'c', 'waiting', 'paused', null, null),
+				('6', 'd', 'awaiting_ack', null, '1 hour', now()), ('7', 'd', 'handled', null, null, now())
+			) w (topic, sub, status, reason, next, accepted) join relay.outbox o using (topic)`); err != nil {
 		t.Fatal(err)
 	}
-	heads, err := s.LineHeads(t.Context(), []Line{{Subscription: "sub", Key: "due"}, {Subscription: "sub", Key: "later"}}, 1)
-	if err != nil {
-		t.Fatal(err)
+	key := Key{Key: "k", Shard: relay.ShardOf(relay.ID{}, "k"), Most: 10}
+	snapshot, states, err := s.ReadKeys(t.Context(), []Key{{Key: "none", Shard: 1, Most: 10}, key}, Limits{MaxPayload: 1000, Budget: 1000}, []string{"b"}, 2)
+	if err != nil || len(states) != 2 || len(states[0].Rows)+len(states[0].Waiting) != 0 {
+		t.Fatalf("states %+v: %v", states, err)
 	}
-	// Message 3 is behind the head of its key; that is known once it is an ordinary one.
-	if len(heads) != 2 || !heads[0].Earlier || !heads[1].Earlier {
-		t.Errorf("heads %+v", heads)
+	if rows := states[1].Rows; len(rows) != 1 || rows[0].Message.Topic != "8" || !snapshot.Shows(rows[0].XID) {
+		t.Errorf("rows %+v in snapshot %+v", rows, snapshot)
 	}
-	releaseAll(t, s, 2)
-	heads, err = s.LineHeads(t.Context(), []Line{{Subscription: "sub", Key: "due"}, {Subscription: "sub", Key: "later"}}, 1)
-	if err != nil || len(heads) != 2 || !heads[0].Earlier || heads[1].Earlier {
-		t.Errorf("heads %+v: %v", heads, err)
+	var got []string
+	for _, w := range states[1].Waiting {
+		got = append(got, fmt.Sprint(w.ID.Subscription, w.Seq, w.State))
+	}
+	want := []string{
+		fmt.Sprint("a", 2, WaitsForTime), fmt.Sprint("a", 3, WaitsForKey), fmt.Sprint("b", 3, WaitsDue), fmt.Sprint("c", 5, WaitsForRoom),
+		fmt.Sprint("b", 1, WaitsDead),
+	}
+	slices.Sort(got[:3]) // those of one sequence have no order
+	if !slices.Equal(got, want) {
+		t.Errorf("what waits is %v, want %v", got, want)
+	}
+	keys, err := s.SweepWaitingKeys(t.Context(), []int16{key.Shard}, Position{}, 10)
+	if err != nil || len(keys) != 1 || keys[0].Key != "k" || keys[0].Shard != key.Shard {
+		t.Errorf("the sweep finds %+v: %v", keys, err)
 	}
 }

@@ -50,8 +50,14 @@ func (h hotStatement) indexes() []string {
 		return []string{"job_result_message"}
 	}
 	switch h.sql {
-	case readKeys, lineHeads:
-		return []string{"outbox_ready_key", "outbox_waiting_key"}
+	case readKeys:
+		return []string{"outbox_ready_key"}
+	case lateKeys:
+		return []string{"outbox_waiting_key"}
+	case waitingOfKeys, sweepWaitingKeys:
+		return []string{"delivery_waiting_key"}
+	case deadOfKeys:
+		return []string{"delivery_holding_key"}
 	case parkedDeliveries, parkedCircuits:
 		return []string{"delivery_parked_operator "}
 	case parkedDirectDeliveries, parkedDirectCircuits:
@@ -122,10 +128,10 @@ func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
 		{"sweep", sweepPending, []any{all, make([]int64, len(all)), 8}},
 		{"sweep keys", sweepKeys, []any{all, int16(0), "", 500}},
 		{"read keys", readKeys, []any{all, keys, make([]int64, len(all)), slices.Repeat([]int32{64}, len(all)), int64(1000), int64(100000), []int64{1, 2}}},
-		{"line states", lineStates, []any{subscriptions, instances, subscriptions}},
-		{"line heads", lineHeads, []any{subscriptions, instances, subscriptions, 16}},
-		{"free lines", freeLines, []any{subscriptions, instances, subscriptions, 16}},
-		{"unfinished lines", unfinishedLines, []any{"", "", "", 500}},
+		{"late keys", lateKeys, []any{keys}},
+		{"waiting of keys", waitingOfKeys, []any{all, keys, 16}},
+		{"dead of keys", deadOfKeys, []any{all, keys, []string{"sub"}}},
+		{"sweep waiting keys", sweepWaitingKeys, []any{all, int16(0), "", 500}},
 		{"due messages", dueMessages, []any{all, time.Unix(0, 0), 500}},
 		{"release due", releaseDue, []any{uuids(ids)}},
 		{"due deliveries", dueDeliveries, []any{all, time.Unix(0, 0), 500}},

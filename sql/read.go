@@ -43,10 +43,9 @@ type MessageRow struct {
 	// Unordered says that it stands outside the order of its key, because a person had it
 	// sent again.
 	Unordered bool
-	// Late says, of a row read by its key, that a message of the key has become due which is not an ordinary one yet and
-	// may come before this one.
-	Late    bool
-	Version int64 // of the subscriptions, as this reading saw them
+	Version   int64 // of the subscriptions, as this reading saw them
+	// XID is the transaction, or savepoint, that wrote the row as it stands there. Zero: it was not read by its key.
+	XID uint32
 }
 
 // messageColumns are read in this order by scanMessage. What has no bound of its own in the
@@ -201,15 +200,15 @@ type DeliveryRow struct {
 	Attempts       int
 	HandleAttempts int
 	DueAt          time.Time
-	KeyBlocked     bool // it waits for an earlier message of its key
-	Accepted       bool // the destination has taken it once: it holds its key no more
+	Reason         relay.Reason // why it waits
+	Accepted       bool         // the destination has taken it once: it holds its key no more
 }
 
 // What was sent before and has a consumer's word that is not applied yet is not due: after a
 // change of owner the word may be applied later than the delivery is found.
 const readDeliveries = `
 select x.ord, case when x.verdict = 5 then x.target else '' end, case when x.verdict = 5 then x.circuit else '' end,
-	x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, coalesce(x.reason = 'key_blocked', false), x.delivery_key is null, x.delivered_at is not null, x.verdict,` + messageColumns + `
+	x.delivery_status::text, x.attempts, x.handle_attempts, x.due_at, coalesce(x.reason, ''), x.delivery_key is null, x.delivered_at is not null, x.verdict,` + messageColumns + `
 from (
 	select s.*, case
 		when s.status <> 'open' or s.delivery_status not in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') then 1
@@ -249,7 +248,7 @@ func (s *Store) ReadDeliveries(ctx context.Context, ids []DeliveryID, limits Lim
 	for rows.Next() {
 		var ord int64
 		var row DeliveryRow
-		err := scanMessage(rows, &row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt, &row.KeyBlocked, &row.Unordered, &row.Accepted)
+		err := scanMessage(rows, &row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt, &row.Reason, &row.Unordered, &row.Accepted)
 		if err != nil {
 			return nil, fmt.Errorf("read deliveries: %w", err)
 		}

@@ -96,7 +96,7 @@ func (s *Store) Stamp(ctx context.Context, ids []relay.ID) error {
 
 // A delivery whose message was set back is left alone: it is taken up anew.
 const overdueDeliveries = `
-select x.message_id, x.subscription, x.instance, x.key, x.due_at, x.seq from unnest($1::smallint[]) as s(shard)
+select x.message_id, x.subscription, x.instance, x.key, s.shard, x.due_at, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	select d.message_id, d.subscription, d.instance, coalesce(d.key, '') as key, d.due_at, d.seq
 	from relay.delivery d

@@ -119,14 +119,14 @@ func TestHeadersThatCompressWellAreJudgedCheaply(t *testing.T) {
 					t.Errorf("verdicts %v", counts)
 				}
 				begun = time.Now()
-				byKey, err := s.ReadKeys(t.Context(), keys, limits)
+				_, byKey, err := s.ReadKeys(t.Context(), keys, limits, nil, 1)
 				if err != nil {
 					t.Fatal(err)
 				}
 				tookKeys := time.Since(begun)
 				counts = map[Verdict]int{}
-				for _, rows := range byKey {
-					for _, row := range rows {
+				for _, state := range byKey {
+					for _, row := range state.Rows {
 						counts[row.Verdict]++
 					}
 				}

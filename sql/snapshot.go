@@ -12,9 +12,10 @@ import (
 
 // Snapshot says which transactions a statement saw, as pg_current_snapshot() does. The zero value saw none.
 type Snapshot struct {
-	max uint64 // those from here on had not ended
-	// Below it, all had ended but these, among them prepared ones and commits that wait for a standby.
-	running []uint64
+	Min uint64 // all below had ended
+	Max uint64 // those from here on had not ended
+	// Running are those between that had not ended, among them prepared ones and commits that wait for a standby.
+	Running []uint64
 }
 
 // Shows reports whether the statement saw what a committed transaction had done, its savepoints included. The
@@ -24,17 +25,20 @@ func (s Snapshot) Shows(xid uint32) bool {
 	if xid == 0 {
 		return true
 	}
-	full := s.max + uint64(int64(int32(xid-uint32(s.max))))
-	return full < s.max && !slices.Contains(s.running, full)
+	full := s.Max + uint64(int64(int32(xid-uint32(s.Max))))
+	return full < s.Max && !slices.Contains(s.Running, full)
 }
 
-// parseSnapshot reads PostgreSQL's text form, for instance 10:20:10,14,15, whose first part follows from the last.
+// parseSnapshot reads PostgreSQL's text form, for instance 10:20:10,14,15.
 func parseSnapshot(text string) (s Snapshot, err error) {
 	parts := strings.Split(text, ":")
 	if len(parts) != 3 {
 		return s, fmt.Errorf("snapshot %q has not three parts", text)
 	}
-	if s.max, err = strconv.ParseUint(parts[1], 10, 64); err != nil {
+	if s.Min, err = strconv.ParseUint(parts[0], 10, 64); err != nil {
+		return s, fmt.Errorf("snapshot %q: %w", text, err)
+	}
+	if s.Max, err = strconv.ParseUint(parts[1], 10, 64); err != nil {
 		return s, fmt.Errorf("snapshot %q: %w", text, err)
 	}
 	for running := range strings.SplitSeq(parts[2], ",") {
@@ -45,7 +49,7 @@ func parseSnapshot(text string) (s Snapshot, err error) {
 		if err != nil {
 			return s, fmt.Errorf("snapshot %q: %w", text, err)
 		}
-		s.running = append(s.running, xid)
+		s.Running = append(s.Running, xid)
 	}
 	return s, nil
 }

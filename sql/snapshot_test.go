@@ -32,7 +32,7 @@ func TestASnapshotKnowsTheRestOfATransactionsID(t *testing.T) {
 			t.Errorf("%s shows %d: %v, error %v", c.snapshot, c.xid, !c.shows, err)
 		}
 	}
-	if s, err := parseSnapshot("21474836480:21474836490:21474836485"); err != nil || s.running[0] != epoch+5 {
+	if s, err := parseSnapshot("21474836480:21474836490:21474836485"); err != nil || s.Running[0] != epoch+5 {
 		t.Errorf("%v, error %v", s, err)
 	}
 	for _, wrong := range []string{"", "1:2", "1:b:", "1:2:c", "1:2:3,,x"} {

@@ -146,7 +146,7 @@ func (s *service) wireEngine() {
 	c := s.config
 	host, _ := os.Hostname()
 	s.engine = reconcile.New(reconcile.Config{
-		Store: s.store, Sampler: s.sampler, Router: s.router, Rules: s.router, Subscriptions: s.router, Dispatcher: s.dispatcher, Circuits: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
+		Store: s.store, Sampler: s.sampler, Router: s.router, Subscriptions: s.router, Dispatcher: s.dispatcher, Circuits: s.dispatcher, Policy: s.policy(), Gone: s.dispatcher.Gone,
 		Groups: c.Reconcile, Streaming: s.streaming, Ringing: s.ringing, InFlight: c.InFlight,
 		InFlightBytes: int64(c.InFlightBytes), MaxPayload: int64(c.MaxPayload),
 		AckKey: s.ackKey, Retention: c.Retention, LeaseTTL: c.LeaseTTL, Grace: c.ShutdownGrace,

@@ -51,6 +51,10 @@ type entry struct {
 	children   []*entry // deliveries that go on while their message is taken up
 	write      pendingWrite
 	ackKey     string
+	acks       bool         // what the consumer said is being read
+	ends       bool         // it has been due for too long: it is ended, or left as it is
+	fanned     int          // deliveries that count as those of a message with many
+	stuck      *destination // whose outcomes cannot be written, this one among them
 }
 
 // delivery is one delivery of an entry.
@@ -60,8 +64,8 @@ type delivery struct {
 	queue       *queue          // nil: it waits for no other
 	destination *destination
 	step        step
-	since       int  // the destination's ended attempts when it was sent
-	checking    bool // it is only asked whether its instance exists
+	checking    bool          // it is only asked whether its instance exists
+	crowdedAt   time.Duration // when it first found no room; zero: it did not
 	change      Change
 	spread      []Change
 }
@@ -98,6 +102,7 @@ func (e *entry) remove() {
 	}
 	m := e.m
 	e.forgotten = true
+	m.unstick(e, false)
 	if e.state == writing {
 		if m.writes--; m.writes == 0 {
 			m.failing = false // there is nothing left that could show that it works again
@@ -143,6 +148,7 @@ func (e *entry) charge() {
 		d.destination.bytes += e.bytes
 	}
 	e.m.budget.entries += max(0, len(e.deliveries)-1)
+	e.m.fanout.charge(e)
 }
 
 func (e *entry) discharge() {
@@ -156,6 +162,7 @@ func (e *entry) discharge() {
 	e.m.budget.entries -= max(0, len(e.deliveries)-1)
 	e.m.budget.bytes -= e.bytes
 	e.bytes = 0
+	e.m.fanout.discharge(e)
 }
 
 // abandon forgets the entry unless an attempt or a statement is under way for it, or an outcome is
@@ -188,7 +195,11 @@ func (e *entry) read() {
 	}
 	e.state, e.askedAt = reading, e.m.now
 	e.epoch = e.m.leases.of(e.shard).epoch
-	e.m.do(ReadRow{Entry: e.id, Shard: e.shard})
+	if e.acks {
+		e.m.do(ReadAck{Entry: e.id, Shard: e.shard})
+		return
+	}
+	e.m.do(ReadRow{Entry: e.id, Shard: e.shard, Streamed: e.xid != 0})
 }
 
 // want has the row read as soon as that is allowed.
@@ -199,10 +210,16 @@ func (e *entry) want() {
 
 // later has the row read, or written, again after a while that grows with each try.
 func (e *entry) later(first, most time.Duration) {
+	if e.m.stopping {
+		most = min(most, whenStopping)
+	}
 	e.retryAt = e.m.now + min(first<<min(e.tries, 20), most)
 	e.tries++
 	e.m.timers.add(timer{at: e.retryAt, entry: e})
 }
+
+// whenStopping is the longest time until what cannot be written is tried again by a relay that stops.
+const whenStopping = 100 * time.Millisecond
 
 // wake acts on a time that has come.
 func (e *entry) wake(at time.Duration) {

@@ -55,6 +55,15 @@ type Ended struct {
 	Outcome      relay.Outcome
 }
 
+// LookAt says that something of these keys may go.
+type LookAt struct{ Keys []Report }
+
+// Overdue are deliveries that have been due for too long, and are to be ended.
+type Overdue struct{ Deliveries []DueDelivery }
+
+// Worked says that a destination has worked off what it had, or that its circuit has closed: it may have room.
+type Worked struct{}
+
 // Room says how many more deliveries of a destination would start soon: the answer to AskRoom.
 type Room struct {
 	Destination string

@@ -58,6 +58,8 @@ type RowRead struct {
 	Row      Row // if Readable
 	// Failed says that the statement failed for this row alone, or altogether.
 	Failed bool
+	// Reserved are bytes that the loop gives back when the machine has heard of this.
+	Reserved int64
 }
 
 // KeyRead is the answer to a ReadKey: in one snapshot the key's pending messages and its
@@ -66,6 +68,8 @@ type KeyRead struct {
 	Key      string
 	Snapshot Snapshot
 	Rows     []Row // in the order of their sequences
+	// Late says that a delayed message of the key is due and not an ordinary one yet: its place may be before the others.
+	Late bool
 	// More says that the table has more pending messages behind these.
 	More bool
 	// Waiting are the first unfinished deliveries of each subscription and instance, in the
@@ -73,6 +77,8 @@ type KeyRead struct {
 	Waiting []Waiting
 	// Failed says that the key could not be read.
 	Failed bool
+	// Reserved is as in a RowRead.
+	Reserved int64
 }
 
 // Waiting is a delivery of an open message that has its place in the order of its key.
@@ -99,6 +105,7 @@ const (
 // Swept is the answer to a Sweep: pending messages without a key, and keys with something
 // that is pending or waits.
 type Swept struct {
+	Group  int
 	Rows   []Report
 	Keys   []Report // their Key and Shard alone are set
 	End    bool     // the pass has come to its end
@@ -136,14 +143,19 @@ type Parked struct {
 // Backlog is the answer to FindBacklog: the destinations for which deliveries are parked.
 type Backlog struct {
 	Destinations []string
-	Failed       bool
+	// After is the name up to which those were listed that rows name. Empty: to the end.
+	After  string
+	Failed bool
 }
 
-// Acknowledged is what a consumer said about a delivery, as it stands in the table.
-type Acknowledged struct {
-	ID       DeliveryID
-	Key      string
-	Shard    int16
+// Acknowledged says that consumers have said something about these deliveries.
+type Acknowledged struct{ Deliveries []DueDelivery }
+
+// AckRead is the answer to a ReadAck: what a consumer said about a delivery, as it stands in the table.
+type AckRead struct {
+	Entry DeliveryID
+	// None says that nothing can be applied at present.
+	None     bool
 	Delivery *relay.Delivery // at the attempt that is in the table
 	Open     Open
 	Waited   time.Duration
@@ -151,11 +163,7 @@ type Acknowledged struct {
 }
 
 // Written is the answer to a Write that is in the table.
-type Written struct {
-	Entry DeliveryID
-	// Replaced says that an outcome gave way to the consumer's word that the work succeeded.
-	Replaced bool
-}
+type Written struct{ Entry DeliveryID }
 
 // NotWritten is the answer to a Write that is not in the table, or perhaps not.
 type NotWritten struct {
@@ -172,11 +180,15 @@ type Why int
 const (
 	WhyLocked  Why = 1 + iota // another session holds the row
 	WhyRefused                // the database refuses these values
+	WhyFailed                 // it fails for this row alone, whatever its values are
 	WhyUnknown                // no statement can be run, or its answer was lost
 	WhyGone                   // the row has ended, was taken up before, or is not there any more
 	WhyFenced                 // the lease is another relay's
 )
 
-// Sweep asks for a pass over the table, by the schedule or because a person or the loop wants
-// one.
-type SweepNow struct{}
+// SweepNow asks for a pass over the pending messages of a group of shards, by the schedule or because a person or the
+// loop wants one.
+type SweepNow struct {
+	Group int
+	All   bool // of all groups
+}

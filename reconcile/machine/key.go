@@ -3,6 +3,8 @@ package machine
 import (
 	"slices"
 	"time"
+
+	"relay"
 )
 
 // key is everything that the relay knows of one ordering key.
@@ -38,6 +40,7 @@ type key struct {
 // asked is a read that is under way.
 type asked struct {
 	reading bool
+	command ReadKey
 	at      time.Duration
 	after   int64
 	epoch   int64
@@ -79,7 +82,7 @@ func (k *key) report(r *Report) {
 	}
 	if !m.budget.fits(false) {
 		m.lostReports()
-		m.sweeps.leave()
+		m.leave(1)
 		k.drop()
 		return
 	}
@@ -119,7 +122,7 @@ func (k *key) position() int64 {
 	}
 	for _, e := range k.entries {
 		if e.state == unseen {
-			return min(k.after, e.seq-1)
+			return max(0, min(k.after, e.seq-1))
 		}
 	}
 	return k.after
@@ -145,17 +148,24 @@ func (k *key) read() {
 	if k.wanted, k.more = false, false; k.asked.after == 0 {
 		k.gap = m.gap
 	}
-	var known []int64
+	c := ReadKey{Key: k.name, Shard: k.shard, After: k.asked.after, Most: most, ended: k.base}
 	for _, e := range k.entries {
-		if e.state != unseen && e.seq > k.asked.after {
-			known = append(known, e.seq)
+		switch {
+		case e.state == unseen && e.xid != 0:
+			if c.Streamed == nil {
+				c.Streamed = make(map[relay.ID]bool, k.unseen)
+			}
+			c.Streamed[e.id.Message] = true
+		case e.state != unseen && e.seq > k.asked.after:
+			c.Known = append(c.Known, e.seq)
 		}
 	}
 	for _, q := range k.queues {
 		q.wrote = 0
 	}
 	m.keysReading++
-	m.do(ReadKey{Key: k.name, Shard: k.shard, After: k.asked.after, Most: most, Known: known})
+	k.asked.command = c
+	m.do(c)
 }
 
 // removed notes that an entry has left memory.

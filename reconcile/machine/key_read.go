@@ -20,6 +20,12 @@ func (r KeyRead) apply(m *Machine) {
 		k.later(50*time.Millisecond, 10*time.Second)
 		k.settle()
 		return
+	case r.Late:
+		k.gap, k.wanted = -1, true
+		m.due.look(m.now)
+		k.later(5*time.Millisecond, time.Second)
+		k.settle()
+		return
 	case k.asked.epoch != m.leases.of(k.shard).epoch, outdated(k):
 		k.want()
 	default:
@@ -74,12 +80,12 @@ func (r *KeyRead) take(k *key) {
 func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 	m := k.m
 	last = k.asked.after
-	hidden := r.hidden(k)
+	hidden, hides := r.hidden(k)
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		seq := row.Message.Seq
 		e := m.pending[row.Message.ID]
-		if hidden > 0 && seq > hidden {
+		if hides && seq > hidden {
 			return last, false // it could not start
 		}
 		if back := k.asked.back; back > 0 && seq > back {
@@ -90,20 +96,20 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 			continue
 		}
 		switch {
-		case e == nil && k.asked.after > 0 && (row.XID == 0 || !k.base.Shows(row.XID)):
-			// It was not reported yet. One before it that committed late, with a lower
-			// sequence than those that are known, is reported first.
+		case e == nil && k.asked.command.Awaits(row.Message.ID, row.XID):
+			if k.base.full(row.XID) < k.base.Xmax {
+				k.gap, k.more = -1, true // it may have been reported before that
+			}
 			return seq - 1, false
 		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
 			k.later(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
 		case e == nil && !k.yield(seq, func() bool { return m.budget.fits(true) }):
-			m.sweeps.leave()
+			m.leave(1)
 			k.more = true
 			return seq - 1, false
 		}
 		if !r.row(k, e, row) {
-			m.sweeps.leave()
 			k.more = true
 			return seq - 1, false
 		}
@@ -121,19 +127,24 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 
 // hidden is the lowest sequence of a message that was reported and that this read cannot show:
 // its transaction is not visible yet, or it was reported after the read had begun behind it.
-// Zero: there is none.
-func (r *KeyRead) hidden(k *key) int64 {
+// Of one whose sequence is not known that may be the lowest of all.
+func (r *KeyRead) hidden(k *key) (seq int64, some bool) {
 	for _, e := range k.entries {
-		if e.state == unseen && (e.seq <= k.asked.after || !r.Snapshot.Shows(e.xid)) {
-			return e.seq
+		if e.state == unseen && (e.seq <= k.asked.after && k.asked.after > 0 || !r.Snapshot.Shows(e.xid)) {
+			return e.seq, true
 		}
 	}
-	return 0
+	return 0, false
 }
 
 // row takes one pending message; e is its entry if it was reported.
 func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
+	if row.fansOut(k.m) {
+		k.m.fanout.awaitKey(k)
+		return false
+	}
 	if !k.yield(row.Message.Seq, func() bool { return row.fits(k.m) }) {
+		k.m.leave(1)
 		return false
 	}
 	if e == nil {
@@ -141,7 +152,11 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		k.m.register(e)
 		k.insert(e)
 	} else {
-		e.seq = row.Message.Seq
+		if i := slices.Index(k.entries, e); e.seq == 0 {
+			k.entries = slices.Delete(k.entries, i, i+1)
+			e.seq = row.Message.Seq
+			k.insert(e)
+		}
 		k.unseen--
 	}
 	k.tries = 0
@@ -190,15 +205,21 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 		if e.state != unseen {
 			continue
 		}
+		shown := r.Snapshot.Shows(e.xid)
 		covered := e.seq > k.asked.after && (whole || e.seq <= last)
-		if covered && r.Snapshot.Shows(e.xid) {
+		switch {
+		case covered && shown, e.seq == 0 && shown && whole && k.asked.after == 0:
 			e.remove()
-		} else {
+			k.m.do(Missed{ID: e.id.Message})
+		case e.seq == 0 && shown && k.asked.after == 0:
+			e.remove() // it stands behind what was read
+			k.more = true
+		default:
 			again = true
 		}
 	}
 	if again {
-		k.later(2*time.Millisecond, 100*time.Millisecond)
+		k.later(2*time.Millisecond, unseenMost)
 	}
 }
 
@@ -231,7 +252,7 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 // mayLoad reports whether a delivery that waits may go as far as it itself is concerned.
 func (w *Waiting) mayLoad(m *Machine) bool {
 	if !m.budget.fits(true) {
-		m.sweeps.leave()
+		m.leave(1)
 		return false
 	}
 	switch w.State {

@@ -31,6 +31,9 @@ func (l *leases) of(s int16) *shard {
 	return &l.shards[s]
 }
 
+// Owns reports whether a shard is this relay's: of one that is given up, as long as something of it is under way.
+func (m *Machine) Owns(shard int16) bool { return m.leases.of(shard).owned }
+
 // takes reports whether messages of the shard may be read. Of a row whose shard is not known
 // the read tells.
 func (l *leases) takes(s int16) bool {
@@ -83,7 +86,7 @@ func (e Leased) apply(m *Machine) {
 	m.lostReports()
 	m.sweeps.begin(true)
 	m.due.look(m.now)
-	m.do(FindBacklog{})
+	m.destinations.list()
 }
 
 // apply extends the leases. What was given back when they had ended is read now.

@@ -16,13 +16,13 @@ const (
 	splitAfter = 250 * time.Millisecond
 	// sweepAfter is how long after rows were left to the table a sweep looks for them.
 	sweepAfter = 500 * time.Millisecond
+	// dueGap keeps two looks apart, so that what is due together is found together.
+	dueGap = 5 * time.Millisecond
 	// dueEvery is how often due times are looked at when none is known.
 	dueEvery = time.Second
 	// wholeEvery is how often the sweeps of the schedule look at keys with waiting
 	// deliveries alone. Each of them is woken otherwise, unless a session changes the table by hand.
 	wholeEvery = time.Minute
-	// roomEvery keeps two questions for room apart that found nothing to start.
-	roomEvery = 100 * time.Millisecond
 )
 
 // Config is what a machine decides by.
@@ -35,8 +35,10 @@ type Config struct {
 	// ReadAhead is how many pending messages of one key are read at once at first, MostAhead
 	// how many of a key that moves fast.
 	ReadAhead, MostAhead int
-	// Batch is the most rows that one statement of a sweep finds.
+	// Batch is the most rows that one statement finds of what is due, and of a sweep if Sweeps is empty.
 	Batch int
+	// Sweeps are the most rows that one statement of a sweep finds, for each group of shards.
+	Sweeps []int
 	// Seed determines by how much the intervals between attempts are spread.
 	Seed uint64
 }
@@ -50,8 +52,7 @@ type Machine struct {
 	pending map[relay.ID]*entry
 	open    map[DeliveryID]*entry
 	keys    map[string]*key
-	// unread are entries and keys that are to be read as soon as that is allowed.
-	unread       []*entry
+	// unread are entries, and unreadKeys keys, that are to be read as soon as that is allowed.
 	unreadKeys   []*key
 	keysReading  int
 	leases       leases
@@ -59,6 +60,8 @@ type Machine struct {
 	destinations destinations
 	subscribers  map[string]*relay.Subscriber
 	sweeps       sweeps
+	sweepAt      time.Duration // when rows are looked for that were left to the table; zero: there are none
+	fanout       fanout
 	due          dues
 	timers       timers
 	wakeAt       time.Duration // as last asked for
@@ -67,10 +70,16 @@ type Machine struct {
 	gap     int
 	horizon uint64
 	// failing says that outcomes cannot be written: nothing is sent whose outcome would be lost.
-	failing  bool
-	writes   int // entries that are being written
-	stopping bool
-	random   *rand.Rand
+	failing bool
+	writes  int // entries that are being written
+	stuck   int // of them, those that cannot be written because of their rows
+	blocked map[string]bool
+	// blockedChanges counts the changes of blocked.
+	blockedChanges int
+	left           int // rows that were left to the table for want of room
+	unread         []*entry
+	stopping       bool
+	random         *rand.Rand
 }
 
 // New returns a machine that owns no shard yet.
@@ -78,10 +87,18 @@ func New(config Config) *Machine {
 	m := &Machine{
 		config: config, wakeAt: -1,
 		pending: make(map[relay.ID]*entry), open: make(map[DeliveryID]*entry), keys: make(map[string]*key),
-		budget: budget{maxEntries: config.Entries, maxBytes: config.Bytes},
-		random: rand.New(rand.NewPCG(config.Seed, 0)),
+		budget:  budget{maxEntries: config.Entries, maxBytes: config.Bytes},
+		blocked: make(map[string]bool),
+		random:  rand.New(rand.NewPCG(config.Seed, 0)),
 	}
-	m.leases.m, m.sweeps.m, m.due.m = m, m, m
+	m.leases.m, m.due.m = m, m
+	m.fanout = fanout{m: m, keys: make(map[string]*key)}
+	if len(config.Sweeps) == 0 {
+		m.config.Sweeps = []int{config.Batch}
+	}
+	for group, limit := range m.config.Sweeps {
+		m.sweeps = append(m.sweeps, &sweep{m: m, group: group, limit: limit})
+	}
 	m.destinations = destinations{m: m, byName: make(map[string]*destination)}
 	return m
 }
@@ -107,10 +124,27 @@ func (m *Machine) Step(now time.Duration, e Event) []Command {
 type Held struct {
 	Entries int
 	Bytes   int64
+	Writes  int // entries whose outcomes are being written
+	// FannedOut is how many messages with many deliveries, or keys of such, wait for those before them.
+	FannedOut int
 }
 
 // Held returns what is in memory at present.
-func (m *Machine) Held() Held { return Held{Entries: m.budget.entries, Bytes: m.budget.bytes} }
+func (m *Machine) Held() Held {
+	return Held{Entries: m.budget.entries, Bytes: m.budget.bytes, Writes: m.writes, FannedOut: m.fanout.count()}
+}
+
+// Failing reports whether outcomes cannot be written at all, so that nothing is read or sent.
+func (m *Machine) Failing() bool { return m.failing }
+
+// Left returns how many rows were left to the table so far for want of room.
+func (m *Machine) Left() int { return m.left }
+
+// leave notes that rows were left to the table for want of room: a sweep looks for them soon.
+func (m *Machine) leave(n int) {
+	m.left += n
+	m.sweeps.leave()
+}
 
 func (m *Machine) do(c Command) { m.out = append(m.out, c) }
 
@@ -142,6 +176,7 @@ func (m *Machine) pump() {
 	for _, k := range keys {
 		k.read()
 	}
+	m.fanout.goOn()
 	m.destinations.askRoom()
 	m.sweeps.next()
 	m.due.find()
@@ -160,7 +195,7 @@ func (Stop) apply(m *Machine) {
 func (s Subscribed) apply(m *Machine) {
 	m.subscribers = s.Subscribers
 	m.sweeps.begin(true)
-	m.do(FindBacklog{})
+	m.destinations.list()
 }
 
 // subscriber returns the present settings of a subscription, or those that a delivery was

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"slices"
+	"time"
 
 	"relay"
 )
@@ -43,16 +44,22 @@ func (d *delivery) outcome(o relay.Outcome) {
 	case o.Class == relay.ClassResolved:
 		d.spreadOver(o.Instances)
 		return
-	case o.Class == relay.ClassParked && o.Reason == relay.ReasonNone,
-		o.Class == relay.ClassParked && o.Reason == relay.ReasonFull && d.destination.moves(d.since):
-		d.giveBack()
+	case o.Class == relay.ClassParked && o.Reason == relay.ReasonNone:
+		if e.parent == nil && (!e.id.pending() || len(e.deliveries) == 1) {
+			d.step, e.state = idle, wanted
+			e.later(10*time.Millisecond, time.Second)
+		} else {
+			d.giveBack()
+		}
 		if !e.m.leases.takes(e.shard) {
 			e.abandon()
 		}
 		return
+	case o.Class == relay.ClassParked && o.Reason == relay.ReasonFull && d.crowds(&o):
+		return
 	case o.Class == relay.ClassParked:
 		d.destination.slow = true
-		d.park(o.Reason)
+		d.park(&o)
 		return
 	case o.Class == relay.ClassRejected && e.id.pending() && len(e.deliveries) == 1:
 		e.reject(o.Error)
@@ -79,9 +86,9 @@ func (c *Change) passes(d *delivery) bool {
 
 // park has a delivery wait in the table for a reason. What the table says already is not
 // written again.
-func (d *delivery) park(reason relay.Reason) {
-	e := d.entry
-	if !e.id.pending() && e.parent == nil && e.open.Reason == reason {
+func (d *delivery) park(o *relay.Outcome) {
+	e, reason := d.entry, o.Reason
+	if !e.id.pending() && e.parent == nil && e.open.Reason == reason && o.Lack == relay.ResourceNone && reason != relay.ReasonNone {
 		if d.queue != nil {
 			d.queue.hold(e.seq)
 		}
@@ -95,7 +102,7 @@ func (d *delivery) park(reason relay.Reason) {
 		}
 		return
 	}
-	d.end(e.m.config.Policy.Change(d.to, past(e), relay.Outcome{Class: relay.ClassParked, Reason: reason}, nil), false)
+	d.end(e.m.config.Policy.Change(d.to, past(e), *o, nil), false)
 	e.finish()
 }
 

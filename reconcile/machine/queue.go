@@ -129,7 +129,7 @@ func (d *delivery) wait() bool {
 		if e.state != ready {
 			return false
 		}
-		d.park(relay.ReasonKeyBlocked)
+		d.park(&relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonKeyBlocked})
 	case e.state == reading:
 		return false
 	default: // it stands there

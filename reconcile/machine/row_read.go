@@ -2,6 +2,10 @@ package machine
 
 import "time"
 
+// unseenMost is the longest time until a row is looked for again that SQL does not show yet. A standby that is away may
+// keep rows hidden for as long as it is away.
+const unseenMost = time.Second
+
 func (r RowRead) apply(m *Machine) {
 	at := m.open[r.Entry]
 	if r.Entry.pending() {
@@ -35,15 +39,22 @@ func (r *RowRead) judge(e *entry) {
 		e.putBack()
 	case Absent:
 		if e.xid != 0 && !r.Snapshot.Shows(e.xid) {
-			e.later(2*time.Millisecond, 100*time.Millisecond) // it is not visible yet
+			e.later(2*time.Millisecond, unseenMost) // it is not visible yet
 			return
 		}
 		fallthrough
 	default:
-		if !e.id.pending() {
-			e.m.do(EndOrphan{ID: e.id})
-		}
 		k := e.key
+		if !e.id.pending() {
+			c := EndOrphan{ID: e.id, Shard: e.shard}
+			if k != nil {
+				c.Key = k.name
+			}
+			e.m.do(c)
+		}
+		if r.Verdict == Absent && e.xid != 0 {
+			e.m.do(Missed{ID: e.id.Message})
+		}
 		e.remove()
 		k.want()
 	}
@@ -65,9 +76,14 @@ func (r *RowRead) readable(e *entry) {
 		return
 	}
 	e.tries = 0
-	if e.message == nil && !r.Row.fits(m) {
+	switch {
+	case e.message != nil:
+	case r.Row.fansOut(m):
+		m.fanout.await(e)
+		return
+	case !r.Row.fits(m):
 		e.putBack()
-		m.sweeps.leave()
+		m.leave(1)
 		return
 	}
 	k := e.key

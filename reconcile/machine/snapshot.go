@@ -15,7 +15,7 @@ type Snapshot struct {
 // Shows reports whether the snapshot shows what a committed transaction wrote. The id has 32
 // bits, as the stream gives it: its epoch is that of the ids around the snapshot.
 func (s *Snapshot) Shows(xid uint32) bool {
-	full := s.Xmax + uint64(int64(int32(xid-uint32(s.Xmax))))
+	full := s.full(xid)
 	if full >= s.Xmax {
 		return false
 	}
@@ -29,3 +29,10 @@ func (s *Snapshot) Shows(xid uint32) bool {
 	}
 	return true
 }
+
+// full is a transaction's id with its epoch.
+func (s *Snapshot) full(xid uint32) uint64 { return s.Xmax + uint64(int64(int32(xid-uint32(s.Xmax)))) }
+
+// ended reports whether a transaction had certainly ended. Unlike Shows it may be asked for the id of a savepoint, as
+// the xmin of a row is one: a snapshot does not list those among what was in progress.
+func (s *Snapshot) ended(xid uint32) bool { return s.full(xid) < s.Xmin }

@@ -2,13 +2,13 @@ package machine
 
 import "time"
 
-// sweeps is the pass over the table that finds what was left there.
-type sweeps struct {
+// sweep is the pass over the pending messages of a group of shards that finds what was left in the table.
+type sweep struct {
 	m       *Machine
+	group   int
+	limit   int // rows of one statement
 	wanted  bool
 	waiting bool // keys with waiting deliveries alone are wanted, too
-	at      time.Duration
-	soon    bool // at is set
 	running bool
 	begun   bool // the pass that runs has made its first statement
 	asked   bool // a statement is under way
@@ -16,22 +16,43 @@ type sweeps struct {
 	wholeAt time.Duration
 }
 
+// sweeps are those of all groups.
+type sweeps []*sweep
+
 // begin asks for a pass.
-func (s *sweeps) begin(waiting bool) {
-	s.wanted, s.waiting = true, s.waiting || waiting
+func (s *sweep) begin(waiting bool) { s.wanted, s.waiting = true, s.waiting || waiting }
+
+// begin asks for a pass of all groups.
+func (all sweeps) begin(waiting bool) {
+	for _, s := range all {
+		s.begin(waiting)
+	}
 }
 
-// leave notes that rows were left to the table: a sweep looks for them soon.
-func (s *sweeps) leave() {
-	if s.soon {
+// leave notes that rows were left to the table: it is not known of which group.
+func (all sweeps) leave() {
+	m := all[0].m
+	if m.sweepAt > m.now {
 		return
 	}
-	s.soon, s.at = true, s.m.now+sweepAfter
-	s.m.timers.wakeUp(s.at)
+	m.sweepAt = m.now + sweepAfter
+	m.timers.wakeUp(m.sweepAt)
 }
 
-func (SweepNow) apply(m *Machine) {
-	m.sweeps.begin(m.now-m.sweeps.wholeAt >= wholeEvery)
+// apply asks for passes. One of all groups is asked for when anything may have changed in the table.
+func (e SweepNow) apply(m *Machine) {
+	if e.All {
+		m.lostReports()
+		m.sweeps.begin(true)
+		m.due.look(m.now)
+		m.destinations.list()
+		return
+	}
+	for _, s := range m.sweeps {
+		if s.group == e.Group {
+			s.begin(m.now-s.wholeAt >= wholeEvery)
+		}
+	}
 }
 
 // apply has every key read from its beginning, and forgets what was reported and is not
@@ -54,13 +75,20 @@ func (Gap) apply(m *Machine) {
 // lostReports notes that reports may have been lost.
 func (m *Machine) lostReports() { m.gap, m.horizon = m.gap+1, 0 }
 
-// sweep makes the next statement of a pass, if one is wanted and there is room.
-func (s *sweeps) next() {
-	m := s.m
-	if s.soon && s.at <= m.now {
-		s.soon = false
-		s.begin(true)
+// next makes the next statements of the passes, as far as they are wanted and there is room.
+func (all sweeps) next() {
+	m := all[0].m
+	if m.sweepAt > 0 && m.sweepAt <= m.now {
+		m.sweepAt = 0
+		all.begin(true)
 	}
+	for _, s := range all {
+		s.next()
+	}
+}
+
+func (s *sweep) next() {
+	m := s.m
 	if s.wanted && !s.running {
 		s.wanted, s.running, s.begun = false, true, false
 		if s.whole, s.waiting = s.waiting, false; s.whole {
@@ -70,16 +98,16 @@ func (s *sweeps) next() {
 	if !s.running || s.asked || m.keysReading > m.config.Batch {
 		return
 	}
-	room := min(m.budget.room(), m.config.Batch)
+	room := min(m.budget.room(), s.limit)
 	if room == 0 {
 		return
 	}
-	m.do(Sweep{Begin: !s.begun, Waiting: s.whole, Limit: room})
+	m.do(Sweep{Group: s.group, Begin: !s.begun, Waiting: s.whole, Limit: room})
 	s.begun, s.asked = true, true
 }
 
 func (e Swept) apply(m *Machine) {
-	s := &m.sweeps
+	s := m.sweeps[e.Group]
 	s.asked = false
 	if e.Failed {
 		s.running = false
@@ -93,6 +121,21 @@ func (e Swept) apply(m *Machine) {
 		m.lookAtKey(e.Keys[i].Key, e.Keys[i].Shard, true)
 	}
 	s.running = !e.End
+}
+
+func (e LookAt) apply(m *Machine) {
+	for i := range e.Keys {
+		m.lookAtKey(e.Keys[i].Key, e.Keys[i].Shard, false)
+	}
+}
+
+// apply reads deliveries that are to be ended, whatever place they have in the order of their keys.
+func (e Overdue) apply(m *Machine) {
+	for _, d := range e.Deliveries {
+		if m.loadDelivery(d.ID, d.Shard) {
+			m.open[d.ID].ends = true
+		}
+	}
 }
 
 func (e Reported) apply(m *Machine) {
@@ -114,8 +157,11 @@ func (e Found) apply(m *Machine) {
 	for i := range e.Rows {
 		m.found(e.Rows[i])
 	}
-	m.due.look(m.now)
+	m.due.look(max(m.now, m.due.found+foundEvery))
 }
+
+// foundEvery keeps the looks at due times apart that follow changes by other sessions.
+const foundEvery = 100 * time.Millisecond
 
 // found takes a row that SQL shows.
 func (m *Machine) found(r Report) {
@@ -140,7 +186,7 @@ func (m *Machine) add(r *Report, swept bool) {
 	case !m.leases.takes(r.Shard):
 		return
 	case !m.budget.fits(swept):
-		m.sweeps.leave()
+		m.leave(1)
 		return
 	}
 	e := &entry{id: DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}
@@ -154,7 +200,8 @@ type dues struct {
 	at      time.Duration // the earliest that is known
 	some    bool
 	finding bool
-	looks   int // how often they were looked at
+	looks   int           // how often they were looked at
+	found   time.Duration // when that was last
 }
 
 // look has due times looked at at a time.
@@ -177,9 +224,14 @@ func (d *dues) find() {
 		m.due.look(m.now + dueEvery/2)
 		return
 	}
-	d.finding, d.some = true, false
+	if m.now < d.found+dueGap && d.looks > 0 {
+		d.at = d.found + dueGap
+		m.timers.wakeUp(d.at)
+		return
+	}
+	d.finding, d.some, d.found = true, false, m.now
 	d.looks++
-	m.do(FindDue{Limit: limit})
+	m.do(FindDue{Limit: limit + len(m.open)})
 	m.due.look(m.now + dueEvery)
 }
 

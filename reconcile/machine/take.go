@@ -69,7 +69,7 @@ func (row *Row) route(e *entry) {
 			if d.queue != nil {
 				d.queue.insert(d) // nothing behind it may go before that is written
 			}
-			d.park(relay.ReasonFull)
+			d.park(&relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonFull})
 		} else {
 			d.launch()
 		}
@@ -104,6 +104,8 @@ func (d *delivery) resume() {
 	}
 	change, over := e.m.config.Policy.Over(d.to, past(e), false)
 	switch {
+	case !over && e.ends:
+		e.remove()
 	case !over:
 		d.launch()
 	case d.to.Pinned():
@@ -174,8 +176,13 @@ func (d *delivery) start() bool {
 	e := d.entry
 	m := e.m
 	if d.to != nil && m.destinations.paused(d.destination.name) && !d.to.Unresolved() {
-		d.park(relay.ReasonPaused)
+		d.park(&relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonPaused})
 		return true
+	}
+	if d.destination.blocked && len(e.deliveries) == 1 && e.parent == nil {
+		d.step, e.state = idle, wanted
+		e.later(crowdedOut, crowdedOut)
+		return false
 	}
 	if !m.leases.sends(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
 		d.giveBack()
@@ -187,9 +194,9 @@ func (d *delivery) start() bool {
 
 func (d *delivery) send(check bool) {
 	e := d.entry
-	d.step, d.since, d.checking = sent, d.destination.ended, check
+	d.step, d.checking = sent, check
 	e.m.do(Send{
-		Entry: e.id, Shard: e.shard, Delivery: d.to, Due: !e.id.pending(), Check: check,
+		Entry: e.id, Shard: e.shard, Delivery: d.to, Due: !e.id.pending(), Check: check, Waited: past(e).Waited,
 		Before: min(e.m.leases.until, e.readAt+2*staleAfter),
 	})
 }

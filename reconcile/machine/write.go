@@ -12,6 +12,7 @@ type pendingWrite struct {
 	entry   *entry
 	command Write
 	reduced int // how often something was taken from it that the database refuses
+	begun   time.Duration
 }
 
 // put has changes written. status is the message's, unless it follows from the changes.
@@ -21,7 +22,11 @@ func (w *pendingWrite) put(changes []Change, status relay.MessageStatus) {
 	if w.command.MessageStatus = status; w.command.Taking && status == "" {
 		w.command.conclude()
 	}
-	e.state = writing
+	for i := range changes {
+		changes[i].Waited = past(e).Waited
+	}
+	e.state, e.tries = writing, 0
+	w.command.Message, w.begun = e.message, e.m.now
 	e.m.writes++
 	if e.key != nil && e.id.pending() {
 		e.key.written++
@@ -71,7 +76,8 @@ func (w *pendingWrite) rewrite() {
 		w.forget()
 		return
 	}
-	w.command.Epoch = at.epoch
+	w.command.Reduced = w.reduced
+	w.command.Epoch, w.command.Tries, w.command.Since = at.epoch, e.tries, e.m.now-w.begun
 	e.m.do(w.command)
 }
 
@@ -105,8 +111,13 @@ func (w Written) apply(m *Machine) {
 	if e == nil {
 		return
 	}
+	m.unstick(e, true)
+	m.wrote(e.write.command.Changes[0].Destination)
+	replaced := false
 	for i := range e.write.command.Changes {
-		e.write.announce(&e.write.command.Changes[i])
+		c := &e.write.command.Changes[i]
+		e.write.announce(c)
+		replaced = replaced || c.Acknowledges // the consumer may have said meanwhile that the work succeeded
 	}
 	for i := range e.write.command.Spread {
 		e.write.announce(&e.write.command.Spread[i])
@@ -117,7 +128,7 @@ func (w Written) apply(m *Machine) {
 		}
 	}
 	k := e.key
-	if k != nil && w.Replaced {
+	if k != nil && replaced {
 		k.want()
 	}
 	e.remove()
@@ -191,16 +202,21 @@ func (w NotWritten) apply(m *Machine) {
 	k := e.key
 	switch w.Why {
 	case WhyLocked:
-		e.later(100*time.Millisecond, 10*time.Second)
+		e.write.command.Last = WhyLocked
+		m.stick(e)
+		e.later(100*time.Millisecond, time.Second)
 	case WhyRefused:
+		e.write.command.Last = WhyRefused
+		m.stick(e)
 		e.write.reduce(w.Text)
+	case WhyFailed:
+		e.write.command.Last = WhyFailed
+		m.stick(e)
+		e.later(refusedFirst, refusedMost)
 	case WhyGone:
 		e.write.forget()
 	case WhyFenced:
-		if at := m.leases.of(e.shard); at.owned && at.epoch == e.write.command.Epoch {
-			m.leases.lose(e.shard)
-		}
-		e.write.rewrite()
+		e.later(50*time.Millisecond, time.Second) // the loop tells if the shard is another relay's
 	default:
 		e.later(50*time.Millisecond, 2*time.Second)
 	}
@@ -242,7 +258,10 @@ func (w *pendingWrite) reduce(text string) {
 		}
 	case w.reduced == 1 && w.command.Taking && w.command.MessageStatus != relay.MessageRejected:
 		whole := w.command
-		w.command.Changes = []Change{{ID: e.id, Next: -1, Error: "the outcome could not be stored: " + text}}
+		w.command.Changes = []Change{{
+			ID: e.id, Next: -1, Waited: whole.Changes[0].Waited, Cause: relay.CauseNotStored,
+			Error: fmt.Sprintf("the outcome %q could not be stored in full: %s", whole.Changes[0].Status, text),
+		}}
 		w.command.MessageStatus, w.command.Outstanding = relay.MessageRejected, 0
 		w.reduced = 2
 		w.rewrite()
@@ -250,23 +269,46 @@ func (w *pendingWrite) reduce(text string) {
 		return
 	default:
 		w.reduced = 1
-		e.later(10*time.Second, 10*time.Minute)
+		e.later(refusedFirst, refusedMost)
 		return
 	}
 	w.reduced++
 	w.rewrite()
 }
 
+// refusedFirst is how long an outcome waits that cannot be written because of its row, and refusedMost the longest
+// such time.
+const (
+	refusedFirst = time.Second
+	refusedMost  = 30 * time.Second
+)
+
+// apply has what consumers said read, unless something of the delivery is in memory: its outcome comes first, and the
+// loop tells of the word again.
 func (a Acknowledged) apply(m *Machine) {
-	at := m.leases.of(a.Shard)
-	if !at.owned || m.stopping || m.open[a.ID] != nil || m.pending[a.ID.Message] != nil {
-		return // its outcome comes first; the loop tells it again
+	for _, d := range a.Deliveries {
+		at := m.leases.of(d.Shard)
+		if !at.owned || m.stopping || m.open[d.ID] != nil || m.pending[d.ID.Message] != nil || !m.budget.fits(true) {
+			continue
+		}
+		e := &entry{id: d.ID, shard: d.Shard, swept: true, acks: true, ackKey: d.Key}
+		m.register(e)
+		e.want()
 	}
-	if !m.budget.fits(true) {
+}
+
+func (a AckRead) apply(m *Machine) {
+	e := m.open[a.Entry]
+	if e == nil || e.state != reading || !e.acks {
 		return
 	}
-	e := &entry{id: a.ID, shard: a.Shard, epoch: at.epoch, swept: true, state: ready, open: a.Open, due: m.now - a.Waited, ackKey: a.Key}
-	m.register(e)
+	e.acks = false
+	if at := m.leases.of(e.shard); a.None || !at.owned || at.epoch != e.epoch {
+		e.state = ready
+		e.remove()
+		return
+	}
+	e.state, e.open, e.due = ready, a.Open, m.now-a.Waited
 	e.open.Accepted = true
 	d := &delivery{entry: e, to: a.Delivery, destination: m.destinations.of(a.Delivery.Circuit())}
 	e.deliveries, e.left = []*delivery{d}, 1

@@ -13,17 +13,16 @@ const never = time.Duration(1<<62 - 1)
 // database is the model of the tables: rows that become visible when their transaction does,
 // deliveries, leases, acknowledgements.
 type database struct {
-	w        *world
-	txs      []tx
-	rows     []row
-	byKey    [len(keyNames)][]int // rows, in the order of their sequences
-	leases   [shards]lease
-	lives    []sign // of relays
-	version  int    // of the subscriptions
-	clock    time.Duration
-	replaced bool // the last write gave way to what a consumer said
-	reads    fault
-	writes   fault
+	w       *world
+	txs     []tx
+	rows    []row
+	byKey   [len(keyNames)][]int // rows, in the order of their sequences
+	leases  [shards]lease
+	lives   []sign // of relays
+	version int    // of the subscriptions
+	clock   time.Duration
+	reads   fault
+	writes  fault
 }
 
 // fault says how statements go wrong.

@@ -50,7 +50,7 @@ func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 		w.ends(p, c, 0, parked)
 		return
 	case p.clock(w) >= c.Before:
-		parked.Reason = relay.ReasonFull
+		parked.Reason, parked.Pace = relay.ReasonFull, 20
 		w.ends(p, c, 0, parked)
 		return
 	case c.Delivery.Subscriber.Paused:
@@ -172,7 +172,7 @@ func (w *world) told(p *process, e *machine.Ended) {
 	}
 }
 
-// room answers how much room a destination has, or asks again later.
+// room answers how much room a destination has.
 func (w *world) room(p *process, x *happening, name string) {
 	dest := &w.dests[subOf(name)]
 	room := concurrency - dest.active
@@ -181,11 +181,7 @@ func (w *world) room(p *process, x *happening, name string) {
 			room = 1
 		}
 	}
-	if room <= 0 {
-		w.in(100*time.Millisecond, *x)
-		return
-	}
-	w.answer(p, x, machine.Room{Destination: name, Deliveries: room})
+	w.answer(p, x, machine.Room{Destination: name, Deliveries: max(0, room)})
 }
 
 // acknowledge has a consumer say how its work ended.
@@ -207,19 +203,38 @@ func (w *world) acknowledge(i, what int) {
 // findAcks tells a relay what consumers have acknowledged.
 func (w *world) findAcks(p *process) {
 	w.in(acksEvery, happening{kind: doFindAcks, relay: p.id, life: p.life})
+	var found machine.Acknowledged
 	for i := range w.db.rows {
 		r := &w.db.rows[i]
 		for j := range w.subs {
-			s := &r.subs[j]
-			if s.ack == nil || r.status != relay.MessageOpen || !s.unfinished() || !p.holds(&w.db, r.shard) || !s.ack.Handled && s.ackOf > s.attempts {
-				continue
+			if w.db.acknowledged(r, j) && p.holds(&w.db, r.shard) {
+				d := w.db.delivery(r, j)
+				d.Key = r.keyName()
+				found.Deliveries = append(found.Deliveries, d)
 			}
-			due := w.db.delivery(r, j)
-			w.step(p, machine.Acknowledged{
-				ID: due.ID, Key: r.keyName(), Shard: r.shard, Word: machine.Word{Ack: *s.ack, Attempt: s.ackOf},
-				Delivery: &relay.Delivery{Message: r.copy(), Subscriber: w.subs[j], Attempt: s.attempts},
-				Open:     machine.Open{Status: s.status, Reason: s.reason, Attempts: s.attempts, HandleAttempts: s.handles, Accepted: s.delivered},
-			})
 		}
+	}
+	if len(found.Deliveries) > 0 {
+		w.step(p, found)
+	}
+}
+
+// acknowledged reports whether something that a consumer said can be applied to a delivery.
+func (d *database) acknowledged(r *row, i int) bool {
+	s := &r.subs[i]
+	return s.ack != nil && r.status == relay.MessageOpen && s.unfinished() && (s.ack.Handled || s.ackOf <= s.attempts)
+}
+
+// readAck is the statement of machine.ReadAck.
+func (d *database) readAck(c machine.ReadAck) machine.AckRead {
+	r, j := &d.rows[rowOf(c.Entry.Message)], subOf(c.Entry.Subscription)
+	if !d.acknowledged(r, j) {
+		return machine.AckRead{Entry: c.Entry, None: true}
+	}
+	s := &r.subs[j]
+	return machine.AckRead{
+		Entry: c.Entry, Word: machine.Word{Ack: *s.ack, Attempt: s.ackOf},
+		Delivery: &relay.Delivery{Message: r.copy(), Subscriber: d.w.subs[j], Attempt: s.attempts},
+		Open:     machine.Open{Status: s.status, Reason: s.reason, Attempts: s.attempts, HandleAttempts: s.handles, Accepted: s.delivered},
 	}
 }

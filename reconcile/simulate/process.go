@@ -183,6 +183,10 @@ func (w *world) carryOut(p *process, c machine.Command) {
 		w.release(p, c.Shard)
 	case machine.EndOrphan:
 		w.db.endOrphan(c.ID)
+		if c.Key != "" {
+			w.in(time.Millisecond, happening{kind: doEvent, relay: p.id, life: p.life, event: machine.LookAt{Keys: []machine.Report{{Key: c.Key, Shard: c.Shard}}}})
+		}
+	case machine.Missed:
 	case machine.Write:
 		w.in(w.latency(rngWrites, w.db.writes), x)
 	case machine.AskRoom:
@@ -231,6 +235,12 @@ func (w *world) execute(p *process, x *happening) {
 			out = w.db.readKey(c)
 		}
 		w.answer(p, x, out)
+	case machine.ReadAck:
+		out := machine.AckRead{Entry: c.Entry, None: true}
+		if !failed {
+			out = w.db.readAck(c)
+		}
+		w.answer(p, x, out)
 	case machine.ReadRow:
 		out := machine.RowRead{Entry: c.Entry, Failed: failed}
 		if !failed {
@@ -238,7 +248,7 @@ func (w *world) execute(p *process, x *happening) {
 		}
 		w.answer(p, x, out)
 	case machine.Sweep:
-		out := machine.Swept{Failed: failed}
+		out := machine.Swept{Group: c.Group, Failed: failed}
 		if !failed {
 			out = w.db.sweep(p, c)
 		}
@@ -280,7 +290,7 @@ func (w *world) executeWrite(p *process, x *happening, c *machine.Write) {
 	case f == losesAnswers:
 		w.answer(p, x, machine.NotWritten{Entry: c.Entry, Why: machine.WhyUnknown})
 	case why == 0:
-		w.answer(p, x, machine.Written{Entry: c.Entry, Replaced: w.db.replaced})
+		w.answer(p, x, machine.Written{Entry: c.Entry})
 	default:
 		w.answer(p, x, machine.NotWritten{Entry: c.Entry, Why: why, Text: "refused"})
 	}

@@ -112,7 +112,6 @@ func (d *database) readDelivery(out *machine.RowRead, r *row, i int) {
 
 // write is the statement of machine.Write. It returns zero if the change is in the table.
 func (d *database) write(p *process, c *machine.Write) machine.Why {
-	d.replaced = false
 	l := &d.leases[c.Shard]
 	r := &d.rows[rowOf(c.Entry.Message)]
 	switch {
@@ -163,7 +162,7 @@ func (d *database) change(r *row, c *machine.Change) {
 	if s.ack != nil && c.Acknowledges {
 		if s.ack.Handled {
 			status, next, reason = relay.DeliveryHandled, -1, relay.ReasonNone
-			s.ack, d.replaced = nil, true
+			s.ack = nil
 		} else if c.AckAttempt > 0 && s.ackOf <= c.AckAttempt {
 			s.ack, s.acked = nil, c.AckAttempt
 		}

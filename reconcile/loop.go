@@ -1,0 +1,301 @@
+package reconcile
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"relay"
+	"relay/crash"
+	"relay/reconcile/machine"
+	"relay/sql"
+)
+
+const (
+	// mostUntold is how many events may wait before a doorbell has to wait for the loop.
+	mostUntold = 1000
+	// readAhead is how many pending messages of one key are read at once at first, mostAhead how many of a key that goes
+	// fast.
+	readAhead = 64
+	mostAhead = 512
+	// dueBatch is the most due rows that one statement finds.
+	dueBatch = 500
+)
+
+// loop owns the machine: one goroutine tells it what has happened, and has the workers carry out its commands. Nothing in
+// it waits for the database or for a destination.
+type loop struct {
+	*core
+	machine *machine.Machine
+	began   time.Time     // the zero of the machine's clock
+	wakeAt  time.Duration // when the machine wants a Tick; negative: never
+	told    int           // changes of what is blocked that are known outside
+
+	ready chan struct{}
+	mu    sync.Mutex
+	room  sync.Cond // for events of doorbells
+	inbox []machine.Event
+	asks  []func(*machine.Machine)
+
+	// What others may know at any time.
+	held    atomic.Pointer[machine.Held]
+	failing atomic.Bool
+	blocked atomic.Pointer[map[string]bool] // destinations
+	left    int                             // as last counted
+	settled chan struct{}                   // receives when no outcome is to be written
+}
+
+func newLoop(c *core) *loop {
+	limits := make([]int, len(c.config.Groups))
+	for i, g := range c.config.Groups {
+		limits[i] = g.Limit
+	}
+	l := &loop{
+		core: c, began: time.Now(), wakeAt: -1, ready: make(chan struct{}, 1), settled: make(chan struct{}, 1),
+		machine: machine.New(machine.Config{
+			Policy: c.config.Policy, Entries: c.config.InFlight, Bytes: c.config.InFlightBytes, ReadAhead: readAhead, MostAhead: mostAhead,
+			Batch: dueBatch, Sweeps: limits, Seed: uint64(time.Now().UnixNano()),
+		}),
+	}
+	l.room.L = &l.mu
+	l.held.Store(&machine.Held{})
+	l.blocked.Store(&map[string]bool{})
+	return l
+}
+
+// clock is the time by the machine's clock.
+func (l *loop) clock(at time.Time) time.Duration { return at.Sub(l.began) }
+
+// tell hands events to the machine. It returns at once.
+func (l *loop) tell(events ...machine.Event) {
+	l.mu.Lock()
+	l.inbox = append(l.inbox, events...)
+	l.mu.Unlock()
+	poke(l.ready)
+}
+
+// announce is tell for a doorbell, which may announce more in a moment than memory holds: it waits until the machine has
+// heard most of what was told before. The loop waits for nothing, so that this does not take long.
+func (l *loop) announce(e machine.Event) {
+	l.mu.Lock()
+	for len(l.inbox) >= mostUntold {
+		l.room.Wait()
+	}
+	l.inbox = append(l.inbox, e)
+	l.mu.Unlock()
+	poke(l.ready)
+}
+
+// ask has the machine answer a question after all events that were told before, and waits for the answer. It reports
+// false if ctx ended before.
+func (l *loop) ask(ctx context.Context, question func(*machine.Machine)) bool {
+	answered := make(chan struct{})
+	l.mu.Lock()
+	l.inbox = append(l.inbox, machine.Tick{})
+	l.asks = append(l.asks, func(m *machine.Machine) { question(m); close(answered) })
+	l.mu.Unlock()
+	poke(l.ready)
+	select {
+	case <-answered:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run owns the machine until ctx ends.
+func (l *loop) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		wait := time.Hour
+		if l.wakeAt >= 0 {
+			wait = l.wakeAt - l.clock(time.Now())
+		}
+		timer.Reset(max(0, wait))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			l.wakeAt = -1
+			l.step(machine.Tick{})
+		case <-l.ready:
+		}
+		l.mu.Lock()
+		events, asks := l.inbox, l.asks
+		l.inbox, l.asks = nil, nil
+		l.room.Broadcast()
+		l.mu.Unlock()
+		for _, e := range events {
+			l.step(e)
+		}
+		for _, question := range asks {
+			question(l.machine)
+		}
+		l.publish()
+	}
+}
+
+// step tells the machine one event, and has its commands carried out.
+func (l *loop) step(e machine.Event) {
+	commands := l.machine.Step(l.clock(time.Now()), e)
+	switch e := e.(type) {
+	case machine.Reported:
+		crash.At(crash.AfterRegister)
+	case machine.KeyRead:
+		l.memory.release(e.Reserved)
+	case machine.RowRead:
+		l.memory.release(e.Reserved)
+	}
+	for _, c := range commands {
+		l.carryOut(c)
+	}
+}
+
+// carryOut hands a command to the worker that it is for.
+func (l *loop) carryOut(c machine.Command) {
+	switch c := c.(type) {
+	case machine.Send:
+		l.sender.send(c)
+	case machine.ReadRow:
+		l.toRead.push(c)
+	case machine.ReadKey:
+		l.keysToRead.push(c)
+	case machine.ReadAck:
+		l.acksToRead.push(c)
+	case machine.Write:
+		l.writer.put(c)
+	case machine.Sweep:
+		l.sweeps[c.Group].push(c)
+	case machine.FindDue:
+		l.dueWanted.push(c)
+	case machine.AskRoom:
+		room := l.config.Circuits.Room(c.Destination, relay.CircuitOfRow(c.Destination))
+		l.tell(machine.Room{Destination: c.Destination, Deliveries: room})
+	case machine.ReadParked:
+		l.parkedWanted.push(c)
+	case machine.FindBacklog:
+		l.parkedWanted.push(c)
+	case machine.EndOrphan:
+		l.orphans.push(c)
+	case machine.Missed:
+		l.missed.push(c.ID)
+	case machine.WakeAt:
+		l.wakeAt = c.At
+	case machine.Release: // the keeper of the leases asks before it gives a shard up
+	}
+}
+
+// publish tells what others may know at any time.
+func (l *loop) publish() {
+	held := l.machine.Held()
+	l.held.Store(&held)
+	l.failing.Store(l.machine.Failing())
+	if names, changes := l.machine.Blocked(); changes != l.told {
+		copied := make(map[string]bool, len(names))
+		for name := range names {
+			copied[name] = true
+		}
+		l.told = changes
+		l.blocked.Store(&copied)
+	}
+	if left := l.machine.Left(); left > l.left {
+		l.config.Metrics.left.WithLabelValues(wantMessages).Add(float64(left - l.left))
+		l.left = left
+	}
+	if held.Writes == 0 {
+		poke(l.settled)
+	}
+}
+
+// works reports whether outcomes can be written. It is asked several times for each message.
+func (l *loop) works() bool { return !l.failing.Load() }
+
+// waitWorking waits until outcomes can be written, and reports false if ctx ends before.
+func (l *loop) waitWorking(ctx context.Context) bool {
+	for !l.works() {
+		if !pause(ctx, roomEvery, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// finish waits until every outcome is written, or until ctx ends.
+func (l *loop) finish(ctx context.Context) (unwritten int) {
+	for {
+		writes := 0
+		if !l.ask(ctx, func(m *machine.Machine) { writes = m.Held().Writes }) {
+			return l.held.Load().Writes
+		}
+		if writes == 0 {
+			return 0
+		}
+		select {
+		case <-l.settled:
+		case <-ctx.Done():
+			return writes
+		}
+	}
+}
+
+// sender makes attempts.
+type sender struct{ *core }
+
+// send has an attempt made, or only asks whether its instance still exists.
+func (s *sender) send(c machine.Send) {
+	now := time.Now()
+	d, due := c.Delivery, now.Add(-c.Waited)
+	ended := func(o relay.Outcome) {
+		s.loop.tell(machine.Ended{Entry: c.Entry, Subscription: d.Subscriber.Name, Instance: d.Instance, Outcome: o})
+	}
+	if c.Check {
+		go func() {
+			gone := s.config.Gone != nil && s.config.Gone(context.Background(), d)
+			ended(relay.Outcome{Class: relay.ClassDead, Gone: gone})
+		}()
+		return
+	}
+	d.Since = now
+	s.config.Dispatcher.Dispatch(d, c.Due, func(o relay.Outcome) {
+		crash.At(crash.AfterAnswer)
+		if o.Class.Accepted() {
+			if !c.Due {
+				s.config.Metrics.latency.Observe(time.Since(due).Seconds())
+			}
+			s.config.Metrics.accepted(o.Class, time.Since(due))
+		}
+		ended(o)
+	})
+}
+
+// memory bounds what is being read, beside what the machine holds.
+type memory struct {
+	*core
+	reserved atomic.Int64
+}
+
+// smallReads is what a read is granted while the bytes are used up, as long as they are not exceeded by more than a
+// quarter: small messages do not wait behind large ones.
+const smallReads = 256 << 10
+
+// reserve returns the limits of one read, whose budget is reserved: zero if all is to be left to the table.
+func (m *memory) reserve() sql.Limits {
+	most := m.config.InFlightBytes
+	used := m.loop.held.Load().Bytes + m.reserved.Load()
+	granted := min(max(most/readers, m.config.MaxPayload), most-used)
+	if granted < smallReads && used < most+most/4 {
+		granted = smallReads
+	}
+	granted = max(0, granted)
+	m.reserved.Add(granted)
+	return sql.Limits{MaxPayload: m.config.MaxPayload, Budget: granted}
+}
+
+// release gives back what was reserved for a read.
+func (m *memory) release(bytes int64) {
+	if bytes > 0 {
+		m.reserved.Add(-bytes)
+	}
+}

@@ -1,0 +1,56 @@
+package machine
+
+import (
+	"slices"
+	"time"
+
+	"relay"
+)
+
+const (
+	// crowdFor is how long what waits for room may need altogether, at the pace of its destination. What waits for longer
+	// is read again: that finds out what else became of the destination.
+	crowdFor = 2 * time.Second
+	// crowdLongest is how long a delivery may wait in memory before it is parked after all.
+	crowdLongest = 5 * time.Second
+	// crowdEvery keeps two questions for room apart while something waits in memory.
+	crowdEvery = 10 * time.Millisecond
+)
+
+// waiter is a delivery that waits in memory for room at its destination.
+type waiter struct {
+	delivery *delivery
+	since    time.Duration
+}
+
+// crowds has a delivery wait in memory for which its destination had no room just now, and reports false if it has to be
+// parked. To write it twice costs several times as much as to read it again.
+func (d *delivery) crowds(o *relay.Outcome) bool {
+	e, dest := d.entry, d.destination
+	m := e.m
+	if d.crowdedAt == 0 {
+		d.crowdedAt = m.now
+	}
+	if o.Pace == 0 || e.parent != nil || len(e.deliveries) != 1 || m.stopping || !m.leases.takes(e.shard) ||
+		float64(len(dest.crowd)) >= max(1, o.Pace*crowdFor.Seconds()) || m.now-d.crowdedAt > crowdLongest {
+		return false
+	}
+	d.step, e.state = idle, wanted
+	dest.crowd = append(dest.crowd, waiter{d, m.now})
+	m.destinations.ask(dest, m.now+crowdEvery)
+	return true
+}
+
+// serve has those read again for which there is room, and those that have waited for too long. It returns the room that
+// is left.
+func (dest *destination) serve(now time.Duration, room int) int {
+	n := 0
+	for ; n < len(dest.crowd) && (room > 0 || now-dest.crowd[n].since > crowdFor); n++ {
+		if d := dest.crowd[n].delivery; !d.entry.forgotten && d.entry.state == wanted && d.step == idle {
+			d.entry.want()
+			room--
+		}
+	}
+	dest.crowd = slices.Delete(dest.crowd, 0, n)
+	return max(0, room)
+}

@@ -1,0 +1,189 @@
+package machine
+
+import (
+	"slices"
+	"time"
+
+	"relay"
+)
+
+const (
+	// roomEvery keeps two questions for room apart while deliveries are parked in the table.
+	roomEvery = 100 * time.Millisecond
+	// namedMost bounds the destinations that rows name and that are looked at together: rows may name any number, and
+	// what waits for an operator's destination must not wait for that.
+	namedMost = 1024
+	// listEvery is how often the table is asked which destinations have something parked, listOnEvery how often while
+	// rows name more of them than are looked at together.
+	listEvery   = 10 * time.Second
+	listOnEvery = time.Second
+	// listAgain is when it is asked again after it did not answer.
+	listAgain = 500 * time.Millisecond
+)
+
+// park notes that a delivery waits for the destination in the table.
+func (ds *destinations) park(d *destination) {
+	d.renewed = true
+	if !d.parked && ds.ask(d, ds.m.now) {
+		d.parked, d.after = true, 0
+	}
+}
+
+// ask has a destination asked for room at a time, and reports false if rows name too many others.
+func (ds *destinations) ask(d *destination, at time.Duration) bool {
+	if !d.listed {
+		if relay.CircuitOfRow(d.name) {
+			if ds.named >= namedMost && len(d.crowd) == 0 {
+				return false // the table knows it
+			}
+			ds.named++
+		}
+		d.listed = true
+		ds.asking = append(ds.asking, d)
+		d.askAt = at
+	}
+	d.askAt = min(d.askAt, at)
+	ds.wakeUp(d.askAt)
+	return true
+}
+
+// wakeUp has destinations asked for room at a time.
+func (ds *destinations) wakeUp(at time.Duration) {
+	if at < ds.askAt || ds.askAt <= ds.m.now {
+		ds.askAt = at
+		ds.m.timers.wakeUp(at)
+	}
+}
+
+// askRoom asks those for room whose time has come, and the table for others.
+func (ds *destinations) askRoom() {
+	m := ds.m
+	if ds.listAt <= m.now && !ds.listing && ds.listAt > 0 {
+		ds.listing = true
+		m.do(FindBacklog{After: ds.part})
+	}
+	if len(ds.asking) == 0 || m.now < ds.askAt {
+		return
+	}
+	next := m.now + listEvery
+	for i := 0; i < len(ds.asking); i++ {
+		d := ds.asking[i]
+		switch {
+		case !d.parked && len(d.crowd) == 0 && !d.asked && !d.reading:
+			ds.asking = slices.Delete(ds.asking, i, i+1)
+			i--
+			if d.listed = false; relay.CircuitOfRow(d.name) {
+				ds.named--
+			}
+			ds.forget(d)
+			continue
+		case d.asked || d.reading:
+			continue
+		case len(d.crowd) == 0 && ds.paused(d.name):
+			d.askAt = m.now + time.Second
+		case m.now >= d.askAt:
+			d.asked = true
+			m.do(AskRoom{Destination: d.name})
+			continue
+		}
+		next = min(next, d.askAt)
+	}
+	ds.askAt = next
+	m.timers.wakeUp(next)
+}
+
+// again has a destination asked again after the ordinary time.
+func (ds *destinations) again(d *destination) {
+	every := roomEvery
+	if len(d.crowd) > 0 {
+		every = crowdEvery
+	}
+	d.askAt = ds.m.now + every
+	ds.wakeUp(d.askAt)
+}
+
+func (e Worked) apply(m *Machine) {
+	for _, d := range m.destinations.asking {
+		d.askAt = m.now
+	}
+	m.destinations.askAt = m.now
+}
+
+func (e Room) apply(m *Machine) {
+	d := m.destinations.byName[e.Destination]
+	if d == nil || !d.asked {
+		return
+	}
+	d.asked = false
+	d.room = d.serve(m.now, e.Deliveries)
+	limit := min(d.room, m.budget.room())
+	if limit <= 0 || !d.parked || m.stopping || m.failing || m.destinations.paused(d.name) {
+		m.destinations.again(d)
+		return
+	}
+	if d.after == 0 {
+		d.found, d.renewed = false, false
+	}
+	d.reading = true
+	m.do(ReadParked{Destination: d.name, After: d.after, Limit: limit})
+}
+
+func (e Parked) apply(m *Machine) {
+	d := m.destinations.of(e.Destination)
+	d.reading = false
+	defer m.destinations.again(d)
+	if e.Failed {
+		return
+	}
+	for _, row := range e.Deliveries {
+		d.found = true
+		if row.Key != "" {
+			m.lookAtKey(row.Key, row.Shard, false)
+		} else if m.loadDelivery(row.ID, row.Shard) {
+			d.room--
+		}
+	}
+	d.after = e.Last
+	if !e.End {
+		return
+	}
+	if d.after = 0; !d.found && !d.renewed {
+		d.parked = false
+	}
+}
+
+// list has the table asked which destinations have something parked.
+func (ds *destinations) list() {
+	ds.listAt = max(1, ds.m.now)
+	ds.part = ""
+}
+
+// apply takes the destinations of operators, and as many of those that rows name as are looked at together. As long as
+// there are more, the next part takes the place of the last.
+func (e Backlog) apply(m *Machine) {
+	ds := &m.destinations
+	ds.listing = false
+	switch {
+	case e.Failed:
+		ds.listAt = m.now + listAgain
+		m.timers.wakeUp(ds.listAt)
+		return
+	case e.After != "" || ds.part != "":
+		for _, d := range ds.asking {
+			if relay.CircuitOfRow(d.name) && !d.asked && !d.reading {
+				d.parked = false
+			}
+		}
+		ds.askAt = m.now
+		ds.askRoom()
+	}
+	every := listEvery
+	if ds.part = e.After; ds.part != "" {
+		every = listOnEvery
+	}
+	for _, name := range e.Destinations {
+		ds.park(ds.of(name))
+	}
+	ds.listAt = m.now + every
+	m.timers.wakeUp(ds.listAt)
+}

@@ -1,0 +1,84 @@
+package reconcile
+
+import (
+	"context"
+
+	"relay"
+	"relay/reconcile/machine"
+	"relay/sql"
+)
+
+// namedCircuits bounds the circuits of rows' own destinations that one look at the table lists: rows may name any number.
+const namedCircuits = 1000
+
+// find finds what waits for its destination when the machine asks for it, until ctx ends.
+func (e *parkedReader) find(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.parkedWanted.ready:
+		}
+		for _, c := range e.parkedWanted.take(1) {
+			answer, err := e.answer(ctx, c)
+			if ctx.Err() != nil {
+				return nil
+			}
+			e.trouble.note("read parked deliveries", err)
+			e.loop.tell(answer)
+		}
+	}
+}
+
+func (e *parkedReader) answer(ctx context.Context, c machine.Command) (machine.Event, error) {
+	switch c := c.(type) {
+	case machine.ReadParked:
+		out := machine.Parked{Destination: c.Destination}
+		circuit := sql.Parked{Circuit: c.Destination, Direct: relay.CircuitOfRow(c.Destination)}
+		found, err := e.config.Store.ParkedDeliveries(ctx, circuit, e.lease.Load().shards, c.After, c.Limit)
+		out.Failed = err != nil
+		out.Deliveries, out.End = dueDeliveries(found), len(found) < c.Limit
+		if len(found) > 0 {
+			out.Last = found[len(found)-1].Seq
+		}
+		return out, err
+	case machine.FindBacklog:
+		return e.backlog(ctx, c)
+	}
+	panic("no such command of what is parked")
+}
+
+// backlog lists the destinations of operators for which something is parked, and a part of those that rows name.
+func (e *parkedReader) backlog(ctx context.Context, c machine.FindBacklog) (machine.Event, error) {
+	var out machine.Backlog
+	operators, err := e.config.Store.ParkedCircuits(ctx)
+	if err != nil {
+		return machine.Backlog{Failed: true}, err
+	}
+	named, err := e.config.Store.ParkedDirectCircuits(ctx, c.After, namedCircuits)
+	if err != nil {
+		return machine.Backlog{Failed: true}, err
+	}
+	if len(named) == namedCircuits {
+		out.After = named[len(named)-1].Circuit
+	}
+	for _, parked := range append(operators, named...) {
+		out.Destinations = append(out.Destinations, parked.Circuit)
+	}
+	return out, nil
+}
+
+// wake tells the machine that destinations may have room, until ctx ends.
+func (e *parkedReader) wake(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.config.Circuits.Wake():
+			e.loop.tell(machine.Worked{})
+		}
+		if !pause(ctx, gather, nil) {
+			return nil
+		}
+	}
+}
