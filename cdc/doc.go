@@ -14,7 +14,7 @@
 // # The stream
 //
 // A session goes like this. It reads the server's settings and the publication, which it
-// makes or repairs: inserts of relay.outbox, columns id, key, deliver_at. It looks at the
+// makes or repairs: inserts of relay.outbox, columns id, key, deliver_at, seq. It looks at the
 // slot and clears what stands in the way. It connects for replication, makes the slot if
 // there is none, starts at 0/0, which means where the slot stands, calls Missed, and pumps.
 //

@@ -171,8 +171,8 @@ func (l *loop) carryOut(c machine.Command) {
 	case machine.FindDue:
 		l.dueWanted.push(c)
 	case machine.AskRoom:
-		room := l.config.Circuits.Room(c.Destination, relay.CircuitOfRow(c.Destination))
-		l.tell(machine.Room{Destination: c.Destination, Deliveries: room})
+		at := circuitOf(c.Destination)
+		l.tell(machine.Room{Destination: c.Destination, Deliveries: l.config.Circuits.Room(at.Circuit, at.Direct)})
 	case machine.ReadParked:
 		l.parkedWanted.push(c)
 	case machine.FindBacklog:

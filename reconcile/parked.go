@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"strings"
 
 	"relay"
 	"relay/reconcile/machine"
@@ -10,6 +11,34 @@ import (
 
 // namedCircuits bounds the circuits of rows' own destinations that one look at the table lists: rows may name any number.
 const namedCircuits = 1000
+
+// The prefixes of destinations whose names say otherwise than the rows that wait for them, which of the two configured
+// them: earlier versions named circuits otherwise. No subscription has such a name.
+const (
+	asOperators = "?/"
+	asRows      = "?:"
+)
+
+// destinationOf is the name by which the machine knows a circuit.
+func destinationOf(p sql.Parked) string {
+	switch {
+	case p.Direct == relay.CircuitOfRow(p.Circuit):
+		return p.Circuit
+	case p.Direct:
+		return asRows + p.Circuit
+	}
+	return asOperators + p.Circuit
+}
+
+// circuitOf is the inverse of destinationOf.
+func circuitOf(destination string) sql.Parked {
+	for _, prefix := range []string{asOperators, asRows} {
+		if circuit, found := strings.CutPrefix(destination, prefix); found {
+			return sql.Parked{Circuit: circuit, Direct: prefix == asRows}
+		}
+	}
+	return sql.Parked{Circuit: destination, Direct: relay.CircuitOfRow(destination)}
+}
 
 // find finds what waits for its destination when the machine asks for it, until ctx ends.
 func (e *parkedReader) find(ctx context.Context) error {
@@ -34,8 +63,7 @@ func (e *parkedReader) answer(ctx context.Context, c machine.Command) (machine.E
 	switch c := c.(type) {
 	case machine.ReadParked:
 		out := machine.Parked{Destination: c.Destination}
-		circuit := sql.Parked{Circuit: c.Destination, Direct: relay.CircuitOfRow(c.Destination)}
-		found, err := e.config.Store.ParkedDeliveries(ctx, circuit, e.lease.Load().shards, c.After, c.Limit)
+		found, err := e.config.Store.ParkedDeliveries(ctx, circuitOf(c.Destination), e.lease.Load().shards, c.After, c.Limit)
 		out.Failed = err != nil
 		out.Deliveries, out.End = dueDeliveries(found), len(found) < c.Limit
 		if len(found) > 0 {
@@ -63,7 +91,7 @@ func (e *parkedReader) backlog(ctx context.Context, c machine.FindBacklog) (mach
 		out.After = named[len(named)-1].Circuit
 	}
 	for _, parked := range append(operators, named...) {
-		out.Destinations = append(out.Destinations, parked.Circuit)
+		out.Destinations = append(out.Destinations, destinationOf(parked))
 	}
 	return out, nil
 }

@@ -148,7 +148,7 @@ func (e *keyReader) keyRead(c *machine.ReadKey, state *sql.KeyState, each int, l
 	lines := make(map[sql.DeliveryID]int)
 	for _, w := range state.Waiting {
 		waiting := machine.Waiting{
-			ID: machine.DeliveryID(w.ID), Seq: w.Seq, Destination: w.Circuit, State: machine.WaitingState(w.State),
+			ID: machine.DeliveryID(w.ID), Seq: w.Seq, Destination: destinationOf(sql.Parked{Circuit: w.Circuit, Direct: w.ID.Subscription == relay.SubscriptionDirect}), State: machine.WaitingState(w.State),
 		}
 		if w.State != sql.WaitsDead {
 			line := sql.DeliveryID{Subscription: w.ID.Subscription, Instance: w.ID.Instance}

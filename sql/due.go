@@ -66,7 +66,8 @@ func (s *Store) SweepPending(ctx context.Context, walks []Walk, each int) ([]Pen
 
 // Due is a message or delivery to be registered: a message has no subscription in its ID.
 type Due struct {
-	ID  DeliveryID
+	ID DeliveryID
+	// Key is empty, too, if the delivery was accepted once: then it holds its key no more.
 	Key string
 	// Shard is the message's.
 	Shard int16
@@ -121,10 +122,13 @@ func since(from time.Time) pgtype.Timestamptz {
 	return pgtype.Timestamptz{Time: from, Valid: true}
 }
 
+// keyHeld is the key in whose order a delivery has its place. Empty: it has none.
+const keyHeld = `case when d.delivered_at is null then coalesce(d.key, '') else '' end`
+
 const dueDeliveries = `
 select x.message_id, x.subscription, x.instance, x.key, s.shard, case when isfinite(x.next_attempt_at) then x.next_attempt_at end, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
-	select d.message_id, d.subscription, d.instance, coalesce(d.key, '') as key, d.next_attempt_at, d.seq
+	select d.message_id, d.subscription, d.instance, ` + keyHeld + ` as key, d.next_attempt_at, d.seq
 	from relay.delivery d
 	where d.next_attempt_at is not null and d.shard = s.shard
 		and d.next_attempt_at >= $2 and d.next_attempt_at <= statement_timestamp()

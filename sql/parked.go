@@ -28,7 +28,7 @@ const (
 
 const (
 	parkedDeliveriesFrom = `
-select d.message_id, d.subscription, d.instance, coalesce(d.key, ''), d.shard, null::timestamptz, d.seq from relay.delivery d
+select d.message_id, d.subscription, d.instance, ` + keyHeld + `, d.shard, null::timestamptz, d.seq from relay.delivery d
 where d.circuit = $1 and d.seq > $3 and d.shard = any ($2) and ` + isParked
 	parkedDeliveriesTo = `
 order by d.seq limit $4`

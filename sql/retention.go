@@ -98,7 +98,7 @@ func (s *Store) Stamp(ctx context.Context, ids []relay.ID) error {
 const overdueDeliveries = `
 select x.message_id, x.subscription, x.instance, x.key, s.shard, x.due_at, x.seq from unnest($1::smallint[]) as s(shard)
 cross join lateral (
-	select d.message_id, d.subscription, d.instance, coalesce(d.key, '') as key, d.due_at, d.seq
+	select d.message_id, d.subscription, d.instance, ` + keyHeld + ` as key, d.due_at, d.seq
 	from relay.delivery d
 	where d.status in ('waiting', 'push_failed', 'handle_failed') and d.shard = s.shard
 		and d.due_at < statement_timestamp() - $2 * interval '1 microsecond'

@@ -53,6 +53,9 @@ func TestAWrongAddressOfTheBrokerIsExplained(t *testing.T) {
 	s.relay.stop(30 * time.Second)
 	s.relay = start(t, s.db, append(env, "RELAY_AMQP_URL="+vhost+","+good)...)
 	harness.Eventually(t, 20*time.Second, "the relay is connected", func() bool { return strings.Contains(s.relay.readyz(), "connected to ") })
+	harness.Eventually(t, 20*time.Second, "doctor tells of the new relay", func() bool {
+		return strings.Contains(diagnose(t, s.db.URL, env...).output, "another address answers")
+	})
 	d = diagnose(t, s.db.URL, env...)
 	d.names(t, "warn", "broker", "another address answers", `rabbitmqctl add_vhost "nowhere"`)
 	d.names(t, "ok", "broker", "connected to ", "")

@@ -171,8 +171,8 @@ func TestDoctorNamesWhatMendsThePublication(t *testing.T) {
 	db := migrated.Database(t)
 	admin := db.Admin(t)
 	for statement, mend := range map[string]string{
-		"create publication one for all tables":                                              `drop publication "one"; create publication "one" for table relay.outbox (id, key, deliver_at) with (publish = 'insert')`,
-		"create publication two for table relay.outbox (id)":                                 `alter publication "two" set table relay.outbox (id, key, deliver_at)`,
+		"create publication one for all tables":                                              `drop publication "one"; create publication "one" for table relay.outbox (id, key, deliver_at, seq) with (publish = 'insert')`,
+		"create publication two for table relay.outbox (id)":                                 `alter publication "two" set table relay.outbox (id, key, deliver_at, seq)`,
 		"create publication three for table relay.lease":                                     `alter publication "three" set table relay.outbox`,
 		"create publication four for table relay.outbox (id) with (publish = 'update')":      `set (publish = 'insert'`,
 		"create publication five for table relay.outbox (id, key, deliver_at) where (false)": `alter publication "five" set table`,

@@ -163,7 +163,7 @@ func (d *doctor) checkPublication(ctx context.Context, examiner *sql.Examiner, s
 	case flaw.Why != "":
 		d.fail("publication", flaw.Mend, "publication %q: %s", name, flaw.Why)
 	default:
-		d.ok("publication", "%q publishes inserts into relay.outbox, columns id, key, deliver_at", name)
+		d.ok("publication", "%q publishes inserts into relay.outbox, columns id, key, deliver_at, seq", name)
 	}
 }
 
