@@ -4,8 +4,8 @@
 // out; a loop around it owns the machine and tells it what came of them. The same events in the
 // same order lead to the same commands.
 //
-// The package relay/reconcile takes the policy of attempts from here, and makes all other
-// decisions itself as yet. The simulation in relay/reconcile/simulate holds the machine to what is said here.
+// The loop is that of the package relay/reconcile. The simulation in relay/reconcile/simulate holds the machine to what
+// is said here.
 //
 // # What the machine owns
 //
@@ -56,9 +56,9 @@
 // destination has room. A retry of a message with a key goes this way like everything else.
 //
 // What has waited in memory for a second behind a message of its key is taken up as key_blocked,
-// unless the queue moves. What has waited for its turn at a destination is given back and read
-// again as long as the destination works off what it holds within a few seconds; only for one
-// that is slow, paused or down it is parked in the table.
+// unless the queue moves. A delivery for which its destination has no room stays in memory, and is read again when there
+// is room, as long as the destination works off what waits for it within two seconds; only for one
+// that is slow, paused or down it is parked in the table. A burst to a healthy destination is thus written once.
 //
 // # Reading and sending
 //
@@ -71,13 +71,15 @@
 // A message is taken up in one write with all of its deliveries. Those that have not ended after a
 // quarter of a second go on as entries of their own, and are written one by one. A write that is
 // not made is made again: soon if another session holds the row or no statement can be run, later
-// and with fewer details if the database refuses it. It waits alone. A row that has changed is
+// and with fewer details if the database refuses it. It waits alone, and a destination with many of them is sent nothing
+// more until some are written. A row that has changed is
 // looked at anew. An outcome from before the shard was another relay's is written only if the
 // destination accepted the message, or if the message is still pending.
 //
 // # Budgets
 //
-// What is in memory is bounded in deliveries and in bytes of rows. A destination may hold three
+// What is in memory is bounded in deliveries and in bytes of rows. Messages with more than 16 deliveries hold at most
+// one half of it. A destination may hold three
 // times as much as is free, so that there is always room for another one. One half is the most
 // that sweeps and parked deliveries may hold, and the last eighth is theirs alone. What finds no
 // room is left to the table, and a sweep follows half a second later. What waits behind a
