@@ -24,6 +24,9 @@ const (
 	groupLimit = time.Second
 	aloneLimit = time.Second
 	aloneMost  = 30 * time.Second
+	// Writing is in trouble as a whole if stalledCount outcomes cannot be written and none was for stalledAll.
+	stalledCount = 16
+	stalledAll   = 2 * time.Second
 	// suspectFor is how long the outcomes of a destination are written apart after one could not be written.
 	suspectFor = time.Minute
 )
@@ -44,6 +47,8 @@ type apart struct {
 	turns []string
 	// suspect destinations, until when.
 	suspect map[string]time.Time
+	// wroteAt is when any outcome was written last.
+	wroteAt time.Time
 }
 
 // workOf is what is to be written apart of one destination: it shares no statement with another, and is written by one
@@ -59,7 +64,7 @@ type workOf struct {
 func newApart(w *writer) *apart {
 	return &apart{
 		writer: w, ready: make(chan struct{}, 1), alone: newQueue[*written](),
-		work: make(map[string]*workOf), suspect: make(map[string]time.Time),
+		work: make(map[string]*workOf), suspect: make(map[string]time.Time), wroteAt: time.Now(),
 	}
 }
 
@@ -123,6 +128,7 @@ func (a *apart) add(g group, err error) {
 	for _, item := range g.items {
 		parts[item.circuit()] = append(parts[item.circuit()], item)
 	}
+	a.writer.divides(g.items)
 	a.mu.Lock()
 	for circuit, items := range parts {
 		of := a.of(circuit)
@@ -133,8 +139,32 @@ func (a *apart) add(g group, err error) {
 			of.groups = append(of.groups, group{items, g.write})
 		}
 	}
+	stalled := a.stalled()
 	a.mu.Unlock()
+	if stalled {
+		a.writer.trouble.note("write outcomes", err)
+	}
 	poke(a.ready)
+}
+
+// stalled reports whether writing is in trouble as a whole: many outcomes cannot be written, and none is. The caller holds
+// the mutex.
+func (a *apart) stalled() bool {
+	n := 0
+	for _, of := range a.work {
+		n += len(of.queue)
+		for _, g := range of.groups {
+			n += len(g.items)
+		}
+	}
+	return n >= stalledCount && time.Since(a.wroteAt) > stalledAll
+}
+
+// wrote notes that some outcomes were written.
+func (a *apart) wrote() {
+	a.mu.Lock()
+	a.wroteAt = time.Now()
+	a.mu.Unlock()
 }
 
 // take returns the next outcomes to be written apart, of a destination with which no other writer is busy: one whose

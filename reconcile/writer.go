@@ -256,6 +256,15 @@ func (w *writer) isDueToRows(ctx context.Context, err error, items []*written) b
 	return !lost || tries >= mostLosses-1
 }
 
+// divides tells the machine that outcomes could not be written together, and are divided to find the culprit.
+func (w *writer) divides(items []*written) {
+	var e machine.Divided
+	for _, item := range items {
+		e.Entries = append(e.Entries, item.command.Entry)
+	}
+	w.loop.tell(e)
+}
+
 // unwritten tells the machine that outcomes are not in the table.
 func (w *writer) unwritten(items []*written, why machine.Why, text string) {
 	events := make([]machine.Event, len(items))
@@ -270,6 +279,9 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 	hit := make(map[relay.ID]bool, len(ids))
 	for _, id := range ids {
 		hit[id] = true
+	}
+	if len(ids) > 0 {
+		w.apart.wrote()
 	}
 	events := make([]machine.Event, 0, len(items))
 	var missed []*written

@@ -173,6 +173,9 @@ type NotWritten struct {
 	Text string
 }
 
+// Divided says that outcomes could not be written together, because of one of them, and are being divided.
+type Divided struct{ Entries []DeliveryID }
+
 // Why says why an outcome was not written.
 type Why int
 

@@ -193,6 +193,14 @@ func (w *pendingWrite) routed(id DeliveryID) *relay.Delivery {
 	return nil
 }
 
+func (d Divided) apply(m *Machine) {
+	for _, id := range d.Entries {
+		if e := m.written(id); e != nil {
+			m.stick(e)
+		}
+	}
+}
+
 func (w NotWritten) apply(m *Machine) {
 	m.failing = w.Why == WhyUnknown
 	e := m.written(w.Entry)
