@@ -70,10 +70,12 @@ type Machine struct {
 	gap     int
 	horizon uint64
 	// failing says that outcomes cannot be written: nothing is sent whose outcome would be lost.
-	failing bool
-	writes  int // entries that are being written
-	stuck   int // of them, those that cannot be written because of their rows
-	blocked map[string]bool
+	failing  bool
+	writes   int // entries that are being written
+	stuck    int // of them, those that cannot be written because of their rows
+	blocked  map[string]bool
+	troubled []*destination // with such outcomes
+	wroteAt  time.Duration  // when any outcome was written last
 	// blockedChanges counts the changes of blocked.
 	blockedChanges int
 	left           int // rows that were left to the table for want of room
@@ -112,6 +114,9 @@ func (m *Machine) Step(now time.Duration, e Event) []Command {
 	m.out = m.out[:0]
 	e.apply(m)
 	m.fire()
+	for _, d := range m.troubled {
+		m.judge(d)
+	}
 	m.pump()
 	if at, some := m.timers.next(); some && at != m.wakeAt {
 		m.wakeAt = at

@@ -11,9 +11,11 @@ const (
 	// stuckShare is the part of the budget that such outcomes of one destination may fill, and stuckMost that of all.
 	stuckShare = 16
 	stuckMost  = 2
-	// stalledCount of them are too many as well if none of the destination was written for stalledAfter.
+	// stalledCount of them are too many as well if none of the destination was written for stalledAfter, or none of any
+	// for stalledAll.
 	stalledCount = 16
 	stalledAfter = time.Second
+	stalledAll   = 2 * time.Second
 	// crowdedOut is how long a message stays in memory that is not sent for that reason.
 	crowdedOut = time.Second
 	// hurryEvery keeps apart the times at which those of a destination are tried before their time.
@@ -28,6 +30,8 @@ func (m *Machine) stick(e *entry) {
 	d := m.destinations.of(e.write.command.Changes[0].Destination)
 	if len(d.stuck) == 0 {
 		d.stalled = m.now
+		m.troubled = append(m.troubled, d)
+		m.timers.wakeUp(m.now + stalledAfter)
 	}
 	e.stuck, d.stuck = d, append(d.stuck, e)
 	m.stuck++
@@ -44,7 +48,9 @@ func (m *Machine) unstick(e *entry, written bool) {
 	if i := slices.Index(d.stuck, e); i >= 0 {
 		d.stuck = slices.Delete(d.stuck, i, i+1)
 	}
-	m.stuck--
+	if m.stuck--; len(d.stuck) == 0 {
+		m.troubled = slices.DeleteFunc(m.troubled, func(other *destination) bool { return other == d })
+	}
 	if written {
 		m.hurry(d)
 	}
@@ -54,6 +60,7 @@ func (m *Machine) unstick(e *entry, written bool) {
 
 // wrote notes that an outcome of a destination was written.
 func (m *Machine) wrote(name string) {
+	m.wroteAt = m.now
 	if d := m.destinations.byName[name]; d != nil && len(d.stuck) > 0 {
 		d.stalled = m.now
 		m.judge(d)
@@ -79,7 +86,7 @@ func (m *Machine) hurry(d *destination) {
 func (m *Machine) judge(d *destination) {
 	n := len(d.stuck)
 	blocked := n > 0 && (n >= max(stalledCount, m.config.Entries/stuckShare) || m.stuck >= max(1, m.config.Entries/stuckMost) ||
-		n >= stalledCount && m.now-d.stalled > stalledAfter)
+		n >= stalledCount && (m.now-d.stalled >= stalledAfter || m.now-m.wroteAt >= stalledAll))
 	if blocked == d.blocked {
 		return
 	}
