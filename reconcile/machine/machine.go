@@ -196,6 +196,7 @@ func (s Subscribed) apply(m *Machine) {
 	m.subscribers = s.Subscribers
 	m.sweeps.begin(true)
 	m.destinations.list()
+	m.destinations.askSoon() // one may have been paused
 }
 
 // subscriber returns the present settings of a subscription, or those that a delivery was

@@ -102,11 +102,14 @@ func (ds *destinations) again(d *destination) {
 	ds.wakeUp(d.askAt)
 }
 
-func (e Worked) apply(m *Machine) {
-	for _, d := range m.destinations.asking {
-		d.askAt = m.now
+func (e Worked) apply(m *Machine) { m.destinations.askSoon() }
+
+// askSoon has all of them asked for room now.
+func (ds *destinations) askSoon() {
+	for _, d := range ds.asking {
+		d.askAt = ds.m.now
 	}
-	m.destinations.askAt = m.now
+	ds.askAt = ds.m.now
 }
 
 func (e Room) apply(m *Machine) {
