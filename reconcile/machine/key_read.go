@@ -140,7 +140,7 @@ func (r *KeyRead) hidden(k *key) (seq int64, some bool) {
 // row takes one pending message; e is its entry if it was reported.
 func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 	if row.fansOut(k.m) {
-		k.m.fanout.awaitKey(k)
+		k.m.fanout.awaitKey(k, len(row.Deliveries))
 		return false
 	}
 	if !k.yield(row.Message.Seq, func() bool { return row.fits(k.m) }) {

@@ -92,7 +92,7 @@ func New(config Config) *Machine {
 		random:  rand.New(rand.NewPCG(config.Seed, 0)),
 	}
 	m.leases.m, m.due.m = m, m
-	m.fanout = fanout{m: m, keys: make(map[string]*key)}
+	m.fanout = fanout{m: m, keys: make(map[string]int16)}
 	if len(config.Sweeps) == 0 {
 		m.config.Sweeps = []int{config.Batch}
 	}
@@ -168,6 +168,7 @@ func (m *Machine) pump() {
 	if m.stopping || m.failing || m.now >= m.leases.until {
 		return
 	}
+	m.fanout.goOn()
 	entries, keys := m.unread, m.unreadKeys
 	m.unread, m.unreadKeys = nil, nil
 	for _, e := range entries {
@@ -176,7 +177,6 @@ func (m *Machine) pump() {
 	for _, k := range keys {
 		k.read()
 	}
-	m.fanout.goOn()
 	m.destinations.askRoom()
 	m.sweeps.next()
 	m.due.find()
