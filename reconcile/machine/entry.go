@@ -218,6 +218,14 @@ func (e *entry) later(first, most time.Duration) {
 	e.m.timers.add(timer{at: e.retryAt, entry: e})
 }
 
+// hurry has what waits to be read or written again wait no longer than to a time.
+func (e *entry) hurry(at time.Duration) {
+	if e.retryAt > at {
+		e.retryAt = at
+		e.m.timers.add(timer{at: at, entry: e})
+	}
+}
+
 // whenStopping is the longest time until what cannot be written is tried again by a relay that stops.
 const whenStopping = 100 * time.Millisecond
 

@@ -187,6 +187,11 @@ func (Tick) apply(*Machine) {}
 func (Stop) apply(m *Machine) {
 	m.stopping = true
 	for shard := range m.leases.shards {
+		for _, e := range m.leases.shards[shard].entries {
+			if e.state == writing {
+				e.hurry(m.now + whenStopping)
+			}
+		}
 		m.leases.abandon(int16(shard))
 	}
 }
