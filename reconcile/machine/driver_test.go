@@ -15,6 +15,7 @@ type driver struct {
 	now   time.Duration
 	got   []Command
 	quiet bool // sweeps, due times and backlogs are answered with nothing
+	idle  bool // due times are, if the others are not
 }
 
 var testConfig = Config{
@@ -44,7 +45,7 @@ func (d *driver) do(e Event) {
 				continue
 			}
 		case FindDue:
-			if d.quiet {
+			if d.quiet || d.idle {
 				d.do(Due{Next: -1})
 				continue
 			}

@@ -50,7 +50,7 @@ type entry struct {
 	parent     *entry   // the pending message that is being taken up
 	children   []*entry // deliveries that go on while their message is taken up
 	write      pendingWrite
-	ackKey     string
+	wakes      string       // the key that is read when the entry has left memory; empty: none
 	acks       bool         // what the consumer said is being read
 	ends       bool         // it has been due for too long: it is ended, or left as it is
 	fanned     int          // deliveries that count as those of a message with many
@@ -130,6 +130,9 @@ func (e *entry) remove() {
 	}
 	if e.key != nil {
 		e.key.removed(e)
+	}
+	if e.wakes != "" {
+		m.lookAtKey(e.wakes, e.shard, false)
 	}
 	if m.leases.drained(e.shard); e.again && m.leases.takes(e.shard) {
 		r := Report{ID: e.id.Message, Shard: e.shard}
@@ -216,6 +219,14 @@ func (e *entry) later(first, most time.Duration) {
 	e.retryAt = e.m.now + min(first<<min(e.tries, 20), most)
 	e.tries++
 	e.m.timers.add(timer{at: e.retryAt, entry: e})
+}
+
+// hurry has what waits to be read or written again wait no longer than to a time.
+func (e *entry) hurry(at time.Duration) {
+	if e.retryAt > at {
+		e.retryAt = at
+		e.m.timers.add(timer{at: at, entry: e})
+	}
 }
 
 // whenStopping is the longest time until what cannot be written is tried again by a relay that stops.

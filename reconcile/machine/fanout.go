@@ -1,5 +1,10 @@
 package machine
 
+import (
+	"maps"
+	"slices"
+)
+
 // A message may match hundreds of subscriptions, and then costs as much memory and as many rows as hundreds of messages.
 // Together such messages hold at most half of the budget, so that a message with few subscribers finds room beside them.
 const (
@@ -15,8 +20,9 @@ const (
 type fanout struct {
 	m          *Machine
 	deliveries int
-	waiting    []*entry        // to be read again when there is room
-	keys       map[string]*key // the same
+	waiting    []*entry         // to be read again when there is room
+	keys       map[string]int16 // the same, with their shards
+	needs      int              // the most deliveries that one of those has
 }
 
 // most is how many deliveries there may be, if they are not those of a single message.
@@ -29,19 +35,22 @@ func (row *Row) fansOut(m *Machine) bool {
 }
 
 // await has an entry read again when there is room. If too many wait already, a sweep finds it.
-func (f *fanout) await(e *entry) {
+func (f *fanout) await(e *entry, deliveries int) {
 	if len(f.waiting) >= max(1, f.m.config.Entries/fanoutWaits) {
 		e.putBack()
 		f.m.leave(1)
 		return
 	}
 	e.state = wanted
-	f.waiting = append(f.waiting, e)
+	f.waiting, f.needs = append(f.waiting, e), max(f.needs, deliveries)
 }
 
-func (f *fanout) awaitKey(k *key) { f.keys[k.name] = k }
+// awaitKey has a key read again when there is room.
+func (f *fanout) awaitKey(k *key, deliveries int) {
+	f.keys[k.name], f.needs = k.shard, max(f.needs, deliveries)
+}
 
-// Waiting is how many messages and keys wait for room.
+// count is how many messages and keys wait for room.
 func (f *fanout) count() int { return len(f.waiting) + len(f.keys) }
 
 // charge counts an entry's deliveries, and discharge gives them back.
@@ -57,17 +66,16 @@ func (f *fanout) discharge(e *entry) {
 	e.fanned = 0
 }
 
-// goOn has what waits read again as soon as half of the room is free.
+// goOn has what waits read again as soon as half of the room is free, and enough for each of those that wait.
 func (f *fanout) goOn() {
-	if f.count() == 0 || f.deliveries > f.most()/2 {
+	if f.count() == 0 || f.deliveries > 0 && f.deliveries > min(f.most()/2, f.most()-f.needs) {
 		return
 	}
-	for name, k := range f.keys {
-		delete(f.keys, name)
-		if f.m.keys[name] == k {
-			k.want()
-		}
+	f.needs = 0
+	for _, name := range slices.Sorted(maps.Keys(f.keys)) { // the same events lead to the same commands
+		f.m.lookAtKey(name, f.keys[name], false)
 	}
+	clear(f.keys)
 	n := min(len(f.waiting), max(1, f.most()/2/fanoutFrom))
 	for _, e := range f.waiting[:n] {
 		if !e.forgotten && e.state == wanted {

@@ -140,7 +140,7 @@ func (r *KeyRead) hidden(k *key) (seq int64, some bool) {
 // row takes one pending message; e is its entry if it was reported.
 func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 	if row.fansOut(k.m) {
-		k.m.fanout.awaitKey(k)
+		k.m.fanout.awaitKey(k, len(row.Deliveries))
 		return false
 	}
 	if !k.yield(row.Message.Seq, func() bool { return row.fits(k.m) }) {
@@ -232,8 +232,10 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 		w := &r.Waiting[i]
 		q := k.queue(w.ID.Subscription, w.ID.Instance)
 		_, pending := k.m.pending[w.ID.Message]
-		_, open := k.m.open[w.ID]
+		e, open := k.m.open[w.ID]
 		switch {
+		case open && e.ends && !k.m.subscriber(w.ID.Subscription, nil).Unordered:
+			q.hold(w.Seq) // it ends outside the order of its key, and holds its place until then
 		case w.State != WaitsMore && (pending || open):
 		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
 			if k.waits = k.waits || w.State == WaitsMore; w.mayLoad(k.m) {

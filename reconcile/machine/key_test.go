@@ -52,7 +52,9 @@ func TestGoneIsForgotten(t *testing.T) {
 	d.do(Reported{Rows: []Report{report(1, "k")}})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "k", Snapshot: shows(200)})
-	d.none()
+	if c := one[Missed](d); c.ID != id(1) {
+		t.Fatalf("missed %v", c.ID)
+	}
 	d.empty()
 }
 

@@ -94,7 +94,7 @@ func New(config Config) *Machine {
 		random:  rand.New(rand.NewPCG(config.Seed, 0)),
 	}
 	m.leases.m, m.due.m = m, m
-	m.fanout = fanout{m: m, keys: make(map[string]*key)}
+	m.fanout = fanout{m: m, keys: make(map[string]int16)}
 	if len(config.Sweeps) == 0 {
 		m.config.Sweeps = []int{config.Batch}
 	}
@@ -173,6 +173,7 @@ func (m *Machine) pump() {
 	if m.stopping || m.failing || m.now >= m.leases.until {
 		return
 	}
+	m.fanout.goOn()
 	entries, keys := m.unread, m.unreadKeys
 	m.unread, m.unreadKeys = nil, nil
 	for _, e := range entries {
@@ -181,7 +182,6 @@ func (m *Machine) pump() {
 	for _, k := range keys {
 		k.read()
 	}
-	m.fanout.goOn()
 	m.destinations.askRoom()
 	m.sweeps.next()
 	m.due.find()
@@ -192,6 +192,11 @@ func (Tick) apply(*Machine) {}
 func (Stop) apply(m *Machine) {
 	m.stopping = true
 	for shard := range m.leases.shards {
+		for _, e := range m.leases.shards[shard].entries {
+			if e.state == writing {
+				e.hurry(m.now + whenStopping)
+			}
+		}
 		m.leases.abandon(int16(shard))
 	}
 }
@@ -201,6 +206,7 @@ func (s Subscribed) apply(m *Machine) {
 	m.subscribers = s.Subscribers
 	m.sweeps.begin(true)
 	m.destinations.list()
+	m.destinations.askSoon() // one may have been paused
 }
 
 // subscriber returns the present settings of a subscription, or those that a delivery was

@@ -145,6 +145,8 @@ func TestStaleIsReadAgain(t *testing.T) {
 		t.Fatalf("it may begin until %s, read at about %s", send.Before, d.now)
 	}
 	d.do(answered(send, parkedAs(relay.ReasonNone)))
+	d.none()
+	d.wait(10 * time.Millisecond)
 	one[ReadRow](d)
 }
 
@@ -154,7 +156,13 @@ func TestWaitedForItsTurn(t *testing.T) {
 	first, second := d.plain(1, s)[0], d.plain(2, s)[0]
 	d.do(answered(first, accepted()))
 	one[Write](d)
-	d.do(answered(second, parkedAs(relay.ReasonFull))) // the destination moves
+	full := parkedAs(relay.ReasonFull)
+	full.Pace = 10
+	d.do(answered(second, full)) // the destination moves
+	d.none()
+	d.wait(crowdEvery)
+	one[AskRoom](d)
+	d.do(Room{Destination: "s", Deliveries: 1})
 	c := one[ReadRow](d)
 	d.do(RowRead{Entry: c.Entry, Snapshot: shows(1000), Verdict: Readable, Row: pendingRow(2, "", s)})
 	d.do(answered(one[Send](d), parkedAs(relay.ReasonFull))) // and now it does not
@@ -220,15 +228,20 @@ func TestParkedWithAKey(t *testing.T) {
 	d.do(Backlog{Failed: true})
 }
 
+// claimed is the answer to the read of what a consumer said.
+func claimed(entry DeliveryID, s *relay.Subscriber, w Word) AckRead {
+	return AckRead{
+		Entry: entry, Delivery: &relay.Delivery{Message: &relay.Message{ID: entry.Message}, Subscriber: s, Attempt: 1},
+		Open: Open{Status: relay.DeliveryAwaitingAck, Attempts: 1}, Word: w,
+	}
+}
+
 func TestAcknowledged(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
 	s.AckByConsumer, s.AckTimeout = true, time.Minute
 	send := d.plain(1, s)[0]
-	said := Acknowledged{
-		ID: openID(1, s), Key: "k", Delivery: &relay.Delivery{Message: &relay.Message{ID: id(1)}, Subscriber: s, Attempt: 1},
-		Open: Open{Status: relay.DeliveryAwaitingAck, Attempts: 1}, Word: Word{Ack: relay.Ack{Handled: true}, Attempt: 1},
-	}
+	said := Acknowledged{Deliveries: []DueDelivery{{ID: openID(1, s), Key: "k"}}}
 	d.do(said)
 	d.none() // its outcome comes first
 	d.do(answered(send, relay.Outcome{Class: relay.ClassAwaitingAck, Started: time.Unix(1, 0)}))
@@ -238,6 +251,10 @@ func TestAcknowledged(t *testing.T) {
 	}
 	d.do(Written{Entry: c.Entry})
 	d.do(said)
+	if read := one[ReadAck](d); read.Entry != openID(1, s) || read.Shard != 0 {
+		t.Fatalf("read %+v", read)
+	}
+	d.do(claimed(openID(1, s), s, Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
 	c = one[Write](d)
 	if c.Changes[0].Status != relay.DeliveryHandled || c.Changes[0].AckAttempt != 1 {
 		t.Fatalf("write %+v", c)
@@ -245,8 +262,9 @@ func TestAcknowledged(t *testing.T) {
 	d.do(Written{Entry: c.Entry})
 	one[ReadKey](d)
 	for retry, want := range map[bool]relay.DeliveryStatus{true: relay.DeliveryHandleFailed, false: relay.DeliveryDead} {
-		said.Word.Ack, said.ID.Message = relay.Ack{Retry: retry, Error: "no stock"}, id(7)
+		said.Deliveries[0].ID.Message = id(7)
 		d.do(said)
+		d.do(claimed(one[ReadAck](d).Entry, s, Word{Ack: relay.Ack{Retry: retry, Error: "no stock"}, Attempt: 1}))
 		c := one[Write](d)
 		if change := c.Changes[0]; change.Status != want || change.HandleAttempts != 1 || !strings.Contains(change.Error, "no stock") {
 			t.Fatalf("retry %t: %+v", retry, c)

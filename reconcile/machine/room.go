@@ -102,11 +102,14 @@ func (ds *destinations) again(d *destination) {
 	ds.wakeUp(d.askAt)
 }
 
-func (e Worked) apply(m *Machine) {
-	for _, d := range m.destinations.asking {
-		d.askAt = m.now
+func (e Worked) apply(m *Machine) { m.destinations.askSoon() }
+
+// askSoon has all of them asked for room now.
+func (ds *destinations) askSoon() {
+	for _, d := range ds.asking {
+		d.askAt = ds.m.now
 	}
-	m.destinations.askAt = m.now
+	ds.askAt = ds.m.now
 }
 
 func (e Room) apply(m *Machine) {
@@ -163,27 +166,28 @@ func (ds *destinations) list() {
 func (e Backlog) apply(m *Machine) {
 	ds := &m.destinations
 	ds.listing = false
-	switch {
-	case e.Failed:
+	if e.Failed {
 		ds.listAt = m.now + listAgain
 		m.timers.wakeUp(ds.listAt)
 		return
-	case e.After != "" || ds.part != "":
+	}
+	turns := e.After != "" || ds.part != ""
+	every := listEvery
+	if ds.part = e.After; ds.part != "" {
+		every = listOnEvery
+	}
+	ds.listAt = m.now + every
+	m.timers.wakeUp(ds.listAt)
+	if turns {
 		for _, d := range ds.asking {
 			if relay.CircuitOfRow(d.name) && !d.asked && !d.reading {
 				d.parked = false
 			}
 		}
 		ds.askAt = m.now
-		ds.askRoom()
-	}
-	every := listEvery
-	if ds.part = e.After; ds.part != "" {
-		every = listOnEvery
+		ds.askRoom() // forgets those
 	}
 	for _, name := range e.Destinations {
 		ds.park(ds.of(name))
 	}
-	ds.listAt = m.now + every
-	m.timers.wakeUp(ds.listAt)
 }

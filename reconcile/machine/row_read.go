@@ -79,7 +79,7 @@ func (r *RowRead) readable(e *entry) {
 	switch {
 	case e.message != nil:
 	case r.Row.fansOut(m):
-		m.fanout.await(e)
+		m.fanout.await(e, len(r.Row.Deliveries))
 		return
 	case !r.Row.fits(m):
 		e.putBack()

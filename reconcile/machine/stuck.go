@@ -75,10 +75,7 @@ func (m *Machine) hurry(d *destination) {
 	}
 	d.hurried = m.now
 	for _, e := range d.stuck {
-		if e.retryAt > m.now {
-			e.retryAt = m.now
-			m.timers.add(timer{at: m.now, entry: e})
-		}
+		e.hurry(m.now)
 	}
 }
 

@@ -129,11 +129,12 @@ func (e LookAt) apply(m *Machine) {
 	}
 }
 
-// apply reads deliveries that are to be ended, whatever place they have in the order of their keys.
+// apply reads deliveries that are to be ended, whatever place they have in the order of their keys. What waits behind
+// them is looked at afterwards.
 func (e Overdue) apply(m *Machine) {
 	for _, d := range e.Deliveries {
 		if m.loadDelivery(d.ID, d.Shard) {
-			m.open[d.ID].ends = true
+			m.open[d.ID].ends, m.open[d.ID].wakes = true, d.Key
 		}
 	}
 }

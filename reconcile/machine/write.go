@@ -132,9 +132,6 @@ func (w Written) apply(m *Machine) {
 		k.want()
 	}
 	e.remove()
-	if e.ackKey != "" {
-		m.lookAtKey(e.ackKey, e.shard, false)
-	}
 	if k != nil {
 		k.settle()
 	}
@@ -299,7 +296,7 @@ func (a Acknowledged) apply(m *Machine) {
 		if !at.owned || m.stopping || m.open[d.ID] != nil || m.pending[d.ID.Message] != nil || !m.budget.fits(true) {
 			continue
 		}
-		e := &entry{id: d.ID, shard: d.Shard, swept: true, acks: true, ackKey: d.Key}
+		e := &entry{id: d.ID, shard: d.Shard, swept: true, acks: true, wakes: d.Key}
 		m.register(e)
 		e.want()
 	}
@@ -312,7 +309,7 @@ func (a AckRead) apply(m *Machine) {
 	}
 	e.acks = false
 	if at := m.leases.of(e.shard); a.None || !at.owned || at.epoch != e.epoch {
-		e.state = ready
+		e.state, e.wakes = ready, ""
 		e.remove()
 		return
 	}

@@ -69,13 +69,22 @@ func (w *world) checkOrder(b *row, i int) {
 	}
 	for _, j := range w.db.byKey[b.key] {
 		a := &w.db.rows[j]
-		if a.placed > b.inserted || a == b || a.outside || a.mask&(1<<i) == 0 || a.deleted <= w.now {
+		if w.place(a) > b.inserted || a == b || a.outside || a.mask&(1<<i) == 0 || a.deleted <= w.now {
 			continue
 		}
 		if s := &a.subs[i]; !s.accepted && !s.closed && a.status != relay.MessageRejected && a.status != relay.MessageCancelled {
 			w.fail("message %d is sent to %s before message %d of its key, which was committed when it was inserted", b.seq, subNames[i], a.seq)
 		}
 	}
+}
+
+// place is when a message took its place in the order of its key. One that was delayed has it from when it was due, even
+// if that is noted later.
+func (w *world) place(r *row) time.Duration {
+	if r.dueAt == 0 || w.h.clocks || r.visible == never {
+		return r.placed
+	}
+	return max(r.visible, r.dueAt-w.db.clock)
 }
 
 // checkPrefix checks that a message passes none of its key with a lower sequence that the stream

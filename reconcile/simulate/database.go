@@ -70,6 +70,7 @@ type row struct {
 	status    relay.MessageStatus
 	locked    bool
 	refused   bool
+	failing   bool // whatever is written of it fails
 	reason    string
 	subs      [len(subNames)]sub
 	message   relay.Message
@@ -152,7 +153,21 @@ func xidOf(tx int) uint64 {
 	return 1<<32 - 8 + uint64(tx) + 3
 }
 
-func subOf(name string) int { return int(name[1] - '0') }
+// subOf finds a subscription, or the destination that rows name in its place, by its name.
+func subOf(name string) int {
+	if name == relay.SubscriptionDirect || name == namedCircuit {
+		return namedSub
+	}
+	return int(name[1] - '0')
+}
+
+// circuit is the name of a subscription's destination.
+func (d *database) circuit(i int) string {
+	if d.w.h.named && i == namedSub {
+		return namedCircuit
+	}
+	return subNames[i]
+}
 
 func shardOf(key, index int) int16 {
 	if key >= 0 {

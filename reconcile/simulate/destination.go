@@ -61,6 +61,10 @@ func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 		parked.Reason = relay.ReasonCircuitOpen
 		w.ends(p, c, 0, parked)
 		return
+	case dest.active >= concurrency && w.h.crowded && w.rngs[rngRoom].one(2):
+		parked.Reason, parked.Pace = relay.ReasonFull, float64(10*w.rngs[rngRoom].below(3))
+		w.ends(p, c, 0, parked)
+		return
 	case dest.active >= concurrency:
 		w.in(20*time.Millisecond, happening{kind: doSend, relay: p.id, life: p.life, b: int(asked), command: c})
 		return
@@ -180,6 +184,9 @@ func (w *world) room(p *process, x *happening, name string) {
 		if room = 0; w.now >= dest.probeAt {
 			room = 1
 		}
+	}
+	if w.h.crowded && w.rngs[rngRoom].one(4) {
+		room = 0
 	}
 	w.answer(p, x, machine.Room{Destination: name, Deliveries: max(0, room)})
 }

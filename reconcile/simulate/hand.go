@@ -36,8 +36,11 @@ func (w *world) byHand(o *op) {
 			r.locked = true
 			w.say("A session locks message %d.", r.seq)
 		case opRefuse:
-			r.refused = true
-			w.say("A trigger refuses what is written of message %d.", r.seq)
+			if r.refused, r.failing = o.mode%2 == 0, o.mode%2 == 1; r.failing {
+				w.say("A trigger fails whatever is written of message %d.", r.seq)
+			} else {
+				w.say("A trigger refuses what is written of message %d.", r.seq)
+			}
 		}
 	}
 }
@@ -48,7 +51,7 @@ func (w *world) byHandEnds(o *op) {
 		if o.kind == opLock {
 			r.locked = false
 		} else {
-			r.refused = false
+			r.refused, r.failing = false, false
 		}
 	}
 }

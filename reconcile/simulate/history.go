@@ -58,22 +58,27 @@ type insert struct {
 
 // history is a world's settings and what happens in it.
 type history struct {
-	seed      uint64
-	relays    int
-	keys      int
-	subs      []*relay.Subscriber
-	entries   int
-	bytes     int64
-	readAhead int
-	attempts  int
-	giveUp    time.Duration
-	adversary int // a destination that never accepts anything, while all else is well; -1: none
-	acks      bool
-	hot       bool          // everything goes to one key
-	spread    time.Duration // by how much the inserts of a hot key are closer together
-	async     bool          // applications commit asynchronously
-	row       bool          // nothing goes wrong but that some rows cannot be written
-	ops       []op
+	seed       uint64
+	relays     int
+	keys       int
+	subs       []*relay.Subscriber
+	entries    int
+	bytes      int64
+	readAhead  int
+	attempts   int
+	giveUp     time.Duration
+	adversary  int // a destination that never accepts anything, while all else is well; -1: none
+	acks       bool
+	hot        bool          // everything goes to one key
+	spread     time.Duration // by how much the inserts of a hot key are closer together
+	async      bool          // applications commit asynchronously
+	row        bool          // nothing goes wrong but that some rows cannot be written
+	groups     int           // of shards, each with sweeps of its own
+	unnumbered bool          // the stream does not know the sequences of some rows
+	crowded    bool          // destinations have no room now and then
+	clocks     bool          // the database's clock jumps
+	named      bool          // rows themselves name one of the destinations
+	ops        []op
 }
 
 const (
@@ -89,6 +94,12 @@ const (
 var (
 	keyNames = [...]string{"k0", "k1", "k2", "k3"}
 	subNames = [...]string{"s0", "s1", "s2"}
+)
+
+// namedSub is the place of the destination that rows name, and namedCircuit its name.
+const (
+	namedSub     = 1
+	namedCircuit = "amqp:s1/"
 )
 
 // newHistory makes the history of a seed.
@@ -119,8 +130,12 @@ func newHistory(seed uint64) *history {
 		h.relays, h.giveUp, h.bytes, h.attempts = 1, 0, 200_000, 50
 		h.subs[h.adversary].AckByConsumer = false
 	}
+	h.groups, h.unnumbered, h.crowded = 1+int(seed%2), seed%5 == 3, seed%3 == 1
 	if seed%7 == 6 {
 		h.hotKey(&r)
+	}
+	if h.named = seed%4 == 1 && len(h.subs) > namedSub; h.named {
+		h.subs[namedSub].Name, h.subs[namedSub].Target.Exchange = relay.SubscriptionDirect, subNames[namedSub]
 	}
 	h.addInserts(&r)
 	if h.row = seed%13 == 7 && h.adversary < 0 && !h.hot; h.row {
@@ -142,6 +157,9 @@ func newHistory(seed uint64) *history {
 	}
 	return h
 }
+
+// groupOf is the group of shards that one belongs to.
+func (h *history) groupOf(shard int16) int { return int(shard) % h.groups }
 
 // leastKey is the least key of a row; -1: none.
 func leastKey(hot bool) int {
@@ -212,6 +230,7 @@ func (h *history) addFaults(r *random) {
 		default:
 			o.target = r.below(h.relays)
 		}
+		h.clocks = h.clocks || o.kind == opClock
 		h.add(o)
 	}
 }
@@ -225,7 +244,7 @@ func (h *history) blockRow(kind opKind, lasts time.Duration) {
 			first = o
 		}
 	}
-	h.add(op{kind: kind, target: first.id, at: first.at + first.commit + first.visible + 100*time.Microsecond, lasts: lasts})
+	h.add(op{kind: kind, target: first.id, mode: int(h.seed / 2 % 2), at: first.at + first.commit + first.visible + 100*time.Microsecond, lasts: lasts})
 }
 
 func (h *history) add(o op) {

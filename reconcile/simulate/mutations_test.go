@@ -25,7 +25,7 @@ type mutation struct {
 // mutations are faults. The simulation has to find each one.
 var mutations = []mutation{
 	{"forget a reported row that SQL does not show yet", "key_read.go",
-		"if covered && r.Snapshot.Shows(e.xid) {", "if covered {", 0},
+		"case covered && shown, e.seq", "case covered, e.seq", 0},
 	{"let a message pass one that SQL does not show yet", "key.go",
 		"if k.unseen == 0 {\n\t\treturn false\n\t}\n\tfor", "if true {\n\t\treturn false\n\t}\n\tfor", 0},
 	{"send although the lease has ended", "take.go",
@@ -47,9 +47,9 @@ var mutations = []mutation{
 	{"take no notice of lost reports", "sweep.go",
 		"func (Gap) apply(m *Machine) {\n\tm.lostReports()\n\tm.sweeps.begin(true)\n", "func (Gap) apply(m *Machine) {\n", 29900},
 	{"trust a row that was not reported yet", "key_read.go",
-		"case e == nil && k.asked.after > 0 && (row.XID == 0 || !k.base.Shows(row.XID)):", "case false:", 12193},
+		"case e == nil && k.asked.command.Awaits(row.Message.ID, row.XID):", "case false:", 12193},
 	{"take a message although one before it found no room", "key_read.go",
-		"\t\tif !r.row(k, e, row) {\n\t\t\tm.sweeps.leave()\n\t\t\tk.more = true\n\t\t\treturn seq - 1, false\n", "\t\tif !r.row(k, e, row) {\n\t\t\tm.sweeps.leave()\n\t\t\tk.more = true\n\t\t\tcontinue\n", 13200},
+		"\t\tif !r.row(k, e, row) {\n\t\t\tk.more = true\n\t\t\treturn seq - 1, false\n", "\t\tif !r.row(k, e, row) {\n\t\t\tk.more = true\n\t\t\tcontinue\n", 13200},
 	{"write a delivery before its message is taken up", "outcome.go",
 		"\tcase e.parent != nil:\n\tcase e.state == wanted:", "\tcase e.state == wanted:", 0},
 	{"never wake what waits in the table", "queue.go",
@@ -57,9 +57,9 @@ var mutations = []mutation{
 	{"take a write for done whose answer was lost", "write.go",
 		"\tdefault:\n\t\te.later(50*time.Millisecond, 2*time.Second)", "\tdefault:\n\t\te.remove()", 0},
 	{"send again what is accepted and locked", "write.go",
-		"\tcase WhyLocked:\n\t\te.later(100*time.Millisecond, 10*time.Second)", "\tcase WhyLocked:\n\t\te.write.forget()", 0},
+		"\t\te.later(100*time.Millisecond, time.Second)\n\tcase WhyRefused:", "\t\te.write.forget()\n\tcase WhyRefused:", 0},
 	{"apply an acknowledgement while an attempt is under way", "write.go",
-		"|| m.open[a.ID] != nil || m.pending[a.ID.Message] != nil {", "{", 0},
+		"|| m.open[d.ID] != nil || m.pending[d.ID.Message] != nil ||", "||", 0},
 	{"send a row without a key that a crash of the server may undo", "row_read.go",
 		"if e.xid == 0 && !r.Snapshot.Durable {", "if false {", 5},
 	{"send a row with a key that a crash of the server may undo", "key_read.go",
@@ -67,11 +67,31 @@ var mutations = []mutation{
 	{"never send again after a write that failed", "write.go",
 		"\t\te.later(50*time.Millisecond, 2*time.Second)", "\t\te.tries++", 0},
 	{"make more attempts than are allowed", "policy.go",
-		"case d.to.Attempt >= p.most(s), ", "case ", 0},
+		"case d.Attempt >= p.most(s), ", "case ", 0},
 	{"give a shard up while something of it is under way", "lease.go",
 		"at.owned && at.draining && len(at.entries) == 0", "at.owned && at.draining", 0},
 	{"take up again what a person has set back meanwhile", "take.go",
 		"e.write.command.Again = row.Again\n", "\n", 0},
+	{"let a message pass one whose sequence is not known", "key.go",
+		"\t\tif e.state == unseen {\n\t\t\treturn true", "\t\tif e.state == unseen && e.seq > 0 {\n\t\t\treturn true", 0},
+	{"read on behind a sequence although that of a reported row is not known", "key.go",
+		"return max(0, min(k.after, e.seq-1))", "return k.after", 0},
+	{"take no notice of a delayed message that is due", "key_read.go",
+		"case r.Late:", "case false:", 0},
+	{"never write again what failed because of its row", "write.go",
+		"\t\te.write.command.Last = WhyFailed\n\t\tm.stick(e)\n\t\te.later(refusedFirst, refusedMost)", "\t\te.write.command.Last = WhyFailed\n\t\tm.stick(e)", 0},
+	{"never wake what waits behind a delivery that is given up", "entry.go",
+		"\tif e.wakes != \"\" {", "\tif false {", 0},
+	{"let the next message of a key pass one that is being given up", "key_read.go",
+		"case open && e.ends && ", "case open && e.ends && false && ", 0},
+	{"take the sweep of one group for that of another", "sweep.go",
+		"s := m.sweeps[e.Group]", "s := m.sweeps[0]", 0},
+	{"ask a destination for room once alone", "room.go",
+		"\td.asked = false\n\td.room", "\td.room", 0},
+	{"forget what waits in memory for room", "crowd.go",
+		"\t\t\td.entry.want()\n", "", 0},
+	{"never list the first part of the parked destinations again", "room.go",
+		"ds.part = e.After; ds", "ds.part = max(ds.part, e.After); ds", 0},
 }
 
 var (
@@ -104,6 +124,20 @@ func TestMutations(t *testing.T) {
 			}
 			t.Logf("found by history %s", found[1])
 		})
+	}
+}
+
+// TestMutationsMatch checks that the text of each fault is found in the machine.
+func TestMutationsMatch(t *testing.T) {
+	t.Parallel()
+	for _, m := range mutations {
+		text, err := os.ReadFile(filepath.Join("..", "machine", m.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), m.find); n != 1 {
+			t.Errorf("%s: %s holds the text %q %d times, not once", m.name, m.file, m.find, n)
+		}
 	}
 }
 

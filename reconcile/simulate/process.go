@@ -26,8 +26,8 @@ type process struct {
 	owns    [shards]bool
 	epochs  [shards]int64
 	tickAt  time.Duration
-	swept   int // how far its sweep has come
-	version int // of the subscriptions
+	swept   [2]int // how far the sweep of each group has come
+	version int    // of the subscriptions
 	heard   time.Duration
 	shown   []shown // rows that the stream has shown it before SQL did
 }
@@ -60,6 +60,7 @@ func (w *world) start(p *process) {
 	p.m = machine.New(machine.Config{
 		Policy:  machine.Policy{Backoff: []time.Duration{200 * time.Millisecond, 600 * time.Millisecond}, MaxAttempts: h.attempts, GiveUpAfter: h.giveUp},
 		Entries: h.entries, Bytes: h.bytes, ReadAhead: h.readAhead, MostAhead: 4 * h.readAhead, Batch: 5, Seed: h.seed,
+		Sweeps: []int{5, 2}[:h.groups],
 	})
 	w.say("Relay %d starts.", p.id)
 	w.renew(p)
@@ -133,7 +134,10 @@ func (w *world) onRelay(x *happening) {
 	case doRenew:
 		w.renew(p)
 	case doSweep:
-		w.step(p, machine.SweepNow{})
+		for group := range w.h.groups {
+			w.step(p, machine.SweepNow{Group: group})
+		}
+		w.overdue(p)
 		w.in(w.h.sweepEvery(), happening{kind: doSweep, relay: p.id, life: p.life})
 	case doFindAcks:
 		w.findAcks(p)
@@ -268,7 +272,7 @@ func (w *world) execute(p *process, x *happening) {
 	case machine.FindBacklog:
 		out := machine.Backlog{Failed: failed}
 		if !failed {
-			out = w.db.backlog()
+			out = w.db.backlog(c)
 		}
 		w.answer(p, x, out)
 	case machine.AskRoom:

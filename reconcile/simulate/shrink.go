@@ -108,6 +108,9 @@ func withSimplerSettings(h *history, breaks func(*history) bool) (smaller *histo
 		func(h *history) bool { was := h.entries; h.entries = 100; return was != 100 },
 		func(h *history) bool { was := h.bytes; h.bytes = 200_000; return was != 200_000 },
 		func(h *history) bool { was := h.readAhead; h.readAhead = 4; return was != 4 },
+		func(h *history) bool { was := h.groups; h.groups = 1; return was != 1 },
+		func(h *history) bool { was := h.unnumbered; h.unnumbered = false; return was },
+		func(h *history) bool { was := h.crowded; h.crowded = false; return was },
 	}
 	for _, simplify := range simpler {
 		next := *h

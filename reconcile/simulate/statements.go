@@ -24,7 +24,9 @@ func (d *database) readKey(c machine.ReadKey) machine.KeyRead {
 		switch r.status {
 		case relay.MessagePending:
 			switch {
-			case r.deleted <= now || r.delayed || r.seq <= c.After || slices.Contains(c.Known, r.seq):
+			case r.deleted > now && r.delayed:
+				out.Late = out.Late || r.dueAt <= d.now()
+			case r.deleted <= now || r.seq <= c.After || slices.Contains(c.Known, r.seq):
 			case len(out.Rows) == c.Most:
 				out.More = true
 			default:
@@ -44,7 +46,7 @@ func (d *database) waiting(out *machine.KeyRead, r *row, counts *[len(subNames)]
 		if !s.exists || r.outside || s.delivered {
 			continue
 		}
-		w := machine.Waiting{ID: machine.DeliveryID{Message: r.id, Subscription: subNames[i]}, Seq: r.seq, Destination: subNames[i]}
+		w := machine.Waiting{ID: machine.DeliveryID{Message: r.id, Subscription: d.w.subs[i].Name}, Seq: r.seq, Destination: d.circuit(i)}
 		switch {
 		case s.status == relay.DeliveryDead && r.deleted <= d.w.now:
 			continue
@@ -123,6 +125,8 @@ func (d *database) write(p *process, c *machine.Write) machine.Why {
 		return machine.WhyLocked
 	case c.Taking && (r.status != relay.MessagePending || r.again != c.Again), !c.Taking && (r.status != relay.MessageOpen || !r.subs[subOf(c.Entry.Subscription)].unfinished()):
 		return machine.WhyGone
+	case r.failing:
+		return machine.WhyFailed
 	case r.refused && c.Changes[0].Attempt != nil:
 		return machine.WhyRefused
 	}
@@ -219,7 +223,7 @@ func (d *database) findDue(p *process, limit int) machine.Due {
 			continue
 		}
 		if r.status == relay.MessagePending && r.delayed && r.deleted > d.w.now {
-			if note(r.dueAt); r.dueAt <= d.now() && len(out.Messages) < limit {
+			if note(r.dueAt); r.dueAt <= d.now() && !(r.locked && !d.w.h.row) && len(out.Messages) < limit {
 				r.delayed, r.placed = false, d.w.now
 				d.update(r)
 				out.Messages = append(out.Messages, d.report(r, false))
@@ -238,8 +242,28 @@ func (d *database) findDue(p *process, limit int) machine.Due {
 	return out
 }
 
+// overdue tells a relay which deliveries have been due for too long and are not under way.
+func (w *world) overdue(p *process) {
+	var found machine.Overdue
+	d := &w.db
+	for i := range d.rows {
+		r := &d.rows[i]
+		for j := range w.subs {
+			s := &r.subs[j]
+			if w.h.giveUp == 0 || !p.holds(d, r.shard) || r.status != relay.MessageOpen || !s.unfinished() || s.status == relay.DeliveryAwaitingAck ||
+				s.next > d.now() || d.now()-s.due <= w.h.giveUp {
+				continue
+			}
+			found.Deliveries = append(found.Deliveries, d.delivery(r, j))
+		}
+	}
+	if len(found.Deliveries) > 0 {
+		w.step(p, found)
+	}
+}
+
 func (d *database) delivery(r *row, i int) machine.DueDelivery {
-	out := machine.DueDelivery{ID: machine.DeliveryID{Message: r.id, Subscription: subNames[i]}, Shard: r.shard}
+	out := machine.DueDelivery{ID: machine.DeliveryID{Message: r.id, Subscription: d.w.subs[i].Name}, Shard: r.shard}
 	if d.inOrder(r, i) {
 		out.Key = r.keyName()
 	}
@@ -252,7 +276,9 @@ func (d *database) report(r *row, stream bool) machine.Report {
 		out.Key = ""
 	}
 	if stream {
-		out.Seq, out.XID = r.seq, uint32(d.txs[r.tx].xid)
+		if out.XID = uint32(d.txs[r.tx].xid); !d.w.h.unnumbered || r.seq%2 == 0 {
+			out.Seq = r.seq
+		}
 	}
 	if r.delayed {
 		out.DueIn = max(1, r.dueAt-d.now())
@@ -283,11 +309,17 @@ func (d *database) parked(r *row, i int) bool {
 	return r.status == relay.MessageOpen && s.unfinished() && s.next < 0 && s.reason != relay.ReasonKeyBlocked
 }
 
-func (d *database) backlog() (out machine.Backlog) {
+// backlog is the statement of machine.FindBacklog. Of the destinations that rows name it lists one part after the other.
+func (d *database) backlog(c machine.FindBacklog) (out machine.Backlog) {
 	for j := range d.w.subs {
+		if relay.CircuitOfRow(d.circuit(j)) && c.After != "" {
+			continue
+		}
 		for i := range d.rows {
 			if d.parked(&d.rows[i], j) {
-				out.Destinations = append(out.Destinations, subNames[j])
+				if out.Destinations = append(out.Destinations, d.circuit(j)); relay.CircuitOfRow(d.circuit(j)) {
+					out.After = d.circuit(j)
+				}
 				break
 			}
 		}
@@ -298,20 +330,22 @@ func (d *database) backlog() (out machine.Backlog) {
 // sweep makes one statement of a relay's pass: messages without a key by their sequence, then
 // keys.
 func (d *database) sweep(p *process, c machine.Sweep) (out machine.Swept) {
+	out.Group = c.Group
+	at := &p.swept[c.Group]
 	if c.Begin {
-		p.swept = 0
+		*at = 0
 	}
-	for ; p.swept < len(d.rows); p.swept++ {
+	for ; *at < len(d.rows); *at++ {
 		if len(out.Rows) == c.Limit {
 			return out
 		}
-		r := &d.rows[p.swept]
-		if (r.key < 0 || r.outside) && p.holds(d, r.shard) && r.sees(d.w.now) && r.status == relay.MessagePending && !r.delayed {
+		r := &d.rows[*at]
+		if (r.key < 0 || r.outside) && d.w.h.groupOf(r.shard) == c.Group && p.holds(d, r.shard) && r.sees(d.w.now) && r.status == relay.MessagePending && !r.delayed {
 			out.Rows = append(out.Rows, d.report(r, false))
 		}
 	}
 	for k := range d.byKey {
-		if d.keyWants(p, k, c.Waiting) {
+		if d.w.h.groupOf(shardOf(k, 0)) == c.Group && d.keyWants(p, k, c.Waiting) {
 			out.Keys = append(out.Keys, machine.Report{Key: keyNames[k], Shard: shardOf(k, 0)})
 		}
 	}

@@ -32,8 +32,21 @@ func (h *history) settings() string {
 		fmt.Fprintf(&b, " and %s", h.giveUp)
 	}
 	b.WriteString(".")
+	for _, peculiar := range []struct {
+		is   bool
+		what string
+	}{
+		{h.groups > 1, "Each relay sweeps two groups of shards."},
+		{h.unnumbered, "The stream does not know the sequences of some rows."},
+		{h.crowded, "Destinations have no room now and then."},
+		{h.named, "Rows themselves name destination s1."},
+	} {
+		if peculiar.is {
+			b.WriteString(" " + peculiar.what)
+		}
+	}
 	for i, s := range h.subs {
-		fmt.Fprintf(&b, " Subscription %s is", s.Name)
+		fmt.Fprintf(&b, " Subscription %s is", subNames[i])
 		var words []string
 		if s.Unordered {
 			words = append(words, "unordered")

@@ -73,6 +73,7 @@ const (
 	rngAnswers
 	rngRelays
 	rngAcks
+	rngRoom
 	rngKinds
 )
 

@@ -1,0 +1,186 @@
+package machine
+
+import (
+	"testing"
+	"time"
+
+	"relay"
+)
+
+// stuck has outcomes of a destination refused by the database for the rows' sake, and returns what was to be written.
+func stuck(d *driver, s *relay.Subscriber, from, n int) (writes []Write) {
+	d.t.Helper()
+	for i := range n {
+		sends := d.plain(from+i, s)
+		if len(sends) != 1 {
+			d.t.Fatalf("%d attempts for message %d", len(sends), from+i)
+		}
+		d.do(answered(sends[0], accepted()))
+		c := one[Write](d)
+		d.do(NotWritten{Entry: c.Entry, Why: WhyFailed})
+		d.none()
+		writes = append(writes, c)
+	}
+	return writes
+}
+
+func blocked(d *driver) bool {
+	names, _ := d.m.Blocked()
+	return names["s"]
+}
+
+// stuckConfig has room for more outcomes than one destination may have that cannot be written.
+func stuckConfig() Config {
+	config := testConfig
+	config.Entries = 16 * 20
+	return config
+}
+
+// An outcome that cannot be written whatever its values are keeps them, and is tried more and more rarely.
+func TestOutcomeThatFailsForItsRowKeepsItsValues(t *testing.T) {
+	t.Parallel()
+	d, s := drive(t, testConfig), subscriber("s")
+	d.do(answered(d.plain(1, s)[0], failed(relay.ClassHandleFailed)))
+	first := one[Write](d)
+	d.do(NotWritten{Entry: first.Entry, Why: WhyFailed})
+	if d.m.Failing() {
+		t.Fatal("one row says that nothing can be written")
+	}
+	for n, wait := range []time.Duration{refusedFirst, 2 * refusedFirst, 4 * refusedFirst} {
+		d.wait(wait - 10*time.Millisecond)
+		d.none()
+		d.wait(10 * time.Millisecond)
+		again := one[Write](d)
+		if again.Last != WhyFailed || again.Tries != n+1 || again.Reduced != 0 || again.Changes[0].Attempt == nil || again.Since < wait-10*time.Millisecond {
+			t.Fatalf("write %+v", again)
+		}
+		d.do(NotWritten{Entry: first.Entry, Why: WhyFailed})
+	}
+	if !d.m.Stuck()[0] || d.m.Stuck()[1] {
+		t.Fatalf("stuck %v", d.m.Stuck())
+	}
+	d.do(Written{Entry: first.Entry}) // the answer to one of them was late
+	if d.m.Stuck()[0] {
+		t.Fatal("still stuck")
+	}
+	d.empty()
+}
+
+// A destination with too many of them is sent nothing more until some are written. The others go on.
+func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
+	t.Parallel()
+	d, s, other := drive(t, stuckConfig()), subscriber("s"), subscriber("other")
+	writes := stuck(d, s, 1, 19)
+	if _, changes := d.m.Blocked(); blocked(d) || changes != 0 {
+		t.Fatal("it is blocked with fewer than a sixteenth of what memory holds")
+	}
+	writes = append(writes, stuck(d, s, 20, 1)...)
+	if _, changes := d.m.Blocked(); !blocked(d) || changes != 1 {
+		t.Fatal("it is not blocked")
+	}
+	if sends := d.plain(50, s); len(sends) != 0 {
+		t.Fatalf("sends %+v", sends)
+	}
+	if sends := d.plain(51, other); len(sends) != 1 {
+		t.Fatalf("sends %+v to the other", sends)
+	}
+	d.do(Written{Entry: writes[0].Entry})
+	if blocked(d) {
+		t.Fatal("it is still blocked")
+	}
+	for _, c := range d.take() {
+		if w := c.(Write); w.Last != WhyFailed || w.Changes[0].Destination != "s" {
+			t.Fatalf("write %+v, want those that failed at once", w)
+		}
+	}
+	for _, w := range writes[1:] {
+		d.do(Written{Entry: w.Entry})
+	}
+	d.none()
+	d.wait(crowdedOut)
+	if got := commands[ReadRow](d); len(got) != 1 || got[0].Entry != pendingID(50) {
+		t.Fatalf("reads %+v", got)
+	}
+}
+
+// Sixteen are enough if nothing of the destination has been written for a second.
+func TestDestinationThatIsStalledIsBlockedSooner(t *testing.T) {
+	t.Parallel()
+	for _, written := range []bool{false, true} {
+		d, s := drive(t, stuckConfig()), subscriber("s")
+		stuck(d, s, 1, 15)
+		d.wait(stalledAfter - 50*time.Millisecond)
+		d.take()
+		if written {
+			d.do(answered(d.plain(40, s)[0], accepted()))
+			d.do(Written{Entry: one[Write](d).Entry})
+		}
+		d.now += 60 * time.Millisecond
+		send := d.plain2(16, s)
+		d.do(answered(send, accepted()))
+		w := only[Write](d)
+		d.do(NotWritten{Entry: w.Entry, Why: WhyLocked})
+		if blocked(d) == written {
+			t.Fatalf("written %t: blocked %t", written, blocked(d))
+		}
+	}
+}
+
+// plain2 is plain for one subscriber where other commands come, too.
+func (d *driver) plain2(n int, s *relay.Subscriber) Send {
+	d.t.Helper()
+	d.do(Reported{Rows: []Report{report(n, "")}})
+	d.do(RowRead{Entry: only[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: pendingRow(n, "", s)})
+	return only[Send](d)
+}
+
+// One half of what memory holds is the most for all destinations together.
+func TestStuckOutcomesOfAllDestinationsAreBounded(t *testing.T) {
+	t.Parallel()
+	config := testConfig
+	config.Entries = 8
+	d := drive(t, config)
+	stuck(d, subscriber("a"), 1, 1)
+	stuck(d, subscriber("b"), 2, 1)
+	stuck(d, subscriber("c"), 3, 1)
+	if names, _ := d.m.Blocked(); len(names) != 0 {
+		t.Fatalf("blocked %v", names)
+	}
+	stuck(d, subscriber("s"), 4, 1)
+	if !blocked(d) {
+		t.Fatal("it is not blocked")
+	}
+}
+
+// A relay that stops tries what waits soon, and once more each time after.
+func TestStopHurriesWhatIsToBeWritten(t *testing.T) {
+	t.Parallel()
+	d, s := drive(t, testConfig), subscriber("s")
+	w := stuck(d, s, 1, 1)[0]
+	d.do(Stop{})
+	for range 3 {
+		d.wait(whenStopping)
+		if c := one[Write](d); c.Entry != w.Entry {
+			t.Fatalf("write %+v", c)
+		}
+		d.do(NotWritten{Entry: w.Entry, Why: WhyFailed})
+	}
+}
+
+func TestReduces(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		write Write
+		want  bool
+	}{
+		{Write{}, true},
+		{Write{Reduced: 1}, false},
+		{Write{Reduced: 1, Taking: true, MessageStatus: relay.MessageOpen}, true},
+		{Write{Reduced: 1, Taking: true, MessageStatus: relay.MessageRejected}, false},
+		{Write{Reduced: 2, Taking: true, MessageStatus: relay.MessageOpen}, false},
+	} {
+		if got := c.write.Reduces(); got != c.want {
+			t.Errorf("%+v: %t", c.write, got)
+		}
+	}
+}
