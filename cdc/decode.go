@@ -48,7 +48,7 @@ type event struct {
 
 // relation is what a Relation message said about one table: where the columns stand.
 type relation struct {
-	ours               bool
+	ours                    bool
 	id, key, deliverAt, seq int // index of the column; -1: not published
 }
 

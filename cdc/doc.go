@@ -85,7 +85,7 @@
 //	rows received, not handed over             the transaction comes again
 //	handed over, not confirmed                 it comes again; done rows are filtered by
 //	                                             reading the table
-//	confirmed, not delivered                   the registry is lost; Missed sweeps at the start
+//	confirmed, not delivered                   what was in memory is lost; Missed sweeps at the start
 //	in the midst of a large transaction        it comes again from its first row
 //	the server crashes                         the slot may rewind: rows come again
 //	the server is promoted without the slot    a new slot, then a sweep

@@ -12,10 +12,10 @@ import (
 	"relay"
 )
 
-// sink is what the doorbell rings for: the registry of package reconcile.
+// sink is what the doorbell rings for: the engine of package reconcile.
 type sink interface {
-	// Ring registers the rows of one committed transaction, or a part of a large one, or
-	// leaves them to the table when the registry is full. It does not wait for any
+	// Ring takes the rows of one committed transaction, or a part of a large one, into memory, or
+	// leaves them to the table when there is no room. It does not wait for any
 	// destination and returns quickly: with its return the rows may be confirmed. The
 	// slice is the sink's to keep. It is called from one goroutine at a time.
 	Ring(rings []relay.Ring)

@@ -10,7 +10,7 @@ const Variable = "RELAY_CRASH_AT"
 
 // Names of the marks, in the order in which a message passes them.
 const (
-	AfterRegister    = "after-register"    // rows are registered, not read
+	AfterRegister    = "after-register"    // rows are in memory, not read
 	AfterRead        = "after-read"        // rows are read and routed, not handed on
 	BeforeSend       = "before-send"       // an attempt begins, no byte is sent
 	AfterSend        = "after-send"        // the last byte is sent, no answer has come

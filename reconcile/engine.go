@@ -75,7 +75,7 @@ type Config struct {
 	Streaming func() bool
 	// Ringing reports whether a doorbell works; without one sweeps run every 500 ms.
 	Ringing func() bool
-	// InFlight bounds the registry in messages, InFlightBytes in bytes of what these hold,
+	// InFlight bounds what is in memory in messages and deliveries, InFlightBytes in bytes of what these hold,
 	// MaxPayload one message.
 	InFlight      int
 	InFlightBytes int64

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"relay"
-	"relay/reconcile/machine"
 	"relay/sql"
 	"relay/test/harness"
 )
@@ -251,10 +250,4 @@ type testWriter struct{ t *testing.T }
 func (w testWriter) Write(line []byte) (int, error) {
 	w.t.Log(strings.TrimRight(string(line), "\n"))
 	return len(line), nil
-}
-
-// held is what the machine of the bench holds.
-func (b *bench) held() (held machine.Held) {
-	b.engine.loop.ask(b.t.Context(), func(m *machine.Machine) { held = m.Held() })
-	return held
 }

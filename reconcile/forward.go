@@ -21,6 +21,8 @@ const (
 	// hiddenMost is the longest time after which a row is looked for again that SQL does not
 	// show yet.
 	hiddenMost = time.Second
+	// dueMost is the longest time that a delayed row is waited for: what is due later is asked for meanwhile.
+	dueMost = 24 * time.Hour
 )
 
 // forwarder collects the ids of rows that the stream showed here and that other relays own.
@@ -118,7 +120,7 @@ func (e *ringer) ring(rings []relay.Ring) {
 		}
 		row := machine.Report{ID: ring.ID, Key: ring.Key, Seq: ring.Seq, Shard: shard, XID: ring.Xid}
 		if !ring.DeliverAt.IsZero() {
-			row.DueIn = ring.DeliverAt.Sub(now)
+			row.DueIn = min(ring.DeliverAt.Sub(now), dueMost)
 		}
 		reported.Rows = append(reported.Rows, row)
 	}

@@ -35,7 +35,7 @@ const (
 )
 
 // hints collects the ids that arrive by NOTIFY. Every role that can connect to the database
-// may send them, hence they get no place in the registry before the table has shown that they
+// may send them, hence they get no place in memory before the table has shown that they
 // name pending messages: an id that names none costs one probe of the primary key, at a
 // limited rate. Such an id is not looked at again, since PostgreSQL passes a notification on
 // only when its transaction is visible. A sender that names many such ids is not heeded for a
@@ -238,7 +238,7 @@ func (e *hintReader) registerHinted(found []sql.Glance) (counts map[string]int) 
 			counts[hintPending]++
 			row := machine.Report{ID: g.ID, Key: g.Key, Shard: g.Shard}
 			if !g.DeliverAt.IsZero() {
-				row.DueIn = g.DeliverAt.Sub(now)
+				row.DueIn = min(g.DeliverAt.Sub(now), dueMost)
 			}
 			rows.Rows = append(rows.Rows, row)
 		}

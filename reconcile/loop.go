@@ -37,6 +37,7 @@ type loop struct {
 	room  sync.Cond // for events of doorbells
 	inbox []machine.Event
 	asks  []func(*machine.Machine)
+	ended bool // nothing is heard any more
 
 	// What others may know at any time.
 	held    atomic.Pointer[machine.Held]
@@ -79,7 +80,7 @@ func (l *loop) tell(events ...machine.Event) {
 // heard most of what was told before. The loop waits for nothing, so that this does not take long.
 func (l *loop) announce(e machine.Event) {
 	l.mu.Lock()
-	for len(l.inbox) >= mostUntold {
+	for len(l.inbox) >= mostUntold && !l.ended {
 		l.room.Wait()
 	}
 	l.inbox = append(l.inbox, e)
@@ -108,6 +109,7 @@ func (l *loop) ask(ctx context.Context, question func(*machine.Machine)) bool {
 func (l *loop) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	defer l.end()
 	for {
 		wait := time.Hour
 		if l.wakeAt >= 0 {
@@ -135,6 +137,14 @@ func (l *loop) run(ctx context.Context) {
 		}
 		l.publish()
 	}
+}
+
+// end lets go of doorbells that wait to be heard.
+func (l *loop) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	l.room.Broadcast()
 }
 
 // step tells the machine one event, and has its commands carried out.
