@@ -248,7 +248,7 @@ func (k *key) settle() {
 
 // drop forgets the key, and what is known of its queues, if nothing of it is in memory.
 func (k *key) drop() {
-	if len(k.entries) == 0 && k.opens == 0 && !k.wanted && !k.asked.reading && !k.settling {
+	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.wanted && !k.asked.reading && !k.settling {
 		delete(k.m.keys, k.name)
 	}
 }

@@ -55,8 +55,8 @@ func (r *RowRead) judge(e *entry) {
 		if r.Verdict == Absent && e.xid != 0 {
 			e.m.do(Missed{ID: e.id.Message})
 		}
-		e.remove()
 		k.want()
+		e.remove()
 	}
 }
 
