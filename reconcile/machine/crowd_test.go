@@ -107,13 +107,16 @@ func TestWhatIsForgottenLeavesTheCrowd(t *testing.T) {
 	}
 }
 
-func TestWhatIsCrowdedWhenTheRelayStopsIsParked(t *testing.T) {
+// A relay that stops, or gives the shard up, waits for no room.
+func TestWhatIsCrowdedAtTheEndIsParked(t *testing.T) {
 	t.Parallel()
-	d, s := drive(t, testConfig), subscriber("s")
-	send := d.plain(1, s)[0]
-	d.do(Stop{})
-	d.do(answered(send, full(10)))
-	if c := one[Write](d); c.Changes[0].Reason != relay.ReasonFull {
-		t.Fatalf("write %+v", c)
+	for _, end := range []Event{Stop{}, Drain{Shard: 0}} {
+		d, s := drive(t, testConfig), subscriber("s")
+		send := d.plain(1, s)[0]
+		d.do(end)
+		d.do(answered(send, full(10)))
+		if c := one[Write](d); c.Changes[0].Reason != relay.ReasonFull {
+			t.Fatalf("write %+v", c)
+		}
 	}
 }

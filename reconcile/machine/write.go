@@ -11,7 +11,6 @@ import (
 type pendingWrite struct {
 	entry   *entry
 	command Write
-	reduced int // how often something was taken from it that the database refuses
 	begun   time.Duration
 }
 
@@ -76,7 +75,6 @@ func (w *pendingWrite) rewrite() {
 		w.forget()
 		return
 	}
-	w.command.Reduced = w.reduced
 	w.command.Epoch, w.command.Tries, w.command.Since = at.epoch, e.tries, e.m.now-w.begun
 	e.m.do(w.command)
 }
@@ -252,33 +250,34 @@ func (w *pendingWrite) forget() {
 // nothing is left to be taken, it is written later, as it was.
 func (w *pendingWrite) reduce(text string) {
 	e := w.entry
+	c := &w.command
 	switch {
-	case w.reduced == 0:
-		for i := range w.command.Changes {
-			c := &w.command.Changes[i]
-			if c.Attempt != nil || c.Error != "" {
-				c.Error = fmt.Sprintf("the outcome %q could not be stored in full: %s", c.Status, text)
-				c.Attempt = nil
+	case c.Reduced == 0:
+		for i := range c.Changes {
+			if change := &c.Changes[i]; change.Attempt != nil || change.Error != "" {
+				change.Error, change.Attempt = notStored(change, text), nil
 			}
 		}
-	case w.reduced == 1 && w.command.Taking && w.command.MessageStatus != relay.MessageRejected:
-		whole := w.command
-		w.command.Changes = []Change{{
-			ID: e.id, Next: -1, Waited: whole.Changes[0].Waited, Cause: relay.CauseNotStored,
-			Error: fmt.Sprintf("the outcome %q could not be stored in full: %s", whole.Changes[0].Status, text),
-		}}
-		w.command.MessageStatus, w.command.Outstanding = relay.MessageRejected, 0
-		w.reduced = 2
+		c.Reduced = 1
 		w.rewrite()
-		w.command = whole
-		return
+	case c.Reduces():
+		c.Reduced = 2
+		whole := *c
+		c.Changes = []Change{{
+			ID: e.id, Next: -1, Waited: whole.Changes[0].Waited, Cause: relay.CauseNotStored, Error: notStored(&whole.Changes[0], text),
+		}}
+		c.MessageStatus, c.Outstanding = relay.MessageRejected, 0
+		w.rewrite()
+		*c = whole
 	default:
-		w.reduced = 1
+		c.Reduced = 1
 		e.later(refusedFirst, refusedMost)
-		return
 	}
-	w.reduced++
-	w.rewrite()
+}
+
+// notStored is the error of an outcome that the database refuses.
+func notStored(c *Change, text string) string {
+	return fmt.Sprintf("the outcome %q could not be stored in full: %s", c.Status, text)
 }
 
 // refusedFirst is how long an outcome waits that cannot be written because of its row, and refusedMost the longest
@@ -292,13 +291,9 @@ const (
 // loop tells of the word again.
 func (a Acknowledged) apply(m *Machine) {
 	for _, d := range a.Deliveries {
-		at := m.leases.of(d.Shard)
-		if !at.owned || m.stopping || m.open[d.ID] != nil || m.pending[d.ID.Message] != nil || !m.budget.fits(true) {
-			continue
+		if !m.stopping && m.loadDelivery(d.ID, d.Shard) {
+			m.open[d.ID].acks, m.open[d.ID].wakes = true, d.Key
 		}
-		e := &entry{id: d.ID, shard: d.Shard, swept: true, acks: true, wakes: d.Key}
-		m.register(e)
-		e.want()
 	}
 }
 

@@ -149,6 +149,9 @@ func newHistory(seed uint64) *history {
 	if h.adversary < 0 {
 		h.addFaults(&r)
 	}
+	if h.named && h.adversary < 0 && seed%8 == 1 {
+		h.add(op{kind: opMode, target: namedSub, mode: refuses, at: active * 3 / 4, lasts: active})
+	}
 	if seed%11 == 5 && h.adversary < 0 {
 		h.async = true
 		for range 1 + r.below(3) {
