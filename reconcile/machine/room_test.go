@@ -127,6 +127,10 @@ func TestDestinationsThatRowsNameAreBounded(t *testing.T) {
 	if ds.of("http://x").parked {
 		t.Fatal("one more that rows name is looked at")
 	}
+	x := ds.of("http://x")
+	if x.crowd = []waiter{{}}; !ds.ask(x, d.now) {
+		t.Fatal("one for which a delivery waits in memory is not asked for room")
+	}
 }
 
 func TestRoomIsAskedForAsSoonAsADestinationHasWorked(t *testing.T) {
@@ -168,6 +172,8 @@ func TestParkedIsReadInPasses(t *testing.T) {
 		if c := one[ReadParked](d); c.After != after || c.Limit != 5 {
 			t.Fatalf("pass %d: read %+v", pass, c)
 		}
+		d.wait(roomEvery)
+		d.none() // it is being read
 		d.do(Parked{Destination: "s", End: true})
 		if parked := d.m.destinations.of("s").parked; parked != (pass == 0) {
 			t.Fatalf("pass %d: parked %t", pass, parked)
@@ -189,6 +195,14 @@ func TestNothingIsReadWithoutRoom(t *testing.T) {
 	d.do(Room{Destination: "s", Deliveries: 5})
 	d.none()
 	d.m.budget.bytes = 0
+	for _, no := range []*bool{&d.m.failing, &d.m.stopping} {
+		d.wait(roomEvery)
+		only[AskRoom](d)
+		*no = true
+		d.do(Room{Destination: "s", Deliveries: 5})
+		d.none()
+		*no = false
+	}
 	d.wait(roomEvery)
 	only[AskRoom](d)
 	d.do(Subscribed{Subscribers: map[string]*relay.Subscriber{"s": {Name: "s", Target: s.Target, Paused: true}}})
