@@ -31,7 +31,7 @@ func (f *fanout) most() int { return max(1, f.m.config.Entries/fanoutShare) }
 // fansOut reports whether a pending row has so many deliveries that it has to wait for those before it.
 func (row *Row) fansOut(m *Machine) bool {
 	n := len(row.Deliveries)
-	return row.Open == nil && n >= fanoutFrom && m.fanout.deliveries > 0 && m.fanout.deliveries+n > m.fanout.most()
+	return n >= fanoutFrom && m.fanout.deliveries > 0 && m.fanout.deliveries+n > m.fanout.most()
 }
 
 // await has an entry read again when there is room. If too many wait already, a sweep finds it.
@@ -55,7 +55,7 @@ func (f *fanout) count() int { return len(f.waiting) + len(f.keys) }
 
 // charge counts an entry's deliveries, and discharge gives them back.
 func (f *fanout) charge(e *entry) {
-	if n := len(e.deliveries); e.id.pending() && n >= fanoutFrom {
+	if n := len(e.deliveries); n >= fanoutFrom {
 		e.fanned = n
 		f.deliveries += n
 	}

@@ -82,7 +82,7 @@ func TestBacklogIsListedInParts(t *testing.T) {
 	if got := noRoom(d, listOnEvery/2); len(got) != 1 || got[0].After != first[2] {
 		t.Fatalf("lists %+v, want the next part", got)
 	}
-	d.do(Backlog{Destinations: []string{"http://b", "s"}})
+	d.do(Backlog{Destinations: []string{"http://b"}}) // what was parked for s just now is not there yet
 	for _, name := range first {
 		if d.m.destinations.byName[name] != nil {
 			t.Fatalf("%s of the part before is still looked at", name)
@@ -130,6 +130,40 @@ func TestDestinationsThatRowsNameAreBounded(t *testing.T) {
 	x := ds.of("http://x")
 	if x.crowd = []waiter{{}}; !ds.ask(x, d.now) {
 		t.Fatal("one for which a delivery waits in memory is not asked for room")
+	}
+}
+
+// A whole part finds its place, since the one before leaves it.
+func TestNextPartTakesThePlaceOfTheLast(t *testing.T) {
+	t.Parallel()
+	d := listed(t)
+	d.do(Backlog{Destinations: named(0, namedMost), After: "http://9"})
+	for _, c := range commands[AskRoom](d) {
+		d.do(Room{Destination: c.Destination})
+	}
+	if got := noRoom(d, listOnEvery); len(got) != 1 {
+		t.Fatalf("lists %+v", got)
+	}
+	d.do(Backlog{Destinations: named(5000, namedMost)})
+	for _, name := range named(5000, namedMost) {
+		if d.m.destinations.byName[name] == nil || !d.m.destinations.byName[name].parked {
+			t.Fatalf("%s is not looked at", name)
+		}
+	}
+}
+
+// What is parked while a pass looks for what is parked is looked for by another.
+func TestParkedDuringAPassIsLookedFor(t *testing.T) {
+	t.Parallel()
+	d := listed(t)
+	d.do(Backlog{Destinations: []string{"s"}})
+	one[AskRoom](d)
+	d.do(Room{Destination: "s", Deliveries: 1})
+	one[ReadParked](d)
+	d.m.destinations.park(d.m.destinations.of("s"))
+	d.do(Parked{Destination: "s", End: true})
+	if !d.m.destinations.of("s").parked {
+		t.Fatal("it is forgotten")
 	}
 }
 

@@ -70,6 +70,8 @@ func TestOutcomeThatFailsForItsRowKeepsItsValues(t *testing.T) {
 func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
 	t.Parallel()
 	d, s, other := drive(t, stuckConfig()), subscriber("s"), subscriber("other")
+	d.wait(2 * stalledAfter)
+	d.take()
 	writes := stuck(d, s, 1, 19)
 	if _, changes := d.m.Blocked(); blocked(d) || changes != 0 {
 		t.Fatal("it is blocked with fewer than a sixteenth of what memory holds")
@@ -88,14 +90,21 @@ func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
 	if blocked(d) {
 		t.Fatal("it is still blocked")
 	}
-	for _, c := range d.take() {
+	hurried := d.take()
+	if len(hurried) != 19 {
+		t.Fatalf("%d are tried at once since one could be written, want 19", len(hurried))
+	}
+	for _, c := range hurried {
 		if w := c.(Write); w.Last != WhyFailed || w.Changes[0].Destination != "s" {
 			t.Fatalf("write %+v, want those that failed at once", w)
 		}
 	}
-	for _, w := range writes[1:] {
+	d.do(NotWritten{Entry: writes[1].Entry, Why: WhyFailed})
+	for _, w := range writes[2:] {
 		d.do(Written{Entry: w.Entry})
 	}
+	d.none() // the one that failed again was tried a moment ago
+	d.do(Written{Entry: writes[1].Entry})
 	d.none()
 	d.wait(crowdedOut)
 	if got := commands[ReadRow](d); len(got) != 1 || got[0].Entry != pendingID(50) {
@@ -140,6 +149,7 @@ func TestStuckOutcomesOfAllDestinationsAreBounded(t *testing.T) {
 	config := testConfig
 	config.Entries = 8
 	d := drive(t, config)
+	d.do(Written{Entry: stuck(d, subscriber("a"), 5, 1)[0].Entry}) // it counts no more
 	stuck(d, subscriber("a"), 1, 1)
 	stuck(d, subscriber("b"), 2, 1)
 	stuck(d, subscriber("c"), 3, 1)
@@ -150,6 +160,32 @@ func TestStuckOutcomesOfAllDestinationsAreBounded(t *testing.T) {
 	if !blocked(d) {
 		t.Fatal("it is not blocked")
 	}
+}
+
+// When the last of them is written nothing is blocked, and nothing is known of the destination any more.
+func TestNothingIsBlockedWithoutStuckOutcomes(t *testing.T) {
+	t.Parallel()
+	config := testConfig
+	config.Entries = 3
+	d, s := drive(t, config), subscriber("s")
+	w := stuck(d, s, 1, 1)[0]
+	if !blocked(d) {
+		t.Fatal("it is not blocked")
+	}
+	d.do(Written{Entry: w.Entry})
+	if blocked(d) {
+		t.Fatal("it is still blocked")
+	}
+	d.do(Reported{Rows: []Report{report(2, "")}})
+	row := pendingRow(2, "")
+	row.Rejected = "no route"
+	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: row})
+	d.do(NotWritten{Entry: one[Write](d).Entry, Why: WhyFailed})
+	d.do(Written{Entry: pendingID(2)})
+	if len(d.m.destinations.byName) != 0 {
+		t.Fatalf("still knows %v", d.m.destinations.byName)
+	}
+	d.empty()
 }
 
 // A relay that stops tries what waits soon, and once more each time after.
