@@ -117,3 +117,30 @@ func TestSchedule(t *testing.T) {
 	d.do(Reported{Rows: []Report{{ID: id(1), DueIn: time.Second}}})
 	d.do(Found{Rows: []Report{{ID: id(2), DueIn: time.Second}}})
 }
+
+// Each group of shards has passes of its own, with a limit of its own.
+func TestGroupsSweepApart(t *testing.T) {
+	t.Parallel()
+	config := testConfig
+	config.Sweeps = []int{7, 3}
+	d := drive(t, config)
+	d.quiet, d.idle = false, true
+	d.take()
+	d.do(SweepNow{Group: 1})
+	if c := one[Sweep](d); c.Group != 1 || c.Limit != 3 || !c.Begin {
+		t.Fatalf("sweep %+v", c)
+	}
+	d.do(SweepNow{Group: 0})
+	if c := one[Sweep](d); c.Group != 0 || c.Limit != 7 {
+		t.Fatalf("sweep %+v", c)
+	}
+	d.do(Swept{Group: 1, Rows: []Report{{ID: id(1)}}})
+	if got := d.take(); len(got) != 2 || got[1].(Sweep) != (Sweep{Group: 1, Limit: 3}) {
+		t.Fatalf("commands %+v, want the row and the next statement of the same group", got)
+	}
+	d.do(Swept{Group: 1, End: true})
+	d.do(SweepNow{All: true})
+	if got := commands[Sweep](d); len(got) != 1 || got[0].Group != 1 || !got[0].Waiting {
+		t.Fatalf("sweeps %+v, for the other group is being swept", got)
+	}
+}

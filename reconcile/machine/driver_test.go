@@ -41,7 +41,7 @@ func (d *driver) do(e Event) {
 		switch c := c.(type) {
 		case Sweep:
 			if d.quiet {
-				d.do(Swept{End: true})
+				d.do(Swept{Group: c.Group, End: true})
 				continue
 			}
 		case FindDue:

@@ -82,6 +82,16 @@ func TestClaimThatCannotBeTaken(t *testing.T) {
 	d.empty()
 	d.do(said)
 	d.none() // the shard is another relay's
+	d.do(Leased{Shard: 0, Epoch: 2})
+	d.take()
+	d.do(said)
+	entry = one[ReadAck](d).Entry
+	d.do(Lost{Shard: 0})
+	d.do(Leased{Shard: 0, Epoch: 3})
+	d.take()
+	d.do(claimed(entry, s, Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
+	d.none() // another relay may have taken it meanwhile
+	d.empty()
 	d.do(AckRead{Entry: openID(1, s)})
 	d.none() // nothing was asked
 }

@@ -54,6 +54,7 @@ type entry struct {
 	acks       bool         // what the consumer said is being read
 	ends       bool         // it has been due for too long: it is ended, or left as it is
 	fanned     int          // deliveries that count as those of a message with many
+	fans       int          // how many there were when it was read and found no room
 	stuck      *destination // whose outcomes cannot be written, this one among them
 }
 
@@ -151,7 +152,7 @@ func (e *entry) charge() {
 		d.destination.bytes += e.bytes
 	}
 	e.m.budget.entries += max(0, len(e.deliveries)-1)
-	e.m.fanout.charge(e)
+	e.m.fanout.charge(e, len(e.deliveries))
 }
 
 func (e *entry) discharge() {

@@ -20,18 +20,28 @@ const (
 type fanout struct {
 	m          *Machine
 	deliveries int
-	waiting    []*entry         // to be read again when there is room
+	waiting    []*entry         // to be read again when there is room, in this order
 	keys       map[string]int16 // the same, with their shards
-	needs      int              // the most deliveries that one of those has
+	keysNeed   int              // the most deliveries that the next message of one of those has
 }
 
 // most is how many deliveries there may be, if they are not those of a single message.
 func (f *fanout) most() int { return max(1, f.m.config.Entries/fanoutShare) }
 
-// fansOut reports whether a pending row has so many deliveries that it has to wait for those before it.
-func (row *Row) fansOut(m *Machine) bool {
-	n := len(row.Deliveries)
-	return n >= fanoutFrom && m.fanout.deliveries > 0 && m.fanout.deliveries+n > m.fanout.most()
+// fits reports whether there is room for a message with so many deliveries.
+func (f *fanout) fits(deliveries int) bool {
+	return f.deliveries == 0 || f.deliveries+deliveries <= f.most()
+}
+
+// holdsUp reports whether a pending message has to wait for those before it. e is its entry; nil: it has none.
+func (f *fanout) holdsUp(e *entry, deliveries int) bool {
+	switch {
+	case deliveries < fanoutFrom || e != nil && e.fanned > 0:
+		return false
+	case e != nil && e.key == nil && len(f.waiting) > 0:
+		return true
+	}
+	return !f.fits(deliveries)
 }
 
 // await has an entry read again when there is room. If too many wait already, a sweep finds it.
@@ -41,23 +51,24 @@ func (f *fanout) await(e *entry, deliveries int) {
 		f.m.leave(1)
 		return
 	}
-	e.state = wanted
-	f.waiting, f.needs = append(f.waiting, e), max(f.needs, deliveries)
+	e.state, e.fans = wanted, deliveries
+	f.waiting = append(f.waiting, e)
 }
 
 // awaitKey has a key read again when there is room.
 func (f *fanout) awaitKey(k *key, deliveries int) {
-	f.keys[k.name], f.needs = k.shard, max(f.needs, deliveries)
+	f.keys[k.name], f.keysNeed = k.shard, max(f.keysNeed, deliveries)
 }
 
 // count is how many messages and keys wait for room.
 func (f *fanout) count() int { return len(f.waiting) + len(f.keys) }
 
 // charge counts an entry's deliveries, and discharge gives them back.
-func (f *fanout) charge(e *entry) {
-	if n := len(e.deliveries); n >= fanoutFrom {
-		e.fanned = n
-		f.deliveries += n
+func (f *fanout) charge(e *entry, deliveries int) {
+	f.discharge(e)
+	if deliveries >= fanoutFrom {
+		e.fanned = deliveries
+		f.deliveries += deliveries
 	}
 }
 
@@ -66,21 +77,26 @@ func (f *fanout) discharge(e *entry) {
 	e.fanned = 0
 }
 
-// goOn has what waits read again as soon as half of the room is free, and enough for each of those that wait.
+// goOn has those read again for which there is room, and keeps it for the messages without a key.
 func (f *fanout) goOn() {
-	if f.count() == 0 || f.deliveries > 0 && f.deliveries > min(f.most()/2, f.most()-f.needs) {
-		return
-	}
-	f.needs = 0
-	for _, name := range slices.Sorted(maps.Keys(f.keys)) { // the same events lead to the same commands
-		f.m.lookAtKey(name, f.keys[name], false)
-	}
-	clear(f.keys)
-	n := min(len(f.waiting), max(1, f.most()/2/fanoutFrom))
-	for _, e := range f.waiting[:n] {
-		if !e.forgotten && e.state == wanted {
-			e.want()
+	if len(f.keys) > 0 && f.fits(f.keysNeed) {
+		for _, name := range slices.Sorted(maps.Keys(f.keys)) { // the same events lead to the same commands
+			f.m.lookAtKey(name, f.keys[name], false)
 		}
+		clear(f.keys)
+		f.keysNeed = 0
 	}
-	f.waiting = append(f.waiting[:0], f.waiting[n:]...)
+	n := 0
+	for ; n < len(f.waiting); n++ {
+		e := f.waiting[n]
+		if e.forgotten {
+			continue
+		}
+		if !f.fits(e.fans) {
+			break
+		}
+		f.charge(e, e.fans)
+		e.want()
+	}
+	f.waiting = slices.Delete(f.waiting, 0, n)
 }

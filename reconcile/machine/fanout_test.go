@@ -129,3 +129,62 @@ func TestWaitingMessagesWithManyDeliveriesAreBounded(t *testing.T) {
 	d.wait(sweepAfter)
 	only[Sweep](d)
 }
+
+// readAgain answers the read of a message that waited.
+func readAgain(d *driver, n, deliveries int) []Command {
+	d.t.Helper()
+	if c := one[ReadRow](d); c.Entry != pendingID(n) {
+		d.t.Fatalf("reads %+v", c)
+	}
+	d.do(RowRead{Entry: pendingID(n), Snapshot: shows(1000), Verdict: Readable, Row: pendingRow(n, "", subscribers(deliveries)...)})
+	return d.take()
+}
+
+// Those that wait go in their order, as many as there is room for. None passes a larger one, which would wait for ever.
+func TestMessagesWithManyDeliveriesGoInTheirOrder(t *testing.T) {
+	t.Parallel()
+	config := testConfig
+	config.Entries = 80
+	d := drive(t, config)
+	first := fanned(d, 1, 20)
+	fanned(d, 2, 30)
+	if third := fanned(d, 3, 18); len(third) != 0 {
+		t.Fatalf("%d attempts of the third, which passes the second", len(third))
+	}
+	fanned(d, 4, fanoutFrom)
+	d.m.pending[id(4)].remove()
+	fanned(d, 5, fanoutFrom)
+	ends(d, first)
+	second := readAgain(d, 2, 30)
+	if len(second) != 30 {
+		t.Fatalf("%d attempts", len(second))
+	}
+	ends(d, second)
+	if got := commands[ReadRow](d); len(got) != 2 || got[0].Entry != pendingID(3) || got[1].Entry != pendingID(5) {
+		t.Fatalf("reads %+v, want both that fit", got)
+	}
+	d.do(RowRead{Entry: pendingID(3), Snapshot: shows(1000), Verdict: Finished})
+	d.do(RowRead{Entry: pendingID(5), Snapshot: shows(1000), Verdict: Finished})
+	if d.empty(); d.m.fanout.deliveries != 0 {
+		t.Fatalf("%d deliveries are counted", d.m.fanout.deliveries)
+	}
+}
+
+// A key whose message does not fit beside another is not read in vain.
+func TestKeyThatDoesNotFitBesideAnotherIsNotReadInVain(t *testing.T) {
+	t.Parallel()
+	config := testConfig
+	config.Entries = 80
+	d := drive(t, config)
+	first := fanned(d, 1, fanoutFrom)
+	d.do(Found{Rows: []Report{{ID: id(2), Key: "k"}}})
+	one[ReadKey](d)
+	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Rows: []Row{pendingRow(2, "k", subscribers(30)...)}})
+	d.none()
+	ends(d, first)
+	one[ReadKey](d)
+	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Rows: []Row{pendingRow(2, "k", subscribers(30)...)}})
+	if sends := d.take(); len(sends) != 30 || d.m.fanout.keysNeed != 0 {
+		t.Fatalf("%d attempts", len(sends))
+	}
+}

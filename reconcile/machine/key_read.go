@@ -139,7 +139,7 @@ func (r *KeyRead) hidden(k *key) (seq int64, some bool) {
 
 // row takes one pending message; e is its entry if it was reported.
 func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
-	if row.fansOut(k.m) {
+	if k.m.fanout.holdsUp(e, len(row.Deliveries)) {
 		k.m.fanout.awaitKey(k, len(row.Deliveries))
 		return false
 	}

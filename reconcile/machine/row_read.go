@@ -78,7 +78,7 @@ func (r *RowRead) readable(e *entry) {
 	e.tries = 0
 	switch {
 	case e.message != nil:
-	case r.Row.fansOut(m):
+	case m.fanout.holdsUp(e, len(r.Row.Deliveries)):
 		m.fanout.await(e, len(r.Row.Deliveries))
 		return
 	case !r.Row.fits(m):

@@ -44,8 +44,11 @@ func TestRefusedOutcomeIsWrittenWithLess(t *testing.T) {
 		t.Fatalf("write %+v", c)
 	}
 	d.do(NotWritten{Entry: c.Entry, Why: WhyRefused, Text: "SQLSTATE 42P01"})
-	if c = one[Write](d); c.Changes[0].Attempt != nil || c.Changes[0].Status != relay.DeliveryHandleFailed {
+	if c = one[Write](d); c.Changes[0].Attempt != nil || c.Changes[0].Status != relay.DeliveryHandleFailed || c.Reduced != 1 {
 		t.Fatalf("write %+v", c)
+	}
+	if !d.m.Stuck()[0] {
+		t.Fatal("the outcome does not count as one that cannot be written")
 	}
 	d.do(NotWritten{Entry: c.Entry, Why: WhyRefused, Text: "SQLSTATE 42P01"})
 	if c = one[Write](d); c.MessageStatus != relay.MessageRejected {
@@ -125,4 +128,19 @@ func TestConclude(t *testing.T) {
 			t.Errorf("%v: %s, %d outstanding", c.statuses, w.MessageStatus, w.Outstanding)
 		}
 	}
+}
+
+// A row that was reported, and that is not there although its transaction is visible, is missed.
+func TestMissedRow(t *testing.T) {
+	t.Parallel()
+	d := drive(t, testConfig)
+	d.do(Reported{Rows: []Report{report(1, "")}})
+	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000)})
+	if c := one[Missed](d); c.ID != id(1) {
+		t.Fatalf("missed %+v", c)
+	}
+	d.do(Found{Rows: []Report{{ID: id(2)}}})
+	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000)})
+	d.none() // the stream did not show it
+	d.empty()
 }
