@@ -20,3 +20,14 @@ func TestSnapshotShows(t *testing.T) {
 		}
 	}
 }
+
+// A savepoint has an id of its own, which no snapshot lists among those in progress.
+func TestSnapshotEnded(t *testing.T) {
+	t.Parallel()
+	s := Snapshot{Xmin: 1<<32 - 2, Xmax: 1<<32 + 6, InProgress: []uint64{1<<32 - 2}}
+	for xid, want := range map[uint32]bool{1<<32 - 3: true, 1<<32 - 2: false, 1<<32 - 1: false, 5: false, 6: false} {
+		if got := s.ended(xid); got != want {
+			t.Errorf("transaction %d: %t", xid, got)
+		}
+	}
+}
