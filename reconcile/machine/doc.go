@@ -36,14 +36,16 @@
 // breaks off, a shard changes its owner, or there is no room for one. Then each key is read from
 // its beginning, until a read from the beginning shows that every transaction has ended whose
 // report may have been lost. What becomes due is made an ordinary pending message by one
-// statement; a read that ran beside it begins anew.
+// statement; a read that ran beside it begins anew. As long as one of a key is due and is not made so yet, nothing of the
+// key is taken.
 //
 // # Facts
 //
 // A report carries the id of its transaction, and each read the snapshot that it was made with. A
 // message that was reported and is not there is gone if the snapshot shows the transaction.
 // Otherwise SQL does not show it yet: it is looked for again, and holds its place meanwhile. Of the
-// messages behind it nothing is taken that could not start.
+// messages behind it nothing is taken that could not start. One whose sequence the report does not tell may be the lowest
+// of its key.
 //
 // A row that the stream has not shown is sent only if the snapshot is durable: under asynchronous
 // commit it could vanish in a crash of the server.
@@ -53,7 +55,8 @@
 // The read of a key shows its unfinished deliveries together with its pending messages. What has
 // a higher sequence than something that waits in the table and is not in memory waits there, too.
 // The machine looks again when what was before it has ended, when its time has come, or when its
-// destination has room. A retry of a message with a key goes this way like everything else.
+// destination has room. A retry of a message with a key goes this way like everything else. Only a delivery that has been
+// due for too long is ended wherever it stands; it holds its place until that is written.
 //
 // What has waited in memory for a second behind a message of its key is taken up as key_blocked,
 // unless the queue moves. A delivery for which its destination has no room stays in memory, and is read again when there
@@ -79,7 +82,7 @@
 // # Budgets
 //
 // What is in memory is bounded in deliveries and in bytes of rows. Messages with more than 16 deliveries hold at most
-// one half of it. A destination may hold three
+// one half of it, and those that find no room wait in their order. A destination may hold three
 // times as much as is free, so that there is always room for another one. One half is the most
 // that sweeps and parked deliveries may hold, and the last eighth is theirs alone. What finds no
 // room is left to the table, and a sweep follows half a second later. What waits behind a

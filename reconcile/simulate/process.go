@@ -135,7 +135,7 @@ func (w *world) onRelay(x *happening) {
 		w.renew(p)
 	case doSweep:
 		for group := range w.h.groups {
-			w.step(p, machine.SweepNow{Group: group, All: w.h.named})
+			w.step(p, machine.SweepNow{Group: group, All: w.h.named && w.now < healed/2+time.Second})
 		}
 		w.overdue(p)
 		w.in(w.h.sweepEvery(), happening{kind: doSweep, relay: p.id, life: p.life})
