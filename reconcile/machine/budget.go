@@ -3,8 +3,6 @@ package machine
 import (
 	"strings"
 	"time"
-
-	"relay"
 )
 
 // share is how many times the free room one destination may hold: three quarters of the budget
@@ -106,14 +104,4 @@ func (ds *destinations) paused(destination string) bool {
 	name, _, _ := strings.Cut(destination, "/")
 	s := ds.m.subscribers[name]
 	return s != nil && s.Paused
-}
-
-// learn notes what an outcome says about the destination.
-func (ds *destinations) learn(d *destination, o relay.Outcome) {
-	if !o.Class.Attempted() {
-		return
-	}
-	if o.Class.Accepted() || o.Class == relay.ClassHandleFailed {
-		d.slow = false
-	}
 }

@@ -96,6 +96,14 @@ func (m *Machine) register(e *entry) {
 	}
 }
 
+// entry returns what is in memory of a pending message, or of a delivery of an open one; nil: nothing is.
+func (m *Machine) entry(id DeliveryID) *entry {
+	if id.pending() {
+		return m.pending[id.Message]
+	}
+	return m.open[id]
+}
+
 // remove forgets an entry, in its key and its queues, too.
 func (e *entry) remove() {
 	if e.forgotten {

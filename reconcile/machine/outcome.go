@@ -39,7 +39,9 @@ func (m *Machine) sent(e Ended) *delivery {
 // outcome takes the outcome of a delivery.
 func (d *delivery) outcome(o relay.Outcome) {
 	e := d.entry
-	e.m.destinations.learn(d.destination, o)
+	if o.Class.Accepted() || o.Class == relay.ClassHandleFailed {
+		d.destination.slow = false
+	}
 	switch {
 	case o.Class == relay.ClassResolved:
 		d.spreadOver(o.Instances)

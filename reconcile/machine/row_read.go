@@ -7,10 +7,7 @@ import "time"
 const unseenMost = time.Second
 
 func (r RowRead) apply(m *Machine) {
-	at := m.open[r.Entry]
-	if r.Entry.pending() {
-		at = m.pending[r.Entry.Message]
-	}
+	at := m.entry(r.Entry)
 	if at == nil || at.state != reading {
 		return
 	}

@@ -91,16 +91,12 @@ func (w *Write) accepted() bool {
 	return true
 }
 
-// find returns the entry that is being written.
+// written returns the entry that is being written.
 func (m *Machine) written(id DeliveryID) *entry {
-	e := m.open[id]
-	if id.pending() {
-		e = m.pending[id.Message]
+	if e := m.entry(id); e != nil && e.state == writing {
+		return e
 	}
-	if e == nil || e.state != writing {
-		return nil
-	}
-	return e
+	return nil
 }
 
 func (w Written) apply(m *Machine) {
