@@ -24,6 +24,13 @@ func stuck(d *driver, s *relay.Subscriber, from, n int) (writes []Write) {
 	return writes
 }
 
+// write has an outcome of a destination written.
+func write(d *driver, n int, s *relay.Subscriber) {
+	d.t.Helper()
+	d.do(answered(d.plain(n, s)[0], accepted()))
+	d.do(Written{Entry: one[Write](d).Entry})
+}
+
 func blocked(d *driver) bool {
 	names, _ := d.m.Blocked()
 	return names["s"]
@@ -70,8 +77,9 @@ func TestOutcomeThatFailsForItsRowKeepsItsValues(t *testing.T) {
 func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
 	t.Parallel()
 	d, s, other := drive(t, stuckConfig()), subscriber("s"), subscriber("other")
-	d.wait(2 * stalledAfter)
+	d.wait(stalledAll)
 	d.take()
+	write(d, 60, other)
 	writes := stuck(d, s, 1, 19)
 	if _, changes := d.m.Blocked(); blocked(d) || changes != 0 {
 		t.Fatal("it is blocked with fewer than a sixteenth of what memory holds")
@@ -121,14 +129,34 @@ func TestDestinationThatIsStalledIsBlockedSooner(t *testing.T) {
 		d.wait(stalledAfter - 50*time.Millisecond)
 		d.take()
 		if written {
-			d.do(answered(d.plain(40, s)[0], accepted()))
-			d.do(Written{Entry: one[Write](d).Entry})
+			write(d, 40, s)
 		}
 		d.now += 60 * time.Millisecond
 		send := d.plain2(16, s)
 		d.do(answered(send, accepted()))
 		w := only[Write](d)
 		d.do(NotWritten{Entry: w.Entry, Why: WhyLocked})
+		if blocked(d) == written {
+			t.Fatalf("written %t: blocked %t", written, blocked(d))
+		}
+	}
+}
+
+// They are enough at once if nothing of any destination has been written for two seconds.
+func TestDestinationIsBlockedSoonerWhereNothingIsWritten(t *testing.T) {
+	t.Parallel()
+	for _, written := range []bool{false, true} {
+		d, s := drive(t, stuckConfig()), subscriber("s")
+		d.wait(stalledAll)
+		d.take()
+		if written {
+			write(d, 40, subscriber("other"))
+		}
+		stuck(d, s, 1, 15)
+		if blocked(d) {
+			t.Fatal("it is blocked with fewer than sixteen")
+		}
+		stuck(d, s, 16, 1)
 		if blocked(d) == written {
 			t.Fatalf("written %t: blocked %t", written, blocked(d))
 		}
