@@ -17,6 +17,7 @@ type budget struct {
 	maxEntries int
 	maxBytes   int64
 	entries    int
+	routed     int // of them, deliveries of rows that were read
 	bytes      int64
 	swept      int // entries that sweeps have found, or that were parked
 }
@@ -78,7 +79,7 @@ func (b *budget) room() int {
 // holds nothing always may.
 func (b *budget) admits(d *destination, bytes int64) bool {
 	return d.entries == 0 ||
-		d.entries < max(1, share*(b.maxEntries-b.entries)) && d.bytes+bytes <= share*max(0, b.maxBytes-b.bytes)
+		d.entries < max(1, share*(b.maxEntries-b.routed)) && d.bytes+bytes <= share*max(0, b.maxBytes-b.bytes)
 }
 
 // destination returns what is known of a circuit.

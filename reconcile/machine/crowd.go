@@ -23,17 +23,26 @@ type waiter struct {
 	since    time.Duration
 }
 
-// crowds has a delivery wait in memory for which its destination had no room just now, and reports false if it has to be
-// parked. To write it twice costs several times as much as to read it again.
+// crowds has a delivery wait for which its destination had no room just now, and reports false if it has to be parked: in
+// memory or, if its destination has as much there as it works off soon, and nothing else depends on it, as a pending row
+// in the table. To write it twice costs several times as much as to read it again.
 func (d *delivery) crowds(o *relay.Outcome) bool {
 	e, dest := d.entry, d.destination
 	m := e.m
 	if d.crowdedAt == 0 {
 		d.crowdedAt = m.now
 	}
-	if o.Pace == 0 || e.parent != nil || len(e.deliveries) != 1 || m.stopping || !m.leases.takes(e.shard) ||
-		float64(len(dest.crowd)) >= max(1, o.Pace*crowdFor.Seconds()) || m.now-d.crowdedAt > crowdLongest {
+	if o.Pace == 0 || e.parent != nil || len(e.deliveries) != 1 || m.stopping || !m.leases.takes(e.shard) || m.now-d.crowdedAt > crowdLongest {
 		return false
+	}
+	if float64(len(dest.crowd)) >= max(1, o.Pace*crowdFor.Seconds()) {
+		if !e.id.pending() || e.key != nil {
+			return false
+		}
+		d.step = idle
+		e.putBack()
+		m.leave(1)
+		return true
 	}
 	d.step, e.state = idle, wanted
 	dest.crowd = append(dest.crowd, waiter{d, m.now})

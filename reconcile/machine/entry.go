@@ -157,6 +157,7 @@ func (e *entry) charge() {
 	e.m.budget.bytes += e.bytes
 	for _, d := range e.deliveries {
 		d.destination.entries++
+		e.m.budget.routed++
 		d.destination.bytes += e.bytes
 	}
 	e.m.budget.entries += max(0, len(e.deliveries)-1)
@@ -167,6 +168,7 @@ func (e *entry) discharge() {
 	for _, d := range e.deliveries {
 		if d.destination != nil {
 			d.destination.entries--
+			e.m.budget.routed--
 			d.destination.bytes -= e.bytes
 			e.m.destinations.forget(d.destination)
 		}

@@ -255,6 +255,7 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 func (w *Waiting) mayLoad(m *Machine) bool {
 	if !m.budget.fits(true) {
 		m.leave(1)
+		m.leftWaiting = true
 		return false
 	}
 	switch w.State {

@@ -61,6 +61,7 @@ type Machine struct {
 	subscribers  map[string]*relay.Subscriber
 	sweeps       sweeps
 	sweepAt      time.Duration // when rows are looked for that were left to the table; zero: there are none
+	leftWaiting  bool          // deliveries of open messages are among them
 	fanout       fanout
 	due          dues
 	timers       timers
@@ -148,7 +149,7 @@ func (m *Machine) Left() int { return m.left }
 // leave notes that rows were left to the table for want of room: a sweep looks for them soon.
 func (m *Machine) leave(n int) {
 	m.left += n
-	m.sweeps.leave()
+	m.sweeps.leave(n)
 }
 
 func (m *Machine) do(c Command) { m.out = append(m.out, c) }

@@ -14,6 +14,9 @@ type sweep struct {
 	asked   bool // a statement is under way
 	whole   bool // the pass that runs looks at what waits, too
 	wholeAt time.Duration
+	// refused counts the rows that were left to the table since the pass began or went on. When they are as many as one
+	// statement finds, the pass rests until it is time to look for such rows.
+	refused int
 }
 
 // sweeps are those of all groups.
@@ -29,9 +32,12 @@ func (all sweeps) begin(waiting bool) {
 	}
 }
 
-// leave notes that rows were left to the table: it is not known of which group.
-func (all sweeps) leave() {
+// leave notes that n rows were left to the table: it is not known of which group.
+func (all sweeps) leave(n int) {
 	m := all[0].m
+	for _, s := range all {
+		s.refused += n
+	}
 	if m.sweepAt > m.now {
 		return
 	}
@@ -80,7 +86,11 @@ func (all sweeps) next() {
 	m := all[0].m
 	if m.sweepAt > 0 && m.sweepAt <= m.now {
 		m.sweepAt = 0
-		all.begin(true)
+		all.begin(m.leftWaiting)
+		m.leftWaiting = false
+		for _, s := range all {
+			s.refused = 0
+		}
 	}
 	for _, s := range all {
 		s.next()
@@ -95,7 +105,7 @@ func (s *sweep) next() {
 			s.wholeAt = m.now
 		}
 	}
-	if !s.running || s.asked || m.keysReading > m.config.Batch {
+	if !s.running || s.asked || s.refused >= s.limit || m.keysReading > m.config.Batch {
 		return
 	}
 	room := min(m.budget.room(), s.limit)
@@ -111,7 +121,7 @@ func (e Swept) apply(m *Machine) {
 	s.asked = false
 	if e.Failed {
 		s.running = false
-		m.sweeps.leave()
+		m.sweeps.leave(0)
 		return
 	}
 	for i := range e.Rows {
