@@ -49,7 +49,7 @@ var mutations = []mutation{
 	{"trust a row that was not reported yet", "key_read.go",
 		"case e == nil && k.asked.command.Awaits(row.Message.ID, row.XID):", "case false:", 12193},
 	{"take a message although one before it found no room", "key_read.go",
-		"\t\tif !r.row(k, e, row) {\n\t\t\tk.more = true\n\t\t\treturn seq - 1, false\n", "\t\tif !r.row(k, e, row) {\n\t\t\tk.more = true\n\t\t\tcontinue\n", 13200},
+		"\t\tif !r.row(k, e, row) {\n\t\t\tk.more = true\n\t\t\treturn seq - 1, false\n", "\t\tif !r.row(k, e, row) {\n\t\t\tk.more = true\n\t\t\tcontinue\n", 94359},
 	{"write a delivery before its message is taken up", "outcome.go",
 		"\tcase e.parent != nil:\n\tcase e.state == wanted:", "\tcase e.state == wanted:", 0},
 	{"never wake what waits in the table", "queue.go",
