@@ -100,6 +100,16 @@ func (w *world) checkPrefix(p *process, b *row, i int, asked time.Duration) {
 	}
 }
 
+// checkBlocked checks that nothing is sent to a destination of which too many outcomes cannot be written. What is sent
+// together with others of its message is left out. changes is how often that had changed before.
+func (w *world) checkBlocked(p *process, c *machine.Send, changes int) {
+	r, i := &w.db.rows[rowOf(c.Entry.Message)], subOf(c.Delivery.Subscriber.Name)
+	alone := r.mask == 1<<i || c.Entry.Subscription != "" && r.status == relay.MessageOpen
+	if names, now := p.m.Blocked(); alone && now == changes && names[w.db.circuit(i)] {
+		w.fail("message %d is sent to %s although too many of its outcomes cannot be written", r.seq, subNames[i])
+	}
+}
+
 // checkTaken checks what a message is taken up with.
 func (w *world) checkTaken(r *row, c *machine.Write) {
 	if c.MessageStatus == relay.MessageRejected {

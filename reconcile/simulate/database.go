@@ -23,6 +23,7 @@ type database struct {
 	clock   time.Duration
 	reads   fault
 	writes  fault
+	failing bool // whatever is written of any row fails for its sake
 }
 
 // fault says how statements go wrong.

@@ -31,6 +31,7 @@ const (
 	opJoin                     // one more relay starts
 	opClock                    // the database's clock jumps
 	opKinds
+	opFailing     // whatever is written of any row fails for its row's sake; in histories of its own
 	opServerCrash // the server crashes, and what was not flushed is gone; in asynchronous histories alone
 )
 
@@ -138,6 +139,10 @@ func newHistory(seed uint64) *history {
 		h.subs[namedSub].Name, h.subs[namedSub].Target.Exchange = relay.SubscriptionDirect, subNames[namedSub]
 	}
 	h.addInserts(&r)
+	if seed%17 == 9 && seed%13 != 7 && h.adversary < 0 {
+		h.entries = 12
+		h.add(op{kind: opFailing, at: r.upTo(active / 4), lasts: active})
+	}
 	if h.row = seed%13 == 7 && h.adversary < 0 && !h.hot; h.row {
 		h.relays, h.giveUp, h.bytes = 1, 0, 200_000
 		h.blockRow([]opKind{opRefuse, opLock}[seed%2], healed)

@@ -150,7 +150,11 @@ func (w *world) step(p *process, e machine.Event) {
 		w.told(p, &ended)
 	}
 	w.notes(p, e)
+	_, before := p.m.Blocked()
 	for _, c := range p.m.Step(p.clock(w), e) {
+		if send, ok := c.(machine.Send); ok {
+			w.checkBlocked(p, &send, before)
+		}
 		w.carryOut(p, c)
 	}
 	w.checkBudget(p)

@@ -125,7 +125,7 @@ func (d *database) write(p *process, c *machine.Write) machine.Why {
 		return machine.WhyLocked
 	case c.Taking && (r.status != relay.MessagePending || r.again != c.Again), !c.Taking && (r.status != relay.MessageOpen || !r.subs[subOf(c.Entry.Subscription)].unfinished()):
 		return machine.WhyGone
-	case r.failing:
+	case r.failing || d.failing:
 		return machine.WhyFailed
 	case r.refused && c.Changes[0].Attempt != nil:
 		return machine.WhyRefused

@@ -30,6 +30,9 @@ func (w *world) begin(o *op) {
 		w.stream.disconnect(w)
 	case opRepeat:
 		w.stream.repeat(w, 1+o.mode)
+	case opFailing:
+		w.db.failing = true
+		w.say("Whatever is written of any row fails for its sake from now on.")
 	case opBlind:
 		w.stream.blind = true
 		w.say("The stream shows nothing from now on.")
@@ -74,6 +77,9 @@ func (w *world) end(o *op) {
 	case opWrites:
 		w.db.writes = 0
 		w.say("Writes into the table work again.")
+	case opFailing:
+		w.db.failing = false
+		w.say("What is written is taken again.")
 	case opBlind:
 		if w.stream.blind {
 			w.stream.blind = false
