@@ -252,6 +252,31 @@ func TestAcknowledgementsAreApplied(t *testing.T) {
 	}
 }
 
+// A relay died after a consumer had handled a message and before it could write that it was sent: it is not sent again.
+func TestWhatIsHandledIsNotSentAgainAfterACrash(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.Ringing = func() bool { return true } })
+	b.subscribe("a.b", "ack", "'consumer'")
+	b.lanes.answers(func(d *relay.Delivery) relay.Outcome { return relay.Outcome{Class: relay.ClassAwaitingAck} })
+	var ids []relay.ID
+	for _, key := range []string{"", "k"} {
+		id := relay.NewID()
+		b.exec("insert into relay.outbox (id, topic, key) values ($1, 'a.b', nullif($2, ''))", [16]byte(id), key)
+		token := b.engine.config.AckKey.Token(relay.AckSubject{Message: id, Subscriber: relay.AckSubscriberOf("a", ""), Attempt: 1})
+		if got, err := b.engine.Acknowledge(t.Context(), token, []byte(`{"outcome":"handled"}`)); err != nil || got != relay.AckHandled {
+			t.Fatalf("%s: %v", got, err)
+		}
+		ids = append(ids, id)
+	}
+	b.engine.Changed(1, ids)
+	for _, id := range ids {
+		b.waitDelivery(id, "a handled, b awaiting_ack")
+	}
+	if n := len(b.lanes.order()); n != 2 {
+		t.Errorf("%d attempts were made, want one for each message at b", n)
+	}
+}
+
 // Hints name messages that a session has changed, or nothing.
 func TestHintsAreFollowed(t *testing.T) {
 	t.Parallel()

@@ -300,7 +300,7 @@ func (m *memory) reserve() sql.Limits {
 	}
 	granted = max(0, granted)
 	m.reserved.Add(granted)
-	return sql.Limits{MaxPayload: m.config.MaxPayload, Budget: granted}
+	return sql.Limits{MaxPayload: m.config.MaxPayload, Budget: granted, Words: m.config.Subscriptions.WantsAcks()}
 }
 
 // release gives back what was reserved for a read.

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"relay"
@@ -204,6 +205,11 @@ func (e *core) route(out *machine.Row, row *sql.MessageRow) {
 		return
 	}
 	out.Deliveries = deliveries
+	for i, d := range deliveries {
+		if d.Subscriber.AckByConsumer && slices.Contains(row.Handled, relay.AckSubscriberOf(d.Subscriber.Name, d.Instance)) {
+			out.Handled = append(out.Handled, i)
+		}
+	}
 	if len(deliveries) > 0 {
 		out.Size += headerOverhead * int64(len(deliveries[0].Headers))
 	}

@@ -141,7 +141,7 @@ func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits, blockin
 	for i := range states {
 		again[i] = states[i].Rows
 	}
-	return snapshot, states, s.noteUnordered(ctx, again...)
+	return snapshot, states, s.noteMore(ctx, limits, again...)
 }
 
 func readKeysBatch(keys []Key, limits Limits, blocking []string, each int, snapshot *Snapshot, states []KeyState) *pgx.Batch {

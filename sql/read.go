@@ -30,6 +30,8 @@ const (
 type Limits struct {
 	MaxPayload int64 // bytes of one row: body, headers, source and destination
 	Budget     int64 // bytes of all rows of this read; small ones are read first
+	// Words has it looked up what consumers have said of pending messages.
+	Words bool
 }
 
 // MessageRow is one row of relay.outbox as asked for by id.
@@ -44,6 +46,9 @@ type MessageRow struct {
 	// sent again.
 	Unordered bool
 	Version   int64 // of the subscriptions, as this reading saw them
+	// Handled are subscribers whose consumers have said that they have handled the message although it is pending: a relay
+	// died before it could write that they had it. They are looked up only if Limits say so.
+	Handled []relay.AckSubscriber
 	// XID is the transaction, or savepoint, that wrote the row as it stands there. Zero: it was not read by its key.
 	XID uint32
 }
@@ -138,7 +143,48 @@ func (s *Store) ReadMessages(ctx context.Context, ids []relay.ID, limits Limits)
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read messages: %w", err)
 	}
-	return out, s.noteUnordered(ctx, out)
+	return out, s.noteMore(ctx, limits, out)
+}
+
+// noteMore finds out about messages what few of them have.
+func (s *Store) noteMore(ctx context.Context, limits Limits, messages ...[]MessageRow) error {
+	if err := s.noteUnordered(ctx, messages...); err != nil || !limits.Words {
+		return err
+	}
+	return s.noteHandled(ctx, messages...)
+}
+
+// noteHandled finds out which consumers have handled messages that are pending.
+func (s *Store) noteHandled(ctx context.Context, messages ...[]MessageRow) error {
+	pending := make(map[relay.ID]*MessageRow)
+	for _, rows := range messages {
+		for i := range rows {
+			if rows[i].Verdict == Readable {
+				pending[rows[i].Message.ID] = &rows[i]
+			}
+		}
+	}
+	if len(pending) == 0 {
+		return nil
+	}
+	const statement = `
+	select a.message_id, a.subscriber from unnest($1::uuid[]) as w(id)
+	cross join lateral (select y.message_id, y.subscriber from relay.ack y where y.message_id = w.id and y.handled) a`
+	rows, err := s.pool.Query(ctx, statement, uuids(slices.Collect(maps.Keys(pending))))
+	if err != nil {
+		return fmt.Errorf("look for acknowledgements of pending messages: %w", err)
+	}
+	var id relay.ID
+	var subscriber []byte
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&id), &subscriber}, func() error {
+		row := pending[id]
+		row.Handled = append(row.Handled, relay.AckSubscriber(subscriber))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look for acknowledgements of pending messages: %w", err)
+	}
+	return nil
 }
 
 func scanMessage(rows pgx.Rows, row *MessageRow, first ...any) error {

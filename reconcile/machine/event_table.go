@@ -16,6 +16,9 @@ type Row struct {
 	// Deliveries are the message's subscribers as the reading snapshot routes it, each at its
 	// first attempt; of an open message the one that was asked for, at its next.
 	Deliveries []*relay.Delivery
+	// Handled are the places among Deliveries of those whose consumers have said that they have handled the message: a
+	// relay died before it could write that they had it. They are not sent again.
+	Handled []int
 	// Rejected says why the message cannot be sent. Empty: it can.
 	Rejected string
 	// Waited is how long the row has been due, by the database's clock.

@@ -64,7 +64,13 @@ func (row *Row) route(e *entry) {
 	if e.left > 1 {
 		splitLater(e)
 	}
+	for _, i := range row.Handled {
+		e.deliveries[i].handled()
+	}
 	for i, d := range e.deliveries {
+		if d.step != idle {
+			continue
+		}
 		if full[i] {
 			if d.queue != nil {
 				d.queue.insert(d) // nothing behind it may go before that is written
@@ -74,6 +80,16 @@ func (row *Row) route(e *entry) {
 			d.launch()
 		}
 	}
+}
+
+// handled ends a delivery of a pending message of which the consumer has said that it is handled: what writes it finds the
+// word.
+func (d *delivery) handled() {
+	d.queue = nil // what was accepted holds its key no more
+	change := d.entry.unchanged(d)
+	change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1
+	d.end(change, false)
+	d.entry.finish()
 }
 
 func splitLater(e *entry) {
