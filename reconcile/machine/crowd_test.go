@@ -53,7 +53,8 @@ func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
 	crowd(d, s, 1, 2, 1) // two seconds at this pace
-	d.do(answered(d.plain(3, s)[0], full(1)))
+	d.keyed("k", pendingRow(3, "k", s))
+	d.do(answered(one[Send](d), full(1)))
 	if c := one[Write](d); c.Changes[0].Reason != relay.ReasonFull {
 		t.Fatalf("write %+v", c)
 	}
@@ -75,6 +76,25 @@ func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 	d.do(answered(one[Send](d), full(1)))
 	if c := one[Write](d); c.Entry != pendingID(1) || c.Changes[0].Reason != relay.ReasonFull {
 		t.Fatalf("write %+v", c)
+	}
+}
+
+// A pending message without a key stays as it is in the table instead: nothing depends on it, and a sweep finds it.
+func TestPendingMessageBeyondTheCrowdIsLeftToTheTable(t *testing.T) {
+	t.Parallel()
+	d, s := drive(t, testConfig), subscriber("s")
+	crowd(d, s, 1, 2, 1)
+	d.do(answered(d.plain(3, s)[0], full(1)))
+	d.none()
+	if d.m.pending[id(3)] != nil || d.m.Left() != 1 {
+		t.Fatalf("left %d to the table", d.m.Left())
+	}
+	d.due(4, s)
+	d.take()
+	d.do(RowRead{Entry: openID(4, s), Snapshot: shows(1000), Verdict: Readable, Row: openRow(4, "", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
+	d.do(answered(only[Send](d), full(1)))
+	if got := commands[Write](d); len(got) != 1 || got[0].Changes[0].Reason != relay.ReasonFull {
+		t.Fatalf("writes %+v, want the delivery of an open message parked", got)
 	}
 }
 

@@ -130,3 +130,24 @@ func TestOrphanNamesItsKey(t *testing.T) {
 		t.Fatalf("end %+v", c)
 	}
 }
+
+// A delivery of a pending message that its consumer has handled already is not sent again: its message is taken up with
+// it, and what writes it finds the consumer's word.
+func TestHandledBeforeItWasWrittenIsNotSentAgain(t *testing.T) {
+	t.Parallel()
+	d, a, b := drive(t, testConfig), subscriber("a"), subscriber("b")
+	a.AckByConsumer, a.AckTimeout = true, time.Minute
+	d.do(Reported{Rows: []Report{report(1, "")}})
+	row := pendingRow(1, "", a, b)
+	row.Handled = []int{0}
+	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: row})
+	send := one[Send](d)
+	if send.Delivery.Subscriber.Name != "b" {
+		t.Fatalf("sends %+v", send)
+	}
+	d.do(answered(send, accepted()))
+	c := one[Write](d)
+	if first := c.Changes[0]; first.Status != relay.DeliveryAwaitingAck || !first.Acknowledges || first.Attempts != 1 || first.Next != time.Minute {
+		t.Fatalf("write %+v", c)
+	}
+}
