@@ -44,6 +44,7 @@ type loop struct {
 	failing atomic.Bool
 	blocked atomic.Pointer[map[string]bool] // destinations
 	left    int                             // as last counted
+	swept   int                             // the same
 	settled chan struct{}                   // receives when no outcome is to be written
 }
 
@@ -210,10 +211,14 @@ func (l *loop) publish() {
 		l.told = changes
 		l.blocked.Store(&copied)
 	}
-	if left := l.machine.Left(); left > l.left {
+	left, swept := l.machine.Counts()
+	if left > l.left {
 		l.config.Metrics.left.WithLabelValues(wantMessages).Add(float64(left - l.left))
-		l.left = left
 	}
+	if swept > l.swept {
+		l.config.Metrics.swept.Add(float64(swept - l.swept))
+	}
+	l.left, l.swept = left, swept
 	if held.Writes == 0 {
 		poke(l.settled)
 	}

@@ -86,8 +86,8 @@ func TestPendingMessageBeyondTheCrowdIsLeftToTheTable(t *testing.T) {
 	crowd(d, s, 1, 2, 1)
 	d.do(answered(d.plain(3, s)[0], full(1)))
 	d.none()
-	if d.m.pending[id(3)] != nil || d.m.Left() != 1 {
-		t.Fatalf("left %d to the table", d.m.Left())
+	if d.m.pending[id(3)] != nil || left(d) != 1 {
+		t.Fatalf("left %d to the table", left(d))
 	}
 	d.due(4, s)
 	d.take()

@@ -185,3 +185,9 @@ func (d *driver) keyed(key string, rows ...Row) {
 	c := one[ReadKey](d)
 	d.do(KeyRead{Key: c.Key, Snapshot: shows(1000), Rows: rows})
 }
+
+// left is how many rows were left to the table.
+func left(d *driver) int {
+	n, _ := d.m.Counts()
+	return n
+}

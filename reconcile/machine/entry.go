@@ -82,8 +82,8 @@ const (
 )
 
 // register adds an entry.
-func (m *Machine) register(e *entry) {
-	e.m, e.write.entry = m, e
+func (m entries) register(e *entry) {
+	e.m, e.write.entry = m.Machine, e
 	m.leases.place(e)
 	m.budget.entries++
 	if e.swept {
@@ -96,8 +96,8 @@ func (m *Machine) register(e *entry) {
 	}
 }
 
-// entry returns what is in memory of a pending message, or of a delivery of an open one; nil: nothing is.
-func (m *Machine) entry(id DeliveryID) *entry {
+// find returns what is in memory of a pending message, or of a delivery of an open one; nil: nothing is.
+func (m entries) find(id DeliveryID) *entry {
 	if id.pending() {
 		return m.pending[id.Message]
 	}
@@ -111,7 +111,7 @@ func (e *entry) remove() {
 	}
 	m := e.m
 	e.forgotten = true
-	m.unstick(e, false)
+	m.stuck.unstick(e, false)
 	if e.state == writing {
 		if m.writes--; m.writes == 0 {
 			m.failing = false // there is nothing left that could show that it works again
@@ -148,7 +148,7 @@ func (e *entry) remove() {
 		if e.key != nil {
 			r.Key = e.key.name
 		}
-		m.found(r)
+		m.reports.found(r)
 	}
 }
 

@@ -122,8 +122,8 @@ func TestWaitingMessagesWithManyDeliveriesAreBounded(t *testing.T) {
 	for n := range 25 {
 		fanned(d, 2+n, 20)
 	}
-	if held := d.m.Held(); held.FannedOut != 20 || d.m.Left() != 5 {
-		t.Fatalf("holds %+v, %d left", held, d.m.Left())
+	if held := d.m.Held(); held.FannedOut != 20 || left(d) != 5 {
+		t.Fatalf("holds %+v, %d left", held, left(d))
 	}
 	d.quiet = false
 	d.wait(sweepAfter)

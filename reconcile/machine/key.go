@@ -81,13 +81,13 @@ func (k *key) report(r *Report) {
 		return
 	}
 	if !m.budget.fits(false) {
-		m.lostReports()
+		m.reports.lost()
 		m.leave(1)
 		k.drop()
 		return
 	}
 	e := &entry{id: DeliveryID{Message: r.ID}, seq: r.Seq, shard: k.shard, key: k, xid: r.XID, state: unseen}
-	m.register(e)
+	m.entries.register(e)
 	k.insert(e)
 	k.unseen++
 	k.want()

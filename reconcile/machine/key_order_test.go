@@ -162,8 +162,8 @@ func TestReportsOfAKeyKeepToTheBudget(t *testing.T) {
 	}
 	d.do(Reported{Rows: rows})
 	one[ReadKey](d)
-	if held := d.m.Held().Entries; held != 7 || d.m.Left() != 2 {
-		t.Fatalf("holds %d, left %d", held, d.m.Left())
+	if held := d.m.Held().Entries; held != 7 || left(d) != 2 {
+		t.Fatalf("holds %d, left %d", held, left(d))
 	}
 	d.quiet = false
 	d.wait(sweepAfter)

@@ -149,7 +149,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 	}
 	if e == nil {
 		e = &entry{id: DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
-		k.m.register(e)
+		k.m.entries.register(e)
 		k.insert(e)
 	} else {
 		if i := slices.Index(k.entries, e); e.seq == 0 {
@@ -188,7 +188,7 @@ func putBack(e *entry) bool {
 		k.asked.back = e.seq
 	}
 	if e.state == unseen {
-		k.m.lostReports()
+		k.m.reports.lost()
 	}
 	e.remove()
 	return true
@@ -278,7 +278,7 @@ func (w *Waiting) load(k *key, q *queue) {
 	e := &entry{id: w.ID, seq: w.Seq, shard: k.shard, key: k, swept: true}
 	d := &delivery{entry: e, queue: q}
 	e.deliveries = []*delivery{d}
-	k.m.register(e)
+	k.m.entries.register(e)
 	k.opens++
 	if q != nil {
 		q.insert(d)
@@ -286,9 +286,9 @@ func (w *Waiting) load(k *key, q *queue) {
 	e.want()
 }
 
-// loadDelivery has a delivery of an open message read that waits for no other, and reports
+// load has a delivery of an open message read that waits for no other, and reports
 // whether there was room for it.
-func (m *Machine) loadDelivery(id DeliveryID, shard int16) bool {
+func (m entries) load(id DeliveryID, shard int16) bool {
 	switch {
 	case !m.leases.takes(shard) || m.open[id] != nil || m.pending[id.Message] != nil:
 		return false
@@ -296,7 +296,7 @@ func (m *Machine) loadDelivery(id DeliveryID, shard int16) bool {
 		return false
 	}
 	e := &entry{id: id, shard: shard, swept: true}
-	m.register(e)
+	m.entries.register(e)
 	e.want()
 	return true
 }

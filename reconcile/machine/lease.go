@@ -83,7 +83,7 @@ func (e Leased) apply(m *Machine) {
 		m.leases.lose(e.Shard)
 	}
 	at.owned, at.draining, at.epoch = true, false, e.Epoch
-	m.lostReports()
+	m.reports.lost()
 	m.sweeps.begin(true)
 	m.due.look(m.now)
 	m.destinations.list()

@@ -55,6 +55,8 @@ type Machine struct {
 	// unread are entries, and unreadKeys keys, that are to be read as soon as that is allowed.
 	unreadKeys   []*key
 	keysReading  int
+	entries      entries
+	reports      reports
 	leases       leases
 	budget       budget
 	destinations destinations
@@ -73,28 +75,30 @@ type Machine struct {
 	// failing says that outcomes cannot be written: nothing is sent whose outcome would be lost.
 	failing  bool
 	writes   int // entries that are being written
-	stuck    int // of them, those that cannot be written because of their rows
-	blocked  map[string]bool
-	troubled []*destination // with such outcomes
-	wroteAt  time.Duration  // when any outcome was written last
-	// blockedChanges counts the changes of blocked.
-	blockedChanges int
-	left           int // rows that were left to the table for want of room
-	unread         []*entry
-	stopping       bool
-	random         *rand.Rand
+	stuck    stuck
+	left     int // rows that were left to the table for want of room
+	swept    int // rows that sweeps found
+	unread   []*entry
+	stopping bool
+	random   *rand.Rand
 }
+
+// entries are what is in memory of rows: the machine's own maps.
+type entries struct{ *Machine }
+
+// reports are what the machine hears of rows.
+type reports struct{ *Machine }
 
 // New returns a machine that owns no shard yet.
 func New(config Config) *Machine {
 	m := &Machine{
 		config: config, wakeAt: -1,
 		pending: make(map[relay.ID]*entry), open: make(map[DeliveryID]*entry), keys: make(map[string]*key),
-		budget:  budget{maxEntries: config.Entries, maxBytes: config.Bytes},
-		blocked: make(map[string]bool),
-		random:  rand.New(rand.NewPCG(config.Seed, 0)),
+		budget: budget{maxEntries: config.Entries, maxBytes: config.Bytes},
+		random: rand.New(rand.NewPCG(config.Seed, 0)),
 	}
-	m.leases.m, m.due.m = m, m
+	m.leases.m, m.due.m, m.entries.Machine, m.reports.Machine = m, m, m, m
+	m.stuck = stuck{m: m, blocked: make(map[string]bool)}
 	m.fanout = fanout{m: m, keys: make(map[string]int16)}
 	if len(config.Sweeps) == 0 {
 		m.config.Sweeps = []int{config.Batch}
@@ -115,9 +119,7 @@ func (m *Machine) Step(now time.Duration, e Event) []Command {
 	m.out = m.out[:0]
 	e.apply(m)
 	m.fire()
-	for _, d := range m.troubled {
-		m.judge(d)
-	}
+	m.stuck.pass()
 	m.pump()
 	if at, some := m.timers.next(); some && at != m.wakeAt {
 		m.wakeAt = at
@@ -143,8 +145,9 @@ func (m *Machine) Held() Held {
 // Failing reports whether outcomes cannot be written at all, so that nothing is read or sent.
 func (m *Machine) Failing() bool { return m.failing }
 
-// Left returns how many rows were left to the table so far for want of room.
-func (m *Machine) Left() int { return m.left }
+// Counts returns how many rows were left to the table so far for want of room, and how many without a key sweeps found
+// that were not known.
+func (m *Machine) Counts() (left, swept int) { return m.left, m.swept }
 
 // leave notes that rows were left to the table for want of room: a sweep looks for them soon.
 func (m *Machine) leave(n int) {

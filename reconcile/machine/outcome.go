@@ -8,7 +8,7 @@ import (
 )
 
 func (e Ended) apply(m *Machine) {
-	d := m.sent(e)
+	d := m.entries.sent(e)
 	if d == nil {
 		return
 	}
@@ -21,7 +21,7 @@ func (e Ended) apply(m *Machine) {
 
 // sent finds the delivery whose attempt has ended. The one of a message that was taken up
 // meanwhile is an entry of its own.
-func (m *Machine) sent(e Ended) *delivery {
+func (m entries) sent(e Ended) *delivery {
 	own := DeliveryID{Message: e.Entry.Message, Subscription: e.Subscription, Instance: e.Instance}
 	for _, at := range [2]*entry{m.open[own], m.pending[e.Entry.Message]} {
 		if at == nil {
@@ -155,7 +155,7 @@ func (e *entry) split() {
 			rest = append(rest, d)
 			continue
 		}
-		changes[i] = e.unchanged(d)
+		changes[i] = d.unchanged()
 		changes[i].Status = relay.DeliveryWaiting
 		if d.queue != nil && d.step == idle {
 			changes[i].Reason = relay.ReasonKeyBlocked
@@ -179,7 +179,7 @@ func (e *entry) adopt(d *delivery, change Change) {
 		other.again = false
 		other.remove()
 	}
-	e.m.register(child)
+	e.m.entries.register(child)
 	e.m.budget.bytes += child.bytes
 	if child.key != nil {
 		child.key.opens++
@@ -235,7 +235,7 @@ func (d *delivery) spreadOpen(instances []string) {
 		}
 		d.spread = append(d.spread, c)
 	}
-	change := e.unchanged(d)
+	change := d.unchanged()
 	change.Status = relay.DeliveryWaiting
 	d.end(change, false)
 	e.finish()

@@ -7,7 +7,7 @@ import "time"
 const unseenMost = time.Second
 
 func (r RowRead) apply(m *Machine) {
-	at := m.entry(r.Entry)
+	at := m.entries.find(r.Entry)
 	if at == nil || at.state != reading {
 		return
 	}
@@ -69,7 +69,7 @@ func (r *RowRead) readable(e *entry) {
 		xid := e.xid
 		e.again = false
 		e.remove()
-		m.found(Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid})
+		m.reports.found(Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid})
 		return
 	}
 	e.tries = 0

@@ -3,6 +3,8 @@ package machine
 import (
 	"slices"
 	"time"
+
+	"relay"
 )
 
 // Outcomes that cannot be written stay in memory, so that nothing is sent again. A destination with too many of them is
@@ -22,24 +24,35 @@ const (
 	hurryEvery = time.Second
 )
 
+// stuck are the outcomes that cannot be written because of their rows.
+type stuck struct {
+	m        *Machine
+	n        int
+	troubled []*destination // with such outcomes
+	wroteAt  time.Duration  // when any outcome was written last
+	// blocked are the destinations that are sent nothing, changes counts how often that has changed.
+	blocked map[string]bool
+	changes int
+}
+
 // stick notes that an entry's outcome could not be written, because of its row.
-func (m *Machine) stick(e *entry) {
+func (s *stuck) stick(e *entry) {
 	if e.stuck != nil {
 		return
 	}
-	d := m.destinations.of(e.write.command.Changes[0].Destination)
+	d := s.m.destinations.of(e.write.command.Changes[0].Destination)
 	if len(d.stuck) == 0 {
-		d.stalled = m.now
-		m.troubled = append(m.troubled, d)
-		m.timers.wakeUp(m.now + stalledAfter)
+		d.stalled = s.m.now
+		s.troubled = append(s.troubled, d)
+		s.m.timers.wakeUp(s.m.now + stalledAfter)
 	}
 	e.stuck, d.stuck = d, append(d.stuck, e)
-	m.stuck++
-	m.judge(d)
+	s.n++
+	s.judge(d)
 }
 
 // unstick notes that an entry's outcome is written, or is not to be written any more.
-func (m *Machine) unstick(e *entry, written bool) {
+func (s *stuck) unstick(e *entry, written bool) {
 	d := e.stuck
 	if d == nil {
 		return
@@ -48,60 +61,69 @@ func (m *Machine) unstick(e *entry, written bool) {
 	if i := slices.Index(d.stuck, e); i >= 0 {
 		d.stuck = slices.Delete(d.stuck, i, i+1)
 	}
-	if m.stuck--; len(d.stuck) == 0 {
-		m.troubled = slices.DeleteFunc(m.troubled, func(other *destination) bool { return other == d })
+	if s.n--; len(d.stuck) == 0 {
+		s.troubled = slices.DeleteFunc(s.troubled, func(other *destination) bool { return other == d })
 	}
 	if written {
-		m.hurry(d)
+		s.hurry(d)
 	}
-	m.judge(d)
-	m.destinations.forget(d)
+	s.judge(d)
+	s.m.destinations.forget(d)
 }
 
 // wrote notes that an outcome of a destination was written.
-func (m *Machine) wrote(name string) {
-	m.wroteAt = m.now
-	if d := m.destinations.byName[name]; d != nil && len(d.stuck) > 0 {
-		d.stalled = m.now
-		m.judge(d)
+func (s *stuck) wrote(name string) {
+	s.wroteAt = s.m.now
+	if d := s.m.destinations.byName[name]; d != nil && len(d.stuck) > 0 {
+		d.stalled = s.m.now
+		s.judge(d)
+	}
+}
+
+// pass decides anew which destinations are sent nothing, as time passes.
+func (s *stuck) pass() {
+	for _, d := range s.troubled {
+		s.judge(d)
 	}
 }
 
 // hurry has the outcomes of a destination tried at once since one of them could be written: what stood in their way may be
 // gone.
-func (m *Machine) hurry(d *destination) {
-	if m.now-d.hurried < hurryEvery && d.hurried > 0 {
+func (s *stuck) hurry(d *destination) {
+	if s.m.now-d.hurried < hurryEvery && d.hurried > 0 {
 		return
 	}
-	d.hurried = m.now
+	d.hurried = s.m.now
 	for _, e := range d.stuck {
-		e.hurry(m.now)
+		e.hurry(s.m.now)
 	}
 }
 
 // judge decides whether a destination is sent nothing for the time being.
-func (m *Machine) judge(d *destination) {
+func (s *stuck) judge(d *destination) {
 	n := len(d.stuck)
-	blocked := n > 0 && (n >= max(stalledCount, m.config.Entries/stuckShare) || m.stuck >= max(1, m.config.Entries/stuckMost) ||
-		n >= stalledCount && (m.now-d.stalled >= stalledAfter || m.now-m.wroteAt >= stalledAll))
+	blocked := n > 0 && (n >= max(stalledCount, s.m.config.Entries/stuckShare) || s.n >= max(1, s.m.config.Entries/stuckMost) ||
+		n >= stalledCount && (s.m.now-d.stalled >= stalledAfter || s.m.now-s.wroteAt >= stalledAll))
 	if blocked == d.blocked {
 		return
 	}
 	if d.blocked = blocked; blocked {
-		m.blocked[d.name] = true
+		s.blocked[d.name] = true
 	} else {
-		delete(m.blocked, d.name)
+		delete(s.blocked, d.name)
 	}
-	m.blockedChanges++
+	s.changes++
 }
 
 // Blocked returns the destinations that are sent nothing at present, since their outcomes cannot be written, and how
 // often that has changed. The map is the machine's.
-func (m *Machine) Blocked() (names map[string]bool, changes int) { return m.blocked, m.blockedChanges }
+func (m *Machine) Blocked() (names map[string]bool, changes int) {
+	return m.stuck.blocked, m.stuck.changes
+}
 
 // Stuck reports the shards with an outcome that cannot be written because of its row.
-func (m *Machine) Stuck() (shards [64]bool) {
-	for _, d := range m.destinations.byName {
+func (m *Machine) Stuck() (shards [relay.Shards]bool) {
+	for _, d := range m.stuck.troubled {
 		for _, e := range d.stuck {
 			if e.shard >= 0 {
 				shards[e.shard] = true

@@ -7,8 +7,8 @@ import (
 	"relay"
 )
 
-// stuck has outcomes of a destination refused by the database for the rows' sake, and returns what was to be written.
-func stuck(d *driver, s *relay.Subscriber, from, n int) (writes []Write) {
+// stuckAt has outcomes of a destination refused by the database for the rows' sake, and returns what was to be written.
+func stuckAt(d *driver, s *relay.Subscriber, from, n int) (writes []Write) {
 	d.t.Helper()
 	for i := range n {
 		sends := d.plain(from+i, s)
@@ -80,11 +80,11 @@ func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
 	d.wait(stalledAll)
 	d.take()
 	write(d, 60, other)
-	writes := stuck(d, s, 1, 19)
+	writes := stuckAt(d, s, 1, 19)
 	if _, changes := d.m.Blocked(); blocked(d) || changes != 0 {
 		t.Fatal("it is blocked with fewer than a sixteenth of what memory holds")
 	}
-	writes = append(writes, stuck(d, s, 20, 1)...)
+	writes = append(writes, stuckAt(d, s, 20, 1)...)
 	if _, changes := d.m.Blocked(); !blocked(d) || changes != 1 {
 		t.Fatal("it is not blocked")
 	}
@@ -125,7 +125,7 @@ func TestDestinationThatIsStalledIsBlockedSooner(t *testing.T) {
 	t.Parallel()
 	for _, written := range []bool{false, true} {
 		d, s := drive(t, stuckConfig()), subscriber("s")
-		stuck(d, s, 1, 15)
+		stuckAt(d, s, 1, 15)
 		d.wait(stalledAfter - 50*time.Millisecond)
 		d.take()
 		if written {
@@ -152,11 +152,11 @@ func TestDestinationIsBlockedSoonerWhereNothingIsWritten(t *testing.T) {
 		if written {
 			write(d, 40, subscriber("other"))
 		}
-		stuck(d, s, 1, 15)
+		stuckAt(d, s, 1, 15)
 		if blocked(d) {
 			t.Fatal("it is blocked with fewer than sixteen")
 		}
-		stuck(d, s, 16, 1)
+		stuckAt(d, s, 16, 1)
 		if blocked(d) == written {
 			t.Fatalf("written %t: blocked %t", written, blocked(d))
 		}
@@ -177,14 +177,14 @@ func TestStuckOutcomesOfAllDestinationsAreBounded(t *testing.T) {
 	config := testConfig
 	config.Entries = 8
 	d := drive(t, config)
-	d.do(Written{Entry: stuck(d, subscriber("a"), 5, 1)[0].Entry}) // it counts no more
-	stuck(d, subscriber("a"), 1, 1)
-	stuck(d, subscriber("b"), 2, 1)
-	stuck(d, subscriber("c"), 3, 1)
+	d.do(Written{Entry: stuckAt(d, subscriber("a"), 5, 1)[0].Entry}) // it counts no more
+	stuckAt(d, subscriber("a"), 1, 1)
+	stuckAt(d, subscriber("b"), 2, 1)
+	stuckAt(d, subscriber("c"), 3, 1)
 	if names, _ := d.m.Blocked(); len(names) != 0 {
 		t.Fatalf("blocked %v", names)
 	}
-	stuck(d, subscriber("s"), 4, 1)
+	stuckAt(d, subscriber("s"), 4, 1)
 	if !blocked(d) {
 		t.Fatal("it is not blocked")
 	}
@@ -196,7 +196,7 @@ func TestNothingIsBlockedWithoutStuckOutcomes(t *testing.T) {
 	config := testConfig
 	config.Entries = 3
 	d, s := drive(t, config), subscriber("s")
-	w := stuck(d, s, 1, 1)[0]
+	w := stuckAt(d, s, 1, 1)[0]
 	if !blocked(d) {
 		t.Fatal("it is not blocked")
 	}
@@ -220,7 +220,7 @@ func TestNothingIsBlockedWithoutStuckOutcomes(t *testing.T) {
 func TestStopHurriesWhatIsToBeWritten(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	w := stuck(d, s, 1, 1)[0]
+	w := stuckAt(d, s, 1, 1)[0]
 	d.do(Stop{})
 	for range 3 {
 		d.wait(whenStopping)

@@ -48,7 +48,7 @@ func (all sweeps) leave(n int) {
 // apply asks for passes. One of all groups is asked for when anything may have changed in the table.
 func (e SweepNow) apply(m *Machine) {
 	if e.All {
-		m.lostReports()
+		m.reports.lost()
 		m.sweeps.begin(true)
 		m.due.look(m.now)
 		m.destinations.list()
@@ -64,7 +64,7 @@ func (e SweepNow) apply(m *Machine) {
 // apply has every key read from its beginning, and forgets what was reported and is not
 // visible: if it exists, it is found like everything else.
 func (Gap) apply(m *Machine) {
-	m.lostReports()
+	m.reports.lost()
 	m.sweeps.begin(true)
 	for shard := range m.leases.shards {
 		entries := m.leases.shards[shard].entries
@@ -78,8 +78,8 @@ func (Gap) apply(m *Machine) {
 	}
 }
 
-// lostReports notes that reports may have been lost.
-func (m *Machine) lostReports() { m.gap, m.horizon = m.gap+1, 0 }
+// lost notes that reports may have been lost.
+func (m reports) lost() { m.gap, m.horizon = m.gap+1, 0 }
 
 // next makes the next statements of the passes, as far as they are wanted and there is room.
 func (all sweeps) next() {
@@ -125,7 +125,7 @@ func (e Swept) apply(m *Machine) {
 		return
 	}
 	for i := range e.Rows {
-		m.add(&e.Rows[i], true)
+		m.reports.add(&e.Rows[i], true)
 	}
 	for i := range e.Keys {
 		m.lookAtKey(e.Keys[i].Key, e.Keys[i].Shard, true)
@@ -143,7 +143,7 @@ func (e LookAt) apply(m *Machine) {
 // them is looked at afterwards.
 func (e Overdue) apply(m *Machine) {
 	for _, d := range e.Deliveries {
-		if m.loadDelivery(d.ID, d.Shard) {
+		if m.entries.load(d.ID, d.Shard) {
 			m.open[d.ID].ends, m.open[d.ID].wakes = true, d.Key
 		}
 	}
@@ -159,14 +159,14 @@ func (e Reported) apply(m *Machine) {
 		case r.Key != "":
 			m.key(r.Key, r.Shard).report(r)
 		default:
-			m.add(r, false)
+			m.reports.add(r, false)
 		}
 	}
 }
 
 func (e Found) apply(m *Machine) {
 	for i := range e.Rows {
-		m.found(e.Rows[i])
+		m.reports.found(e.Rows[i])
 	}
 	m.due.look(max(m.now, m.due.found+foundEvery))
 }
@@ -175,7 +175,7 @@ func (e Found) apply(m *Machine) {
 const foundEvery = 100 * time.Millisecond
 
 // found takes a row that SQL shows.
-func (m *Machine) found(r Report) {
+func (m reports) found(r Report) {
 	switch {
 	case r.DueIn > 0:
 		m.due.look(m.now + r.DueIn)
@@ -183,12 +183,12 @@ func (m *Machine) found(r Report) {
 	case r.Key != "":
 		m.lookAtKey(r.Key, r.Shard, true)
 	default:
-		m.add(&r, false)
+		m.reports.add(&r, false)
 	}
 }
 
 // add has a row without a key read, or one whose key is not known.
-func (m *Machine) add(r *Report, swept bool) {
+func (m reports) add(r *Report, swept bool) {
 	if e := m.pending[r.ID]; e != nil {
 		e.again = e.again || !swept && e.state > wanted
 		return
@@ -201,7 +201,10 @@ func (m *Machine) add(r *Report, swept bool) {
 		return
 	}
 	e := &entry{id: DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}
-	m.register(e)
+	if swept {
+		m.Machine.swept++
+	}
+	m.entries.register(e)
 	e.want()
 }
 
@@ -253,13 +256,13 @@ func (e Due) apply(m *Machine) {
 		return
 	}
 	for i := range e.Messages {
-		m.found(e.Messages[i])
+		m.reports.found(e.Messages[i])
 	}
 	for _, d := range e.Deliveries {
 		if d.Key != "" {
 			m.lookAtKey(d.Key, d.Shard, false)
 		} else {
-			m.loadDelivery(d.ID, d.Shard)
+			m.entries.load(d.ID, d.Shard)
 		}
 	}
 	if e.Next >= 0 {

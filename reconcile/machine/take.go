@@ -86,7 +86,7 @@ func (row *Row) route(e *entry) {
 // word.
 func (d *delivery) handled() {
 	d.queue = nil // what was accepted holds its key no more
-	change := d.entry.unchanged(d)
+	change := d.unchanged()
 	change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1
 	d.end(change, false)
 	d.entry.finish()
@@ -179,7 +179,7 @@ func (e *entry) reject(why string) {
 		e.deliveries = []*delivery{{entry: e}}
 	}
 	d := e.deliveries[0]
-	change := e.unchanged(d)
+	change := d.unchanged()
 	change.Status, change.Cause, change.Error = relay.DeliveryDead, relay.Rejection(why).Cause(), why
 	e.left = 1
 	d.end(change, change.passes(d))
@@ -229,7 +229,7 @@ func (d *delivery) giveBack() {
 		d.step = idle
 		e.want()
 	default:
-		change := e.unchanged(d)
+		change := d.unchanged()
 		change.Status, change.Next = relay.DeliveryWaiting, 0
 		d.end(change, false)
 		e.finish()
@@ -237,7 +237,8 @@ func (d *delivery) giveBack() {
 }
 
 // unchanged is what the table says of a delivery before an attempt.
-func (e *entry) unchanged(d *delivery) Change {
+func (d *delivery) unchanged() Change {
+	e := d.entry
 	if d.to != nil {
 		return Unchanged(d.to, past(e))
 	}

@@ -92,8 +92,8 @@ func (w *Write) accepted() bool {
 }
 
 // written returns the entry that is being written.
-func (m *Machine) written(id DeliveryID) *entry {
-	if e := m.entry(id); e != nil && e.state == writing {
+func (m entries) written(id DeliveryID) *entry {
+	if e := m.entries.find(id); e != nil && e.state == writing {
 		return e
 	}
 	return nil
@@ -101,12 +101,12 @@ func (m *Machine) written(id DeliveryID) *entry {
 
 func (w Written) apply(m *Machine) {
 	m.failing = false
-	e := m.written(w.Entry)
+	e := m.entries.written(w.Entry)
 	if e == nil {
 		return
 	}
-	m.unstick(e, true)
-	m.wrote(e.write.command.Changes[0].Destination)
+	m.stuck.unstick(e, true)
+	m.stuck.wrote(e.write.command.Changes[0].Destination)
 	replaced := false
 	for i := range e.write.command.Changes {
 		c := &e.write.command.Changes[i]
@@ -186,15 +186,15 @@ func (w *pendingWrite) routed(id DeliveryID) *relay.Delivery {
 
 func (d Divided) apply(m *Machine) {
 	for _, id := range d.Entries {
-		if e := m.written(id); e != nil {
-			m.stick(e)
+		if e := m.entries.written(id); e != nil {
+			m.stuck.stick(e)
 		}
 	}
 }
 
 func (w NotWritten) apply(m *Machine) {
 	m.failing = w.Why == WhyUnknown
-	e := m.written(w.Entry)
+	e := m.entries.written(w.Entry)
 	if e == nil {
 		return
 	}
@@ -202,15 +202,15 @@ func (w NotWritten) apply(m *Machine) {
 	switch w.Why {
 	case WhyLocked:
 		e.write.command.Last = WhyLocked
-		m.stick(e)
+		m.stuck.stick(e)
 		e.later(100*time.Millisecond, time.Second)
 	case WhyRefused:
 		e.write.command.Last = WhyRefused
-		m.stick(e)
+		m.stuck.stick(e)
 		e.write.reduce(w.Text)
 	case WhyFailed:
 		e.write.command.Last = WhyFailed
-		m.stick(e)
+		m.stuck.stick(e)
 		e.later(refusedFirst, refusedMost)
 	case WhyGone:
 		e.write.forget()
@@ -287,7 +287,7 @@ const (
 // loop tells of the word again.
 func (a Acknowledged) apply(m *Machine) {
 	for _, d := range a.Deliveries {
-		if !m.stopping && m.loadDelivery(d.ID, d.Shard) {
+		if !m.stopping && m.entries.load(d.ID, d.Shard) {
 			m.open[d.ID].acks, m.open[d.ID].wakes = true, d.Key
 		}
 	}
