@@ -91,7 +91,7 @@ func (s *system) latencies(t testing.TB, n int) (p50, p99 time.Duration) {
 }
 
 // A role that may only connect raised the latency of all messages from 97 ms to 12 s, with
-// random ids that filled the registry.
+// random ids that filled the memory.
 func TestAFloodOfNotificationsDelaysNoMessage(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []struct {
