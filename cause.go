@@ -2,6 +2,8 @@ package relay
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -71,6 +73,12 @@ func Causes() []Cause {
 		CauseRedirect, CauseNoAck, CauseConsumerNo,
 		CauseNoRoute, CauseBadHeader, CauseTooLarge, CauseBadTarget, CauseNotStored, CauseCannotBeSent,
 	}
+}
+
+// CauseClasses lists one cause for each Heading: Causes, the codes with a paragraph of their own in the order of the
+// alphabet, and for all other codes HTTPCause and AMQPCause of 0.
+func CauseClasses() []Cause {
+	return slices.Concat(Causes(), slices.Sorted(maps.Keys(explainedCodes)), []Cause{HTTPCause(0), AMQPCause(0)})
 }
 
 // HTTPCause is the cause of an answer with an HTTP status that is no success.

@@ -42,6 +42,27 @@ func TestEachCauseSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// TestEachClassOfCausesStandsForItsHeading: metrics count by heading, and what has no class would not be counted.
+func TestEachClassOfCausesStandsForItsHeading(t *testing.T) {
+	t.Parallel()
+	headings := map[string]bool{}
+	for _, class := range relay.CauseClasses() {
+		if heading := class.Heading(); heading == "" || headings[heading] {
+			t.Errorf("%q has the heading %q, which is empty or that of another class", class, heading)
+		}
+		headings[class.Heading()] = true
+	}
+	causes := relay.Causes()
+	for code := range 1000 {
+		causes = append(causes, relay.HTTPCause(code), relay.AMQPCause(code))
+	}
+	for _, cause := range causes {
+		if !headings[cause.Heading()] {
+			t.Errorf("no class stands for %q, whose heading is %q", cause, cause.Heading())
+		}
+	}
+}
+
 func TestOnlyCausesOfTheListAreKnown(t *testing.T) {
 	t.Parallel()
 	for _, cause := range []relay.Cause{"", "DNS", "http", "http 1", "http 4xx", "http 5000", "ftp 404", "boom", "http  404"} {

@@ -112,7 +112,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	m.addWork(counter, gauge)
 	if r != nil {
-		r.MustRegister(m.subscribers.ended, m.subscribers.failed, m.subscribers.dead, m.received, m.sent, m.handled, m.sweeps, m.renewals,
+		for _, v := range m.subscribers.vectors() {
+			r.MustRegister(v)
+		}
+		r.MustRegister(m.received, m.sent, m.handled, m.sweeps, m.renewals,
 			m.relays, m.jobs, m.jobMessages, m.jobsRunning, m.limits)
 		r.MustRegister(m.announced, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined, m.hints, m.fannedOut, m.left)
 	}

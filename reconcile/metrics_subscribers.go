@@ -17,6 +17,9 @@ const (
 	otherSubscriptions = "other"
 )
 
+// otherCause stands for a failure of a cause that is not known.
+const otherCause = "other"
+
 // The classes of failures: the message did not reach its consumer, or the consumer's own logic failed.
 const (
 	classPush   = string(relay.PushSide)
@@ -31,7 +34,7 @@ var ends = []relay.DeliveryStatus{
 // subscriberMetrics counts by subscription. All series of a subscription are there from when it is loaded, so that
 // the first failure is a change of a series and not a new series.
 type subscriberMetrics struct {
-	ended, failed, dead *prometheus.CounterVec
+	received, ended, failed, dead *prometheus.CounterVec
 
 	mu    sync.RWMutex
 	known map[string]*subscriberCounters
@@ -39,19 +42,39 @@ type subscriberMetrics struct {
 
 // subscriberCounters are the series of one subscription.
 type subscriberCounters struct {
-	ended        map[relay.DeliveryStatus]prometheus.Counter
-	failed, dead map[string]prometheus.Counter // by class
+	received prometheus.Counter
+	ended    map[relay.DeliveryStatus]prometheus.Counter
+	failed   map[failure]prometheus.Counter
+	dead     map[string]prometheus.Counter // by class
+}
+
+// failure is what failed attempts are counted by: the class, and the heading of the cause.
+type failure struct{ class, cause string }
+
+// failuresKnown are all there can be.
+var failuresKnown = knownFailures()
+
+func knownFailures() []failure {
+	known := []failure{{classPush, otherCause}, {classHandle, otherCause}}
+	for _, cause := range relay.CauseClasses() {
+		if cause.Side() != relay.SendSide {
+			known = append(known, failure{string(cause.Side()), cause.Heading()})
+		}
+	}
+	return known
 }
 
 func newSubscriberMetrics() *subscriberMetrics {
-	counter := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"subscription", label})
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"subscription"}, labels...))
 	}
 	m := &subscriberMetrics{
+		received: counter("relay_reconcile_received_deliveries_total",
+			"Deliveries that messages had when they were taken up for the first time, by subscription; those of a replay are not among them."),
 		ended: counter("relay_reconcile_deliveries_total",
 			"Deliveries that came to a status, by subscription; default and direct are two, and other stands for those above 100.", "status"),
 		failed: counter("relay_reconcile_failed_attempts_total",
-			"Attempts that failed, by subscription and class: the message did not reach the consumer (push), or the consumer's logic failed (handle).", "class"),
+			"Attempts that failed, by subscription, class and cause. The class says whether the message did not reach the consumer (push), or the consumer's logic failed (handle); docs/troubleshooting.md explains each cause.", "class", "cause"),
 		dead: counter("relay_reconcile_dead_deliveries_total",
 			"Deliveries that died, by subscription and the class of their last failure.", "class"),
 		known: make(map[string]*subscriberCounters),
@@ -62,17 +85,25 @@ func newSubscriberMetrics() *subscriberMetrics {
 	return m
 }
 
+// vectors are all that is counted.
+func (m *subscriberMetrics) vectors() []*prometheus.CounterVec {
+	return []*prometheus.CounterVec{m.received, m.ended, m.failed, m.dead}
+}
+
 // series returns the counters of a subscription, and makes them where they are not there.
 func (m *subscriberMetrics) series(name string) *subscriberCounters {
 	c := &subscriberCounters{
-		ended:  make(map[relay.DeliveryStatus]prometheus.Counter),
-		failed: make(map[string]prometheus.Counter), dead: make(map[string]prometheus.Counter),
+		received: m.received.WithLabelValues(name), ended: make(map[relay.DeliveryStatus]prometheus.Counter),
+		failed: make(map[failure]prometheus.Counter), dead: make(map[string]prometheus.Counter),
 	}
 	for _, status := range ends {
 		c.ended[status] = m.ended.WithLabelValues(name, string(status))
 	}
 	for _, class := range []string{classPush, classHandle} {
-		c.failed[class], c.dead[class] = m.failed.WithLabelValues(name, class), m.dead.WithLabelValues(name, class)
+		c.dead[class] = m.dead.WithLabelValues(name, class)
+	}
+	for _, f := range failuresKnown {
+		c.failed[f] = m.failed.WithLabelValues(name, f.class, f.cause)
 	}
 	return c
 }
@@ -87,10 +118,9 @@ func (m *subscriberMetrics) keep(names []string) {
 	for name := range m.known {
 		if !slices.Contains(names, name) {
 			delete(m.known, name)
-			gone := prometheus.Labels{"subscription": name}
-			m.ended.DeletePartialMatch(gone)
-			m.failed.DeletePartialMatch(gone)
-			m.dead.DeletePartialMatch(gone)
+			for _, v := range m.vectors() {
+				v.DeletePartialMatch(prometheus.Labels{"subscription": name})
+			}
 		}
 	}
 	for _, name := range names {
@@ -106,26 +136,31 @@ func (m *subscriberMetrics) wrote(c *sql.Change) {
 	if counter := counters.ended[c.Status]; counter != nil {
 		counter.Inc()
 	}
-	class := classOf(c)
+	if c.Taking && !c.Again && c.Delivery.Subscription != "" { // what is rejected has no delivery
+		counters.received.Inc()
+	}
+	f := failureOf(c)
 	if c.Attempt != nil && (c.Attempt.Outcome == relay.DeliveryPushFailed || c.Attempt.Outcome == relay.DeliveryHandleFailed) {
-		counters.failed[class].Inc()
+		counters.failed[f].Inc()
 	}
 	if c.Status == relay.DeliveryDead {
-		counters.dead[class].Inc()
+		counters.dead[f.class].Inc()
 	}
 }
 
-// classOf is the class of the failure that an outcome ends with. One without an attempt, as what was given up or was never
-// acknowledged, has that of its cause.
-func classOf(c *sql.Change) string {
-	handled := c.Cause.Side() == relay.HandleSide
-	if c.Attempt != nil {
-		handled = c.Attempt.Outcome == relay.DeliveryHandleFailed
+// failureOf is the failure that an outcome ends with. Its class is that of its cause, also of one without an attempt, as
+// what was given up or was never acknowledged; where the cause is not known, the attempt tells the class.
+func failureOf(c *sql.Change) failure {
+	switch c.Cause.Side() {
+	case relay.HandleSide:
+		return failure{classHandle, c.Cause.Heading()}
+	case relay.PushSide:
+		return failure{classPush, c.Cause.Heading()}
 	}
-	if handled {
-		return classHandle
+	if c.Attempt != nil && c.Attempt.Outcome == relay.DeliveryHandleFailed {
+		return failure{classHandle, otherCause}
 	}
-	return classPush
+	return failure{classPush, otherCause}
 }
 
 func (m *subscriberMetrics) of(name string) *subscriberCounters {

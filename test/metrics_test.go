@@ -44,7 +44,8 @@ func TestMetricsAreThereFromTheStart(t *testing.T) {
 	harness.Eventually(t, 10*time.Second, "the death is counted", func() bool {
 		now := s.relay.series(t)
 		return now[`relay_reconcile_dead_deliveries_total{class="push",subscription="billing"}`] == "1" &&
-			now[`relay_reconcile_failed_attempts_total{class="push",subscription="billing"}`] == "1" &&
+			now[`relay_reconcile_failed_attempts_total{cause="refused",class="push",subscription="billing"}`] == "1" &&
+			now[`relay_reconcile_received_deliveries_total{subscription="billing"}`] == "1" &&
 			now[`relay_outbox_messages{status="dead"}`] == "1" && now[`relay_outbox_deliveries{status="dead",subscription="billing"}`] == "1" &&
 			now["relay_reconcile_received_messages_total"] == "1"
 	})
@@ -71,8 +72,10 @@ var seriesFromTheStart = []string{
 	`relay_reconcile_deliveries_total{status="handled",subscription="billing"}`,
 	`relay_reconcile_deliveries_total{status="delivered",subscription="default"}`,
 	`relay_reconcile_deliveries_total{status="handled",subscription="other"}`,
-	`relay_reconcile_failed_attempts_total{class="push",subscription="billing"}`,
-	`relay_reconcile_failed_attempts_total{class="handle",subscription="direct"}`,
+	`relay_reconcile_received_deliveries_total{subscription="billing"}`,
+	`relay_reconcile_failed_attempts_total{cause="refused",class="push",subscription="billing"}`,
+	`relay_reconcile_failed_attempts_total{cause="http 503",class="push",subscription="billing"}`,
+	`relay_reconcile_failed_attempts_total{cause="http",class="handle",subscription="direct"}`,
 	`relay_reconcile_dead_deliveries_total{class="handle",subscription="billing"}`,
 	`relay_reconcile_outcomes_total{status="rejected"}`,
 	`relay_reconcile_outcomes_total{status="dead"}`,
