@@ -67,8 +67,8 @@ type Attempt struct {
 	ResponseCode int                  `json:"response_code,omitempty"`
 	Error        string               `json:"error,omitempty"`
 	Response     *Content             `json:"response,omitempty"`
-	Cause        relay.Cause          `json:"cause,omitempty"` // known of the last attempt alone
-	Answer       []byte               `json:"-"`               // what Response shows
+	Cause        relay.Cause          `json:"cause,omitempty"`
+	Answer       []byte               `json:"-"` // what Response shows
 }
 
 // Message reads one message with its deliveries and attempts, and the beginning of its payload if that is asked for.
@@ -112,20 +112,7 @@ func newMessageDetail(m sql.MessageDetail, payload bool) MessageDetail {
 	for _, a := range m.Attempts {
 		d.Attempts = append(d.Attempts, newAttempt(a))
 	}
-	d.noteCauses()
 	return d
-}
-
-// noteCauses gives the last attempt of each delivery, and each that failed alike, the cause that the delivery has.
-func (d *MessageDetail) noteCauses() {
-	for i := range d.Attempts {
-		a := &d.Attempts[i]
-		for _, one := range d.Deliveries {
-			if a.Subscription == one.Subscription && a.Instance == one.Instance && a.Error != "" && a.Error == one.LastError {
-				a.Cause = one.Cause
-			}
-		}
-	}
 }
 
 func newDelivery(d sql.DeliveryDetail) Delivery {
@@ -140,7 +127,7 @@ func newDelivery(d sql.DeliveryDetail) Delivery {
 func newAttempt(a sql.AttemptDetail) Attempt {
 	shown := Attempt{
 		Subscription: a.Subscription, Instance: relay.ShownTarget(a.Instance), Attempt: a.Number, StartedAt: a.StartedAt.UTC(),
-		DurationMS: milliseconds(time.Duration(a.Micros) * time.Microsecond), Outcome: a.Outcome, ResponseCode: a.Code, Error: a.Error,
+		DurationMS: milliseconds(time.Duration(a.Micros) * time.Microsecond), Outcome: a.Outcome, ResponseCode: a.Code, Error: a.Error, Cause: a.Cause,
 	}
 	if len(a.Response) > 0 {
 		shown.Answer = a.Response

@@ -57,7 +57,8 @@ type AttemptDetail struct {
 	Outcome                relay.DeliveryStatus
 	Code                   int // zero: none
 	Error                  string
-	Response               []byte // at most relay.MaxResponse bytes
+	Response               []byte      // at most relay.MaxResponse bytes
+	Cause                  relay.Cause // empty: it did not fail
 }
 
 const (
@@ -80,7 +81,7 @@ const (
 	showAttempts = `
 	select * from (
 		select subscription, instance, attempt, started_at, (extract(epoch from duration) * 1000000)::bigint, outcome,
-			coalesce(response_code, 0), coalesce(left(error, 8000), ''), response
+			coalesce(response_code, 0), coalesce(left(error, 8000), ''), response, coalesce(cause, '')
 		from relay.attempt where message_id = $1 order by started_at desc, attempt desc limit $2
 	) x order by started_at, attempt`
 )

@@ -151,8 +151,8 @@ message as (
 	) l where o.id = l.id
 ),
 attempt as (
-	insert into relay.attempt (message_id, subscription, instance, attempt, started_at, duration, outcome, response_code, error, response)
-	select id, subscription, instance, attempt, started_at, duration_us * interval '1 microsecond', outcome, nullif(code, 0), nullif(error, ''), response
+	insert into relay.attempt (message_id, subscription, instance, attempt, started_at, duration, outcome, response_code, error, response, cause)
+	select id, subscription, instance, attempt, started_at, duration_us * interval '1 microsecond', outcome, nullif(code, 0), nullif(error, ''), response, nullif(cause, '')
 	from locked where attempt > 0
 ),
 delivery as (
@@ -270,8 +270,8 @@ delivery as (
 	returning d.message_id, d.status, d.last_error
 ),
 attempt as (
-	insert into relay.attempt (message_id, subscription, instance, attempt, started_at, duration, outcome, response_code, error, response)
-	select id, subscription, instance, attempt, started_at, duration_us * interval '1 microsecond', outcome, nullif(code, 0), nullif(error, ''), response
+	insert into relay.attempt (message_id, subscription, instance, attempt, started_at, duration, outcome, response_code, error, response, cause)
+	select id, subscription, instance, attempt, started_at, duration_us * interval '1 microsecond', outcome, nullif(code, 0), nullif(error, ''), response, nullif(cause, '')
 	from locked l where attempt > 0 and 0 = (
 		select count(*) from relay.attempt a
 		where a.message_id = l.id and a.subscription = l.subscription and a.instance = l.instance

@@ -353,3 +353,33 @@ func TestAPersonIsAskedOnATerminal(t *testing.T) {
 		}
 	}
 }
+
+// TestEachAttemptKeepsItsCause: a delivery that failed for several causes, one after the other, tells each of them.
+func TestEachAttemptKeepsItsCause(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_BACKOFF=10ms")
+	answers := map[string]int{"1": http.StatusInternalServerError, "2": http.StatusNotFound, "3": http.StatusServiceUnavailable, "4": http.StatusTeapot}
+	endpoint := newReceiver(t, func(w http.ResponseWriter, r *http.Request) bool {
+		code := answers[r.Header.Get("relay-attempt")]
+		if code != 0 {
+			w.WriteHeader(code)
+		}
+		return code == 0
+	})
+	id := s.send(t, "topic, destination", "'order.created', $1", endpoint.URL)
+	s.waitStatus(t, id, "done")
+	var shown struct {
+		Attempts []struct{ Cause string }
+	}
+	code, out, errs := s.messages(t, "show", id, "--json")
+	if err := json.Unmarshal([]byte(out), &shown); code != 0 || err != nil {
+		t.Fatalf("relay messages show: code %d, %v, %s%s", code, err, out, errs)
+	}
+	var causes []string
+	for _, a := range shown.Attempts {
+		causes = append(causes, a.Cause)
+	}
+	if want := []string{"http 500", "http 404", "http 503", "http 418", ""}; !slices.Equal(causes, want) {
+		t.Errorf("the attempts failed for %q, want %q", causes, want)
+	}
+}
