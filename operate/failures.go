@@ -37,10 +37,11 @@ type JobReference struct {
 	Total *Count      `json:"total,omitempty"`
 }
 
-// Failures groups what failed by subscriber and cause, the largest group first. The state is dead, failing or rejected.
+// Failures groups what failed by subscriber and cause, the largest group first, as they were up to a
+// second ago. The state is dead, failing or rejected.
 func (s *Service) Failures(ctx context.Context, state, subscription, cause string) ([]FailureGroup, error) {
 	read := map[string]func(context.Context) (sql.FailureGroups, error){
-		"dead": s.store.DeadGroups, "failing": s.store.FailingGroups, "rejected": s.store.RejectedGroups,
+		"dead": s.sampler.DeadGroups, "failing": s.sampler.FailingGroups, "rejected": s.sampler.RejectedGroups,
 	}[state]
 	if read == nil {
 		return nil, invalid("state", "it is none of dead, failing and rejected")

@@ -11,7 +11,7 @@ import (
 // Service does what people ask for. Its methods are safe for concurrent use.
 type Service struct {
 	store   *sql.Store
-	sampler *sql.Sampler // of what stands in the tables, shared by all callers
+	sampler *sql.Sampler // of what is expensive to ask, shared by all callers
 }
 
 // New returns a service that works on a store, which remains the caller's to close.

@@ -49,9 +49,6 @@ type Standings struct {
 	circuits        []string // open
 }
 
-// keysLooked is how many keys that wait are counted.
-const keysLooked = 200
-
 // Standings reads what stands at all subscribers. The circuits are the open ones.
 func (s *Service) Standings(ctx context.Context, circuits []string) (all Standings, err error) {
 	all = Standings{now: time.Now(), circuits: circuits, Blocked: map[string]int64{}, Behind: map[string]int64{}, lately: map[string]sql.PulseOutcome{}}
@@ -70,7 +67,7 @@ func (s *Service) Standings(ctx context.Context, circuits []string) (all Standin
 	for _, o := range lately {
 		all.lately[o.Subscription] = o
 	}
-	keys, err := s.store.HeldKeys(ctx, "", "", keysLooked)
+	keys, err := s.sampler.HeldKeys(ctx)
 	if err != nil {
 		return all, err
 	}

@@ -101,11 +101,11 @@ func (s *Service) Status(ctx context.Context, schema SchemaStatus, slot *SlotSta
 		due := facts.NextDue.Round(time.Millisecond).Seconds()
 		st.NextDueIn = &due
 	}
-	failing, err := s.store.FailingGroups(ctx)
+	failing, err := s.sampler.FailingGroups(ctx)
 	if err != nil {
 		return st, err
 	}
-	dead, err := s.store.DeadGroups(ctx)
+	dead, err := s.sampler.DeadGroups(ctx)
 	if err != nil {
 		return st, err
 	}
