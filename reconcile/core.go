@@ -45,6 +45,8 @@ type core struct {
 	// What cannot be read, changed or removed, each row alone.
 	quarantine quarantine
 	tellings   chan sql.Telling // to be written into rows in quarantine
+	// newMessages is when a message was taken up that had not been taken up before.
+	newMessages lastTime
 
 	// The workers.
 	sender   sender

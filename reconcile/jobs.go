@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -13,17 +14,19 @@ import (
 )
 
 const (
-	// jobsEvery is how often a relay looks for jobs while none runs.
-	jobsEvery = time.Second
+	// jobsEvery is how often a relay looks for jobs while none runs: a person who starts one sees it begin.
+	jobsEvery = 500 * time.Millisecond
 	// jobsMost is how many jobs go on at once; the youngest wait.
 	jobsMost = 16
 	// jobBatch is the most messages that one transaction of a job changes. A job with a rate
-	// has batches of a fifth of a second.
+	// has batches of a twentieth of a second: what it sends again comes evenly, and new messages wait for little of it.
 	jobBatch  = 500
-	jobShares = 5
-	// jobTick is how often jobs with a rate are looked at, jobAgain when messages are tried
-	// again that another session holds.
-	jobTick  = 20 * time.Millisecond
+	jobShares = 20
+	// jobBeside is the rate of a job that has none, in messages a second, while new messages arrive: they are not to
+	// wait for what a person sends again. jobAlone is how long none has arrived when it goes as fast as it can.
+	jobBeside = 200
+	jobAlone  = 2 * time.Second
+	// jobAgain is when messages are tried again that another session holds.
 	jobAgain = 200 * time.Millisecond
 )
 
@@ -55,21 +58,39 @@ func (s jobSizes) done(job relay.ID, size int) {
 	}
 }
 
-// allow returns how many messages of a job may be changed now, and takes them from its rate.
-func (r jobRates) allow(job sql.Job, now time.Time) int {
-	if job.Rate == 0 {
+// allow returns how many messages of a job may be changed now at a rate, and takes them from it. A rate of zero is none.
+func (r jobRates) allow(job relay.ID, limit float64, now time.Time) int {
+	if limit == 0 {
+		delete(r, job)
 		return jobBatch
 	}
-	l := r[job.ID]
-	if l == nil || l.Limit() != rate.Limit(job.Rate) { // a person may have changed it
-		size := min(max(int(job.Rate/jobShares), 1), jobBatch)
-		l = rate.NewLimiter(rate.Limit(job.Rate), size)
-		r[job.ID] = l
+	l := r[job]
+	if l == nil || l.Limit() != rate.Limit(limit) { // a person may have changed it
+		l = rate.NewLimiter(rate.Limit(limit), min(max(int(limit/jobShares), 1), jobBatch))
+		r[job] = l
 	}
 	if !l.AllowN(now, l.Burst()) {
 		return 0
 	}
 	return l.Burst()
+}
+
+// wait returns how long it takes until a job may have its next batch.
+func (r jobRates) wait(job relay.ID, now time.Time) time.Duration {
+	l := r[job]
+	if l == nil {
+		return 0
+	}
+	lacks := float64(l.Burst()) - l.TokensAt(now)
+	return max(time.Millisecond, time.Duration(lacks/float64(l.Limit())*float64(time.Second)))
+}
+
+// lastTime is when something happened last. The zero value says that it never did.
+type lastTime struct{ nanos atomic.Int64 }
+
+func (t *lastTime) note(now time.Time) { t.nanos.Store(now.UnixNano()) }
+func (t *lastTime) within(d time.Duration, now time.Time) bool {
+	return now.UnixNano()-t.nanos.Load() < int64(d)
 }
 
 // runJobs works at the jobs that people asked for, while this relay owns their shard, until
@@ -104,9 +125,12 @@ func (e *jobRunner) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes
 	}
 	wait = jobsEvery
 	for _, job := range jobs {
-		most := rates.allow(job, time.Now())
+		if job.Rate == 0 && e.newMessages.within(jobAlone, time.Now()) {
+			job.Rate = jobBeside / float64(len(jobs))
+		}
+		most := rates.allow(job.ID, job.Rate, time.Now())
 		if most == 0 {
-			wait = min(wait, jobTick)
+			wait = min(wait, rates.wait(job.ID, time.Now()))
 			continue
 		}
 		size := sizes.of(job.ID, most)
@@ -126,10 +150,8 @@ func (e *jobRunner) stepJobs(ctx context.Context, rates jobRates, sizes jobSizes
 		case !step.Moved:
 		case step.Locked > 0:
 			wait = min(wait, jobAgain)
-		case job.Rate > 0:
-			wait = min(wait, jobTick)
 		default:
-			wait = 0
+			wait = min(wait, rates.wait(job.ID, time.Now()))
 		}
 	}
 	return wait, err

@@ -308,6 +308,9 @@ func (w *writer) count(item *written) {
 	for i := range item.changes {
 		w.config.Metrics.wrote(&item.changes[i], i == 0)
 	}
+	if c.Taking && !c.Again {
+		w.newMessages.note(now)
+	}
 	if c.Tries > 0 {
 		w.quarantine.ended(item.of)
 	}

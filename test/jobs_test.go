@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"relay/test/harness"
 )
@@ -251,5 +254,44 @@ func TestDeadLettersOfOneSubscriberAreRetriedAndCancelled(t *testing.T) {
 	}
 	if now := s.text(t, "select string_agg(payload, ',' order by seq) from relay.outbox"); now != payloads {
 		t.Error("payloads have changed")
+	}
+}
+
+// TestAJobMakesWayForNewMessages: beside new messages a retry without a rate changes 200 messages a second.
+func TestAJobMakesWayForNewMessages(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, "RELAY_MAX_ATTEMPTS=1")
+	endpoint, works := switched(t)
+	s.exec(t, "insert into relay.outbox (topic, destination) select 'order.created', $1 from generate_series(1, 600)", endpoint.URL)
+	harness.Eventually(t, 60*time.Second, "the messages are dead", func() bool {
+		return s.text(t, "select count(*)::text from relay.outbox where status = 'dead'") == "600"
+	})
+	works.Store(true)
+	arriving, stop := context.WithCancel(t.Context())
+	var group errgroup.Group
+	group.Go(func() error {
+		for tick := time.Tick(100 * time.Millisecond); ; {
+			select {
+			case <-arriving.Done():
+				return nil
+			case <-tick:
+			}
+			if _, err := s.app.Exec(t.Context(), "insert into relay.outbox (topic) values ('order.created')"); err != nil {
+				return err
+			}
+		}
+	})
+	s.waitStatus(t, s.send(t, "topic", "'order.created'"), "done")
+	begun := time.Now()
+	id := s.job(t, "messages", "retry", "--status=dead", "--yes").ID
+	if j := s.ended(t, id); j.Status != "done" || j.Done != 600 {
+		t.Errorf("the job: %+v", j)
+	}
+	if took := time.Since(begun); took < 2*time.Second {
+		t.Errorf("600 messages took %s beside new ones", took)
+	}
+	stop()
+	if err := group.Wait(); err != nil {
+		t.Error(err)
 	}
 }
