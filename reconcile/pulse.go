@@ -78,53 +78,59 @@ func (p *pulse) addSent(one sql.PulseSent) {
 
 // wrote counts outcomes that stand in the table.
 func (p *pulse) wrote(changes []sql.Change, now time.Time) {
+	minute := now.Truncate(time.Minute)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range changes {
-		if c := &changes[i]; c.Delivery.Subscription != "" {
-			p.addOutcome(counted(c, now))
+		if c := &changes[i]; c.Delivery.Subscription != "" && (c.Attempt != nil || ended(c.Status)) {
+			count(p.outcomeOf(reach{minute, c.Delivery.Subscription}), c, now)
 		}
 	}
 }
 
-// counted is what one change means.
-func counted(c *sql.Change, now time.Time) (one sql.PulseOutcome) {
-	one = sql.PulseOutcome{Minute: now.Truncate(time.Minute), Subscription: c.Delivery.Subscription}
+// ended reports whether a change without an attempt counts.
+func ended(status relay.DeliveryStatus) bool {
+	return status == relay.DeliveryHandled || status == relay.DeliveryDelivered || status == relay.DeliveryDead
+}
+
+// count adds what one change means.
+func count(sum *sql.PulseOutcome, c *sql.Change, now time.Time) {
 	at := now
 	if a := c.Attempt; a != nil {
 		switch at = a.Started.Add(a.Duration); a.Outcome {
 		case relay.DeliveryPushFailed:
-			one.PushFailed = 1
+			sum.PushFailed++
 		case relay.DeliveryHandleFailed:
-			one.HandleFailed = 1
+			sum.HandleFailed++
 		default:
-			one.Accepted = 1
+			sum.Accepted++
 			if a.Number == 1 {
-				one.Wait.Add(at.Sub(c.Due))
+				sum.Wait.Add(at.Sub(c.Due))
 			}
 		}
 	}
 	switch c.Status {
 	case relay.DeliveryHandled, relay.DeliveryDelivered:
-		one.Handled = 1
-		one.Total.Add(at.Sub(c.Due))
+		sum.Handled++
+		sum.Total.Add(at.Sub(c.Due))
 	case relay.DeliveryDead:
-		one.Dead = 1
+		sum.Dead++
 	}
-	return one
+}
+
+// outcomeOf returns the sum of a subscription in a minute. The caller holds the mutex.
+func (p *pulse) outcomeOf(of reach) *sql.PulseOutcome {
+	sum := p.outcomes[of]
+	if sum == nil {
+		sum = &sql.PulseOutcome{Minute: of.minute, Subscription: of.subscription}
+		p.outcomes[of] = sum
+	}
+	return sum
 }
 
 // addOutcome adds counts. The caller holds the mutex.
 func (p *pulse) addOutcome(one sql.PulseOutcome) {
-	if one.Accepted+one.Handled+one.PushFailed+one.HandleFailed+one.Dead == 0 {
-		return
-	}
-	key := reach{one.Minute, one.Subscription}
-	sum := p.outcomes[key]
-	if sum == nil {
-		sum = &sql.PulseOutcome{Minute: one.Minute, Subscription: one.Subscription}
-		p.outcomes[key] = sum
-	}
+	sum := p.outcomeOf(reach{one.Minute, one.Subscription})
 	sum.Accepted, sum.Handled, sum.Dead = sum.Accepted+one.Accepted, sum.Handled+one.Handled, sum.Dead+one.Dead
 	sum.PushFailed, sum.HandleFailed = sum.PushFailed+one.PushFailed, sum.HandleFailed+one.HandleFailed
 	sum.Wait.Merge(one.Wait)
