@@ -119,7 +119,8 @@ func (s source) counted() string { return fmt.Sprintf(countMessages, s.judged())
 
 // FindMessages returns at most limit of the messages that match, in the order of their
 // insertion, the youngest first, from a cursor that an earlier page returned. A search that has not
-// filled its page after SearchTime returns what it has. A cursor of another list is ErrCursor.
+// filled its page after SearchTime returns what it has, also if it had to wait for another one (Console). A cursor of
+// another list is ErrCursor.
 func (s *Store) FindMessages(ctx context.Context, f MessageFilter, after Cursor, limit int) (MessagePage, error) {
 	return s.search(ctx, f, after, limit, SearchTime)
 }
@@ -135,7 +136,14 @@ func (s *Store) search(ctx context.Context, f MessageFilter, after Cursor, limit
 		return page, err
 	}
 	pace := newPace(most, 4*limit)
-	for {
+	for n := 0; ; n++ {
+		if n == 1 {
+			end, may := s.goOn(ctx, pace)
+			if !may {
+				return page, ctx.Err()
+			}
+			defer end()
+		}
 		window := pace.next()
 		rows, err := s.pool.Query(ctx, from.found(), append(f.arguments(at, window), limit-len(page.Messages))...)
 		if err != nil {
@@ -153,6 +161,24 @@ func (s *Store) search(ctx context.Context, f MessageFilter, after Cursor, limit
 		if page.Complete || pace.over() {
 			return page, nil
 		}
+	}
+}
+
+// goOn waits until a search may go on after its first window, as far as its time allows, and returns what ends it.
+func (s *Store) goOn(ctx context.Context, p *pace) (end func(), may bool) {
+	if s.long == nil {
+		return func() {}, true
+	}
+	if p.most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, p.began.Add(p.most))
+		defer cancel()
+	}
+	select {
+	case s.long <- struct{}{}:
+		return func() { <-s.long }, true
+	case <-ctx.Done():
+		return nil, false
 	}
 }
 

@@ -188,3 +188,29 @@ func TestACursorPassesInfiniteTimes(t *testing.T) {
 		t.Errorf("%d messages are listed, want 5", len(seen))
 	}
 }
+
+// TestOneLongSearchAtATime: a search of the console that does not find its page at once waits for the one before it, and
+// says that it has not looked through all; a short one waits for none.
+func TestOneLongSearchAtATime(t *testing.T) {
+	t.Parallel()
+	store, db := open(t)
+	if _, err := db.Admin(t).Exec(t.Context(), "insert into relay.outbox (topic) select 't' from generate_series(1, 2000)"); err != nil {
+		t.Fatal(err)
+	}
+	s := store.Console()
+	s.long <- struct{}{} // by another search
+	page, err := s.FindMessages(t.Context(), MessageFilter{Topic: "nothing"}, "", 50)
+	if err != nil || page.Complete || page.Looked == 0 || page.Looked >= 2000 || page.Next == "" {
+		t.Errorf("beside a long search: %d messages looked at, complete %v, %v", page.Looked, page.Complete, err)
+	}
+	if page, err = s.FindMessages(t.Context(), MessageFilter{Topic: "t"}, "", 50); err != nil || !page.Complete || len(page.Messages) != 50 {
+		t.Errorf("a short one: %d messages, complete %v, %v", len(page.Messages), page.Complete, err)
+	}
+	<-s.long
+	if page, err = s.FindMessages(t.Context(), MessageFilter{Topic: "nothing"}, "", 50); err != nil || !page.Complete {
+		t.Errorf("alone: %d messages looked at, complete %v, %v", page.Looked, page.Complete, err)
+	}
+	if len(s.long) != 0 {
+		t.Error("a search has ended and is still in the way")
+	}
+}

@@ -67,6 +67,8 @@ type Store struct {
 	apart bool
 	limit time.Duration
 	actor Actor // set in a store that By returns
+	// long is held by the search that goes on after its first window, in a store that Console returns. Nil: several may.
+	long chan struct{}
 
 	own     *pgx.ConnConfig // what the URL says, for connections outside of the pools
 	address Address         // by which own is brought up to date
@@ -161,10 +163,11 @@ func (a Address) openPools(ctx context.Context, config *pgxpool.Config, connecti
 }
 
 // Console returns a store that runs what people ask for over connections of its own, with short time limits, so that no
-// search holds up deliveries. It is closed with s.
+// search holds up deliveries. Of the searches that do not find a whole page at once, one at a time goes on: together
+// they take one core at the most. It is closed with s.
 func (s *Store) Console() *Store {
 	c := *s
-	c.pool = s.console
+	c.pool, c.long = s.console, make(chan struct{}, 1)
 	return &c
 }
 
