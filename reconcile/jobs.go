@@ -24,7 +24,7 @@ const (
 	jobShares = 20
 	// jobBeside is the rate of a job that has none, in messages a second, while new messages arrive: they are not to
 	// wait for what a person sends again. jobAlone is how long none has arrived when it goes as fast as it can.
-	jobBeside = 200
+	jobBeside = 100
 	jobAlone  = 2 * time.Second
 	// jobAgain is when messages are tried again that another session holds.
 	jobAgain = 200 * time.Millisecond

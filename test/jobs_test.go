@@ -257,14 +257,14 @@ func TestDeadLettersOfOneSubscriberAreRetriedAndCancelled(t *testing.T) {
 	}
 }
 
-// TestAJobMakesWayForNewMessages: beside new messages a retry without a rate changes 200 messages a second.
+// TestAJobMakesWayForNewMessages: beside new messages a retry without a rate changes 100 messages a second.
 func TestAJobMakesWayForNewMessages(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_MAX_ATTEMPTS=1")
 	endpoint, works := switched(t)
-	s.exec(t, "insert into relay.outbox (topic, destination) select 'order.created', $1 from generate_series(1, 600)", endpoint.URL)
+	s.exec(t, "insert into relay.outbox (topic, destination) select 'order.created', $1 from generate_series(1, 400)", endpoint.URL)
 	harness.Eventually(t, 60*time.Second, "the messages are dead", func() bool {
-		return s.text(t, "select count(*)::text from relay.outbox where status = 'dead'") == "600"
+		return s.text(t, "select count(*)::text from relay.outbox where status = 'dead'") == "400"
 	})
 	works.Store(true)
 	arriving, stop := context.WithCancel(t.Context())
@@ -284,11 +284,11 @@ func TestAJobMakesWayForNewMessages(t *testing.T) {
 	s.waitStatus(t, s.send(t, "topic", "'order.created'"), "done")
 	begun := time.Now()
 	id := s.job(t, "messages", "retry", "--status=dead", "--yes").ID
-	if j := s.ended(t, id); j.Status != "done" || j.Done != 600 {
+	if j := s.ended(t, id); j.Status != "done" || j.Done != 400 {
 		t.Errorf("the job: %+v", j)
 	}
-	if took := time.Since(begun); took < 2*time.Second {
-		t.Errorf("600 messages took %s beside new ones", took)
+	if took := time.Since(begun); took < 3*time.Second {
+		t.Errorf("400 messages took %s beside new ones", took)
 	}
 	stop()
 	if err := group.Wait(); err != nil {

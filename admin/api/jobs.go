@@ -32,7 +32,7 @@ type NewJob struct {
 	Kind     string   `json:"kind" enum:"retry,cancel,replay" doc:"retry: send again what did not end well; cancel; replay: send what is past to one subscription."`
 	Filter   Filter   `json:"filter" doc:"Which messages. A retry or cancel needs a status, or a delivery_status that has not ended well; stage stands in no filter of a job."`
 	ReplayTo string   `json:"replay_to,omitempty" maxLength:"255" doc:"Of a replay: the subscription."`
-	Rate     *float64 `json:"rate,omitempty" exclusiveMinimum:"0" maximum:"1000000" doc:"Messages per second, at most. Absent: as fast as it goes, and 200 while new messages arrive."`
+	Rate     *float64 `json:"rate,omitempty" exclusiveMinimum:"0" maximum:"1000000" doc:"Messages per second, at most. Absent: as fast as it goes, and 100 while new messages arrive."`
 	Reason   string   `json:"reason,omitempty" maxLength:"1000" doc:"For the audit."`
 }
 

@@ -260,7 +260,7 @@ type JobsRateCmd struct {
 }
 
 func (c *JobsRateCmd) command() *cobra.Command {
-	cmd := c.on("rate", "Set how many messages a second a job changes at most; 0: no limit, and 200 while new messages arrive.")
+	cmd := c.on("rate", "Set how many messages a second a job changes at most; 0: no limit, and 100 while new messages arrive.")
 	cmd.Use, cmd.Args, cmd.Example = "rate ID RATE", exactly(&c.ID, &c.Rate), "  relay jobs rate "+exampleJob+" 50"
 	return cmd
 }

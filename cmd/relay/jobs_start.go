@@ -32,7 +32,7 @@ func (o *jobOptions) flags(cmd *cobra.Command) {
 		}
 		return pflag.NormalizedName(name)
 	})
-	f.Float64Var(&o.Rate, "rate", 0, "Messages per second, at most `N`. 0: no limit, and 200 while new messages arrive.")
+	f.Float64Var(&o.Rate, "rate", 0, "Messages per second, at most `N`. 0: no limit, and 100 while new messages arrive.")
 	jsonFlag(cmd, &o.JSON, "Print JSON.")
 	o.because.flags(cmd)
 }

@@ -1599,7 +1599,7 @@ export interface components {
             kind: "retry" | "cancel" | "replay";
             /**
              * Format: double
-             * @description Messages per second, at most. Absent: as fast as it goes, and 200 while new messages arrive.
+             * @description Messages per second, at most. Absent: as fast as it goes, and 100 while new messages arrive.
              */
             rate?: number;
             /** @description For the audit. */
