@@ -139,12 +139,11 @@ func (m *subscriberMetrics) wrote(c *sql.Change) {
 	if c.Taking && !c.Again && c.Delivery.Subscription != "" { // what is rejected has no delivery
 		counters.received.Inc()
 	}
-	f := failureOf(c)
 	if c.Attempt != nil && (c.Attempt.Outcome == relay.DeliveryPushFailed || c.Attempt.Outcome == relay.DeliveryHandleFailed) {
-		counters.failed[f].Inc()
+		counters.failed[failureOf(c)].Inc()
 	}
 	if c.Status == relay.DeliveryDead {
-		counters.dead[f.class].Inc()
+		counters.dead[failureOf(c).class].Inc()
 	}
 }
 

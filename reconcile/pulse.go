@@ -82,19 +82,19 @@ func (p *pulse) wrote(changes []sql.Change, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range changes {
-		if c := &changes[i]; c.Delivery.Subscription != "" && (c.Attempt != nil || ended(c.Status)) {
-			count(p.outcomeOf(reach{minute, c.Delivery.Subscription}), c, now)
+		if c := &changes[i]; c.Delivery.Subscription != "" && (c.Attempt != nil || endsWithout(c.Status)) {
+			addChange(p.outcomeOf(reach{minute, c.Delivery.Subscription}), c, now)
 		}
 	}
 }
 
-// ended reports whether a change without an attempt counts.
-func ended(status relay.DeliveryStatus) bool {
+// endsWithout reports whether a change without an attempt counts.
+func endsWithout(status relay.DeliveryStatus) bool {
 	return status == relay.DeliveryHandled || status == relay.DeliveryDelivered || status == relay.DeliveryDead
 }
 
-// count adds what one change means.
-func count(sum *sql.PulseOutcome, c *sql.Change, now time.Time) {
+// addChange adds what one change means.
+func addChange(sum *sql.PulseOutcome, c *sql.Change, now time.Time) {
 	at := now
 	if a := c.Attempt; a != nil {
 		switch at = a.Started.Add(a.Duration); a.Outcome {
