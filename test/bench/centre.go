@@ -18,14 +18,17 @@ const (
 	wantedStart  = time.Second
 )
 
+// deadMessages are the dead ones.
+var deadMessages = sql.MessageFilter{Status: sql.Statuses{relay.MessageDead}}
+
 // asks is how often each question is asked.
 const asks = 5
 
 // runCentre measures what the API and the console ask the store, with the console's own connections and limits.
 func runCentre(ctx context.Context, l *lab, o options) (_ *report, err error) {
-	size := centreSize{messages: 500_000, dead: 10_000}
+	size, span := centreSize{messages: 500_000, dead: 10_000}, 2*time.Second
 	if o.full {
-		size = centreSize{messages: 5_000_000, dead: 100_000}
+		size, span = centreSize{messages: 5_000_000, dead: 100_000}, 4*time.Second
 	}
 	d, err := l.database(ctx)
 	if err != nil {
@@ -44,7 +47,8 @@ func runCentre(ctx context.Context, l *lab, o options) (_ *report, err error) {
 	defer store.Close()
 	r := &report{}
 	c := centre{ctx: ctx, store: store.Console(), report: r, size: size}
-	for _, measure := range []func() error{c.pages, c.overview, c.one, c.failures, c.console, c.jobs} {
+	living := func() error { return c.besideRelay(d, span) }
+	for _, measure := range []func() error{c.pages, c.overview, c.one, c.failures, c.console, c.jobs, living} {
 		if err := measure(); err != nil {
 			return nil, err
 		}
@@ -85,7 +89,7 @@ func (c centre) pages() error {
 		filter sql.MessageFilter
 	}{
 		{"first page of messages", sql.MessageFilter{}},
-		{"of dead ones", sql.MessageFilter{Status: sql.Statuses{relay.MessageDead}}},
+		{"of dead ones", deadMessages},
 		{"of pending ones", sql.MessageFilter{Status: sql.Statuses{relay.MessagePending}}},
 		{"of an hour three days ago", sql.MessageFilter{Since: ago, Until: ago.Add(time.Hour)}},
 		{"of one subscriber", sql.MessageFilter{Subscription: "sub-3"}},
@@ -133,7 +137,7 @@ func (c centre) overview() error {
 
 // one asks for all about one message.
 func (c centre) one() error {
-	page, err := c.store.FindMessages(c.ctx, sql.MessageFilter{Status: sql.Statuses{relay.MessageDead}}, "", 1)
+	page, err := c.store.FindMessages(c.ctx, deadMessages, "", 1)
 	if err != nil || len(page.Messages) == 0 {
 		return errors.Join(err, errors.New("there is no dead message"))
 	}
@@ -162,14 +166,20 @@ func (c centre) failures() error {
 	})
 }
 
-// jobs plans and starts a retry of all that is dead.
+// jobs plans and starts a retry of all that is dead, and stops it again: no relay is to run it.
 func (c centre) jobs() error {
-	return c.judge(fmt.Sprintf("a retry of %d dead messages is planned and made", c.size.dead), wantedStart, func() (string, error) {
-		job, err := c.store.PlanJob(c.ctx, sql.JobRetry, sql.MessageFilter{Status: sql.Statuses{relay.MessageDead}}, 0, sql.SearchTime)
+	var made []relay.ID
+	err := c.judge(fmt.Sprintf("a retry of %d dead messages is planned and made", c.size.dead), wantedStart, func() (string, error) {
+		job, err := c.store.PlanJob(c.ctx, sql.JobRetry, deadMessages, 0, sql.SearchTime)
 		if err != nil {
 			return "", err
 		}
 		_, err = c.store.StartJob(c.ctx, &job, 0, sql.Once{})
+		made = append(made, job.ID)
 		return fmt.Sprintf("; %d counted", job.Total), err
 	})
+	for _, id := range made {
+		err = errors.Join(err, c.store.StopJob(c.ctx, id))
+	}
+	return err
 }

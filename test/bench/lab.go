@@ -30,7 +30,7 @@ type lab struct {
 	binary   string
 	clean    func() error
 	log      bool // relays' logs go to standard error too
-	made     int  // databases
+	made     *int // databases
 }
 
 // newLab builds the relay and starts the servers.
@@ -39,7 +39,7 @@ func newLab(ctx context.Context, o options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{binary: filepath.Join(dir, "relay"), clean: remove, log: o.log}
+	l := &lab{binary: filepath.Join(dir, "relay"), clean: remove, log: o.log, made: new(int)}
 	if err := l.start(ctx, o); err != nil {
 		return nil, errors.Join(err, l.remove())
 	}
@@ -133,8 +133,8 @@ type database struct {
 
 // database makes a database. The caller drops it.
 func (l *lab) database(ctx context.Context) (*database, error) {
-	l.made++
-	name := fmt.Sprintf("bench_%d", l.made)
+	*l.made++
+	name := fmt.Sprintf("bench_%d", *l.made)
 	for _, statement := range []string{"create database " + name, "grant create on database " + name + " to " + relayRole} {
 		if err := l.asAdmin(ctx, statement); err != nil {
 			return nil, err

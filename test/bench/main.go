@@ -5,6 +5,7 @@
 //	go run ./test/bench                       all sections with small numbers, about 12 minutes
 //	go run ./test/bench -only rate,latency    some of them
 //	go run ./test/bench -full -update         the numbers of the targets; rewrites docs/benchmarks.md
+//	go run ./test/bench -only before -before v1.0.0   beside an earlier revision, which no call without it includes
 //	go run ./test/bench -only soak -for 1h    the long run, which no other call includes
 //
 // Absolute rates depend on the machine and on what else runs there. Ratios are taken within
@@ -28,6 +29,7 @@ import (
 type options struct {
 	only     []string
 	full     bool
+	before   string // an earlier revision; empty: none
 	update   bool
 	rounds   int
 	soak     time.Duration
@@ -59,6 +61,7 @@ func sections() []section {
 		{"delay", "Delayed messages", runDelay},
 		{"centre", "What people ask, beside 5,000,000 messages", runCentre},
 		{"many", "Many subscriptions, keys and pending rows", runMany},
+		{beforeSection, "Beside an earlier revision", runBefore},
 		{soakSection, "Soak", runSoak},
 	}
 }
@@ -94,6 +97,7 @@ func parseOptions(args []string) (options, error) {
 	f.BoolVar(&o.update, "update", false, "write the results of the sections that ran into the page")
 	f.IntVar(&o.rounds, "rounds", 5, "number of rounds; the median of their results counts")
 	f.DurationVar(&o.soak, "for", time.Hour, "how long the section soak runs")
+	f.StringVar(&o.before, "before", "", "an earlier revision of this repository, with which the section before compares this one")
 	f.IntVar(&o.postgres, "postgres", 15, "major version of PostgreSQL; 0: the newest installed")
 	f.StringVar(&o.page, "page", "docs/benchmarks.md", "the page that -update rewrites")
 	f.BoolVar(&o.log, "log", false, "copy the relays' logs to standard error")
@@ -103,7 +107,7 @@ func parseOptions(args []string) (options, error) {
 	var known []string
 	for _, s := range sections() {
 		known = append(known, s.name)
-		if only == "" && s.name != soakSection {
+		if only == "" && s.name != soakSection && (s.name != beforeSection || o.before != "") {
 			o.only = append(o.only, s.name)
 		}
 	}

@@ -169,10 +169,7 @@ func (r *report) rates(perTx int, rounds []round) {
 		}
 		return median(values)
 	}
-	name := fmt.Sprintf("%d rows a transaction", perTx)
-	if perTx == 1 {
-		name = "1 row a transaction"
-	}
+	name := rowsPerTransaction(perTx)
 	http := middle(func(o round) float64 { return o.http / o.limits.http() })
 	amqp := middle(func(o round) float64 { return o.amqp / o.limits.amqp() })
 	r.judge("HTTP, "+name, "ratio ≥ 0.8", http >= wantedRatio, "%.2f: %.0f/s of %.0f/s", http,

@@ -64,6 +64,15 @@ func (u usage) since(before usage) usage {
 	}
 }
 
+// plus returns the sum of two.
+func (u usage) plus(v usage) usage {
+	return usage{
+		relays: u.relays + v.relays, backends: u.backends + v.backends,
+		queued: u.queued + v.queued, producers: u.producers + v.producers, server: u.server + v.server,
+		walsender: u.walsender + v.walsender, broker: u.broker + v.broker, bench: u.bench + v.bench,
+	}
+}
+
 // perMessage says in words what n messages cost each.
 func (u usage) perMessage(n int) string {
 	us := func(d time.Duration) int { return int(d.Microseconds()) / n }
