@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -133,5 +134,35 @@ func TestStatusDoesNotCountALargeTable(t *testing.T) {
 	r, text := s.report(t)
 	if r.Messages.Done != nil || r.Messages.Rows == nil || *r.Messages.Rows < 100_500 || !strings.Contains(text, "; about 101") {
 		t.Errorf("%+v\n%s", r.Messages, text)
+	}
+}
+
+// TestStatusIsWatched: relay status --watch shows each change, and ends well when the person has seen enough.
+func TestStatusIsWatched(t *testing.T) {
+	t.Parallel()
+	s := bare(t)
+	cmd := command(t, []string{"status", "--watch", "--json", "--every", "100ms"}, "RELAY_DATABASE_URL="+s.db.URL)
+	var shown, errs logBuffer
+	cmd.Stdout, cmd.Stderr = &shown, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	last := func() (looks, pending int) {
+		var look report
+		for line := range strings.Lines(shown.String()) {
+			if json.Unmarshal([]byte(line), &look) == nil {
+				looks++
+			}
+		}
+		return looks, look.Messages.Pending
+	}
+	harness.Eventually(t, 30*time.Second, "it has looked twice", func() bool { looks, _ := last(); return looks > 1 })
+	s.send(t, "topic", "'order.created'")
+	harness.Eventually(t, 30*time.Second, "the message is shown", func() bool { _, pending := last(); return pending == 1 })
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || errs.String() != "" {
+		t.Errorf("it ended with %v, %q", err, errs.String())
 	}
 }

@@ -239,14 +239,16 @@ func TestChangesStandInTheAudit(t *testing.T) {
 	cookie, _, _ := strings.Cut(in.header.Get("Set-Cookie"), ";")
 	f.do("POST", "/messages/"+idDead+"/retry", Change{Reason: "mended"}, "Authorization", "", "Cookie", cookie).into(t, 200, new(Result))
 	f.do("POST", "/messages/"+idDead+"/retry", nil, "Authorization", "Bearer "+viewerToken)
+	f.do("POST", "/signin", SignIn{Token: "a guess", Name: "Mallory"}, "Authorization", "")
 	var page struct {
 		Items []struct{ Name, Role, Action, Object, Result, Reason, Address string }
 	}
-	f.do("GET", "/audit", nil).into(t, 200, &page)
+	f.do("GET", "/audit", nil, "Authorization", "", "Cookie", cookie).into(t, 200, &page)
 	text, _ := json.Marshal(page.Items)
 	for _, want := range []string{
 		`"Name":"Ada","Role":"operator","Action":"message.retry","Object":"` + idDead + `","Result":"retried","Reason":"mended","Address":"127.0.0.1"`,
 		`"Name":"Ada","Role":"operator","Action":"session.signin"`, `"Role":"viewer","Action":"session.refused"`,
+		`"Role":"none","Action":"session.signin","Object":"","Result":"refused: wrong token"`,
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the audit lacks %s: %s", want, text)
