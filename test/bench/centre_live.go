@@ -25,7 +25,7 @@ const (
 	// where both are full, a latency tells how many processes wait, and not what one of them does to another.
 	besideRate = 200
 	// pairsOfSlices is how many slices with something and without it are compared.
-	pairsOfSlices = 20
+	pairsOfSlices = 15
 	// wantedMove is how much the p99 of live deliveries may be moved.
 	wantedMove = 1.1
 )
