@@ -128,35 +128,34 @@ type delivering struct {
 	relay    *process
 }
 
-// through is that of the database, which asks the relay for its metrics only when the endpoint has all messages: each
-// question has the relay count what stands in the tables, if it does that.
-func (d delivering) through(ctx context.Context, n, perTx int) (rate float64, err error) {
+// through inserts n messages as fast as it can, and returns the rate until the endpoint has all of them, and what was used
+// meanwhile. The relay is asked for its metrics before and after, and not in between: one that counts for them what stands
+// in the tables answers later than one that does not.
+func (d delivering) through(ctx context.Context, n, perTx int) (rate float64, used usage, err error) {
 	written, received := d.relay.written(), d.endpoint.count.Load()
-	began := time.Now()
+	before, began := d.lab.usage(), time.Now()
 	if err := d.insert(ctx, n, perTx, ""); err != nil {
-		return 0, err
+		return 0, used, err
 	}
 	err = until(ctx, 5*time.Minute, "the endpoint has all messages", func() (bool, error) {
 		return d.endpoint.count.Load() >= received+int64(n), nil
 	})
 	if err != nil {
-		return 0, err
+		return 0, used, err
 	}
-	err = d.relay.awaitWritten(ctx, written+n)
+	rate, used = float64(n)/time.Since(began).Seconds(), d.lab.usage().since(before)
 	d.endpoint.take()
-	return float64(n) / time.Since(began).Seconds(), err
+	return rate, used, d.relay.awaitWritten(ctx, written+n)
 }
 
-// ratesBefore compares rates from the first INSERT to the last outcome written, and what a message costs the relay and
-// its sessions, which the machine's moment moves less.
+// ratesBefore compares rates from the first INSERT to the last request, and what a message costs the relay and its
+// sessions, which the machine's moment moves less.
 func (r *report) ratesBefore(ctx context.Context, pair pairOf[delivering], rounds int) error {
 	for _, perTx := range []int{100, 1} {
 		cost, used := map[*database][]float64{}, map[*database]usage{}
 		n := rateMessages(perTx)
 		now, then, err := pair.measure(rounds, func(d delivering) (float64, error) {
-			began := d.lab.usage()
-			rate, err := d.through(ctx, n, perTx)
-			one := d.lab.usage().since(began)
+			rate, one, err := d.through(ctx, n, perTx)
 			own := one.relays + one.backends + one.walsender
 			cost[d.database], used[d.database] = append(cost[d.database], float64(own.Microseconds())/float64(n)), used[d.database].plus(one)
 			return rate, err
