@@ -104,7 +104,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
 			k.later(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
-		case e == nil && !k.yield(seq, func() bool { return m.budget.fits(true) }):
+		case e == nil && !r.yield(k, seq, func() bool { return m.budget.fits(true) }):
 			m.leave(1)
 			k.more = true
 			return seq - 1, false
@@ -143,7 +143,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		k.m.fanout.awaitKey(k, len(row.Deliveries))
 		return false
 	}
-	if !k.yield(row.Message.Seq, func() bool { return row.fits(k.m) }) {
+	if !r.yield(k, row.Message.Seq, func() bool { return row.fits(k.m) }) {
 		k.m.leave(1)
 		return false
 	}
@@ -165,11 +165,14 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 }
 
 // yield puts back what is in memory behind a message and could not start before it, the last
-// first, until there is room. It reports whether there is.
-func (k *key) yield(seq int64, room func() bool) bool {
+// first, until there is room. It reports whether there is. What SQL does not show yet stays: a read would not show it.
+func (r *KeyRead) yield(k *key, seq int64, room func() bool) bool {
 	for !room() {
-		last := len(k.entries) - 1
-		if last < 0 || k.entries[last].seq <= seq || !putBack(k.entries[last]) {
+		i := len(k.entries) - 1
+		for i >= 0 && k.entries[i].state == unseen && !r.Snapshot.Shows(k.entries[i].xid) {
+			i--
+		}
+		if i < 0 || k.entries[i].seq <= seq || !putBack(k.entries[i]) {
 			return false
 		}
 	}

@@ -79,7 +79,7 @@ var mutations = []mutation{
 	{"take no notice of a delayed message that is due", "key_read.go",
 		"case r.Late:", "case false:", 0},
 	{"never write again what failed because of its row", "write.go",
-		"\t\te.write.command.Last = WhyFailed\n\t\tm.stuck.stick(e)\n\t\te.later(refusedFirst, refusedMost)", "\t\te.write.command.Last = WhyFailed\n\t\tm.stick(e)", 0},
+		"\t\te.write.command.Last = WhyFailed\n\t\tm.stuck.stick(e)\n\t\te.later(refusedFirst, refusedMost)", "\t\te.write.command.Last = WhyFailed\n\t\tm.stuck.stick(e)", 0},
 	{"never wake what waits behind a delivery that is given up", "entry.go",
 		"\tif e.wakes != \"\" {", "\tif false {", 0},
 	{"let the next message of a key pass one that is being given up", "key_read.go",
@@ -93,7 +93,7 @@ var mutations = []mutation{
 	{"send to a destination whose outcomes cannot be written", "take.go",
 		"if d.destination.blocked && ", "if false && ", 0},
 	{"never send again to a destination whose outcomes could not be written", "stuck.go",
-		"\ts.judge(d)\n\ts.m.destinations.forget(d)", "\tm.destinations.forget(d)", 0},
+		"\ts.judge(d)\n\ts.m.destinations.forget(d)", "\ts.m.destinations.forget(d)", 0},
 	{"never list the first part of the parked destinations again", "room.go",
 		"ds.part = e.After; ds", "ds.part = max(ds.part, e.After); ds", 0},
 }
