@@ -107,7 +107,7 @@ function GroupRow({ group }: { group: Group }): JSX.Element {
 
 function JobLine({ job }: { job: Schemas["JobReference"] }): JSX.Element {
   return (
-    <p class="job-line" role="status">
+    <p class="job-line">
       <progress value={job.done} max={Math.max(job.total?.n ?? 0, job.done, 1)} aria-label={t().bulk.kinds[job.kind]} />
       <a href={`/jobs/${job.id}`}>{t().bulk.kinds[job.kind]}: {number(job.done)}{job.total && ` / ${counted(job.total)}`}</a>
     </p>

@@ -72,6 +72,7 @@ function NeedRow({ need }: { need: Schemas["Need"] }): JSX.Element {
       <p class="need-words">
         <Foreign text={words} />
         {need.since && <span class="muted"> · <Age since={need.since} /></span>}
+        {need.condition && <Original condition={need.condition} />}
         {need.fix && <span class="fix"><code>{need.fix}</code><CopyButton text={need.fix} what={t().common.command} /></span>}
       </p>
       {href && <a class="button small" href={href}>{label}</a>}
@@ -120,6 +121,16 @@ function Tiles({ o }: { o: Overview }): JSX.Element {
   );
 }
 
+function ConditionWords({ condition }: { condition: Schemas["Condition"] }): JSX.Element {
+  return <><Foreign text={t().condition(condition)} />{!condition.well && <Original condition={condition} />}</>;
+}
+
+/** Original holds what the relay said, where the page says less in another language. */
+function Original({ condition }: { condition: Schemas["Condition"] }): JSX.Element | null {
+  if (t().condition(condition) === condition.text) return null;
+  return <details class="original"><summary>{t().common.original}</summary><p lang="en"><Foreign text={condition.text} /></p></details>;
+}
+
 function Transport({ o }: { o: Overview }): JSX.Element {
   const words = t().overview;
   return (
@@ -130,7 +141,7 @@ function Transport({ o }: { o: Overview }): JSX.Element {
           <li key={one.name} class={one.well ? "" : "bad"}>
             <Glyph state={one.well ? "delivered" : one.decides ? "dead" : "handle_failed"} label={one.well ? words.well : words.unwell} />
             <span class="strong">{(words.conditions as Record<string, string>)[one.name] ?? one.name}</span>
-            <span class="break"><Foreign text={one.text} />{one.fix && <span class="fix"><code>{one.fix}</code><CopyButton text={one.fix} what={t().common.command} /></span>}</span>
+            <span class="break"><ConditionWords condition={one} />{one.fix && <span class="fix"><code>{one.fix}</code><CopyButton text={one.fix} what={t().common.command} /></span>}</span>
           </li>
         ))}
         {o.relays.map((one) => (

@@ -8,11 +8,12 @@ import { Segments } from "../parts/controls";
 import { ProblemNote } from "../parts/problem";
 import { address, go, place, withQuery } from "../route";
 import { t } from "../text";
+import { causeLines } from "./causes";
 
 const spans = ["1h", "6h", "24h", "7d"] as const;
 
 /** PulseCharts draws how it went over time; dragging opens the list of that range. */
-export function PulseCharts({ subscription, failures }: { subscription?: string; failures?: boolean }): JSX.Element {
+export function PulseCharts({ subscription }: { subscription?: string }): JSX.Element {
   const wanted = place.value.query.get("range");
   const span = spans.find((one) => one === wanted) ?? "1h";
   const live = useLive<Schemas["Pulse"]>(path("pulse"), { subscription, from: span }, 10_000);
@@ -40,33 +41,29 @@ export function PulseCharts({ subscription, failures }: { subscription?: string;
           { words: "p50", values: points.map((one) => one.total_p50_ms ?? null), colour: "accent" },
           { words: "p99", values: points.map((one) => one.total_p99_ms ?? null), colour: "text", dash: [2, 3] },
         ]} />
-        {failures && (
-          <>
-            <Chart title={words.failures} unit="/s" times={times} show={perSecond} lines={[
-              { words: t().state.push_failed, values: each((one) => one.push_failed), colour: "retry" },
-              { words: t().state.handle_failed, values: each((one) => one.handle_failed), colour: "reject", dash: [6, 4] },
-              { words: t().state.dead, values: each((one) => one.dead), colour: "dead", dash: [2, 3] },
-            ]} />
-            <Chart title={words.wait} unit="ms" times={times} show={duration} logarithmic lines={[
-              { words: "p50", values: points.map((one) => one.wait_p50_ms ?? null), colour: "accent" },
-              { words: "p99", values: points.map((one) => one.wait_p99_ms ?? null), colour: "text", dash: [2, 3] },
-            ]} />
-          </>
+        <Chart title={words.failures} unit="" times={times} show={number} stacked lines={causeLines(points)} empty={words.noFailures} onRange={open} />
+        {subscription && (
+          <Chart title={words.wait} unit="ms" times={times} show={duration} logarithmic onRange={open} lines={[
+            { words: "p50", values: points.map((one) => one.wait_p50_ms ?? null), colour: "accent" },
+            { words: "p99", values: points.map((one) => one.wait_p99_ms ?? null), colour: "text", dash: [2, 3] },
+          ]} />
         )}
-        <Outstanding points={points} times={times} words={subscription ? words.outstandingDeliveries : words.outstandingMessages} />
+        <Outstanding points={points} times={times} words={subscription ? words.outstandingDeliveries : words.outstandingMessages} wide={subscription !== undefined} onRange={open} />
       </div>
     </section>
   );
 }
 
 /** Outstanding draws the most that had not ended in each step. */
-function Outstanding({ points, times, words }: { points: Schemas["PulsePoint"][]; times: number[]; words: string }): JSX.Element {
+function Outstanding({ points, times, words, wide, onRange }: {
+  points: Schemas["PulsePoint"][]; times: number[]; words: string; wide: boolean; onRange: (from: Date, to: Date) => void;
+}): JSX.Element {
   const show = (value: number, n?: number): string => {
     const count = n === undefined ? undefined : points[n]?.outstanding;
     return count ? counted(count) : number(value);
   };
   return (
-    <Chart title={t().chart.outstanding} unit="" times={times} show={show} wide empty={t().chart.notCounted} lines={[
+    <Chart title={t().chart.outstanding} unit="" times={times} show={show} wide={wide} onRange={onRange} empty={t().chart.notCounted} lines={[
       { words, values: points.map((one) => one.outstanding?.n ?? null), colour: "accent", fill: true },
     ]} />
   );

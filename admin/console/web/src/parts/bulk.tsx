@@ -65,10 +65,11 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
     }>
       {(asked.kinds?.length ?? 3) > 1 && <Segments label={words.what} value={kind} onChange={setKind} options={(asked.kinds ?? ["retry", "cancel", "replay"]).map((id) => ({ id, words: words.kinds[id] }))} />}
       <FilterLine filter={asked.filter} />
+      {kind === "replay" && asked.replayTo && <p class="chips"><span class="filter-chip still"><span class="muted">{words.replayTo}</span> <Foreign text={asked.replayTo} /></span></p>}
       {kind === "replay" && !asked.replayTo && (
         <Field label={words.replayTo}>{(id) => <select id={id} value={replayTo} onChange={(event) => setReplayTo(event.currentTarget.value)}><option value="">–</option>{subscriptionNames.value.map((one) => <option key={one}>{one}</option>)}</select>}</Field>
       )}
-      {problem ? <ProblemNote problem={problem} /> : preview ? <Preview preview={preview} /> : <p class="muted" role="status">{words.counting}</p>}
+      <div class="region" role="status">{problem ? <ProblemNote problem={problem} /> : preview ? <Preview preview={preview} /> : <p class="muted">{words.counting}</p>}</div>
       <div class="fields">
         <Field label={words.rate} optional={t().common.optional} help={words.rateHelp} error={rate && !(Number(rate) > 0) ? words.rateWrong : undefined}>
           {(id, about) => <input id={id} aria-describedby={about} inputMode="decimal" value={rate} placeholder={words.fast} onInput={(event) => setRate(event.currentTarget.value)} />}
@@ -137,7 +138,7 @@ function FilterLine({ filter }: { filter: Query }): JSX.Element {
 function Preview({ preview }: { preview: Schemas["JobPreview"] }): JSX.Element {
   const words = t().bulk;
   return (
-    <div class="preview" role="status">
+    <div class="preview">
       <p class="tile-number">{counted(preview.count)}<span class="muted text"> {words.match}{!preview.complete && ` · ${words.countsOn}`}</span></p>
       {preview.estimated_ms !== undefined && preview.count.n > 0 && <p class="muted">{words.takes(duration(preview.estimated_ms))}</p>}
       <ul class="counts">
