@@ -42,6 +42,10 @@ func (c centre) console() error {
 	if _, err := chromedp.Call(browser, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noteContent}); err != nil {
 		return fmt.Errorf("start Chromium: %w", err)
 	}
+	// Chromium starts a process for the address, which is no part of what is measured.
+	if err := chromedp.Do(browser, chromedp.Navigate(url+"/assets/icons.svg")); err != nil {
+		return fmt.Errorf("start Chromium: %w", err)
+	}
 	for _, path := range []string{"/", "/messages?since=all", "/messages?since=all&status=dead", "/failures", "/subscriptions", "/subscriptions/sub-3"} {
 		if err := c.firstContent(browser, url, path); err != nil {
 			return err
@@ -67,7 +71,8 @@ func (c centre) serveConsole() (url string, stop func(), err error) {
 	return server.URL, server.Close, nil
 }
 
-// firstContent judges the fastest of some loads of a page, from the request to the first content.
+// firstContent judges the first load of a page, as a person meets it, from the request to the first content; the
+// fastest of some more stands beside.
 func (c centre) firstContent(browser context.Context, url, path string) error {
 	var first, best time.Duration
 	for n := range asks {
@@ -88,6 +93,6 @@ func (c centre) firstContent(browser context.Context, url, path string) error {
 		}
 		best = min(best, took)
 	}
-	c.report.judge("first content of the console's page "+path, "≤ "+wantedContent.String(), best <= wantedContent, "%s, %s", first.Round(time.Millisecond), best.Round(time.Millisecond))
+	c.report.judge("first content of the console's page "+path, "≤ "+wantedContent.String(), first <= wantedContent, "%s, %s", first.Round(time.Millisecond), best.Round(time.Millisecond))
 	return nil
 }
