@@ -159,6 +159,17 @@ function LookFurther({ page }: { page: Schemas["PageMessageItem"] }): JSX.Elemen
   );
 }
 
+/** Without drops one filter, and says how many messages that would bring. */
+function Without({ name, filters }: { name: string; filters: Query }): JSX.Element {
+  const { [name]: _dropped, ...rest } = filters;
+  const count = useLive<Schemas["MessageCount"]>(path("messages", "count"), rest, 30_000).data?.count;
+  return (
+    <Button disabled={count?.n === 0 && count.precision === "exact"} onPress={() => go(withQuery({ [name]: undefined, after: [] }))}>
+      {t().messages.without(t().filter.names[name as "key"])}{count && <span class="num muted">{counted(count)}</span>}
+    </Button>
+  );
+}
+
 function NoMessages({ filters, empty }: { filters: Query; empty?: ComponentChildren }): JSX.Element {
   const words = t().messages;
   if (empty) return <>{empty}</>;
@@ -168,7 +179,7 @@ function NoMessages({ filters, empty }: { filters: Query; empty?: ComponentChild
     <Empty title={words.none} actions={
       <>
         {filters.since && <Button kind="primary" onPress={() => go(withQuery({ since: "all", until: undefined, after: [] }))}>{words.widen}</Button>}
-        {others.map((name) => <Button key={name} onPress={() => go(withQuery({ [name]: undefined, after: [] }))}>{words.without(t().filter.names[name as "key"])}</Button>)}
+        {others.map((name) => <Without key={name} name={name} filters={filters} />)}
       </>
     }>
       <p>{filters.since ? words.noneRange : words.noneHelp}</p>

@@ -108,10 +108,10 @@ function Tiles({ o }: { o: Overview }): JSX.Element {
   return (
     <section class="tiles" aria-label={t().overview.numbers}>
       <Tile words={words.received} value={rate(traffic.received_per_second)} unit={words.perSecond} href="/messages?since=1h"><Sparkline values={traffic.received_spark} label={words.received} /></Tile>
-      <Tile words={words.accepted} value={rate(traffic.accepted_per_second)} unit={words.perSecond}><Sparkline values={traffic.accepted_spark} label={words.accepted} /></Tile>
-      <Tile words={words.latency} value={ms(traffic.p50_ms)}><span class="tile-sub">p99 {ms(traffic.p99_ms)}</span></Tile>
+      <Tile words={words.accepted} value={rate(traffic.accepted_per_second)} unit={words.perSecond} href="/messages?delivery_status=delivered,handled&since=1h"><Sparkline values={traffic.accepted_spark} label={words.accepted} /></Tile>
+      <Tile words={words.latency} value={ms(traffic.p50_ms)} href="/subscriptions"><span class="tile-sub">p99 {ms(traffic.p99_ms)}</span></Tile>
       <Tile words={words.oldest} value={messages.oldest ? <Age since={messages.oldest} /> : "–"} href="/messages?status=pending,open&since=all"><span class="tile-sub">{messages.next_due && <>{words.nextDue} <Time at={messages.next_due} /></>}</span></Tile>
-      <Tile words={words.inFlight} value={number(traffic.in_flight)}><span class="tile-sub">{bytes(traffic.in_flight_bytes)}</span></Tile>
+      <Tile words={words.inFlight} value={number(traffic.in_flight)} href="/messages?status=open&since=all"><span class="tile-sub">{bytes(traffic.in_flight_bytes)}</span></Tile>
       <Tile words={words.waiting} value={counted(messages.pending)} href="/messages?status=pending&since=all"><span class="tile-sub">{words.delayed(counted(messages.delayed))}</span></Tile>
       <Tile words={words.open} value={counted(messages.open)} href="/messages?status=open&since=all" />
       <Tile words={words.dead} value={counted(messages.dead)} tone={toned(messages.dead, "tone-dead")} href="/messages?status=dead&since=all" />

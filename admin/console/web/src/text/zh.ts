@@ -174,7 +174,7 @@ export const zh: Text = {
     lede: { dead: "已放弃，需人工处理。解决原因后整组重试。", failing: "会自动重试，也可以手动加快。", rejected: "没有路由，或内容无法发送。修正后请重试。" },
     everySubscriber: "所有订阅方", none: { dead: "没有放弃的消息。", failing: "没有失败的消息。", rejected: "全部可以发送。" }, lastCleared: "最近由谁重试或取消",
     noSubscriber: "没有订阅方", expand: (name, cause) => `展开 ${name}：${cause}`, classes: { push: "未到达接收方", handle: "接收方逻辑失败", send: "从未发送", unknown: "" }, since: "始于", last: "最近", trend: "该订阅方 24 小时失败数",
-    retryFirst: "先重试一条", retryAll: "全部重试", cancelAll: "全部取消", asList: "打开列表", addNote: "添加备注", editNote: "修改备注", note: "备注", noteHelp: "所有人可见。留空则删除。", pause: "暂停",
+    retryFirst: "先重试一条", firstGoes: "正在重试最早的一条…", firstWell: "最早的一条已处理。", firstFailed: "最早的一条再次失败。", retryRest: "重试其余", retryAll: "全部重试", cancelAll: "全部取消", asList: "打开列表", addNote: "添加备注", editNote: "修改备注", note: "备注", noteHelp: "所有人可见。留空则删除。", pause: "暂停",
     whatToDo: "怎么办", patterns: "相似的错误", sampled: (n) => `取自最新 ${n} 条`, newest: "最新消息", atReceiver: "接收方最近的答复",
   },
   subscriptions: {
@@ -241,7 +241,7 @@ export const zh: Text = {
   problems: {
     unknown: { what: "中继答复了本页面不认识的错误。", todo: "" }, console: { what: "页面出错。", todo: "请重新加载。详情有助于修复。" },
     unreachable: { what: "中继没有答复", todo: "请检查它是否运行，地址是否正确。" }, unauthorized: { what: "尚未登录。", todo: "请登录后再试。" }, forbidden: { what: "只读用户不能修改。", todo: "请用 RELAY_ADMIN_TOKEN 登录。" },
-    conflict: { what: "期间已变化。", todo: "请再看一次再决定。" }, precondition_failed: { what: "期间已被他人修改。", todo: "请返回：撤销你的修改后，表单显示新的值。" }, version_changed: { what: "期间已被他人修改。", todo: "请返回：撤销你的修改后，表单显示新的值。" },
+    conflict: { what: "期间已变化。", todo: "请再看一次再决定。" }, precondition_failed: { what: "期间已被他人修改。", todo: "现在左边是对方的值，右边是你的。再次保存即保留你的，或返回。" }, version_changed: { what: "期间已被他人修改。", todo: "现在左边是对方的值，右边是你的。再次保存即保留你的，或返回。" },
     too_many: { what: "请求过多。", todo: "请稍后再试。" }, slow_down: { what: "尝试过多。", todo: "请稍后再试。" }, unavailable: { what: "数据库没有答复", todo: "所示数据较旧。relay doctor 会说明问题。" },
     timeout: { what: "查找用时过长。", todo: "请缩小范围：状态、订阅方、键或更短的时间。" }, cross_origin: { what: "中继拒绝了看似来自其他网站的修改。", todo: "请在中继自己的地址打开控制台。" }, host: { what: "中继只在本机地址答复。", todo: "请使用 localhost，或设置 RELAY_ADMIN_TOKEN。" },
     hidden: { what: "载荷对只读用户隐藏。", todo: "用 RELAY_ADMIN_TOKEN 登录可查看。" },
