@@ -120,7 +120,7 @@ func consolePayloads(b *browser, s *system) {
 func consoleGroup(b *browser, s *system) {
 	b.open("/failures?subscription=stock")
 	evaluate[bool](b, "document.querySelector('.group-open').click() || true")
-	for _, title := range []string{"What to do", "Similar errors", "Newest messages"} {
+	for _, title := range []string{"What to do", "Errors alike", "Newest messages"} {
 		b.has(title)
 	}
 	b.has("The receiver's own logic failed on the message.")
