@@ -94,6 +94,9 @@ func consoleBackOff(b *browser) {
 	b.press("R")
 	b.shows("the longest wait, again and again", "window.waits.filter((ms) => ms === 30000).length > 6")
 	waits := evaluate[[]int](b, "window.waits")
+	for len(waits) > 0 && waits[0] == 10000 { // the pace of an answer that came meanwhile
+		waits = waits[1:]
+	}
 	if !slices.IsSorted(waits) {
 		b.t.Errorf("the page waits %v ms, and does not wait longer after each failure", waits)
 	}
@@ -207,7 +210,7 @@ func consoleJobButtons(b *browser, s *system) {
 	b.click("The same again")
 	b.shows("the same job, not begun yet", `document.querySelector("dialog[open]")?.innerText.includes("billing")`)
 	b.press("Escape")
-	actions := s.text(b.t, "select string_agg(distinct action, ' ' order by action) from relay.audit where object_kind = 'job' and actor = 'Ada'")
+	actions := s.text(b.t, "select string_agg(distinct action, ' ' order by action) from relay.audit where kind = 'job' and actor = 'Ada'")
 	for _, want := range []string{"job.start", "job.stop", "job.resume"} {
 		if !strings.Contains(actions, want) {
 			b.t.Errorf("the audit has %s, and no %s", actions, want)
