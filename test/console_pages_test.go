@@ -89,7 +89,7 @@ func TestConsolePages(t *testing.T) {
 			}
 			evaluate[bool](b, "document.querySelector('.lang').click() || true")
 		}
-		for _, width := range []int64{390, 640, 1280} {
+		for _, width := range []int64{390, 640, 768, 1280} {
 			b.resize(width)
 			if wide := evaluate[int](b, "document.documentElement.scrollWidth"); wide > int(width) {
 				t.Errorf("%s is %d wide in a window of %d", path, wide, width)

@@ -267,11 +267,12 @@ function Deliveries({ m }: { m: Message }): JSX.Element | null {
 
 function Facts({ m }: { m: Message }): JSX.Element {
   const words = t().message;
+  const twice = (at: string): string => exactly(at).replace(" · ", "\n"); // local and universal time, a line each
   const facts: [string, JSX.Element | string][] = [
     [words.seq, <span class="mono">{m.seq}</span>], [words.shard, String(m.shard)], [words.size, bytes(m.size)],
-    [t().messages.columns.created, exactly(m.created_at)],
-    ...(m.deliver_at ? [[words.deliverAt, exactly(m.deliver_at)] as [string, string]] : []),
-    ...(m.finished_at ? [[words.finished, exactly(m.finished_at)] as [string, string]] : []),
+    [t().messages.columns.created, twice(m.created_at)],
+    ...(m.deliver_at ? [[words.deliverAt, twice(m.deliver_at)] as [string, string]] : []),
+    ...(m.finished_at ? [[words.finished, twice(m.finished_at)] as [string, string]] : []),
     ...(m.original_id ? [[words.original, <a class="mono" href={`/messages/${m.original_id}`}>{m.original_id}</a>] as [string, JSX.Element]] : []),
     ...(m.copies.length > 0 ? [[words.copies, <>{m.copies.map((id) => <a key={id} class="mono block" href={`/messages/${id}`}>{id}</a>)}</>] as [string, JSX.Element]] : []),
     ...(m.jobs.length > 0 ? [[t().frame.places.jobs, <>{m.jobs.map((one) => <a key={one.job_id} class="block" href={`/jobs/${one.job_id}`}>{t().bulk.kinds[one.kind]} · <Time at={one.at} /></a>)}</>] as [string, JSX.Element]] : []),

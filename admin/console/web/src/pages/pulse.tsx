@@ -5,6 +5,7 @@ import { counted, duration, number, rate } from "../format";
 import { useLive } from "../live";
 import { Chart } from "../parts/chart";
 import { Segments } from "../parts/controls";
+import { Waiting } from "../parts/empty";
 import { ProblemNote } from "../parts/problem";
 import { address, go, place, withQuery } from "../route";
 import { t } from "../text";
@@ -31,7 +32,8 @@ export function PulseCharts({ subscription }: { subscription?: string }): JSX.El
         <Segments label={words.span} value={span} onChange={(one) => go(withQuery({ range: one === "1h" ? undefined : one }), "replace")} options={spans.map((id) => ({ id, words: t().filter.ranges[id] }))} />
       </div>
       {live.problem && !live.data && <ProblemNote problem={live.problem} />}
-      <div class={`charts${live.stale ? " busy" : ""}`}>
+      {!live.data && !live.problem && <Waiting words={t().common.loading} rows={18} />}
+      {live.data && <div class={`charts${live.stale ? " busy" : ""}`}>
         <Chart title={words.throughput} unit="/s" times={times} show={perSecond} onRange={open} lines={[
           ...(subscription ? [] : [{ words: words.received, values: each((one) => one.received), colour: "muted", dash: [2, 3] }]),
           { words: words.accepted, values: each((one) => one.accepted), colour: "accent", fill: true },
@@ -49,7 +51,7 @@ export function PulseCharts({ subscription }: { subscription?: string }): JSX.El
           ]} />
         )}
         <Outstanding points={points} times={times} words={subscription ? words.outstandingDeliveries : words.outstandingMessages} wide={subscription !== undefined} onRange={open} />
-      </div>
+      </div>}
     </section>
   );
 }

@@ -36,7 +36,8 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
   const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);
   const once = useRef(crypto.getRandomValues(new Uint32Array(4)).join("-"));
-  const body = jobBody(kind, asked.filter, replayTo, rate, reason);
+  const filter = jobFilter(kind, asked.filter);
+  const body = jobBody(kind, filter, replayTo, rate, reason);
   const { preview, problem } = usePreview(body, kind !== "replay" || replayTo !== "");
   const words = t().bulk;
   const n = preview?.count.n ?? 0;
@@ -64,7 +65,7 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
       </>
     }>
       {(asked.kinds?.length ?? 3) > 1 && <Segments label={words.what} value={kind} onChange={setKind} options={(asked.kinds ?? ["retry", "cancel", "replay"]).map((id) => ({ id, words: words.kinds[id] }))} />}
-      <FilterLine filter={asked.filter} />
+      <FilterLine filter={filter} />
       {kind === "replay" && asked.replayTo && <p class="chips"><span class="filter-chip still"><span class="muted">{words.replayTo}</span> <Foreign text={asked.replayTo} /></span></p>}
       {kind === "replay" && !asked.replayTo && (
         <Field label={words.replayTo}>{(id) => <select id={id} value={replayTo} onChange={(event) => setReplayTo(event.currentTarget.value)}><option value="">–</option>{subscriptionNames.value.map((one) => <option key={one}>{one}</option>)}</select>}</Field>
@@ -81,6 +82,12 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
       {many && <Field label={words.type(number(n))}>{(id) => <input id={id} class="mono" value={typed} autocomplete="off" onInput={(event) => setTyped(event.currentTarget.value)} />}</Field>}
     </Dialog>
   );
+}
+
+/** jobFilter adds what a job needs: without a word on the status, what can be retried, or cancelled, is meant. */
+function jobFilter(kind: BulkKind, filter: Query): Query {
+  if (kind === "replay" || filter.status || filter.delivery_status) return filter;
+  return { ...filter, status: kind === "retry" ? ["open", "dead", "rejected"] : ["pending", "open", "dead", "rejected"] };
 }
 
 function jobBody(kind: BulkKind, filter: Query, replayTo: string, rate: string, reason: string): Record<string, unknown> {

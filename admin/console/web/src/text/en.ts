@@ -129,7 +129,7 @@ export const en = {
     outstanding: "Outstanding", outstandingMessages: "messages that have not ended", outstandingDeliveries: "deliveries that have not ended", notCounted: "Not counted in this time range. A relay counts once a minute while it runs.",
   },
   messages: {
-    title: "Messages", sorted: "Newest first; there is no other order", due: "due",
+    title: "Messages", sorted: "Newest first; there is no other order",
     columns: { status: "Status", created: "Created", topic: "Topic", key: "Key", source: "Source", subscribers: "Subscribers", attempts: "Attempts", error: "Error", id: "Id" },
     progress: (well: number, total: number) => `${well}/${total} handled`,
     shown: (n: number) => `${number(n)} shown`, match: (n: string) => `${n} match`, searched: (to: string) => `searched back to ${to}`,
@@ -205,7 +205,7 @@ export const en = {
       ackTimeout: "As 30s or 5m.", timeout: "As 10s.", concurrency: "", rateLimit: "", maxAttempts: "Then the message is dead and waits for a person.", maxHandleAttempts: "1 means: never again by itself.", backoff: "As 5s, 1m, 10m; the last repeats.", addSecret: "It becomes the newest; messages are signed with all.",
     },
     errors: { name: "A name is needed, without colon, slash and white space.", topics: "At least one topic or pattern is needed.", target: "A target is needed.", ackTimeout: "A duration such as 30s.", timeout: "A duration such as 10s.", concurrency: "A whole number from 1.", rateLimit: "A number above 0.", maxAttempts: "A whole number from 1.", maxHandleAttempts: "A whole number from 1.", backoff: "Durations such as 5s, 1m, 10m.", addSecret: "" },
-    matches: (n: number) => `Matches ${s(n, "topic")} seen within 24 h:`, noLimit: "no limit", ruler: (n: number, time: string) => `${s(n, "attempt")}, then given up after ${time}`, block: "A dead message blocks its key until a person decides", broadcast: "Broadcast: each live instance gets every message", consumer: "The consumer acknowledges later, by itself",
+    matches: (n: number) => `Matches ${s(n, "topic")} seen within 24 h:`, noLimit: "no limit", ruler: (n: number, time: string) => (n === 1 ? "1 attempt, then given up at once" : `${s(n, "attempt")}, then given up after ${time}`), block: "A dead message blocks its key until a person decides", broadcast: "Broadcast: each live instance gets every message", consumer: "The consumer acknowledges later, by itself",
     removeSecret: (n: number) => `Remove secret ${n + 1}${n === 0 ? " (the newest)" : ""}`, headerName: "Header name", headerValue: "Header value", kept: "kept as it is", dropHeader: "Remove header", addHeader: "Add a header",
     wrong: "Some values cannot be used; see above.", undo: "Undo", review: "Review and save", create: "Create", reviewTitle: "What will be different", createTitle: "Create this subscription", unset: "unset", created: "Created.", saved: (n: string) => `Saved; ${n} wait there.`,
   },

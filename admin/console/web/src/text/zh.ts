@@ -131,7 +131,7 @@ export const zh: Text = {
     outstanding: "未完成", outstandingMessages: "未结束的消息", outstandingDeliveries: "未结束的投递", notCounted: "该时间段内没有计数。中继运行时每分钟计数一次。",
   },
   messages: {
-    title: "消息", sorted: "最新在前，没有其他排序", due: "到期",
+    title: "消息", sorted: "最新在前，没有其他排序",
     columns: { status: "状态", created: "创建", topic: "主题", key: "键", source: "来源", subscribers: "订阅方", attempts: "尝试", error: "错误", id: "编号" },
     progress: (well, total) => `已处理 ${well}/${total}`, shown: (n) => `显示 ${number(n)} 条`, match: (n) => `匹配 ${n} 条`, searched: (to) => `已查到 ${to}`,
     selected: (n) => `选中 ${number(n)} 条`, onlyAt: (name) => `仅 ${name}`, copyIds: "复制编号", allThatMatch: "全部匹配的…", allMatching: (n) => (n ? `全部匹配（${n}）` : "全部匹配"), clear: "清除",
@@ -200,7 +200,7 @@ export const zh: Text = {
       ackTimeout: "如 30s 或 5m。", timeout: "如 10s。", concurrency: "", rateLimit: "", maxAttempts: "之后放弃，等待人工处理。", maxHandleAttempts: "1 表示不再自动重试。", backoff: "如 5s, 1m, 10m，最后一个重复。", addSecret: "成为最新的密钥；消息用全部密钥签名。",
     },
     errors: { name: "需要名称，不含冒号、斜杠和空白。", topics: "至少需要一个主题或模式。", target: "需要目标。", ackTimeout: "时长，如 30s。", timeout: "时长，如 10s。", concurrency: "不小于 1 的整数。", rateLimit: "大于 0 的数。", maxAttempts: "不小于 1 的整数。", maxHandleAttempts: "不小于 1 的整数。", backoff: "时长，如 5s, 1m, 10m。", addSecret: "" },
-    matches: (n) => `匹配 24 小时内出现的 ${number(n)} 个主题：`, noLimit: "不限", ruler: (n, time) => `${number(n)} 次尝试，${time} 后放弃`, block: "放弃的消息阻塞其键，直到人工处理", broadcast: "广播：每个存活实例都收到", consumer: "由消费者稍后自行确认",
+    matches: (n) => `匹配 24 小时内出现的 ${number(n)} 个主题：`, noLimit: "不限", ruler: (n, time) => (n === 1 ? "只尝试 1 次，失败即放弃" : `${number(n)} 次尝试，${time} 后放弃`), block: "放弃的消息阻塞其键，直到人工处理", broadcast: "广播：每个存活实例都收到", consumer: "由消费者稍后自行确认",
     removeSecret: (n) => `删除密钥 ${n + 1}${n === 0 ? "（最新）" : ""}`, headerName: "头名称", headerValue: "头的值", kept: "保持原样", dropHeader: "移除头", addHeader: "添加头",
     wrong: "有些值无法使用，见上。", undo: "撤销", review: "查看并保存", create: "创建", reviewTitle: "将有这些变化", createTitle: "创建此订阅", unset: "未设置", created: "已创建。", saved: (n) => `已保存，那里有 ${n} 条等待。`,
   },
