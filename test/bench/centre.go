@@ -55,7 +55,7 @@ func runCentre(ctx context.Context, l *lab, o options) (_ *report, err error) {
 	}
 	r.note("%d messages of seven days, one in ten with an id of its own, and two deliveries for each; %d dead at ten subscribers for eight causes. Made in %s.",
 		size.messages, size.dead, filled.Round(time.Second))
-	r.note("The first time and the least of %d; of the console's pages the first time counts. A search that finds no whole page ends after %s and says how far it looked.", asks, sql.SearchTime)
+	r.note("The first time and the least of %d. A search that finds no whole page ends after %s and says how far it looked.", asks, sql.SearchTime)
 	return r, nil
 }
 
