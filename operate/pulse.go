@@ -27,7 +27,7 @@ type PulsePoint struct {
 	PushFailed   int64        `json:"push_failed" doc:"Attempts."`
 	HandleFailed int64        `json:"handle_failed" doc:"Attempts."`
 	Dead         int64        `json:"dead"`
-	Causes       []CauseCount `json:"causes" doc:"Attempts that failed, and deliveries that died without one, by cause: the most frequent first. Minutes that were counted before version 17 of the tables have none."`
+	Causes       []CauseCount `json:"causes" doc:"Attempts that failed, and deliveries that died without one, by cause: the most frequent first. Minutes that were counted before version 18 of the tables have none."`
 	WaitP50      *float64     `json:"wait_p50_ms" doc:"From due to accepted. null: nothing was accepted."`
 	WaitP99      *float64     `json:"wait_p99_ms"`
 	TotalP50     *float64     `json:"total_p50_ms" doc:"From due to handled."`

@@ -2040,7 +2040,7 @@ export interface components {
              * @description Its begin.
              */
             at: string;
-            /** @description Attempts that failed, and deliveries that died without one, by cause: the most frequent first. Minutes that were counted before version 17 of the tables have none. */
+            /** @description Attempts that failed, and deliveries that died without one, by cause: the most frequent first. Minutes that were counted before version 18 of the tables have none. */
             causes: components["schemas"]["CauseCount"][];
             /** Format: int64 */
             dead: number;
