@@ -3,11 +3,13 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os/exec"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"relay/operate"
 )
 
 // start serves h on a port of its own and returns the address and a function that stops
@@ -58,12 +62,12 @@ func handler(timeout time.Duration, probes ...Probe) http.Handler {
 	return NewHandler(NewHealth(timeout, probes...), NewRegistry("v1.2.3"), slog.New(slog.DiscardHandler))
 }
 
-func well(state string) func(context.Context) (string, error) {
-	return func(context.Context) (string, error) { return state, nil }
+func well(state string) func(context.Context) (operate.Words, error) {
+	return func(context.Context) (operate.Words, error) { return operate.Words{Text: state}, nil }
 }
 
-func ill(why string) func(context.Context) (string, error) {
-	return func(context.Context) (string, error) { return "", errors.New(why) }
+func ill(why string) func(context.Context) (operate.Words, error) {
+	return func(context.Context) (operate.Words, error) { return operate.Words{}, errors.New(why) }
 }
 
 func TestHealthz(t *testing.T) {
@@ -76,7 +80,7 @@ func TestHealthz(t *testing.T) {
 
 func TestReadyz(t *testing.T) {
 	t.Parallel()
-	hang := func(context.Context) (string, error) { select {} }
+	hang := func(context.Context) (operate.Words, error) { select {} }
 	tests := map[string]struct {
 		probes []Probe
 		code   int
@@ -100,7 +104,7 @@ func TestReadyz(t *testing.T) {
 			503, "not ready\ndatabase: failed: no answer in time\nshards: ok\n",
 		},
 		"a probe that panics": {
-			[]Probe{{"shards", true, func(context.Context) (string, error) { panic("nil map") }}},
+			[]Probe{{"shards", true, func(context.Context) (operate.Words, error) { panic("nil map") }}},
 			503, "not ready\nshards: failed: the probe panicked: nil map\n",
 		},
 		"an error of several lines": {
@@ -122,10 +126,10 @@ func TestReadyz(t *testing.T) {
 func TestReadyzProbesHaveADeadline(t *testing.T) {
 	t.Parallel()
 	var left time.Duration
-	NewHealth(0, Probe{"database", true, func(ctx context.Context) (string, error) {
+	NewHealth(0, Probe{"database", true, func(ctx context.Context) (operate.Words, error) {
 		deadline, _ := ctx.Deadline()
 		left = time.Until(deadline)
-		return "", nil
+		return operate.Words{}, nil
 	}}).round()
 	if left <= 0 || left > DefaultProbeTimeout {
 		t.Errorf("%v left, want up to %v", left, DefaultProbeTimeout)
@@ -138,10 +142,10 @@ func TestReadyzSharesARound(t *testing.T) {
 	const requests = 20
 	var rounds atomic.Int32
 	release := make(chan struct{})
-	h := NewHealth(10*time.Second, Probe{"database", true, func(context.Context) (string, error) {
+	h := NewHealth(10*time.Second, Probe{"database", true, func(context.Context) (operate.Words, error) {
 		rounds.Add(1)
 		<-release
-		return "", nil
+		return operate.Words{}, nil
 	}})
 	var arrived atomic.Int32
 	addr, _ := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -236,5 +240,25 @@ func TestNothingElseIsServed(t *testing.T) {
 		if r.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("POST %s: %d, want 405", path, r.StatusCode)
 		}
+	}
+}
+
+// A condition has the words of its probe; what a probe says in no words of its own has failed.
+func TestConditionsNameTheirStates(t *testing.T) {
+	t.Parallel()
+	words := operate.Words{State: operate.StateOwns, Values: map[string]string{"n": "64"}, Text: "owns 64 of 64"}
+	h := NewHealth(0,
+		Probe{"shards", true, func(context.Context) (operate.Words, error) { return words, nil }},
+		Probe{"stream", false, func(context.Context) (operate.Words, error) {
+			return operate.Words{}, fmt.Errorf("look: %w", operate.Words{State: operate.StateNoStream, Text: "no stream:\nthe slot is gone"})
+		}},
+		Probe{"database", true, ill("connection refused")})
+	want := []operate.Condition{
+		{Name: "shards", Well: true, Decides: true, Text: "owns 64 of 64", State: operate.StateOwns, Values: words.Values},
+		{Name: "stream", Text: "no stream: the slot is gone", State: operate.StateNoStream},
+		{Name: "database", Decides: true, Text: "connection refused", State: operate.StateFailed},
+	}
+	if got := h.Conditions(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

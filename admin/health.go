@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"relay/operate"
 )
 
 // DefaultProbeTimeout bounds one round of probes where NewHealth is given no bound: below
@@ -23,10 +25,10 @@ type Probe struct {
 	// Decides says that the relay is not ready while the probe fails. Others only inform:
 	// a dead broker must not fail a rollout.
 	Decides bool
-	// Check returns a few words on the state, which may be empty, or why it is bad. Health
-	// shows both, Brief neither. No secret may stand there. It should
-	// return when ctx ends; what it returns later is thrown away.
-	Check func(ctx context.Context) (state string, err error)
+	// Check returns a few words on the state, which may be empty, or why it is bad: an error that is no
+	// operate.Words is taken for operate.StateFailed. Health shows both, Brief neither. No secret may
+	// stand there. It should return when ctx ends; what it returns later is thrown away.
+	Check func(ctx context.Context) (operate.Words, error)
 }
 
 // Health answers /readyz from a list of probes.
@@ -48,7 +50,7 @@ func NewHealth(timeout time.Duration, probes ...Probe) *Health {
 // finding is what one probe found.
 type finding struct {
 	probe Probe
-	state string
+	state operate.Words
 	err   error
 }
 
@@ -77,27 +79,29 @@ func (h *Health) serve(w http.ResponseWriter, line func(finding) string) {
 	answer(w, code, verdict+"\n"+lines.String())
 }
 
-// Condition is what a probe found, for programs.
-type Condition struct {
-	Name    string
-	Well    bool
-	Decides bool   // the relay is not ready unless it is well
-	Text    string // the state, or why it is bad, on one line
-}
-
 // Conditions returns what the probes find, in their order. It shares a round with requests at the same time.
-func (h *Health) Conditions() (conditions []Condition) {
+func (h *Health) Conditions() (conditions []operate.Condition) {
 	shared, _, _ := h.rounds.Do("", func() (any, error) { return h.round(), nil })
 	for _, f := range shared.([]finding) {
-		text := f.state
-		if f.err != nil {
-			text = f.err.Error()
-		}
-		conditions = append(conditions, Condition{
-			Name: f.probe.Name, Well: f.err == nil, Decides: f.probe.Decides, Text: strings.Join(strings.Fields(text), " "),
+		words := f.words()
+		conditions = append(conditions, operate.Condition{
+			Name: f.probe.Name, Well: f.err == nil, Decides: f.probe.Decides, Text: strings.Join(strings.Fields(words.Text), " "),
+			State: words.State, Values: words.Values,
 		})
 	}
 	return conditions
+}
+
+// words are the finding's own, whether it is good or bad.
+func (f finding) words() operate.Words {
+	var bad operate.Words
+	switch {
+	case f.err == nil:
+		return f.state
+	case errors.As(f.err, &bad):
+		return bad
+	}
+	return operate.Words{State: operate.StateFailed, Text: f.err.Error()}
 }
 
 // round asks every probe and returns their findings in the order of the probes.
@@ -130,7 +134,7 @@ func ask(ctx context.Context, p Probe) finding {
 	case f := <-found:
 		return f
 	case <-ctx.Done():
-		return finding{probe: p, err: errors.New("no answer in time")}
+		return finding{probe: p, err: operate.Words{State: operate.StateNoAnswer, Text: "no answer in time"}}
 	}
 }
 
@@ -142,8 +146,8 @@ func (f finding) line() string {
 	words := []string{f.probe.Name + ": ok"}
 	if f.err != nil {
 		words = []string{f.probe.Name + ": failed", f.err.Error()}
-	} else if f.state != "" {
-		words = append(words, f.state)
+	} else if f.state.Text != "" {
+		words = append(words, f.state.Text)
 	}
 	text := strings.Join(words, ": ")
 	if f.err != nil && !f.probe.Decides {
@@ -154,7 +158,7 @@ func (f finding) line() string {
 
 // briefLine returns the finding without the probe's own words.
 func (f finding) briefLine() string {
-	f.state = ""
+	f.state = operate.Words{}
 	if f.err == nil {
 		return f.line()
 	}

@@ -24,6 +24,9 @@ type Condition struct {
 	Decides bool   `json:"decides" doc:"Readiness depends on it."`
 	Text    string `json:"text" doc:"In English."`
 	Fix     string `json:"fix,omitempty" doc:"The command that mends it."`
+	// State and Values say the same as Text.
+	State  State             `json:"state" enum:"valid,answers,starting,not_connected,no_answer,known,copy,owns,waits,no_lease,writes,closed,open,free,held,streams,no_stream,connected,no_broker,failed" doc:"What Text says, as a name."`
+	Values map[string]string `json:"values,omitempty" doc:"The numbers and names of Text."`
 }
 
 // AddCircuit notes a circuit that is open. No subscription's name holds a colon or a slash; behind a slash stands an
@@ -50,13 +53,13 @@ func reported(relays []sql.RunningRelay) (live Live) {
 			live.AddCircuit(c.Name)
 		}
 		if bell := r.Report.Doorbell; bell != nil && bell.Stream && !bell.Heard {
-			live.Conditions = append(live.Conditions, Condition{Name: "stream", Text: bell.Why, Fix: bell.Mend})
+			live.Conditions = append(live.Conditions, Condition{Name: "stream", State: StateNoStream, Text: bell.Why, Fix: bell.Mend})
 		}
 		if broker := r.Report.Broker; broker != nil && !broker.Up {
-			live.Conditions = append(live.Conditions, Condition{Name: "broker", Text: broker.Text, Fix: "relay doctor"})
+			live.Conditions = append(live.Conditions, Condition{Name: "broker", State: StateNoBroker, Text: broker.Text, Fix: "relay doctor"})
 		}
 		if r.Report.Trouble != "" {
-			live.Conditions = append(live.Conditions, Condition{Name: r.Name, Text: r.Report.Trouble, Fix: "relay doctor"})
+			live.Conditions = append(live.Conditions, Condition{Name: r.Name, State: StateFailed, Text: r.Report.Trouble, Fix: "relay doctor"})
 		}
 	}
 	return live

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"relay"
 	"relay/sql"
 )
 
@@ -23,6 +24,8 @@ type Need struct {
 	Behind       *Count     `json:"behind,omitempty" doc:"Of blocked keys: the messages behind them."`
 	Text         string     `json:"text" doc:"A sentence in English."`
 	Fix          string     `json:"fix,omitempty" doc:"The command that mends it."`
+	// Condition is the part that is not well; nil unless Kind is not_well.
+	Condition *Condition `json:"condition,omitempty" doc:"Of not_well: the part that is not well."`
 }
 
 // mostNeeds is how many lines are shown of what needs a person.
@@ -36,7 +39,7 @@ func (s *Service) needs(ctx context.Context, st Standings, live Live, relays int
 	}
 	for _, c := range live.Conditions {
 		if !c.Well && c.Name != "circuits" && c.Name != "memory" {
-			list = append(list, Need{Kind: "not_well", Severity: severity(c.Decides), Target: c.Name, Text: c.Name + ": " + c.Text, Fix: c.Fix})
+			list = append(list, Need{Kind: "not_well", Severity: severity(c.Decides), Target: c.Name, Text: c.Name + ": " + c.Text, Fix: c.Fix, Condition: &c})
 		}
 	}
 	for _, name := range live.Circuits {
@@ -81,15 +84,50 @@ func (s *Service) failed(ctx context.Context, hidden bool) (list []Need, err err
 			why := cmp.Or(g.Cause, "unknown cause")
 			need.Text = fmt.Sprintf("%d are dead at %s: %s.", n.N, g.Subscription, why)
 			if state == "rejected" {
-				if !hidden {
-					why = cmp.Or(g.Error, why)
+				if need, err = s.rejected(ctx, need, g, hidden); err != nil {
+					return list, err
 				}
-				need.Text = fmt.Sprintf("%d were rejected: %s.", n.N, why)
 			}
 			list = append(list, need)
 		}
 	}
 	return list, nil
+}
+
+// unroutedLooked is how many of the newest messages without a route are looked at for the topic that they share.
+const unroutedLooked = 100
+
+// rejected says why messages were rejected: for want of a route they have the topic that needs a subscription, if the
+// newest of them share one.
+func (s *Service) rejected(ctx context.Context, need Need, g FailureGroup, hidden bool) (Need, error) {
+	why := cmp.Or(g.Cause, "unknown cause")
+	if !hidden {
+		why = cmp.Or(g.Error, why)
+	}
+	if g.Cause == string(relay.CauseNoRoute) {
+		f := sql.MessageFilter{Status: sql.Statuses{relay.MessageRejected}, Causes: []relay.Cause{relay.CauseNoRoute}}
+		page, err := s.store.FindMessages(ctx, f, "", unroutedLooked)
+		if err != nil {
+			return need, err
+		}
+		if need.Topic = sharedTopic(page.Messages); need.Topic != "" {
+			why = "no subscription matches " + need.Topic
+		}
+	}
+	need.Text = fmt.Sprintf("%d were rejected: %s.", need.Count.N, why)
+	return need, nil
+}
+
+// sharedTopic is the topic that all messages have; empty: they have several, or there is none.
+func sharedTopic(messages []sql.MessageSummary) string {
+	topic := ""
+	for _, m := range messages {
+		if topic != "" && m.Topic != topic {
+			return ""
+		}
+		topic = m.Topic
+	}
+	return topic
 }
 
 // ByTrouble orders what stands at subscribers: what is down before what blocks keys before what is dead before what waits.

@@ -1,7 +1,9 @@
 package operate
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"relay/sql"
@@ -18,18 +20,26 @@ type Pulse struct {
 
 // PulsePoint is one step of a history. Counts are of the step, not per second.
 type PulsePoint struct {
-	At           time.Time `json:"at" doc:"Its begin."`
-	Received     int64     `json:"received" doc:"Messages that were taken up; 0 where a subscription is asked for."`
-	Accepted     int64     `json:"accepted" doc:"Deliveries that the receiver took."`
-	Handled      int64     `json:"handled"`
-	PushFailed   int64     `json:"push_failed" doc:"Attempts."`
-	HandleFailed int64     `json:"handle_failed" doc:"Attempts."`
-	Dead         int64     `json:"dead"`
-	WaitP50      *float64  `json:"wait_p50_ms" doc:"From due to accepted. null: nothing was accepted."`
-	WaitP99      *float64  `json:"wait_p99_ms"`
-	TotalP50     *float64  `json:"total_p50_ms" doc:"From due to handled."`
-	TotalP99     *float64  `json:"total_p99_ms"`
-	Outstanding  *Count    `json:"outstanding,omitempty" doc:"The most that was found in a minute of the step: messages that were pending and due, or open; of a subscription its deliveries that had not ended. Absent: no relay counted."`
+	At           time.Time    `json:"at" doc:"Its begin."`
+	Received     int64        `json:"received" doc:"Messages that were taken up; 0 where a subscription is asked for."`
+	Accepted     int64        `json:"accepted" doc:"Deliveries that the receiver took."`
+	Handled      int64        `json:"handled"`
+	PushFailed   int64        `json:"push_failed" doc:"Attempts."`
+	HandleFailed int64        `json:"handle_failed" doc:"Attempts."`
+	Dead         int64        `json:"dead"`
+	Causes       []CauseCount `json:"causes" doc:"Attempts that failed, and deliveries that died without one, by cause: the most frequent first. Minutes that were counted before version 18 of the tables have none."`
+	WaitP50      *float64     `json:"wait_p50_ms" doc:"From due to accepted. null: nothing was accepted."`
+	WaitP99      *float64     `json:"wait_p99_ms"`
+	TotalP50     *float64     `json:"total_p50_ms" doc:"From due to handled."`
+	TotalP99     *float64     `json:"total_p99_ms"`
+	Outstanding  *Count       `json:"outstanding,omitempty" doc:"The most that was found in a minute of the step: messages that were pending and due, or open; of a subscription its deliveries that had not ended. Absent: no relay counted."`
+}
+
+// CauseCount is how often something failed for one cause.
+type CauseCount struct {
+	Cause string `json:"cause" doc:"Cause class. Empty: not known."`
+	Class string `json:"class" enum:"push,handle,send,unknown" doc:"push: it did not reach the receiver; handle: the receiver's logic failed."`
+	N     int64  `json:"n"`
 }
 
 // PulseSpan returns the begin and the end of a history. A missing end is now, a missing begin an hour before the end.
@@ -76,7 +86,7 @@ func (s *Service) Pulse(ctx context.Context, subscription string, from, to time.
 	}
 	p := Pulse{From: from.UTC(), To: to.UTC(), Step: int(step / time.Second), Points: []PulsePoint{}, AsOf: time.Now().UTC()}
 	for at := from; at.Before(to); at = at.Add(step) {
-		point := PulsePoint{At: at.UTC()}
+		point := PulsePoint{At: at.UTC(), Causes: []CauseCount{}}
 		if len(rows) > 0 && rows[0].At.Equal(at) {
 			point, rows = newPulsePoint(rows[0]), rows[1:]
 		}
@@ -94,6 +104,7 @@ func bin(at time.Time, step time.Duration) time.Time {
 func newPulsePoint(p sql.PulsePoint) PulsePoint {
 	point := PulsePoint{
 		At: p.At.UTC(), Received: p.Received, Accepted: p.Accepted, Handled: p.Handled, PushFailed: p.PushFailed, HandleFailed: p.HandleFailed, Dead: p.Dead,
+		Causes:  causeCounts(p.Causes),
 		WaitP50: quantile(p.Wait, 0.5), WaitP99: quantile(p.Wait, 0.99), TotalP50: quantile(p.Total, 0.5), TotalP99: quantile(p.Total, 0.99),
 	}
 	if p.Outstanding != nil {
@@ -101,6 +112,16 @@ func newPulsePoint(p sql.PulsePoint) PulsePoint {
 		point.Outstanding = &n
 	}
 	return point
+}
+
+// causeCounts lists causes, the most frequent first.
+func causeCounts(causes sql.Causes) []CauseCount {
+	list := []CauseCount{}
+	for cause, n := range causes {
+		list = append(list, CauseCount{string(cause), cmp.Or(string(cause.Side()), "unknown"), n})
+	}
+	slices.SortFunc(list, func(a, b CauseCount) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Cause, b.Cause)) })
+	return list
 }
 
 // quantile is one of latencies in milliseconds; nil: there are none.

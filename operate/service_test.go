@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -251,5 +252,53 @@ func TestAHistoryTellsNotCountedFromNothing(t *testing.T) {
 		if err != nil || len(p.Points) != 2 || p.Points[0].Outstanding != nil || p.Points[1].Outstanding == nil || *p.Points[1].Outstanding != want {
 			t.Errorf("%q: %+v, %v, want %+v in the second minute alone", subscription, p.Points, err, want)
 		}
+	}
+}
+
+// What was rejected for want of a route names the topic that needs a subscription, if it is one.
+func TestRejectedMessagesNameTheTopicThatNeedsASubscription(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	reject := func(topic string) {
+		f.text(t, `insert into relay.outbox (topic, payload, status, cause, last_error, finished_at)
+			values ($1, '{}', 'rejected', 'rejected: route', 'nothing matches', now()) returning ''`, topic)
+	}
+	reject("order.refunded")
+	reject("order.refunded")
+	for _, topic := range []string{"order.refunded", ""} {
+		o, err := f.Overview(t.Context(), nil, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, n := range o.Needs {
+			if n.Kind == "rejected" {
+				found++
+				if n.Topic != topic || topic != "" && n.Text != "2 were rejected: no subscription matches order.refunded." {
+					t.Errorf("%+v, want the topic %q", n, topic)
+				}
+			}
+		}
+		if found != 1 {
+			t.Errorf("%d needs of %+v", found, o.Needs)
+		}
+		reject("order.lost") // now they have two
+	}
+}
+
+// A history has the causes of what failed, the most frequent first.
+func TestAHistoryHasCauses(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	to := time.Now().Truncate(time.Minute)
+	causes := sql.Causes{relay.CauseTimeout: 2, relay.HTTPCause(500): 5, "": 1}
+	err := f.store.WritePulse(t.Context(), relay.NewID(), nil, []sql.PulseOutcome{{Minute: to.Add(-time.Minute), Subscription: "shop", PushFailed: 3, HandleFailed: 5, Causes: causes}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := f.Pulse(t.Context(), "shop", to.Add(-2*time.Minute), to, time.Minute)
+	want := []CauseCount{{"http 500", "handle", 5}, {"timeout", "push", 2}, {"", "unknown", 1}}
+	if err != nil || len(p.Points) != 2 || len(p.Points[0].Causes) != 0 || p.Points[0].Causes == nil || !slices.Equal(p.Points[1].Causes, want) {
+		t.Errorf("%+v, %v, want %+v in the second minute alone", p.Points, err, want)
 	}
 }

@@ -100,8 +100,10 @@ func addChange(sum *sql.PulseOutcome, c *sql.Change, now time.Time) {
 		switch at = a.Started.Add(a.Duration); a.Outcome {
 		case relay.DeliveryPushFailed:
 			sum.PushFailed++
+			sum.Causes.Add(c.Cause)
 		case relay.DeliveryHandleFailed:
 			sum.HandleFailed++
+			sum.Causes.Add(c.Cause)
 		default:
 			sum.Accepted++
 			if a.Number == 1 {
@@ -115,6 +117,9 @@ func addChange(sum *sql.PulseOutcome, c *sql.Change, now time.Time) {
 		sum.Total.Add(at.Sub(c.Due))
 	case relay.DeliveryDead:
 		sum.Dead++
+		if c.Attempt == nil {
+			sum.Causes.Add(c.Cause)
+		}
 	}
 }
 
@@ -135,6 +140,7 @@ func (p *pulse) addOutcome(one sql.PulseOutcome) {
 	sum.PushFailed, sum.HandleFailed = sum.PushFailed+one.PushFailed, sum.HandleFailed+one.HandleFailed
 	sum.Wait.Merge(one.Wait)
 	sum.Total.Merge(one.Total)
+	sum.Causes.Merge(one.Causes)
 }
 
 // take returns what was counted and begins anew.

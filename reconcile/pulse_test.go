@@ -20,6 +20,14 @@ func TestThePulseCountsWhatBecameOfEachAttempt(t *testing.T) {
 		if attempt > 0 {
 			c.Attempt = &sql.Attempt{Number: attempt, Started: noon, Duration: 4 * time.Millisecond, Outcome: outcome}
 		}
+		switch {
+		case outcome == relay.DeliveryPushFailed:
+			c.Cause = relay.CauseTimeout
+		case outcome == relay.DeliveryHandleFailed:
+			c.Cause = relay.HTTPCause(500)
+		case status == relay.DeliveryDead:
+			c.Cause = relay.CauseNoAck
+		}
 		return c
 	}
 	p.wrote([]sql.Change{
@@ -27,6 +35,7 @@ func TestThePulseCountsWhatBecameOfEachAttempt(t *testing.T) {
 		change(relay.DeliveryDelivered, relay.DeliveryDelivered, 2),
 		change(relay.DeliveryAwaitingAck, relay.DeliveryAwaitingAck, 1),
 		change(relay.DeliveryPushFailed, relay.DeliveryPushFailed, 1),
+		change(relay.DeliveryPushFailed, relay.DeliveryPushFailed, 2),
 		change(relay.DeliveryDead, relay.DeliveryHandleFailed, 3),
 		change(relay.DeliveryDead, "", 0),
 		change(relay.DeliveryWaiting, "", 0),
@@ -37,9 +46,9 @@ func TestThePulseCountsWhatBecameOfEachAttempt(t *testing.T) {
 		t.Fatalf("%+v", outcomes)
 	}
 	o := outcomes[0]
-	want := "accepted 3, handled 2, push 1, handle 1, dead 2, wait 2, total 2"
-	got := fmt.Sprintf("accepted %d, handled %d, push %d, handle %d, dead %d, wait %d, total %d", o.Accepted, o.Handled, o.PushFailed, o.HandleFailed,
-		o.Dead, sumOf(o.Wait), sumOf(o.Total))
+	want := "accepted 3, handled 2, push 2, handle 1, dead 2, wait 2, total 2, causes map[http 500:1 no ack:1 timeout:2]"
+	got := fmt.Sprintf("accepted %d, handled %d, push %d, handle %d, dead %d, wait %d, total %d, causes %v", o.Accepted, o.Handled, o.PushFailed, o.HandleFailed,
+		o.Dead, sumOf(o.Wait), sumOf(o.Total), o.Causes)
 	if got != want || !o.Minute.Equal(noon.Truncate(time.Minute)) {
 		t.Errorf("%s at %s, want %s", got, o.Minute, want)
 	}

@@ -287,17 +287,17 @@ func TestThePulseOfAllRelaysIsOne(t *testing.T) {
 	for _, owner := range []relay.ID{relay.NewID(), relay.NewID()} {
 		for range 2 {
 			err := s.WritePulse(t.Context(), owner, []PulseSent{{Minute: minute, Source: "shop", Topic: "a", Taken: 3, Rejected: 1, Bytes: 10, LastAt: minute}},
-				[]PulseOutcome{{Minute: minute, Subscription: "x", Accepted: 2, Wait: wait}, {Minute: minute, Subscription: "y", PushFailed: 1}})
+				[]PulseOutcome{{Minute: minute, Subscription: "x", Accepted: 2, Wait: wait}, {Minute: minute, Subscription: "y", PushFailed: 1, Causes: Causes{relay.CauseTimeout: 1, relay.HTTPCause(500): 2}}})
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	points, err := s.Pulse(t.Context(), PulseQuery{From: minute, To: minute.Add(time.Minute), Step: time.Minute})
-	if err != nil || len(points) != 1 || points[0].Received != 12 || points[0].Accepted != 8 || points[0].PushFailed != 4 || sumBuckets(points[0].Wait) != 8 {
+	if err != nil || len(points) != 1 || points[0].Received != 12 || points[0].Accepted != 8 || points[0].PushFailed != 4 || sumBuckets(points[0].Wait) != 8 || fmt.Sprint(points[0].Causes) != "map[http 500:8 timeout:4]" {
 		t.Errorf("%+v: %v", points, err)
 	}
-	if one, err := s.Pulse(t.Context(), PulseQuery{Subscription: "y", From: minute, To: minute.Add(time.Minute), Step: time.Hour}); err != nil || len(one) != 1 || one[0].PushFailed != 4 || one[0].Accepted != 0 {
+	if one, err := s.Pulse(t.Context(), PulseQuery{Subscription: "y", From: minute, To: minute.Add(time.Minute), Step: time.Hour}); err != nil || len(one) != 1 || one[0].PushFailed != 4 || one[0].Accepted != 0 || fmt.Sprint(one[0].Causes) != "map[http 500:8 timeout:4]" {
 		t.Errorf("%+v: %v", one, err)
 	}
 	sums, err := s.PulseBySubscription(t.Context(), minute)

@@ -86,6 +86,31 @@ type PulseOutcome struct {
 	Accepted, Handled, PushFailed, HandleFailed, Dead int64
 	Wait                                              Latencies // from due to accepted, of those accepted by the first attempt
 	Total                                             Latencies // from due to handled
+	Causes                                            Causes    // of what failed
+}
+
+// Causes counts failures by their cause. Nil: nothing failed, or it was counted by a version that knew no causes.
+type Causes map[relay.Cause]int64
+
+// Add counts a failure.
+func (c *Causes) Add(cause relay.Cause) {
+	if *c == nil {
+		*c = make(Causes)
+	}
+	(*c)[cause]++
+}
+
+// Merge adds what another one has counted.
+func (c *Causes) Merge(other Causes) {
+	if len(other) == 0 {
+		return
+	}
+	if *c == nil {
+		*c = make(Causes, len(other))
+	}
+	for cause, n := range other {
+		(*c)[cause] += n
+	}
 }
 
 const (
@@ -99,13 +124,20 @@ const (
 		last_at = greatest(p.last_at, excluded.last_at)`
 
 	writePulseOutcome = `
-	insert into relay.pulse_outcome as p (minute, relay, subscription, accepted, handled, push_failed, handle_failed, dead, wait, total)
-	values ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10)
+	insert into relay.pulse_outcome as p (minute, relay, subscription, accepted, handled, push_failed, handle_failed, dead, wait, total, causes)
+	values ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 	on conflict (minute, relay, subscription) do update set
 		accepted = p.accepted + excluded.accepted, handled = p.handled + excluded.handled,
 		push_failed = p.push_failed + excluded.push_failed, handle_failed = p.handle_failed + excluded.handle_failed, dead = p.dead + excluded.dead,
 		wait = array(select a + b from unnest(p.wait, excluded.wait) with ordinality as x(a, b, n) order by n),
-		total = array(select a + b from unnest(p.total, excluded.total) with ordinality as x(a, b, n) order by n)`
+		total = array(select a + b from unnest(p.total, excluded.total) with ordinality as x(a, b, n) order by n),
+		causes = (
+			select jsonb_object_agg(cause, n) from (
+				select cause, sum(n::bigint) as n
+				from (select * from jsonb_each_text(p.causes) union all select * from jsonb_each_text(excluded.causes)) x(cause, n)
+				group by cause
+			) y
+		)`
 
 	retainPulse = `
 	with sent as (
@@ -127,7 +159,7 @@ func (s *Store) WritePulse(ctx context.Context, owner relay.ID, sent []PulseSent
 		}
 		for _, o := range outcomes {
 			batch.Queue(writePulseOutcome, [16]byte(owner), o.Minute, text(o.Subscription), o.Accepted, o.Handled, o.PushFailed, o.HandleFailed, o.Dead,
-				filled(o.Wait), filled(o.Total))
+				filled(o.Wait), filled(o.Total), o.Causes)
 		}
 		return tx.SendBatch(ctx, batch).Close()
 	})

@@ -47,10 +47,15 @@ with outcome as (
 		select o.at, x.n, sum(x.wait)::bigint as wait, sum(x.total)::bigint as total
 		from outcome o cross join lateral unnest(o.wait, o.total) with ordinality as x(wait, total, n) group by 1, 2
 	) y group by at
+), causes as (
+	select at, jsonb_object_agg(cause, n) as causes from (
+		select o.at, x.cause, sum(x.n::bigint) as n from outcome o cross join lateral jsonb_each_text(o.causes) as x(cause, n) group by 1, 2
+	) y group by at
 )
 select coalesce(u.at, t.at, d.at), coalesce(t.taken, 0), coalesce(u.accepted, 0), coalesce(u.handled, 0), coalesce(u.push_failed, 0),
-	coalesce(u.handle_failed, 0), coalesce(u.dead, 0), coalesce(b.wait, '{}'), coalesce(b.total, '{}'), d.n, coalesce(d.exact, false)
-from sums u left join buckets b on b.at = u.at full join sent t on t.at = u.at full join standing d on d.at = coalesce(u.at, t.at)
+	coalesce(u.handle_failed, 0), coalesce(u.dead, 0), coalesce(b.wait, '{}'), coalesce(b.total, '{}'), d.n, coalesce(d.exact, false),
+	c.causes
+from sums u left join buckets b on b.at = u.at left join causes c on c.at = u.at full join sent t on t.at = u.at full join standing d on d.at = coalesce(u.at, t.at)
 order by 1`
 
 // Pulse reads rates, latencies and what was outstanding in steps, the oldest first; steps in which nothing was counted are left out.
@@ -64,7 +69,7 @@ func (s *Store) Pulse(ctx context.Context, q PulseQuery) ([]PulsePoint, error) {
 		var outstanding *int64
 		var exact bool
 		err = row.Scan(&p.At, &p.Received, &p.Accepted, &p.Handled, &p.PushFailed, &p.HandleFailed, &p.Dead, (*[]int64)(&p.Wait), (*[]int64)(&p.Total),
-			&outstanding, &exact)
+			&outstanding, &exact, &p.Causes)
 		if outstanding != nil {
 			p.Outstanding = &Count{*outstanding, exact}
 		}

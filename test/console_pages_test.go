@@ -74,6 +74,11 @@ func TestConsolePages(t *testing.T) {
 			for _, cut := range evaluate[[]string](b, cutWords) {
 				t.Errorf("%s cuts the word %q in a window of 1280", path, cut)
 			}
+			if strings.HasPrefix(evaluate[string](b, "document.documentElement.lang"), "zh") {
+				for _, word := range b.englishLeft(s.errors(t)) {
+					t.Errorf("%s has in Chinese: %s", path, word)
+				}
+			}
 			for range 2 {
 				where := fmt.Sprintf("%s in %s, %s", path, evaluate[string](b, "document.documentElement.lang"), evaluate[string](b, "document.documentElement.dataset.theme ?? 'light'"))
 				b.accessible(where)
@@ -84,7 +89,7 @@ func TestConsolePages(t *testing.T) {
 			}
 			evaluate[bool](b, "document.querySelector('.lang').click() || true")
 		}
-		for _, width := range []int64{390, 640, 1280} {
+		for _, width := range []int64{390, 640, 768, 1280} {
 			b.resize(width)
 			if wide := evaluate[int](b, "document.documentElement.scrollWidth"); wide > int(width) {
 				t.Errorf("%s is %d wide in a window of %d", path, wide, width)

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 
@@ -16,6 +17,7 @@ func TestConsoleReading(t *testing.T) {
 	b := openBrowser(t, "http://"+s.relay.admin)
 	b.signIn(operatorToken, "Ada")
 	t.Run("charts", func(t *testing.T) { consoleCharts(b.of(t), s) })
+	t.Run("causes", func(t *testing.T) { consoleCauses(b.of(t), s) })
 	t.Run("one message", func(t *testing.T) { consoleMessage(b.of(t), s) })
 	t.Run("stages", func(t *testing.T) { consoleStages(b.of(t)) })
 	t.Run("the search box", func(t *testing.T) { consoleSearch(b.of(t), s) })
@@ -56,6 +58,54 @@ func consoleCharts(b *browser, s *system) {
 			b.accessible(page.path + " with the counts as a table")
 			b.press("t")
 		}
+	}
+}
+
+// insertCauses stores what failed in each of the last ten full minutes, for more causes than a chart has patterns; the
+// youngest row is of a relay that knew no causes.
+const insertCauses = `
+insert into relay.pulse_outcome (minute, relay, subscription, accepted, handled, push_failed, handle_failed, dead, wait, total, causes)
+select date_trunc('minute', now()) - n * interval '1 minute', gen_random_uuid(), 'everyone', 0, 0, 60, 40, 0, '{}', '{}', case when n > 1 then
+	'{"timeout": 50, "http 500": 30, "dns": 7, "refused": 6, "reset": 4, "tls": 2, "http 418": 1}'::jsonb end
+from generate_series(1, 10) n`
+
+// consoleCauses: failures are stacked by cause, the most frequent at the bottom, with patterns, and with words and sums in
+// the legend; what is rare stands together.
+func consoleCauses(b *browser, s *system) {
+	const chart = `[...document.querySelectorAll("figure.chart")].find((one) => one.querySelector("h3").innerText === "Failures by cause")`
+	const path = "/subscriptions/everyone/charts"
+	b.open(path)
+	b.shows("that nothing failed", chart+"?.querySelector('.chart-empty')?.innerText === 'Nothing failed in this time range.'")
+	s.exec(b.t, insertCauses)
+	b.open(path)
+	b.shows("a canvas", chart+"?.querySelector('canvas')")
+	legend := evaluate[[]string](b, `[...`+chart+`.querySelectorAll(".legend li")].map((one) => one.innerText.replace(/\s+/g, " ").trim())`)
+	want := []string{"timeout 450", "answered 500 270", "cause not known 100", "host name does not resolve 63", "connection refused 54", "3 other causes 63"}
+	if !slices.Equal(legend, want) {
+		b.t.Errorf("the legend is %q, want %q", legend, want)
+	}
+	patterns := evaluate[int](b, "new Set([..."+chart+`.querySelectorAll(".legend svg")].map((one) => (one.querySelector("path")?.getAttribute("d") ?? "") + one.querySelector("rect").getAttribute("stroke"))).size`)
+	if patterns != len(want) {
+		b.t.Errorf("%d of %d causes differ in what they are drawn with", patterns, len(want))
+	}
+	colours := evaluate[int](b, `(() => {
+		const canvas = `+chart+`.querySelector("canvas"), seen = new Set();
+		const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+		for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 250) seen.add(data[i] + "," + data[i + 1] + "," + data[i + 2]);
+		return ["retry", "reject", "wait"].filter((name) => {
+			const hex = getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+			return seen.has([1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)).join(","));
+		}).length;
+	})()`)
+	if colours != 3 {
+		b.t.Errorf("%d of 3 colours are drawn", colours)
+	}
+	b.shows("the sums for a screen reader", chart+`.querySelector("[role=img]").getAttribute("aria-label").startsWith("Failures by cause. timeout: 450, ")`)
+	evaluate[bool](b, chart+".querySelector('button').click() || true")
+	b.shows("the numbers as a table", "[..."+chart+`.querySelectorAll("td")].some((one) => one.innerText === "30")`)
+	for range 2 {
+		b.accessible(path)
+		b.press("t")
 	}
 }
 

@@ -93,7 +93,7 @@ func TestEveryOperationAnswersAsTheDocumentSays(t *testing.T) {
 type stillProcess struct{}
 
 func (stillProcess) Live() operate.Live {
-	return operate.Live{Conditions: []operate.Condition{{Name: "database", Well: true, Decides: true, Text: "answers"}, {Name: "stream", Text: "the slot is gone"}}}
+	return operate.Live{Conditions: []operate.Condition{{Name: "database", Well: true, Decides: true, State: operate.StateAnswers, Text: "answers"}, {Name: "stream", State: operate.StateNoStream, Text: "the slot is gone"}}}
 }
 
 // TestSecretsAreInNoAnswer looks for what is secret in everything that can be read.

@@ -108,11 +108,3 @@ func (s *service) adopt(ctx context.Context) error {
 		return err
 	})
 }
-
-// probeIdentity says in /readyz why nothing is sent from a copy.
-func (s *service) probeIdentity(ctx context.Context) (string, error) {
-	if copied := s.copied.Load(); copied != nil {
-		return "", *copied
-	}
-	return s.whenWired(func() (string, error) { return s.identity.String(), nil })(ctx)
-}

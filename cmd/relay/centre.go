@@ -56,12 +56,11 @@ type livingProcess struct {
 
 // Live tells how the process stands.
 func (p livingProcess) Live() (live operate.Live) {
-	for _, c := range p.health.Conditions() {
-		condition := operate.Condition{Name: c.Name, Well: c.Well, Decides: c.Decides, Text: c.Text}
-		if !c.Well {
-			condition.Fix = "relay doctor"
+	live.Conditions = p.health.Conditions()
+	for i := range live.Conditions {
+		if c := &live.Conditions[i]; !c.Well {
+			c.Fix = "relay doctor"
 		}
-		live.Conditions = append(live.Conditions, condition)
 	}
 	select {
 	case <-p.wired:

@@ -11,14 +11,15 @@ import (
 	"testing"
 
 	"relay/admin"
+	"relay/operate"
 )
 
 // readyServer serves /readyz as a relay does, and returns its port.
 func readyServer(t *testing.T, database error) string {
 	t.Helper()
 	health := admin.NewHealth(0,
-		admin.Probe{Name: "database", Decides: true, Check: func(context.Context) (string, error) { return "answers", database }},
-		admin.Probe{Name: "stream", Check: func(context.Context) (string, error) { return "", errors.New("no slot") }})
+		admin.Probe{Name: "database", Decides: true, Check: func(context.Context) (operate.Words, error) { return operate.Words{Text: "answers"}, database }},
+		admin.Probe{Name: "stream", Check: func(context.Context) (operate.Words, error) { return operate.Words{}, errors.New("no slot") }})
 	mux := http.NewServeMux()
 	mux.Handle("GET /readyz", health.Brief())
 	server := httptest.NewServer(mux)

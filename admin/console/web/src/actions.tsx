@@ -68,11 +68,13 @@ export function effectWords(result: { effect: string; detail?: string | undefine
 }
 
 /** OutcomePanel says of each row that was not changed why. */
-export function OutcomePanel(): JSX.Element | null {
-  const shown = outcome.value;
-  if (!shown) return null;
+export function OutcomePanel(): JSX.Element {
+  return <div class="region" role="status">{outcome.value && <Panel shown={outcome.value} />}</div>;
+}
+
+function Panel({ shown }: { shown: Outcome }): JSX.Element {
   return (
-    <section class="outcome" role="status">
+    <section class="outcome">
       <div class="card-head">
         <h2>{t().actions.outcome(shown.what, shown.succeeded, shown.failed.length)}</h2>
         <Button kind="quiet" small icon="close" label={t().common.close} onPress={() => (outcome.value = undefined)} />

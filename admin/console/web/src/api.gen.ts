@@ -887,6 +887,17 @@ export interface components {
             /** @description Deliveries behind the head. */
             waiting: components["schemas"]["Count"];
         };
+        CauseCount: {
+            /** @description Cause class. Empty: not known. */
+            cause: string;
+            /**
+             * @description push: it did not reach the receiver; handle: the receiver's logic failed.
+             * @enum {string}
+             */
+            class: "push" | "handle" | "send" | "unknown";
+            /** Format: int64 */
+            n: number;
+        };
         Change: {
             /** @description Retry also what ended well: receivers get it again under the same id. */
             force?: boolean;
@@ -928,8 +939,17 @@ export interface components {
             fix?: string;
             /** @description As stream, database, shards or broker. */
             name: string;
+            /**
+             * @description What Text says, as a name.
+             * @enum {string}
+             */
+            state: "valid" | "answers" | "starting" | "not_connected" | "no_answer" | "known" | "copy" | "owns" | "waits" | "no_lease" | "writes" | "closed" | "open" | "free" | "held" | "streams" | "no_stream" | "connected" | "no_broker" | "failed";
             /** @description In English. */
             text: string;
+            /** @description The numbers and names of Text. */
+            values?: {
+                [key: string]: string;
+            };
             well: boolean;
         };
         Copy: {
@@ -1564,6 +1584,8 @@ export interface components {
             /** @description Of blocked keys: the messages behind them. */
             behind?: components["schemas"]["Count"];
             cause?: string;
+            /** @description Of not_well: the part that is not well. */
+            condition?: components["schemas"]["Condition"];
             count?: components["schemas"]["Count"];
             /** @description The command that mends it. */
             fix?: string;
@@ -2018,6 +2040,8 @@ export interface components {
              * @description Its begin.
              */
             at: string;
+            /** @description Attempts that failed, and deliveries that died without one, by cause: the most frequent first. Minutes that were counted before version 18 of the tables have none. */
+            causes: components["schemas"]["CauseCount"][];
             /** Format: int64 */
             dead: number;
             /**

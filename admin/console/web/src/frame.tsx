@@ -58,7 +58,7 @@ export function Frame({ children }: { children: ComponentChildren }): JSX.Elemen
           <LiveControl />
           <SettingsMenu onHelp={() => setHelp(true)} />
         </header>
-        <Band data={live.data} />
+        <div class="region" role="status"><Band data={live.data} /></div>
         <main class="page" id="content">{children}</main>
       </div>
       <BottomBar badges={badges} />
@@ -159,11 +159,11 @@ function Band({ data }: { data: Schemas["Overview"] | undefined }): JSX.Element 
   const bad = trouble.value;
   if (bad?.problem) {
     const words = problemWords(bad.problem);
-    return <div class="band" role="status"><Icon name="warn" /><p>{t().live.failed(words.what, clockTime(bad.since), bad.asOf < bad.since ? clockTime(bad.asOf) : "")}</p></div>;
+    return <div class="band"><Icon name="warn" /><p>{t().live.failed(words.what, clockTime(bad.since), bad.asOf < bad.since ? clockTime(bad.asOf) : "")}</p></div>;
   }
   const need = data?.needs.find((one) => one.kind === "no_relay");
   if (!need) return null;
-  return <div class="band dead" role="status"><Icon name="warn" /><p>{t().needs[need.kind](need)} {need.fix && <code>{need.fix}</code>}</p></div>;
+  return <div class="band dead"><Icon name="warn" /><p>{t().needs[need.kind](need)} {need.fix && <code>{need.fix}</code>}</p></div>;
 }
 
 function BottomBar({ badges }: { badges: Badges }): JSX.Element {

@@ -18,8 +18,10 @@ import { SendersPage } from "./pages/senders";
 import { SignInOver, SignInPage } from "./pages/signin";
 import { SubscriptionPage } from "./pages/subscription";
 import { SubscriptionsPage } from "./pages/subscriptions";
+import { Announcer } from "./parts/announce";
 import { CopyByHand } from "./parts/clipboard";
 import { Empty } from "./parts/empty";
+import { useTitle } from "./parts/head";
 import { ProblemNote } from "./parts/problem";
 import { startTips } from "./parts/tip";
 import { Toasts } from "./parts/toast";
@@ -49,7 +51,12 @@ function Page(): JSX.Element {
     case "audit":
       return <AuditPage />;
   }
-  return <Empty title={<h1>{t().frame.noPage}</h1>} actions={<a class="button" href="/">{t().frame.places.overview}</a>} />;
+  return <NoPage />;
+}
+
+function NoPage(): JSX.Element {
+  useTitle(t().frame.noPage.replace(/[.。]$/, ""));
+  return <Empty title={<h1 tabIndex={-1}>{t().frame.noPage}</h1>} actions={<a class="button" href="/">{t().frame.places.overview}</a>} />;
 }
 
 function App(): JSX.Element {
@@ -98,5 +105,5 @@ render(
 );
 
 function Over(): JSX.Element {
-  return <>{signedOut.value && <SignInOver />}<CopyByHand /><Toasts /></>;
+  return <>{signedOut.value && <SignInOver />}<CopyByHand /><Toasts /><Announcer /></>;
 }

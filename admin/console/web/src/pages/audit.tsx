@@ -53,9 +53,9 @@ function columns(): Column<Row>[] {
     { id: "who", head: words.columns.who, width: "w-who", cell: (row) => <span class="cut"><Foreign text={row.name || optionWords("role", row.role)} /> <span class="muted">{row.name && optionWords("role", row.role)}</span></span> },
     { id: "what", head: words.columns.what, width: "w-action", cell: (row) => <span class="cut" title={row.action}>{action(row)}</span> },
     { id: "object", head: words.columns.object, width: "w-topic", cell: (row) => <ObjectCell row={row} /> },
-    { id: "result", head: words.columns.result, width: "w-error", cell: (row) => <span class="cut" title={row.details.map((one) => `${one.name}: ${one.value}`).join("\n")}><Foreign text={row.result ?? "–"} /></span> },
-    { id: "reason", head: words.columns.reason, width: "w-source", cell: (row) => <Foreign text={row.reason ?? "–"} cut /> },
-    { id: "address", head: words.columns.address, width: "w-source", cell: (row) => <Foreign text={row.address ?? "–"} mono cut /> },
+    { id: "result", head: words.columns.result, width: "w-error", cell: (row) => <span class="cut" title={row.details.map((one) => `${one.name}: ${one.value}`).join("\n")}><Foreign text={row.action === "failure.note" ? row.result ?? "" : t().audit.result(row.result ?? "–")} /></span> },
+    { id: "reason", head: words.columns.reason, width: "w-name", cell: (row) => <Foreign text={row.reason ?? "–"} cut /> },
+    { id: "address", head: words.columns.address, width: "w-name", cell: (row) => <Foreign text={row.address ?? "–"} mono cut /> },
   ];
 }
 

@@ -11,6 +11,7 @@ import { BulkDialog } from "../parts/bulk";
 import { copy } from "../parts/clipboard";
 import { Button } from "../parts/controls";
 import { Empty, Waiting } from "../parts/empty";
+import { useFound } from "../parts/announce";
 import { FilterBar } from "../parts/filterbar";
 import { ErrorWords } from "../parts/messagerows";
 import { afterOf, Pager } from "../parts/pager";
@@ -39,6 +40,7 @@ export function Deliveries({ item }: { item: Schemas["Subscription"] }): JSX.Ele
   const chosen = selected.value;
   useHold(chosen.size > 0 ? { kind: "selected", n: chosen.size } : undefined);
   const rows = live.data?.items;
+  useFound(page, live);
   const ids = [...new Set((rows ?? []).filter((row) => chosen.has(keyOf(row))).map((row) => row.message_id))];
   const act = (what: "retry" | "cancel") => (row: Row): void => {
     if (mayChange.value) void change(what, { ids: ids.length > 0 ? ids : [row.message_id], subscription: item.name }).then((done) => done && (selected.value = new Set()));
@@ -48,7 +50,7 @@ export function Deliveries({ item }: { item: Schemas["Subscription"] }): JSX.Ele
       <Stages stages={item.standing.stages} value={stage} needsPerson={query.get("status") === "dead"} dead={item.standing.dead} view="receiver" />
       <FilterBar definitions={deliveryFilters} words={["deliveries", "list"]} fixed={{ subscription: item.name }} api={path("subscriptions", item.name, "deliveries")} suggestions={{ causes }} />
       {chosen.size > 0 ? <Selected ids={ids} n={chosen.size} subscription={item.name} waiting={(rows ?? []).some((row) => chosen.has(keyOf(row)) && row.status === "awaiting_ack")} clear={() => (selected.value = new Set())} filters={filters} /> : (
-        <p class="result-line" aria-live="polite">{live.data ? [t().messages.shown(live.data.items.length), live.data.searched_to && t().messages.searched(when(live.data.searched_to)), duration(live.data.took_ms)].filter(Boolean).join(" · ") : " "}</p>
+        <p class="result-line">{live.data ? [t().messages.shown(live.data.items.length), live.data.searched_to && t().messages.searched(when(live.data.searched_to)), duration(live.data.took_ms)].filter(Boolean).join(" · ") : " "}</p>
       )}
       <OutcomePanel />
       {live.problem && !rows && <ProblemNote problem={live.problem} />}

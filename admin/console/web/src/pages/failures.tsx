@@ -1,10 +1,10 @@
 // Failures: put it right by the hundred.
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { change, OutcomePanel } from "../actions";
 import { path, request, type Query, type Schemas } from "../api";
 import { command, curl } from "../filter";
-import { counted, number } from "../format";
+import { counted, number, skew } from "../format";
 import { useLive, wake } from "../live";
 import { subscriptionNames } from "../overview";
 import { BulkDialog, type BulkRequest } from "../parts/bulk";
@@ -13,6 +13,7 @@ import { fromBase64 } from "../parts/content";
 import { Button, Menu, Tabs } from "../parts/controls";
 import { Empty, Waiting } from "../parts/empty";
 import { Glyph } from "../parts/glyph";
+import { optionWords } from "../parts/filterbar";
 import { PageHead } from "../parts/head";
 import { NoteDialog } from "../parts/note";
 import { Bytes } from "../parts/payload";
@@ -64,7 +65,12 @@ export function FailuresPage(): JSX.Element {
 
 function NoFailures({ state }: { state: State }): JSX.Element {
   const words = t().failures;
-  return <Empty glyph={<Glyph state="handled" />} title={words.none[state]} actions={state === "dead" ? <a class="button" href={address("/audit", { action: "message.", since: "all" })}>{words.lastCleared}</a> : undefined} />;
+  const last = useLive<Schemas["PageAuditEntry"]>(state === "dead" ? path("audit") : undefined, { action: "message.", limit: "1" }, 10_000).data?.items[0];
+  return (
+    <Empty glyph={<Glyph state="handled" />} title={words.none[state]} actions={state === "dead" ? <a class="button" href={address("/audit", { action: "message.", since: "all" })}>{words.lastCleared}</a> : undefined}>
+      {last && <p><Foreign text={last.name || optionWords("role", last.role)} /> {(t().audit.actions as Record<string, string>)[last.action] ?? last.action} · <Time at={last.at} /></p>}
+    </Empty>
+  );
 }
 
 /** filterOf is what the messages of a group have in common, as jobs and lists take it. */
@@ -79,6 +85,7 @@ function GroupRow({ group }: { group: Group }): JSX.Element {
   const [open, setOpen] = useState(false);
   const [bulk, setBulk] = useState<BulkRequest>();
   const [noting, setNoting] = useState(false);
+  const [tried, setTried] = useState<string>();
   const words = t().failures;
   const glyph = group.state === "dead" ? "dead" : group.state === "rejected" ? "rejected" : group.class === "handle" ? "handle_failed" : "push_failed";
   const name = group.subscription ?? words.noSubscriber;
@@ -94,9 +101,10 @@ function GroupRow({ group }: { group: Group }): JSX.Element {
           <p class="muted small-words">{group.first_at && <>{words.since} <Time at={group.first_at} /></>}{group.last_at && <> · {words.last} <Time at={group.last_at} /></>}</p>
           {group.note && <p class="group-note">“<Foreign text={group.note.text} />” <span class="muted">{group.note.by && <><Foreign text={group.note.by} /> · </>}<Time at={group.note.at} /></span></p>}
           {group.job && <JobLine job={group.job} />}
+          {tried && <FirstTry key={tried} id={tried} group={group} rest={() => setBulk({ kind: "retry", filter: filterOf(group), kinds: ["retry"] })} />}
         </div>
         <Sparkline values={group.trend} label={words.trend} tone={group.state === "dead" ? "dead" : "retry"} width={120} height={28} />
-        <GroupActions group={group} ask={setBulk} note={() => setNoting(true)} />
+        <GroupActions group={group} ask={setBulk} note={() => setNoting(true)} tried={setTried} />
       </div>
       {open && <GroupMore group={group} />}
       {bulk && <BulkDialog request={bulk} onClose={() => setBulk(undefined)} />}
@@ -107,14 +115,30 @@ function GroupRow({ group }: { group: Group }): JSX.Element {
 
 function JobLine({ job }: { job: Schemas["JobReference"] }): JSX.Element {
   return (
-    <p class="job-line" role="status">
+    <p class="job-line">
       <progress value={job.done} max={Math.max(job.total?.n ?? 0, job.done, 1)} aria-label={t().bulk.kinds[job.kind]} />
       <a href={`/jobs/${job.id}`}>{t().bulk.kinds[job.kind]}: {number(job.done)}{job.total && ` / ${counted(job.total)}`}</a>
     </p>
   );
 }
 
-function GroupActions({ group, ask, note }: { group: Group; ask: (bulk: BulkRequest) => void; note: () => void }): JSX.Element {
+/** FirstTry follows the one message that was retried first, and offers the rest once it has ended well. */
+function FirstTry({ id, group, rest }: { id: string; group: Group; rest: () => void }): JSX.Element {
+  const live = useLive<Schemas["Message"]>(path("messages", id), {}, 1000);
+  const began = useRef(Date.now() + skew.peek());
+  const words = t().failures;
+  const of = live.data?.deliveries.filter((one) => !group.subscription || one.subscription === group.subscription) ?? [];
+  const well = of.length > 0 && of.every((one) => one.status === "handled" || one.status === "delivered");
+  const again = live.data?.attempts.some((one) => one.error && new Date(one.started_at).getTime() > began.current - 2000) ?? false;
+  return (
+    <p class="first-try" role="status">
+      <Glyph state={well ? "handled" : again ? "dead" : "open"} /> <a href={`/messages/${id}`}>{well ? words.firstWell : again ? words.firstFailed : words.firstGoes}</a>
+      {well && <Button small kind="primary" onPress={rest}>{words.retryRest}</Button>}
+    </p>
+  );
+}
+
+function GroupActions({ group, ask, note, tried }: { group: Group; ask: (bulk: BulkRequest) => void; note: () => void; tried: (id: string) => void }): JSX.Element {
   const words = t().failures;
   const list = address("/messages", { ...filterOf(group), since: "all" });
   const filter = filterOf(group);
@@ -124,7 +148,7 @@ function GroupActions({ group, ask, note }: { group: Group; ask: (bulk: BulkRequ
   };
   return (
     <div class="group-actions">
-      {group.oldest_id && <Button small icon="play" onPress={() => void change("retry", { ids: [group.oldest_id!], subscription: group.subscription })}>{words.retryFirst}</Button>}
+      {group.oldest_id && <Button small icon="play" onPress={() => void change("retry", { ids: [group.oldest_id!], subscription: group.subscription }).then((done) => done && tried(group.oldest_id!))}>{words.retryFirst}</Button>}
       <Button small kind={group.state === "dead" ? "primary" : "plain"} onPress={() => ask({ kind: "retry", filter, kinds: ["retry"] })}>{words.retryAll}</Button>
       <Menu small icon="more" kind="quiet" label={t().common.more} items={[
         { words: words.asList, href: list },

@@ -37,7 +37,7 @@ export function JobPage({ id }: { id: string }): JSX.Element {
   return (
     <>
       <PageHead crumbs={crumbs} name={`${t().bulk.kinds[job.kind]} · ${words.one}`} title={<span class="head-line">{t().bulk.kinds[job.kind]} <JobStatus job={job} /></span>}><Actions job={job} /></PageHead>
-      <p class="text"><JobWords job={job} /></p>
+      <p class="text job-words"><JobWords job={job} /></p>
       {job.error && <div class="problem"><p><Foreign text={job.error} /></p></div>}
       <section class="card job-card">
         <JobProgress job={job} wide />
@@ -83,7 +83,7 @@ function Actions({ job }: { job: Job }): JSX.Element {
   );
 }
 
-/** RateDialog changes the rate: a running job is stopped, and goes on with the new one. */
+/** RateDialog changes the rate: a running job goes on with the new one, and one that was stopped or failed is resumed. */
 function RateDialog({ job, onClose }: { job: Job; onClose: () => void }): JSX.Element {
   const [rate, setRate] = useState(job.rate == null ? "" : String(job.rate));
   const [busy, setBusy] = useState(false);
@@ -92,8 +92,9 @@ function RateDialog({ job, onClose }: { job: Job; onClose: () => void }): JSX.El
   const save = async (): Promise<void> => {
     setBusy(true);
     try {
-      if (job.status === "running") await request("POST", path("jobs", job.id, "stop"), { body: {} });
-      await request("POST", path("jobs", job.id, "resume"), { body: { rate: rate ? Number(rate) : 0 } });
+      if (job.status === "failed") await request("POST", path("jobs", job.id, "resume"), { body: {} });
+      const changed = await request<Job>("POST", path("jobs", job.id, "rate"), { body: { rate: rate ? Number(rate) : 0 } });
+      if (changed.data!.status === "stopped") await request("POST", path("jobs", job.id, "resume"), { body: {} });
       onClose();
     } catch (error) {
       failed(error);
@@ -124,9 +125,9 @@ function Results({ job }: { job: Job }): JSX.Element {
       {live.problem && !rows && <ProblemNote problem={live.problem} />}
       {rows && rows.length > 0 && (
         <Table caption={words.results} page={`${onlyFailed} ${after}`} rows={rows} busy={live.stale} keyOf={(row) => row.id} href={(row) => `/messages/${row.id}`} columns={[
-          { id: "ok", head: t().messages.columns.status, width: "w-check", cell: (row) => <Glyph state={row.succeeded ? "delivered" : "handle_failed"} label={row.succeeded ? words.did : words.didNot} /> },
-          { id: "effect", head: words.effect, width: "w-error", cell: (row) => <span class="cut">{effectWords(row)}{row.detail && <span class="muted"> <Foreign text={row.detail} /></span>}</span> },
-          { id: "id", head: t().messages.columns.id, width: "w-name", cell: (row) => <a class="mono row-link" href={`/messages/${row.id}`} tabIndex={-1}>{row.id}</a> },
+          { id: "ok", head: <span class="only-read">{t().messages.columns.status}</span>, width: "w-check", cell: (row) => <Glyph state={row.succeeded ? "delivered" : "handle_failed"} label={row.succeeded ? words.did : words.didNot} /> },
+          { id: "effect", head: words.effect, width: "w-long-status", cell: (row) => <span class="cut">{effectWords(row)}{row.detail && <span class="muted"> <Foreign text={row.detail} /></span>}</span> },
+          { id: "id", head: t().messages.columns.id, width: "w-error", cell: (row) => <a class="mono row-link" href={`/messages/${row.id}`} tabIndex={-1}>{row.id}</a> },
           { id: "at", head: words.when, width: "w-time", cell: (row) => <Time at={row.at} /> },
         ]} />
       )}

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { path, type Query, type Schemas } from "../api";
 import { command, curl } from "../filter";
-import { counted, number } from "../format";
+import { counted, number, when } from "../format";
 import { useLive } from "../live";
 import { copy } from "../parts/clipboard";
 import { Menu, Segments } from "../parts/controls";
@@ -33,10 +33,15 @@ export function jobFilter(job: Job): Query {
   return filter;
 }
 
+/** valueWords names a value of a filter; a moment is written as people read it. */
+function valueWords(name: string, value: string): string {
+  return /since|until/.test(name) && !Number.isNaN(Date.parse(value)) ? when(value) : optionWords(name, value);
+}
+
 /** JobWords says which messages a job is about. */
 export function JobWords({ job }: { job: Job }): JSX.Element {
   const names = t().filter.names as Record<string, string>;
-  const parts = Object.entries(jobFilter(job)).map(([name, value]) => `${names[name] ?? name} ${[value].flat().map((one) => optionWords(name, String(one))).join(", ")}`);
+  const parts = Object.entries(jobFilter(job)).map(([name, value]) => `${names[name] ?? name} ${[value].flat().map((one) => valueWords(name, String(one))).join(", ")}`);
   return <span class="cut" title={parts.join("\n")}>{t().bulk.kinds[job.kind]}{job.replay_to && <> → <Foreign text={job.replay_to} /></>}{parts.length > 0 && <span class="muted"> · <Foreign text={parts.join(" · ")} /></span>}</span>;
 }
 

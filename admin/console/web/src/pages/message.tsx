@@ -12,9 +12,9 @@ import { Button, Field, Menu, type MenuItem } from "../parts/controls";
 import { Dialog } from "../parts/dialog";
 import { Empty, Waiting } from "../parts/empty";
 import { Glyph } from "../parts/glyph";
-import { PageHead } from "../parts/head";
+import { PageHead, useTitle } from "../parts/head";
 import { ProblemNote } from "../parts/problem";
-import { deliverySentence, deliveryState, messageState, Status } from "../parts/status";
+import { causeWords, deliverySentence, deliveryState, messageState, Status } from "../parts/status";
 import { Timeline } from "../parts/timeline";
 import { failed, toast } from "../parts/toast";
 import { Foreign, Time } from "../parts/words";
@@ -57,6 +57,7 @@ const ended = (m: Message): boolean => m.status === "done" || m.status === "canc
 
 function NotFound({ id }: { id: string }): JSX.Element {
   const words = t().message;
+  useTitle(words.notFound.replace(/[.。]$/, ""));
   return (
     <Empty title={<h1 tabIndex={-1}>{words.notFound}</h1>} actions={<a class="button primary" href="/messages">{t().frame.places.messages}</a>}>
       <p><Foreign text={id} mono /></p>
@@ -97,7 +98,7 @@ function Head({ m, narrow }: { m: Message; narrow: boolean }): JSX.Element {
 function sentence(m: Message): string {
   const s = t().sentence;
   if (m.status === "pending") return m.deliver_at && new Date(m.deliver_at).getTime() > now.value ? s.scheduled(ago(m.deliver_at)) : s.pending;
-  if (m.status === "rejected") return s.rejected(m.error ?? "");
+  if (m.status === "rejected") return s.rejected(m.error ?? "", causeWords(m.cause));
   if (m.status === "cancelled") return s.cancelledMessage;
   const bad = m.deliveries.filter((one) => one.status !== "handled" && one.status !== "delivered" && one.status !== "cancelled");
   const head = s.progress(m.progress.well, m.progress.total);
@@ -266,11 +267,12 @@ function Deliveries({ m }: { m: Message }): JSX.Element | null {
 
 function Facts({ m }: { m: Message }): JSX.Element {
   const words = t().message;
+  const twice = (at: string): string => exactly(at).replace(" · ", "\n"); // local and universal time, a line each
   const facts: [string, JSX.Element | string][] = [
     [words.seq, <span class="mono">{m.seq}</span>], [words.shard, String(m.shard)], [words.size, bytes(m.size)],
-    [t().messages.columns.created, exactly(m.created_at)],
-    ...(m.deliver_at ? [[words.deliverAt, exactly(m.deliver_at)] as [string, string]] : []),
-    ...(m.finished_at ? [[words.finished, exactly(m.finished_at)] as [string, string]] : []),
+    [t().messages.columns.created, twice(m.created_at)],
+    ...(m.deliver_at ? [[words.deliverAt, twice(m.deliver_at)] as [string, string]] : []),
+    ...(m.finished_at ? [[words.finished, twice(m.finished_at)] as [string, string]] : []),
     ...(m.original_id ? [[words.original, <a class="mono" href={`/messages/${m.original_id}`}>{m.original_id}</a>] as [string, JSX.Element]] : []),
     ...(m.copies.length > 0 ? [[words.copies, <>{m.copies.map((id) => <a key={id} class="mono block" href={`/messages/${id}`}>{id}</a>)}</>] as [string, JSX.Element]] : []),
     ...(m.jobs.length > 0 ? [[t().frame.places.jobs, <>{m.jobs.map((one) => <a key={one.job_id} class="block" href={`/jobs/${one.job_id}`}>{t().bulk.kinds[one.kind]} · <Time at={one.at} /></a>)}</>] as [string, JSX.Element]] : []),

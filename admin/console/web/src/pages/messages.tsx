@@ -9,6 +9,7 @@ import { causes, filtersOf, messageFilters } from "../filter";
 import { useHold, useLive } from "../live";
 import { overview, subscriptionNames } from "../overview";
 import { Aside } from "../parts/aside";
+import { useFound } from "../parts/announce";
 import { BulkDialog, type BulkKind } from "../parts/bulk";
 import { copy } from "../parts/clipboard";
 import { Button, Menu } from "../parts/controls";
@@ -64,6 +65,7 @@ export function MessageList({ filters, empty }: { filters: Query; empty?: Compon
   const n = useComputed(() => selected.value.size).value;
   useHold(n > 0 ? { kind: "selected", n } : undefined);
   const items = live.data?.items;
+  useFound(page, live);
   const act = (what: "retry" | "cancel") => (row: Schemas["MessageItem"]): void => {
     const ids = n > 0 ? [...selected.value] : [row.id];
     if (mayChange.value) void change(what, { ids }).then((done) => done && (selected.value = new Set()));
@@ -97,7 +99,7 @@ function ResultLine({ page, filters }: { page: Schemas["PageMessageItem"] | unde
   if (page.searched_to) parts.push(words.searched(when(page.searched_to)));
   parts.push(duration(page.took_ms));
   return (
-    <p class="result-line" aria-live="polite">
+    <p class="result-line">
       <span class="cut">{parts.join(" · ")}</span>
       {mayChange.value && page.items.length > 0 && <AllMatching filters={filters} words={count.data ? counted(count.data.count) : page.next ? "" : number(page.items.length)} />}
     </p>
@@ -157,6 +159,17 @@ function LookFurther({ page }: { page: Schemas["PageMessageItem"] }): JSX.Elemen
   );
 }
 
+/** Without drops one filter, and says how many messages that would bring. */
+function Without({ name, filters }: { name: string; filters: Query }): JSX.Element {
+  const { [name]: _dropped, ...rest } = filters;
+  const count = useLive<Schemas["MessageCount"]>(path("messages", "count"), rest, 30_000).data?.count;
+  return (
+    <Button disabled={count?.n === 0 && count.precision === "exact"} onPress={() => go(withQuery({ [name]: undefined, after: [] }))}>
+      {t().messages.without(t().filter.names[name as "key"])}{count && <span class="num muted">{counted(count)}</span>}
+    </Button>
+  );
+}
+
 function NoMessages({ filters, empty }: { filters: Query; empty?: ComponentChildren }): JSX.Element {
   const words = t().messages;
   if (empty) return <>{empty}</>;
@@ -166,7 +179,7 @@ function NoMessages({ filters, empty }: { filters: Query; empty?: ComponentChild
     <Empty title={words.none} actions={
       <>
         {filters.since && <Button kind="primary" onPress={() => go(withQuery({ since: "all", until: undefined, after: [] }))}>{words.widen}</Button>}
-        {others.map((name) => <Button key={name} onPress={() => go(withQuery({ [name]: undefined, after: [] }))}>{words.without(t().filter.names[name as "key"])}</Button>)}
+        {others.map((name) => <Without key={name} name={name} filters={filters} />)}
       </>
     }>
       <p>{filters.since ? words.noneRange : words.noneHelp}</p>

@@ -72,6 +72,7 @@ function NeedRow({ need }: { need: Schemas["Need"] }): JSX.Element {
       <p class="need-words">
         <Foreign text={words} />
         {need.since && <span class="muted"> · <Age since={need.since} /></span>}
+        {need.condition && <Original condition={need.condition} />}
         {need.fix && <span class="fix"><code>{need.fix}</code><CopyButton text={need.fix} what={t().common.command} /></span>}
       </p>
       {href && <a class="button small" href={href}>{label}</a>}
@@ -107,10 +108,10 @@ function Tiles({ o }: { o: Overview }): JSX.Element {
   return (
     <section class="tiles" aria-label={t().overview.numbers}>
       <Tile words={words.received} value={rate(traffic.received_per_second)} unit={words.perSecond} href="/messages?since=1h"><Sparkline values={traffic.received_spark} label={words.received} /></Tile>
-      <Tile words={words.accepted} value={rate(traffic.accepted_per_second)} unit={words.perSecond}><Sparkline values={traffic.accepted_spark} label={words.accepted} /></Tile>
-      <Tile words={words.latency} value={ms(traffic.p50_ms)}><span class="tile-sub">p99 {ms(traffic.p99_ms)}</span></Tile>
+      <Tile words={words.accepted} value={rate(traffic.accepted_per_second)} unit={words.perSecond} href="/messages?delivery_status=delivered,handled&since=1h"><Sparkline values={traffic.accepted_spark} label={words.accepted} /></Tile>
+      <Tile words={words.latency} value={ms(traffic.p50_ms)} href="/subscriptions"><span class="tile-sub">p99 {ms(traffic.p99_ms)}</span></Tile>
       <Tile words={words.oldest} value={messages.oldest ? <Age since={messages.oldest} /> : "–"} href="/messages?status=pending,open&since=all"><span class="tile-sub">{messages.next_due && <>{words.nextDue} <Time at={messages.next_due} /></>}</span></Tile>
-      <Tile words={words.inFlight} value={number(traffic.in_flight)}><span class="tile-sub">{bytes(traffic.in_flight_bytes)}</span></Tile>
+      <Tile words={words.inFlight} value={number(traffic.in_flight)} href="/messages?status=open&since=all"><span class="tile-sub">{bytes(traffic.in_flight_bytes)}</span></Tile>
       <Tile words={words.waiting} value={counted(messages.pending)} href="/messages?status=pending&since=all"><span class="tile-sub">{words.delayed(counted(messages.delayed))}</span></Tile>
       <Tile words={words.open} value={counted(messages.open)} href="/messages?status=open&since=all" />
       <Tile words={words.dead} value={counted(messages.dead)} tone={toned(messages.dead, "tone-dead")} href="/messages?status=dead&since=all" />
@@ -118,6 +119,16 @@ function Tiles({ o }: { o: Overview }): JSX.Element {
       <Tile words={words.done} value={counted(messages.done)} href="/messages?status=done&since=all" />
     </section>
   );
+}
+
+function ConditionWords({ condition }: { condition: Schemas["Condition"] }): JSX.Element {
+  return <><Foreign text={t().condition(condition)} />{!condition.well && <Original condition={condition} />}</>;
+}
+
+/** Original holds what the relay said, where the page says less in another language. */
+function Original({ condition }: { condition: Schemas["Condition"] }): JSX.Element | null {
+  if (t().condition(condition) === condition.text) return null;
+  return <details class="original"><summary>{t().common.original}</summary><p lang="en"><Foreign text={condition.text} /></p></details>;
 }
 
 function Transport({ o }: { o: Overview }): JSX.Element {
@@ -130,7 +141,7 @@ function Transport({ o }: { o: Overview }): JSX.Element {
           <li key={one.name} class={one.well ? "" : "bad"}>
             <Glyph state={one.well ? "delivered" : one.decides ? "dead" : "handle_failed"} label={one.well ? words.well : words.unwell} />
             <span class="strong">{(words.conditions as Record<string, string>)[one.name] ?? one.name}</span>
-            <span class="break"><Foreign text={one.text} />{one.fix && <span class="fix"><code>{one.fix}</code><CopyButton text={one.fix} what={t().common.command} /></span>}</span>
+            <span class="break"><ConditionWords condition={one} />{one.fix && <span class="fix"><code>{one.fix}</code><CopyButton text={one.fix} what={t().common.command} /></span>}</span>
           </li>
         ))}
         {o.relays.map((one) => (

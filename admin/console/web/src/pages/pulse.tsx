@@ -5,14 +5,16 @@ import { counted, duration, number, rate } from "../format";
 import { useLive } from "../live";
 import { Chart } from "../parts/chart";
 import { Segments } from "../parts/controls";
+import { Waiting } from "../parts/empty";
 import { ProblemNote } from "../parts/problem";
 import { address, go, place, withQuery } from "../route";
 import { t } from "../text";
+import { causeLines } from "./causes";
 
 const spans = ["1h", "6h", "24h", "7d"] as const;
 
 /** PulseCharts draws how it went over time; dragging opens the list of that range. */
-export function PulseCharts({ subscription, failures }: { subscription?: string; failures?: boolean }): JSX.Element {
+export function PulseCharts({ subscription }: { subscription?: string }): JSX.Element {
   const wanted = place.value.query.get("range");
   const span = spans.find((one) => one === wanted) ?? "1h";
   const live = useLive<Schemas["Pulse"]>(path("pulse"), { subscription, from: span }, 10_000);
@@ -30,7 +32,8 @@ export function PulseCharts({ subscription, failures }: { subscription?: string;
         <Segments label={words.span} value={span} onChange={(one) => go(withQuery({ range: one === "1h" ? undefined : one }), "replace")} options={spans.map((id) => ({ id, words: t().filter.ranges[id] }))} />
       </div>
       {live.problem && !live.data && <ProblemNote problem={live.problem} />}
-      <div class={`charts${live.stale ? " busy" : ""}`}>
+      {!live.data && !live.problem && <Waiting words={t().common.loading} rows={18} />}
+      {live.data && <div class={`charts${live.stale ? " busy" : ""}`}>
         <Chart title={words.throughput} unit="/s" times={times} show={perSecond} onRange={open} lines={[
           ...(subscription ? [] : [{ words: words.received, values: each((one) => one.received), colour: "muted", dash: [2, 3] }]),
           { words: words.accepted, values: each((one) => one.accepted), colour: "accent", fill: true },
@@ -40,33 +43,29 @@ export function PulseCharts({ subscription, failures }: { subscription?: string;
           { words: "p50", values: points.map((one) => one.total_p50_ms ?? null), colour: "accent" },
           { words: "p99", values: points.map((one) => one.total_p99_ms ?? null), colour: "text", dash: [2, 3] },
         ]} />
-        {failures && (
-          <>
-            <Chart title={words.failures} unit="/s" times={times} show={perSecond} lines={[
-              { words: t().state.push_failed, values: each((one) => one.push_failed), colour: "retry" },
-              { words: t().state.handle_failed, values: each((one) => one.handle_failed), colour: "reject", dash: [6, 4] },
-              { words: t().state.dead, values: each((one) => one.dead), colour: "dead", dash: [2, 3] },
-            ]} />
-            <Chart title={words.wait} unit="ms" times={times} show={duration} logarithmic lines={[
-              { words: "p50", values: points.map((one) => one.wait_p50_ms ?? null), colour: "accent" },
-              { words: "p99", values: points.map((one) => one.wait_p99_ms ?? null), colour: "text", dash: [2, 3] },
-            ]} />
-          </>
+        <Chart title={words.failures} unit="" times={times} show={number} stacked lines={causeLines(points)} empty={words.noFailures} onRange={open} />
+        {subscription && (
+          <Chart title={words.wait} unit="ms" times={times} show={duration} logarithmic onRange={open} lines={[
+            { words: "p50", values: points.map((one) => one.wait_p50_ms ?? null), colour: "accent" },
+            { words: "p99", values: points.map((one) => one.wait_p99_ms ?? null), colour: "text", dash: [2, 3] },
+          ]} />
         )}
-        <Outstanding points={points} times={times} words={subscription ? words.outstandingDeliveries : words.outstandingMessages} />
-      </div>
+        <Outstanding points={points} times={times} words={subscription ? words.outstandingDeliveries : words.outstandingMessages} wide={subscription !== undefined} onRange={open} />
+      </div>}
     </section>
   );
 }
 
 /** Outstanding draws the most that had not ended in each step. */
-function Outstanding({ points, times, words }: { points: Schemas["PulsePoint"][]; times: number[]; words: string }): JSX.Element {
+function Outstanding({ points, times, words, wide, onRange }: {
+  points: Schemas["PulsePoint"][]; times: number[]; words: string; wide: boolean; onRange: (from: Date, to: Date) => void;
+}): JSX.Element {
   const show = (value: number, n?: number): string => {
     const count = n === undefined ? undefined : points[n]?.outstanding;
     return count ? counted(count) : number(value);
   };
   return (
-    <Chart title={t().chart.outstanding} unit="" times={times} show={show} wide empty={t().chart.notCounted} lines={[
+    <Chart title={t().chart.outstanding} unit="" times={times} show={show} wide={wide} onRange={onRange} empty={t().chart.notCounted} lines={[
       { words, values: points.map((one) => one.outstanding?.n ?? null), colour: "accent", fill: true },
     ]} />
   );

@@ -49,7 +49,7 @@ export function SubscriptionPage({ name, tab }: { name: string; tab: string }): 
       {item.invalid && <div class="problem"><div><p class="strong">{words.invalid}</p><p><Foreign text={item.invalid} /></p></div></div>}
       <Facts item={item} />
       <Tabs label={name} tabs={tabs} current={tab} />
-      {tab === "charts" ? <PulseCharts subscription={name} failures /> : tab === "instances" ? <Instances name={name} /> : tab === "settings" && item.settings ? <SubscriptionForm item={item} onDone={live.reload} /> : <Deliveries item={item} />}
+      {tab === "charts" ? <PulseCharts subscription={name} /> : tab === "instances" ? <Instances name={name} /> : tab === "settings" && item.settings ? <SubscriptionForm item={item} onDone={live.reload} /> : <Deliveries item={item} />}
     </>
   );
 }

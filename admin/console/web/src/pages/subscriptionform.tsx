@@ -70,19 +70,28 @@ function SaveDialog({ draft, before, version, onClose, onSaved }: { draft: Draft
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
+  const [now, setNow] = useState({ before, draft, version });
   const words = t().form;
   const save = async (): Promise<void> => {
     setBusy(true);
     try {
-      const answer = await request<Schemas["SubscriptionChanged"]>("PUT", path("subscriptions", draft.name), { body: bodyOf(draft, before, reason), ...(version && { ifMatch: `"${version}"` }) });
+      const answer = await request<Schemas["SubscriptionChanged"]>("PUT", path("subscriptions", draft.name), { body: bodyOf(now.draft, now.before, reason), ...(now.version && { ifMatch: `"${now.version}"` }) });
       toast(answer.data!.created ? words.created : words.saved(counted(answer.data!.waiting)));
       onSaved();
     } catch (error) {
       setProblem(asProblem(error));
+      if (asProblem(error).status === 412) await meet().catch((other: unknown) => setProblem(asProblem(other)));
       setBusy(false);
     } finally {
       wake();
     }
+  };
+  // Another person has changed the settings meanwhile: theirs stand beside, and stay where this draft changes nothing.
+  const meet = async (): Promise<void> => {
+    const item = (await request<Item>("GET", path("subscriptions", draft.name))).data!;
+    const theirs = draftOf(item, "");
+    const mine = Object.fromEntries(differences(before, draft).map(({ field }) => [field, draft[field]]));
+    setNow({ before: theirs, draft: { ...theirs, ...mine }, version: item.version });
   };
   return (
     <Dialog title={version ? words.reviewTitle : words.createTitle} wide onClose={onClose} foot={<><Button onPress={onClose}>{t().common.back}</Button><Button kind="primary" busy={busy} onPress={() => void save()}>{version ? t().common.save : words.create}</Button></>}>
@@ -90,7 +99,7 @@ function SaveDialog({ draft, before, version, onClose, onSaved }: { draft: Draft
       <table class="plain diff">
         <caption class="only-read">{words.reviewTitle}</caption>
         <tbody>
-          {differences(before, draft).map((one) => (
+          {differences(now.before, now.draft).map((one) => (
             <tr key={one.field}><th scope="row">{words.fields[one.field]}</th><td class="was">{one.before ? <Foreign text={one.before} mono /> : <span class="muted">{words.unset}</span>}</td><td class="is">{one.after ? <Foreign text={one.after} mono /> : <span class="muted">{words.unset}</span>}</td></tr>
           ))}
         </tbody>

@@ -36,7 +36,8 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
   const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);
   const once = useRef(crypto.getRandomValues(new Uint32Array(4)).join("-"));
-  const body = jobBody(kind, asked.filter, replayTo, rate, reason);
+  const filter = jobFilter(kind, asked.filter);
+  const body = jobBody(kind, filter, replayTo, rate, reason);
   const { preview, problem } = usePreview(body, kind !== "replay" || replayTo !== "");
   const words = t().bulk;
   const n = preview?.count.n ?? 0;
@@ -64,11 +65,12 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
       </>
     }>
       {(asked.kinds?.length ?? 3) > 1 && <Segments label={words.what} value={kind} onChange={setKind} options={(asked.kinds ?? ["retry", "cancel", "replay"]).map((id) => ({ id, words: words.kinds[id] }))} />}
-      <FilterLine filter={asked.filter} />
+      <FilterLine filter={filter} />
+      {kind === "replay" && asked.replayTo && <p class="chips"><span class="filter-chip still"><span class="muted">{words.replayTo}</span> <Foreign text={asked.replayTo} /></span></p>}
       {kind === "replay" && !asked.replayTo && (
         <Field label={words.replayTo}>{(id) => <select id={id} value={replayTo} onChange={(event) => setReplayTo(event.currentTarget.value)}><option value="">–</option>{subscriptionNames.value.map((one) => <option key={one}>{one}</option>)}</select>}</Field>
       )}
-      {problem ? <ProblemNote problem={problem} /> : preview ? <Preview preview={preview} /> : <p class="muted" role="status">{words.counting}</p>}
+      <div class="region" role="status">{problem ? <ProblemNote problem={problem} /> : preview ? <Preview preview={preview} /> : <p class="muted">{words.counting}</p>}</div>
       <div class="fields">
         <Field label={words.rate} optional={t().common.optional} help={words.rateHelp} error={rate && !(Number(rate) > 0) ? words.rateWrong : undefined}>
           {(id, about) => <input id={id} aria-describedby={about} inputMode="decimal" value={rate} placeholder={words.fast} onInput={(event) => setRate(event.currentTarget.value)} />}
@@ -80,6 +82,12 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
       {many && <Field label={words.type(number(n))}>{(id) => <input id={id} class="mono" value={typed} autocomplete="off" onInput={(event) => setTyped(event.currentTarget.value)} />}</Field>}
     </Dialog>
   );
+}
+
+/** jobFilter adds what a job needs: without a word on the status, what can be retried, or cancelled, is meant. */
+function jobFilter(kind: BulkKind, filter: Query): Query {
+  if (kind === "replay" || filter.status || filter.delivery_status) return filter;
+  return { ...filter, status: kind === "retry" ? ["open", "dead", "rejected"] : ["pending", "open", "dead", "rejected"] };
 }
 
 function jobBody(kind: BulkKind, filter: Query, replayTo: string, rate: string, reason: string): Record<string, unknown> {
@@ -137,7 +145,7 @@ function FilterLine({ filter }: { filter: Query }): JSX.Element {
 function Preview({ preview }: { preview: Schemas["JobPreview"] }): JSX.Element {
   const words = t().bulk;
   return (
-    <div class="preview" role="status">
+    <div class="preview">
       <p class="tile-number">{counted(preview.count)}<span class="muted text"> {words.match}{!preview.complete && ` · ${words.countsOn}`}</span></p>
       {preview.estimated_ms !== undefined && preview.count.n > 0 && <p class="muted">{words.takes(duration(preview.estimated_ms))}</p>}
       <ul class="counts">

@@ -7,6 +7,7 @@ import { axisTime, when } from "../format";
 import { language, theme } from "../settings";
 import { t } from "../text";
 import { Button } from "./controls";
+import { HatchSwatch, hatchFill } from "./hatch";
 
 export interface Line {
   words: string;
@@ -15,6 +16,10 @@ export interface Line {
   colour: string;
   dash?: number[];
   fill?: boolean;
+  /** The pattern of a bar, where lines are stacked. */
+  hatch?: number;
+  /** Stands in the legend instead of the last value. */
+  sum?: string;
 }
 
 interface ChartProps {
@@ -28,6 +33,8 @@ interface ChartProps {
   /** Stands instead of the lines where none has a value. */
   empty?: string;
   logarithmic?: boolean;
+  /** Bars upon each other instead of lines; the first stands at the bottom. */
+  stacked?: boolean;
   /** As wide as two charts. */
   wide?: boolean;
   onRange?: (from: Date, to: Date) => void;
@@ -42,7 +49,7 @@ export function Chart(p: ChartProps): JSX.Element {
       <figcaption>
         <h3>{p.title}</h3>
         <ul class="legend">
-          {p.lines.map((line) => <li key={line.words}><Swatch line={line} />{line.words} <span class="num muted">{lastOf(line, p.show)}</span></li>)}
+          {p.lines.map((line) => <li key={line.words}>{line.hatch === undefined ? <Swatch line={line} /> : <HatchSwatch n={line.hatch} colour={line.colour} />}{line.words} <span class="num muted">{lastOf(line, p.show)}</span></li>)}
         </ul>
         {some && <Button kind="quiet" small onPress={() => setTable(!table)} expanded={table}>{table ? t().chart.asChart : t().chart.asTable}</Button>}
       </figcaption>
@@ -58,7 +65,7 @@ function Swatch({ line }: { line: Line }): JSX.Element {
 }
 
 function lastOf(line: Line, show: ChartProps["show"]): string {
-  return shown(line, line.values.findLastIndex((one) => one !== null), show);
+  return line.sum ?? shown(line, line.values.findLastIndex((one) => one !== null), show);
 }
 
 /** shown writes the value of a line at one place. */
@@ -116,8 +123,34 @@ function Canvas(p: ChartProps): JSX.Element {
 }
 
 function data(p: ChartProps): uPlot.AlignedData {
+  if (p.stacked) return [p.times, ...stack(p.lines.map((line) => line.values)).reverse()] as uPlot.AlignedData;
   const lines = p.lines.map((line) => (p.logarithmic ? line.values.map((value) => (value === null ? null : Math.max(value, 0.1))) : line.values));
   return [p.times, ...lines] as uPlot.AlignedData;
+}
+
+/** stack adds to each line what stands below it. */
+function stack(lines: Line["values"][]): number[][] {
+  const tops: number[][] = [];
+  for (const values of lines) {
+    const below = tops.at(-1);
+    tops.push(values.map((value, n) => (value ?? 0) + (below?.[n] ?? 0)));
+  }
+  return tops;
+}
+
+/** series are the lines, or the bars from the highest down: each covers the lower part of the one before. */
+function series(p: ChartProps): uPlot.Series[] {
+  if (!p.stacked) {
+    return p.lines.map((line) => ({
+      label: line.words, stroke: token(line.colour), width: 1.8, points: { show: true, size: 4, filter: alone }, spanGaps: false,
+      ...(line.dash && { dash: line.dash }), ...(line.fill && { fill: `${token(line.colour)}1f` }),
+    }));
+  }
+  const bars = uPlot.paths.bars!({ size: [0.8, 28] });
+  return p.lines.toReversed().map((line) => ({
+    label: line.words, stroke: token(line.colour), width: 1, points: { show: false }, paths: bars,
+    fill: (u) => hatchFill(u.ctx, line.hatch ?? 0, token(line.colour), token("surface")),
+  }));
 }
 
 function options(p: ChartProps, width: number, onRange: (from: Date, to: Date) => void): uPlot.Options {
@@ -130,10 +163,7 @@ function options(p: ChartProps, width: number, onRange: (from: Date, to: Date) =
       { ...axis, values: (_u, splits) => splits.map((at) => axisTime(at * 1000)), space: 64, size: 26 },
       { ...axis, size: 64, values: (_u, splits) => splits.map((value) => (value === null ? "" : p.show(value))), space: p.logarithmic ? 18 : 32 },
     ],
-    series: [{}, ...p.lines.map((line) => ({
-      label: line.words, stroke: token(line.colour), width: 1.8, points: { show: true, size: 4, filter: alone }, spanGaps: false,
-      ...(line.dash && { dash: line.dash }), ...(line.fill && { fill: `${token(line.colour)}1f` }),
-    }))],
+    series: [{}, ...series(p)],
     hooks: {
       setSelect: [(u) => {
         if (u.select.width < 6) return;

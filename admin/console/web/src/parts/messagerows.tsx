@@ -1,6 +1,6 @@
 // How a message looks as a row.
 import type { Schemas } from "../api";
-import { exactly, number } from "../format";
+import { number } from "../format";
 import { t } from "../text";
 import { CopyButton } from "./clipboard";
 import { causeWords, messageState, Progress, Status } from "./status";
@@ -14,7 +14,7 @@ export function messageColumns(): Column<Item>[] {
   const words = t().messages.columns;
   return [
     { id: "status", head: words.status, width: "w-status", cell: (row) => <Status state={messageState(row)} /> },
-    { id: "created", head: words.created, width: "w-time", title: t().messages.sorted, cell: (row) => row.status === "pending" && row.deliver_at ? <span title={exactly(row.created_at)}>{t().messages.due} <Time at={row.deliver_at} /></span> : <Time at={row.created_at} /> },
+    { id: "created", head: words.created, width: "w-time", title: t().messages.sorted, cell: (row) => <Time at={row.status === "pending" && row.deliver_at ? row.deliver_at : row.created_at} /> },
     { id: "topic", head: words.topic, width: "w-topic", cell: (row) => <a class="row-link cut" href={`/messages/${row.id}`} tabIndex={-1}><Foreign text={row.topic} cut /></a> },
     { id: "key", head: words.key, width: "w-key", optional: true, cell: (row) => row.key ? <Foreign text={row.key} mono cut /> : <span class="muted">–</span> },
     { id: "source", head: words.source, width: "w-source", optional: true, cell: (row) => row.source ? <Foreign text={row.source} cut /> : <span class="muted">–</span> },

@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import type { Schemas } from "../api";
 import { ago, now, number } from "../format";
 import { t } from "../text";
+import { nameCause } from "../text/cause";
 import { Glyph, known, toneOf, type State } from "./glyph";
 
 /** messageState is the state of a message as it is drawn. */
@@ -75,11 +76,7 @@ export function deliverySentence(d: Schemas["Delivery"]): string {
   return s.cancelled;
 }
 
-/** causeWords names a cause class: known ones in the chosen language, answers by their code. */
+/** causeWords names a cause class in the chosen language. */
 export function causeWords(cause: string | undefined): string {
-  if (!cause) return t().cause.unknown;
-  const known = (t().cause as Record<string, string>)[cause];
-  if (known) return known;
-  const code = /^(?:http |amqp )?(\d{3})$/.exec(cause);
-  return code ? t().causeCode(code[1]!) : cause;
+  return cause ? nameCause(cause, t().cause, t().causeCode) : t().cause.unknown;
 }

@@ -6,6 +6,7 @@ import { useKeys } from "../keys";
 import { go } from "../route";
 import { hiddenColumns } from "../settings";
 import { t } from "../text";
+import { useChange } from "./change";
 import { useRows, useScrollHold } from "./rows";
 
 export interface Column<T> {
@@ -130,10 +131,20 @@ function Row<T>({ p, row, columns, id, first, gone, onFocus, onCheck }: RowProps
           <td class="w-check"><input type="checkbox" tabIndex={-1} checked={selected} aria-label={t().table.select(p.labelOf?.(row) ?? id)}
             onClick={(event) => onCheck(event.shiftKey)} /></td>
         )}
-        {columns.map((column) => <td key={column.id} class={`${column.width ?? ""}${column.number ? " num" : ""}`} data-head={typeof column.head === "string" ? column.head : undefined}>{column.cell(row)}</td>)}
+        {columns.map((column) => <Cell key={column.id} column={column} row={row} />)}
       </tr>
       {beneath && <tr class="beneath"><td colSpan={columns.length + (p.selection ? 1 : 0)}>{beneath}</td></tr>}
     </>
+  );
+}
+
+function Cell<T>({ column, row }: { column: Column<T>; row: T }): JSX.Element {
+  const cell = useRef<HTMLTableCellElement>(null);
+  useChange(cell);
+  return (
+    <td ref={cell} class={`${column.width ?? ""}${column.number ? " num" : ""}`} data-head={typeof column.head === "string" ? column.head : undefined}>
+      {column.cell(row)}
+    </td>
   );
 }
 

@@ -3,6 +3,7 @@
 import type { Schemas } from "../api";
 import { duration, list, number } from "../format";
 import type { Hold } from "../live";
+import { nameCause } from "./cause";
 import { causeGuides } from "./guides";
 
 const s = (n: number, one: string, many = one + "s"): string => `${number(n)} ${n === 1 ? one : many}`;
@@ -12,7 +13,7 @@ const at = (subscription: string): string => (subscription ? ` at ${subscription
 
 export const en = {
   common: {
-    close: "Close", back: "Back", save: "Save", more: "More", details: "Details", loading: "Loading …", optional: "optional", reason: "Reason",
+    close: "Close", back: "Back", save: "Save", more: "More", details: "Details", loading: "Loading …", optional: "optional", reason: "Reason", original: "In the relay's own words",
     reasonHelp: "The audit keeps it.", copyAs: "Copy as", command: "command", id: "id", ids: "ids", copyByHand: "Copy this by hand",
     copy: (what: string) => `Copy ${what}`, copied: (what: string) => `Copied: ${what}`,
   },
@@ -85,7 +86,7 @@ export const en = {
     dead: (n: number, cause: string) => `Given up after ${s(n, "attempt")}: ${cause}. Retry it when the cause is mended.`,
     handled: (n: number) => (n > 1 ? `Handled at attempt ${number(n)}.` : "Handled at once."), delivered: (n: number) => (n > 1 ? `Delivered at attempt ${number(n)}.` : "Delivered at once."),
     cancelled: "Cancelled.", cancelledMessage: "A person cancelled this message; it is not sent.",
-    scheduled: (when: string) => `Is due ${when}.`, pending: "Committed, and not taken up yet.", rejected: (error: string) => `Cannot be sent: ${error || "no subscription matches"}. Mend the cause, then retry.`,
+    scheduled: (when: string) => `Is due ${when}.`, pending: "Committed, and not taken up yet.", rejected: (error: string, cause: string) => `Cannot be sent: ${error || cause}. Mend the cause, then retry.`,
     progress: (well: number, total: number) => (total === 0 ? "Has no subscriber yet." : well === total ? (total === 1 ? "Handled by its subscriber." : `Handled by all ${number(total)} subscribers.`) : `Handled by ${number(well)} of ${number(total)}.`),
   },
   cause: {
@@ -94,7 +95,7 @@ export const en = {
     "gave up": "given up", redirect: "redirect", "no ack": "no acknowledgement", "consumer said no": "consumer said no",
     "rejected: route": "no subscription matches", "rejected: header": "bad header", "rejected: size": "too large", "rejected: destination": "bad destination", "rejected: database": "database refused it", rejected: "cannot be sent",
   },
-  causeCode: (code: string) => `answered ${code}`,
+  causeCode: (code: string): string => `answered ${code}`,
   guide: (cause: string, kind: string): string => causeGuides.en(cause, kind),
   stages: {
     title: "Stage", all: "All", needsPerson: "Needs a person",
@@ -114,21 +115,21 @@ export const en = {
       received: "Received", accepted: "Accepted", perSecond: "/s", latency: "Commit to accepted, p50", oldest: "Oldest undelivered", nextDue: "next due", inFlight: "In flight", waiting: "Pending", delayed: (n: string) => `${n} scheduled`, open: "In progress", dead: "Dead", rejected: "Cannot be sent", done: "Done",
     },
   },
+  /** How a part of the relay is; the relay itself says so in English. */
+  condition: (one: Schemas["Condition"]) => one.text,
   needs: {
-    not_well: (n: Need) => n.text, no_relay: (_: Need) => "No relay runs: nothing is delivered.", database: (_: Need) => "The database does not answer.", not_migrated: (_: Need) => "The tables are of another version than this program.",
-    dead: (n: Need) => `${amount(n)} dead${at(n.subscription ?? "")}${n.cause ? `: ${(en.cause as Record<string, string>)[n.cause] ?? n.cause}` : ""}`,
+    not_well: (n: Need) => n.text, no_relay: (_: Need) => "No relay runs: nothing is delivered.",
+    dead: (n: Need) => `${amount(n)} dead${at(n.subscription ?? "")}${n.cause ? `: ${nameCause(n.cause, en.cause, en.causeCode)}` : ""}`,
     rejected: (n: Need) => `${amount(n)} cannot be sent${n.topic ? `: no route for ${n.topic}` : ""}`,
     keys_blocked: (n: Need) => `${n.count?.n === 1 ? "1 key is" : `${amount(n)} keys are`} blocked${at(n.subscription ?? "")}${n.behind ? `, ${s(n.behind.n, "message")} behind` : ""}`,
     circuit_open: (n: Need) => `Circuit open${at(n.subscription ?? "")}: ${n.target ?? "the receiver"} is down and probed`,
-    stream_down: (n: Need) => n.text, broker_down: (n: Need) => n.text, paused: (n: Need) => `${n.subscription ?? "A subscription"} is paused${n.count ? `, ${number(n.count.n)} wait` : ""}`,
-    overdue: (n: Need) => `${n.count ? `${s(n.count.n, "message")} overdue` : "Messages are overdue"}`, quarantine: (n: Need) => n.text,
   },
   chart: {
-    title: "Over time", span: "Time span", throughput: "Throughput", latency: "Commit to accepted", failures: "Failed attempts", wait: "Wait before the first attempt", received: "received", accepted: "accepted", failed: "failed", time: "Time", asTable: "As table", asChart: "As chart", empty: "Nothing in this time range.",
+    title: "Over time", span: "Time span", throughput: "Throughput", latency: "Commit to accepted", failures: "Failures by cause", noFailures: "Nothing failed in this time range.", otherCauses: (n: number) => s(n, "other cause"), wait: "Wait before the first attempt", received: "received", accepted: "accepted", failed: "failed", time: "Time", asTable: "As table", asChart: "As chart", empty: "Nothing in this time range.",
     outstanding: "Outstanding", outstandingMessages: "messages that have not ended", outstandingDeliveries: "deliveries that have not ended", notCounted: "Not counted in this time range. A relay counts once a minute while it runs.",
   },
   messages: {
-    title: "Messages", sorted: "Newest first; there is no other order", due: "due",
+    title: "Messages", sorted: "Newest first; there is no other order",
     columns: { status: "Status", created: "Created", topic: "Topic", key: "Key", source: "Source", subscribers: "Subscribers", attempts: "Attempts", error: "Error", id: "Id" },
     progress: (well: number, total: number) => `${well}/${total} handled`,
     shown: (n: number) => `${number(n)} shown`, match: (n: string) => `${n} match`, searched: (to: string) => `searched back to ${to}`,
@@ -177,7 +178,7 @@ export const en = {
     lede: { dead: "Given up: these need a person. Mend the cause, then retry a whole group.", failing: "These are tried again by themselves. Retry to hurry them.", rejected: "No route, or something that cannot be sent. Retry after mending." },
     everySubscriber: "Every subscriber", none: { dead: "Nothing is dead.", failing: "Nothing is failing.", rejected: "Everything can be sent." }, lastCleared: "The last retries and cancellations",
     noSubscriber: "no subscriber", expand: (name: string, cause: string) => `More about ${name}: ${cause}`, classes: { push: "did not reach the receiver", handle: "the receiver's logic failed", send: "never sent", unknown: "" }, since: "since", last: "last", trend: "Failures of the subscriber, 24 hours",
-    retryFirst: "Retry one first", retryAll: "Retry all", cancelAll: "Cancel all", asList: "Open as list", addNote: "Add a note", editNote: "Change the note", note: "Note", noteHelp: "All people who sign in see it. An empty note is removed.", pause: "Pause",
+    retryFirst: "Retry one first", firstGoes: "The oldest is tried …", firstWell: "The oldest is handled now.", firstFailed: "The oldest failed again.", retryRest: "Retry the rest", retryAll: "Retry all", cancelAll: "Cancel all", asList: "Open as list", addNote: "Add a note", editNote: "Change the note", note: "Note", noteHelp: "All people who sign in see it. An empty note is removed.", pause: "Pause",
     whatToDo: "What to do", patterns: "Errors alike", sampled: (n: string) => `of the newest ${n}`, newest: "Newest messages", atReceiver: "The receiver's last answer",
   },
   subscriptions: {
@@ -204,7 +205,7 @@ export const en = {
       ackTimeout: "As 30s or 5m.", timeout: "As 10s.", concurrency: "", rateLimit: "", maxAttempts: "Then the message is dead and waits for a person.", maxHandleAttempts: "1 means: never again by itself.", backoff: "As 5s, 1m, 10m; the last repeats.", addSecret: "It becomes the newest; messages are signed with all.",
     },
     errors: { name: "A name is needed, without colon, slash and white space.", topics: "At least one topic or pattern is needed.", target: "A target is needed.", ackTimeout: "A duration such as 30s.", timeout: "A duration such as 10s.", concurrency: "A whole number from 1.", rateLimit: "A number above 0.", maxAttempts: "A whole number from 1.", maxHandleAttempts: "A whole number from 1.", backoff: "Durations such as 5s, 1m, 10m.", addSecret: "" },
-    matches: (n: number) => `Matches ${s(n, "topic")} seen within 24 h:`, noLimit: "no limit", ruler: (n: number, time: string) => `${s(n, "attempt")}, then given up after ${time}`, block: "A dead message blocks its key until a person decides", broadcast: "Broadcast: each live instance gets every message", consumer: "The consumer acknowledges later, by itself",
+    matches: (n: number) => `Matches ${s(n, "topic")} seen within 24 h:`, noLimit: "no limit", ruler: (n: number, time: string) => (n === 1 ? "1 attempt, then given up at once" : `${s(n, "attempt")}, then given up after ${time}`), block: "A dead message blocks its key until a person decides", broadcast: "Broadcast: each live instance gets every message", consumer: "The consumer acknowledges later, by itself",
     removeSecret: (n: number) => `Remove secret ${n + 1}${n === 0 ? " (the newest)" : ""}`, headerName: "Header name", headerValue: "Header value", kept: "kept as it is", dropHeader: "Remove header", addHeader: "Add a header",
     wrong: "Some values cannot be used; see above.", undo: "Undo", review: "Review and save", create: "Create", reviewTitle: "What will be different", createTitle: "Create this subscription", unset: "unset", created: "Created.", saved: (n: string) => `Saved; ${n} wait there.`,
   },
@@ -225,6 +226,8 @@ export const en = {
   audit: {
     title: "Audit", lede: "Each change with the person, the object and the result; sign-ins and refusals too.", none: "Nothing recorded.", noneHelp: "No entry matches. Widen the time range, or drop a filter.",
     columns: { at: "When", who: "Person", what: "What", object: "Object", result: "Result", reason: "Reason", address: "From" },
+    /** What came of an action; the relay itself says so in English. */
+    result: (result: string) => result,
     kinds: { message: "message", subscription: "subscription", key: "key", job: "job", failure: "failure", session: "session", database: "database", viewer: "viewer", operator: "operator", cli: "command line", none: "not signed in" },
     actions: {
       "session.signin": "signed in", "session.signout": "signed out", "session.refused": "was refused", "session.token": "was refused a token", "session.link": "made a sign-in link", "message.retry": "retried messages", "message.cancel": "cancelled messages", "message.copy": "copied a message", "message.send": "inserted a message",
@@ -244,10 +247,17 @@ export const en = {
   problems: {
     unknown: { what: "The relay answered with an error that this page does not know.", todo: "" }, console: { what: "This page has a fault.", todo: "Reload it. The details help to mend it." },
     unreachable: { what: "The relay does not answer.", todo: "Check that it runs and that this address still leads to it." }, unauthorized: { what: "You are not signed in.", todo: "Sign in and try again." }, forbidden: { what: "Viewers may look, not change.", todo: "Sign in with RELAY_ADMIN_TOKEN." },
-    conflict: { what: "It has changed meanwhile.", todo: "Look at it again, then decide." }, precondition_failed: { what: "Another person has changed this meanwhile.", todo: "Go back: the form shows their values once yours are undone." }, version_changed: { what: "Another person has changed this meanwhile.", todo: "Go back: the form shows their values once yours are undone." },
+    conflict: { what: "It has changed meanwhile.", todo: "Look at it again, then decide." }, precondition_failed: { what: "Another person has changed this meanwhile.", todo: "Their values now stand beside yours. Save again to keep yours, or go back." }, version_changed: { what: "Another person has changed this meanwhile.", todo: "Their values now stand beside yours. Save again to keep yours, or go back." },
     too_many: { what: "Too many requests.", todo: "Wait a moment and try again." }, slow_down: { what: "Too many attempts.", todo: "Wait a moment and try again." }, unavailable: { what: "The database does not answer.", todo: "What you see is older. relay doctor says what is wrong." },
     timeout: { what: "The search took too long.", todo: "Narrow it: a status, a subscriber, a key or a shorter time range." }, cross_origin: { what: "The relay refused a change that seemed to come from another site.", todo: "Open the console under the relay's own address." }, host: { what: "The relay answers only under a local address.", todo: "Use localhost, or set RELAY_ADMIN_TOKEN." },
     hidden: { what: "Payloads are hidden for viewers.", todo: "Sign in with RELAY_ADMIN_TOKEN to see them." },
+    // Without words here, the relay's own are more exact.
+    malformed: { what: "", todo: "" }, invalid: { what: "", todo: "" }, unknown_parameter: { what: "", todo: "" }, not_found: { what: "", todo: "" }, method: { what: "", todo: "" },
+    too_large: { what: "", todo: "" }, media_type: { what: "", todo: "" }, not_acceptable: { what: "", todo: "" }, version_needed: { what: "", todo: "" }, key_reused: { what: "", todo: "" }, internal: { what: "", todo: "" },
+    no_message: { what: "There is no such message.", todo: "Messages that are done are removed after RELAY_RETENTION." }, no_subscription: { what: "There is no such subscription.", todo: "" }, no_key: { what: "This key does not wait there.", todo: "" },
+    no_job: { what: "There is no such job, or it has ended.", todo: "" }, exists: { what: "", todo: "" }, outstanding: { what: "Deliveries have not ended.", todo: "Wait for them, or have them cancelled." },
+    locked: { what: "Another session is changing it.", todo: "Try again." }, search_limit: { what: "The search took too long.", todo: "Narrow it: a status, a subscriber, a key or a shorter time range." },
+    not_migrated: { what: "The tables are of another version than this program.", todo: "Run relay migrate." }, denied: { what: "The database refuses the relay's role.", todo: "relay doctor says what is missing." },
   },
   help: {
     title: "Keys", foot: "Single letters can be switched off in the settings. They do nothing while you type.",

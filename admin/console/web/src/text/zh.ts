@@ -1,17 +1,49 @@
 // 中文。
 import type { Schemas } from "../api";
-import { duration, list, number } from "../format";
+import { bytes, duration, list, number } from "../format";
 import type { Hold } from "../live";
 import type { Text } from "./en";
+import { nameCause } from "./cause";
 import { causeGuides } from "./guides";
 
 type Need = Schemas["Need"];
 const amount = (need: Need): string => (need.count ? `${number(need.count.n)} 条` : "有消息");
 const verbs = { retry: "已重试", cancel: "已取消", acknowledge: "已确认", skip: "已跳过" };
 
+// How a part of the relay is, by the state that the relay names.
+type Values = Record<string, string>;
+const valueOf = (values: Values, name: string): string => number(Number(values[name] ?? 0));
+const states: Record<Schemas["Condition"]["state"], (values: Values) => string> = {
+  valid: () => "有效", answers: () => "有答复", starting: () => "中继正在启动", not_connected: () => "尚未连接", no_answer: () => "没有按时答复",
+  known: (v) => `数据库 oid ${v.database ?? ""}${v.server ? `，服务器 ${v.server}` : ""}`, copy: () => "这是另一个数据库的副本，中继在此不发送也不修改",
+  owns: (v) => `负责 ${valueOf(v, "n")}/${valueOf(v, "of")} 个分片，共 ${valueOf(v, "relays")} 个中继`, waits: (v) => `其他中继持有全部分片，共 ${valueOf(v, "relays")} 个中继`, no_lease: () => "目前没有分片的租约：尚未向数据库申请，或无法续租",
+  writes: (v) => `在途 ${valueOf(v, "messages")} 条，${bytes(Number(v.bytes ?? 0))}`, closed: () => "全部闭合", open: (v) => `${valueOf(v, "n")} 个目标不可用：${v.names ?? ""}`,
+  free: () => "没有目标超出其内存份额", held: (v) => `${valueOf(v, "n")} 项暂留在表中，等待内存`,
+  streams: (v) => `正在接收提交${v.lag ? `，未确认 ${bytes(Number(v.lag))}，服务器保留 ${bytes(Math.max(Number(v.restart_lag ?? 0), 0))}` : ""}`,
+  no_stream: () => "没有复制流，改为轮询", connected: () => "已连接", no_broker: () => "RabbitMQ 不接收消息：没有连接，或被它阻塞", failed: () => "出错",
+};
+
+const auditResults: Record<string, string> = {
+  "signed in": "已登录", "signed out": "已退出", "a link was made": "已生成链接", "refused: too many attempts": "被拒绝：尝试过多", "refused: wrong token": "被拒绝：令牌错误",
+};
+
+/** auditResult is what came of an action; texts of people and identifiers stay as they are. */
+function auditResult(result: string): string {
+  if (auditResults[result]) return auditResults[result];
+  const cancelled = /^(\d+) cancelled$/.exec(result);
+  if (cancelled) return `已取消 ${number(Number(cancelled[1]))} 条`;
+  const refused = /^([\w-]+): the role (\w+) may not$/.exec(result);
+  if (refused) return `${refused[1]!}：角色 ${refused[2]!} 无此权限`;
+  const copy = /^was a copy of (.*)$/.exec(result);
+  if (copy) return `原为副本，来自 ${copy[1]!}`;
+  const [effect = "", ...detail] = result.split(": ");
+  const known = (zh.effects as Record<string, string>)[effect.replaceAll(" ", "_")] ?? (zh.bulk.kinds as Record<string, string>)[effect];
+  return known ? [known, ...detail].join("：") : result;
+}
+
 export const zh: Text = {
   common: {
-    close: "关闭", back: "返回", save: "保存", more: "更多", details: "详情", loading: "正在加载…", optional: "可选", reason: "原因",
+    close: "关闭", back: "返回", save: "保存", more: "更多", details: "详情", loading: "正在加载…", optional: "可选", reason: "原因", original: "中继的原话（英文）",
     reasonHelp: "会记入审计。", copyAs: "复制为", command: "命令", id: "编号", ids: "编号", copyByHand: "请手动复制",
     copy: (what) => `复制${what}`, copied: (what) => `已复制：${what}`,
   },
@@ -64,7 +96,7 @@ export const zh: Text = {
     next: (when) => `下次尝试：${when}。`, notReached: (n, cause, next) => `${number(n)} 次未送达：${cause}。${next}`, notHandled: (n, cause, next) => `接收方失败 ${number(n)} 次：${cause}。${next}`,
     waits: (reason) => `等待：${reason}。`, awaits: (n) => `第 ${number(n)} 次尝试已送达，等待消费者确认。`, dead: (n, cause) => `${number(n)} 次后放弃：${cause}。解决原因后请重试。`,
     handled: (n) => (n > 1 ? `第 ${number(n)} 次尝试处理成功。` : "一次处理成功。"), delivered: (n) => (n > 1 ? `第 ${number(n)} 次尝试送达。` : "一次送达。"), cancelled: "已取消。", cancelledMessage: "这条消息已被人工取消，不会发送。",
-    scheduled: (when) => `到期：${when}。`, pending: "已提交，尚未接收。", rejected: (error) => `无法发送：${error || "没有匹配的订阅"}。请解决原因后重试。`,
+    scheduled: (when) => `到期：${when}。`, pending: "已提交，尚未接收。", rejected: (_error, cause) => `无法发送：${cause}。请解决原因后重试。`,
     progress: (well, total) => (total === 0 ? "还没有订阅方。" : well === total ? (total === 1 ? "订阅方已处理。" : `全部 ${number(total)} 个订阅方已处理。`) : `${number(total)} 个订阅方中 ${number(well)} 个已处理。`),
   },
   cause: {
@@ -86,21 +118,20 @@ export const zh: Text = {
     conditions: { configuration: "配置", database: "数据库", identity: "身份", shards: "分片", writing: "写入", circuits: "断路器", memory: "内存", stream: "复制流", notify: "通知", poll: "轮询", broker: "RabbitMQ" },
     tiles: { received: "接收", accepted: "送达", perSecond: "/秒", latency: "提交到送达 p50", oldest: "最早未送达", nextDue: "下次到期", inFlight: "在途", waiting: "待处理", delayed: (n) => `${n} 条延时`, open: "进行中", dead: "已放弃", rejected: "发送失败", done: "已完成" },
   },
+  condition: (one) => states[one.state](one.values ?? {}),
   needs: {
-    not_well: (n) => n.text, no_relay: () => "没有中继在运行：消息不会投递。", database: () => "数据库没有答复。", not_migrated: () => "表结构版本与程序不符。",
-    dead: (n) => `${n.subscription ? `${n.subscription}：` : ""}${amount(n)}已放弃${n.cause ? `，${(zh.cause as Record<string, string>)[n.cause] ?? n.cause}` : ""}`,
+    not_well: (n) => (n.condition ? `${(zh.overview.conditions as Record<string, string>)[n.condition.name] ?? n.condition.name}：${zh.condition(n.condition)}` : n.target ?? ""), no_relay: () => "没有中继在运行：消息不会投递。",
+    dead: (n) => `${n.subscription ? `${n.subscription}：` : ""}${amount(n)}已放弃${n.cause ? `，${nameCause(n.cause, zh.cause, zh.causeCode)}` : ""}`,
     rejected: (n) => `${amount(n)}发送失败${n.topic ? `：${n.topic} 没有路由` : ""}`,
     keys_blocked: (n) => `${n.subscription ? `${n.subscription}：` : ""}${number(n.count?.n ?? 0)} 个键受阻${n.behind ? `，后面有 ${number(n.behind.n)} 条消息` : ""}`,
     circuit_open: (n) => `${n.subscription ? `${n.subscription}：` : ""}断路器打开，${n.target ?? "接收方"} 不可用，正在探测`,
-    stream_down: (n) => `复制流中断：${n.text}`, broker_down: (n) => `RabbitMQ 中断：${n.text}`, paused: (n) => `${n.subscription ?? "订阅"} 已暂停${n.count ? `，${number(n.count.n)} 条等待` : ""}`,
-    overdue: (n) => `${amount(n)}已逾期`, quarantine: (n) => `隔离：${n.text}`,
   },
   chart: {
-    title: "走势", span: "时间跨度", throughput: "吞吐", latency: "提交到送达", failures: "失败的尝试", wait: "首次尝试前的等待", received: "接收", accepted: "送达", failed: "失败", time: "时间", asTable: "表格", asChart: "图表", empty: "该时间段内没有数据。",
+    title: "走势", span: "时间跨度", throughput: "吞吐", latency: "提交到送达", failures: "按原因分的失败", noFailures: "该时间段内没有失败。", otherCauses: (n) => `其他 ${number(n)} 种原因`, wait: "首次尝试前的等待", received: "接收", accepted: "送达", failed: "失败", time: "时间", asTable: "表格", asChart: "图表", empty: "该时间段内没有数据。",
     outstanding: "未完成", outstandingMessages: "未结束的消息", outstandingDeliveries: "未结束的投递", notCounted: "该时间段内没有计数。中继运行时每分钟计数一次。",
   },
   messages: {
-    title: "消息", sorted: "最新在前，没有其他排序", due: "到期",
+    title: "消息", sorted: "最新在前，没有其他排序",
     columns: { status: "状态", created: "创建", topic: "主题", key: "键", source: "来源", subscribers: "订阅方", attempts: "尝试", error: "错误", id: "编号" },
     progress: (well, total) => `已处理 ${well}/${total}`, shown: (n) => `显示 ${number(n)} 条`, match: (n) => `匹配 ${n} 条`, searched: (to) => `已查到 ${to}`,
     selected: (n) => `选中 ${number(n)} 条`, onlyAt: (name) => `仅 ${name}`, copyIds: "复制编号", allThatMatch: "全部匹配的…", allMatching: (n) => (n ? `全部匹配（${n}）` : "全部匹配"), clear: "清除",
@@ -143,7 +174,7 @@ export const zh: Text = {
     lede: { dead: "已放弃，需人工处理。解决原因后整组重试。", failing: "会自动重试，也可以手动加快。", rejected: "没有路由，或内容无法发送。修正后请重试。" },
     everySubscriber: "所有订阅方", none: { dead: "没有放弃的消息。", failing: "没有失败的消息。", rejected: "全部可以发送。" }, lastCleared: "最近由谁重试或取消",
     noSubscriber: "没有订阅方", expand: (name, cause) => `展开 ${name}：${cause}`, classes: { push: "未到达接收方", handle: "接收方逻辑失败", send: "从未发送", unknown: "" }, since: "始于", last: "最近", trend: "该订阅方 24 小时失败数",
-    retryFirst: "先重试一条", retryAll: "全部重试", cancelAll: "全部取消", asList: "打开列表", addNote: "添加备注", editNote: "修改备注", note: "备注", noteHelp: "所有人可见。留空则删除。", pause: "暂停",
+    retryFirst: "先重试一条", firstGoes: "正在重试最早的一条…", firstWell: "最早的一条已处理。", firstFailed: "最早的一条再次失败。", retryRest: "重试其余", retryAll: "全部重试", cancelAll: "全部取消", asList: "打开列表", addNote: "添加备注", editNote: "修改备注", note: "备注", noteHelp: "所有人可见。留空则删除。", pause: "暂停",
     whatToDo: "怎么办", patterns: "相似的错误", sampled: (n) => `取自最新 ${n} 条`, newest: "最新消息", atReceiver: "接收方最近的答复",
   },
   subscriptions: {
@@ -169,7 +200,7 @@ export const zh: Text = {
       ackTimeout: "如 30s 或 5m。", timeout: "如 10s。", concurrency: "", rateLimit: "", maxAttempts: "之后放弃，等待人工处理。", maxHandleAttempts: "1 表示不再自动重试。", backoff: "如 5s, 1m, 10m，最后一个重复。", addSecret: "成为最新的密钥；消息用全部密钥签名。",
     },
     errors: { name: "需要名称，不含冒号、斜杠和空白。", topics: "至少需要一个主题或模式。", target: "需要目标。", ackTimeout: "时长，如 30s。", timeout: "时长，如 10s。", concurrency: "不小于 1 的整数。", rateLimit: "大于 0 的数。", maxAttempts: "不小于 1 的整数。", maxHandleAttempts: "不小于 1 的整数。", backoff: "时长，如 5s, 1m, 10m。", addSecret: "" },
-    matches: (n) => `匹配 24 小时内出现的 ${number(n)} 个主题：`, noLimit: "不限", ruler: (n, time) => `${number(n)} 次尝试，${time} 后放弃`, block: "放弃的消息阻塞其键，直到人工处理", broadcast: "广播：每个存活实例都收到", consumer: "由消费者稍后自行确认",
+    matches: (n) => `匹配 24 小时内出现的 ${number(n)} 个主题：`, noLimit: "不限", ruler: (n, time) => (n === 1 ? "只尝试 1 次，失败即放弃" : `${number(n)} 次尝试，${time} 后放弃`), block: "放弃的消息阻塞其键，直到人工处理", broadcast: "广播：每个存活实例都收到", consumer: "由消费者稍后自行确认",
     removeSecret: (n) => `删除密钥 ${n + 1}${n === 0 ? "（最新）" : ""}`, headerName: "头名称", headerValue: "头的值", kept: "保持原样", dropHeader: "移除头", addHeader: "添加头",
     wrong: "有些值无法使用，见上。", undo: "撤销", review: "查看并保存", create: "创建", reviewTitle: "将有这些变化", createTitle: "创建此订阅", unset: "未设置", created: "已创建。", saved: (n) => `已保存，那里有 ${n} 条等待。`,
   },
@@ -190,6 +221,7 @@ export const zh: Text = {
   audit: {
     title: "审计", lede: "谁对什么做了什么，结果如何；也包括登录和拒绝。", none: "没有记录。", noneHelp: "没有匹配的记录。请放宽时间范围或去掉条件。",
     columns: { at: "时间", who: "谁", what: "操作", object: "对象", result: "结果", reason: "原因", address: "来自" },
+    result: auditResult,
     kinds: { message: "消息", subscription: "订阅", key: "键", job: "任务", failure: "失败", session: "会话", database: "数据库", viewer: "只读", operator: "操作员", cli: "命令行", none: "未登录" },
     actions: {
       "session.signin": "登录", "session.signout": "退出", "session.refused": "被拒绝", "session.token": "令牌被拒绝", "session.link": "生成登录链接", "message.retry": "重试消息", "message.cancel": "取消消息", "message.copy": "复制消息", "message.send": "插入消息",
@@ -209,10 +241,16 @@ export const zh: Text = {
   problems: {
     unknown: { what: "中继答复了本页面不认识的错误。", todo: "" }, console: { what: "页面出错。", todo: "请重新加载。详情有助于修复。" },
     unreachable: { what: "中继没有答复", todo: "请检查它是否运行，地址是否正确。" }, unauthorized: { what: "尚未登录。", todo: "请登录后再试。" }, forbidden: { what: "只读用户不能修改。", todo: "请用 RELAY_ADMIN_TOKEN 登录。" },
-    conflict: { what: "期间已变化。", todo: "请再看一次再决定。" }, precondition_failed: { what: "期间已被他人修改。", todo: "请返回：撤销你的修改后，表单显示新的值。" }, version_changed: { what: "期间已被他人修改。", todo: "请返回：撤销你的修改后，表单显示新的值。" },
+    conflict: { what: "期间已变化。", todo: "请再看一次再决定。" }, precondition_failed: { what: "期间已被他人修改。", todo: "现在左边是对方的值，右边是你的。再次保存即保留你的，或返回。" }, version_changed: { what: "期间已被他人修改。", todo: "现在左边是对方的值，右边是你的。再次保存即保留你的，或返回。" },
     too_many: { what: "请求过多。", todo: "请稍后再试。" }, slow_down: { what: "尝试过多。", todo: "请稍后再试。" }, unavailable: { what: "数据库没有答复", todo: "所示数据较旧。relay doctor 会说明问题。" },
     timeout: { what: "查找用时过长。", todo: "请缩小范围：状态、订阅方、键或更短的时间。" }, cross_origin: { what: "中继拒绝了看似来自其他网站的修改。", todo: "请在中继自己的地址打开控制台。" }, host: { what: "中继只在本机地址答复。", todo: "请使用 localhost，或设置 RELAY_ADMIN_TOKEN。" },
     hidden: { what: "载荷对只读用户隐藏。", todo: "用 RELAY_ADMIN_TOKEN 登录可查看。" },
+    malformed: { what: "中继无法读懂该请求。", todo: "请重新加载页面后再试。" }, invalid: { what: "有的值不可用", todo: "请修正后再试。" }, unknown_parameter: { what: "中继不认识地址中的某个条件", todo: "请去掉它。" }, not_found: { what: "没有这个地址。", todo: "" },
+    method: { what: "此地址不支持该操作。", todo: "" }, too_large: { what: "内容过大。", todo: "RELAY_MAX_PAYLOAD 是消息大小的上限。" }, media_type: { what: "中继只接受 JSON。", todo: "" }, not_acceptable: { what: "中继无法按要求的格式答复。", todo: "" },
+    version_needed: { what: "请求缺少版本。", todo: "请重新加载页面后再试。" }, key_reused: { what: "该请求的标识已用于另一个请求。", todo: "请重新加载页面后再试。" }, internal: { what: "中继出错。", todo: "它的日志会说明原因。" },
+    no_message: { what: "没有这条消息。", todo: "已完成的消息在 RELAY_RETENTION 之后会被清除。" }, no_subscription: { what: "没有这个订阅。", todo: "" }, no_key: { what: "这个键没有在那里等待。", todo: "" }, no_job: { what: "没有这个任务，或它已结束。", todo: "" },
+    exists: { what: "已有使用此编号的消息。", todo: "" }, outstanding: { what: "还有未结束的投递。", todo: "请等待，或将其取消。" }, locked: { what: "另一个会话正在修改它。", todo: "请再试一次。" },
+    search_limit: { what: "查找用时过长。", todo: "请缩小范围：状态、订阅方、键或更短的时间。" }, not_migrated: { what: "表结构版本与程序不符。", todo: "请运行 relay migrate。" }, denied: { what: "数据库拒绝了中继的角色。", todo: "relay doctor 会说明缺少什么。" },
   },
   help: {
     title: "快捷键", foot: "单字母快捷键可在设置中关闭，输入时不起作用。",
