@@ -38,6 +38,7 @@ type RelayStatus struct {
 	Shards    int     `json:"shards"`
 	Expired   int     `json:"expired_shards"` // it fell silent, and no other relay has taken them over yet
 	SeenAgo   float64 `json:"seen_seconds_ago"`
+	Silent    bool    `json:"silent"` // it has died, or does not reach the database, for longer than a lease lasts
 	// Report is what the relay says about itself: its settings without secrets, its stream, its circuits, and what
 	// it holds back. It is empty if the relay has not reported lately.
 	Report *sql.Report `json:"report,omitempty"`
@@ -117,7 +118,7 @@ func relayStatuses(relays []sql.RunningRelay) []RelayStatus {
 	shown := []RelayStatus{}
 	for _, r := range relays {
 		shown = append(shown, RelayStatus{
-			Name: r.Name, Version: r.Version, Streaming: r.Streaming, Shards: r.Shards, Expired: r.Expired, SeenAgo: r.Seen.Seconds(), Report: r.Report,
+			Name: r.Name, Version: r.Version, Streaming: r.Streaming, Shards: r.Shards, Expired: r.Expired, SeenAgo: r.Seen.Seconds(), Silent: r.Silent, Report: r.Report,
 		})
 	}
 	return shown

@@ -110,7 +110,7 @@ func (e *Examiner) Table(ctx context.Context) (TableFacts, error) {
 
 // RelayFacts say which relays work on the outbox.
 type RelayFacts struct {
-	Names   []string  // relays with a lease that has not run out, at most five
+	Names   []string  // relays that live, at most five: also one that has no shard yet
 	Shards  int       // shards that have an owner
 	Seen    time.Time // when the last sign of life was given
 	Expired int       // shards whose lease has run out without being released: a relay died
@@ -123,6 +123,7 @@ func (e *Examiner) Relays(ctx context.Context) (RelayFacts, error) {
 		array(
 			select i.name || ' (' || i.version || ')' from relay.instance i
 			where exists (select from relay.lease l where l.owner = i.id and l.expires_at > clock_timestamp())
+				or i.seen_at > clock_timestamp() - ` + silence + `
 			order by 1 limit 5
 		),
 		(select count(*) from relay.lease where expires_at > clock_timestamp()),

@@ -32,6 +32,8 @@ const (
 type StepReport struct {
 	Migration   string // the name of the file
 	Step, Steps int    // from 1
+	// New says that there was no schema before: no step has rows to change, or sessions to wait for.
+	New bool
 	// Tries is how often the step was tried already, and Err how the last try ended.
 	Tries int
 	Err   error
@@ -44,6 +46,7 @@ type stepRunner struct {
 	conn         *pgx.Conn
 	versionTable string // in the schema relay
 	report       func(StepReport)
+	new          bool // the run began at version 0
 }
 
 // ensureTable makes the table of versions, or teaches one that an older program made to
@@ -78,6 +81,7 @@ func (r stepRunner) runAll(ctx context.Context, files []migrationFile) error {
 	if err != nil || int(version) >= len(files) {
 		return err
 	}
+	r.new = version == 0 && done == 0
 	for _, file := range files[version:] {
 		if err := r.run(ctx, file, done); err != nil {
 			return err
@@ -99,7 +103,7 @@ func (r stepRunner) run(ctx context.Context, file migrationFile, done int) error
 
 // persist tries a step until it is done or fails for a reason that time does not mend.
 func (r stepRunner) persist(ctx context.Context, file migrationFile, i int) error {
-	report := StepReport{Migration: file.name, Step: i + 1, Steps: len(file.steps)}
+	report := StepReport{Migration: file.name, Step: i + 1, Steps: len(file.steps), New: r.new}
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		r.report(report)
 		err := r.try(ctx, file, i)

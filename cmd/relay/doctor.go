@@ -208,7 +208,7 @@ func (d *doctor) print(w io.Writer, asJSON bool) error {
 			fmt.Fprintf(&b, "%21s→ %s\n", "", f.Mend)
 		}
 	}
-	fmt.Fprintf(&b, "%d ok, %d warnings, %d failures\n", d.count(resultOK), d.count(resultWarn), d.count(resultFail))
+	fmt.Fprintf(&b, "%d ok, %s, %s\n", d.count(resultOK), plural(int64(d.count(resultWarn)), "warning"), plural(int64(d.count(resultFail)), "failure"))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -21,11 +21,15 @@ func statusText(s operate.Status, width int) string {
 		fmt.Fprintf(&b, "%-9s  %s\n", name, cut(visible(fmt.Sprintf(format, values...)), width-11))
 	}
 	line("schema", "%s", schemaText(s.Schema))
+	running := 0
 	for _, r := range s.Relays {
 		line("relay", "%s", relayText(r))
-		reportText(r.Report, line)
+		if !r.Silent {
+			running++
+			reportText(r.Report, line)
+		}
 	}
-	if len(s.Relays) == 0 {
+	if running == 0 {
 		line("relay", "none runs")
 	}
 	if s.Slot != nil {
@@ -82,6 +86,14 @@ func schemaText(s operate.SchemaStatus) string {
 }
 
 func relayText(r operate.RelayStatus) string {
+	seen := age(seconds(r.SeenAgo).Round(100 * time.Millisecond))
+	if r.Silent {
+		text := fmt.Sprintf("%s (%s): silent for %s, it did not end in order", r.Name, r.Version, seen)
+		if r.Expired > 0 {
+			text += fmt.Sprintf("; %d shards wait for another relay", r.Expired)
+		}
+		return text
+	}
 	text := fmt.Sprintf("%s (%s): %d of %d shards", r.Name, r.Version, r.Shards, relay.Shards)
 	if r.Expired > 0 {
 		text += fmt.Sprintf(", %d more that wait for another relay", r.Expired)
@@ -89,7 +101,7 @@ func relayText(r operate.RelayStatus) string {
 	if r.Streaming {
 		text += ", hears the stream"
 	}
-	return text + ", seen " + age(seconds(r.SeenAgo).Round(100*time.Millisecond)) + " ago"
+	return text + ", seen " + seen + " ago"
 }
 
 func slotText(s operate.SlotStatus) string {
