@@ -10,8 +10,8 @@ import (
 
 // What a visitor of the console can see and mend: two subscriptions beside the shop's orders.
 //
-//   - billing refuses the invoices of one customer. The first is dead after two attempts and blocks its key, so that the
-//     customer's later invoices wait behind it: skip it, or change the target to /billing and retry.
+//   - billing refuses the invoices of one customer. The first is dead after two attempts and blocks its key, so that
+//     the customer's later invoices wait behind it: skip it, or change the target to /billing and retry.
 //   - warehouse has moved, and says so: change the target to the address in its answer.
 const (
 	billing   = "billing"

@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -29,6 +30,53 @@ func TestPagesAreInPlainEnglish(t *testing.T) {
 			if word := vague.FindString(line); word != "" && filepath.Base(page) != "CONTRIBUTING.md" {
 				t.Errorf("%s:%d says %q: name the actor, or the number", page, number, word)
 			}
+		}
+	}
+}
+
+// TestREADMEIsShort: a reader who has never heard of the relay reads all of it.
+func TestREADMEIsShort(t *testing.T) {
+	t.Parallel()
+	const most = 250
+	if n := strings.Count(readFile(t, "../README.md"), "\n"); n > most {
+		t.Errorf("README.md has %d lines, want at most %d: move what only users need into the manual", n, most)
+	}
+}
+
+// TestCommentsAreInPlainEnglish checks the same of the comments in the code.
+func TestCommentsAreInPlainEnglish(t *testing.T) {
+	t.Parallel()
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "node_modules" || entry.Name() == ".git") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) == ".go" {
+			checkComments(t, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkComments(t *testing.T, path string) {
+	t.Helper()
+	number := 0
+	for line := range strings.Lines(readFile(t, path)) {
+		number++
+		line = strings.TrimSuffix(line, "\n")
+		if !strings.HasPrefix(strings.TrimSpace(line), "//") {
+			continue
+		}
+		if width := utf8.RuneCountInString(line); width > widest {
+			t.Errorf("%s:%d has %d characters; break the line at %d", path, number, width, widest)
+		}
+		if word := vague.FindString(line); word != "" {
+			t.Errorf("%s:%d says %q: name the actor, or the number", path, number, word)
 		}
 	}
 }

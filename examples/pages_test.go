@@ -82,8 +82,8 @@ func follow(lines, wanted []string, indent string) bool {
 // operating is the page about grants.
 const operating = "../docs/operating.md"
 
-// TestGrantsAsShown compares what the statements in the page about operating give an application with what relay grant gives
-// it, and a consumer likewise.
+// TestGrantsAsShown compares what the statements in the page about operating give an application with what relay grant
+// gives it, and a consumer likewise.
 func TestGrantsAsShown(t *testing.T) {
 	t.Parallel()
 	statements := map[string]string{}

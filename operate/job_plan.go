@@ -9,7 +9,8 @@ import (
 	"relay/sql"
 )
 
-// UndoTime is how long after it was made a job of the API begins: until then it can be stopped before it has done anything.
+// UndoTime is how long after it was made a job of the API begins: until then it can be stopped before it has done
+// anything.
 const UndoTime = 5 * time.Second
 
 // JobPreview is what a job would do, as far as it was looked at.
@@ -115,8 +116,8 @@ func (r JobRequest) settled() (JobRequest, error) {
 	return r, r.judge()
 }
 
-// StartJobOnce makes a job that begins after UndoTime and counts its messages on its way. A second request with the same
-// key returns the first one's job.
+// StartJobOnce makes a job that begins after UndoTime and counts its messages on its way. A second request with the
+// same key returns the first one's job.
 func (s *Service) StartJobOnce(ctx context.Context, actor Actor, r JobRequest, key string) (job Job, repeated bool, err error) {
 	o, err := Once(key, r)
 	if err != nil {

@@ -126,8 +126,8 @@ func (s *Service) Preview(ctx context.Context, r JobRequest, most time.Duration)
 	return Plan{Kind: r.Kind, Messages: count, AsOf: job.Filter.AsOf.UTC(), job: job, request: r}, nil
 }
 
-// StartPlan makes a job of a plan: the very messages that were counted are changed, no later ones. If the same request with
-// the same key came before, that one's job is returned, and repeated is true.
+// StartPlan makes a job of a plan: the very messages that were counted are changed, no later ones. If the same request
+// with the same key came before, that one's job is returned, and repeated is true.
 func (s *Service) StartPlan(ctx context.Context, actor Actor, p Plan) (job Job, repeated bool, err error) {
 	once, err := Once(p.request.Key, p.request)
 	if err != nil {

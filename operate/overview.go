@@ -93,7 +93,8 @@ func (s *Service) look(ctx context.Context, live **Live) (facts sql.Overview, st
 	return facts, standings, err
 }
 
-// subscribers lists what stands at each subscription, and at direct and default if anything stands or went there lately.
+// subscribers lists what stands at each subscription, and at direct and default if anything stands or went there
+// lately.
 func (s *Service) subscribers(ctx context.Context, st Standings) ([]SubscriberStanding, error) {
 	settings, err := s.store.ListSettings(ctx, "")
 	if err != nil {

@@ -26,8 +26,8 @@ type Draft struct {
 	Delay       time.Duration // from now, instead of DeliverAt
 }
 
-// Once makes a key by which a repeated request changes nothing twice; the request is all that tells it from another one.
-// An empty key is none.
+// Once makes a key by which a repeated request changes nothing twice; the request is all that tells it from another
+// one. An empty key is none.
 func Once(key string, request any) (sql.Once, error) {
 	if key == "" {
 		return sql.Once{}, nil
@@ -53,8 +53,8 @@ func (s *Service) Send(ctx context.Context, d Draft) (Sent, error) {
 	return Sent{ID: id.String()}, nil
 }
 
-// Insert is Send for an actor, noted in the audit. If the same request with the same key came before, that one's message
-// is returned, and repeated is true.
+// Insert is Send for an actor, noted in the audit. If the same request with the same key came before, that one's
+// message is returned, and repeated is true.
 func (s *Service) Insert(ctx context.Context, actor Actor, d Draft, key string) (sent Sent, repeated bool, err error) {
 	draft, err := d.store()
 	if err != nil {

@@ -151,8 +151,8 @@ const readers = 2
 
 // Run works until ctx ends: it takes leases, reads, sends, sweeps and writes. Then it takes
 // nothing more in, waits for the attempts under way as long as Grace allows, writes their
-// outcomes and gives up its leases, each shard as soon as nothing of it is under way. It returns an error only if the last outcomes could not
-// be written; their messages are sent again by the next owner.
+// outcomes and gives up its leases, each shard as soon as nothing of it is under way. It returns an error only if the
+// last outcomes could not be written; their messages are sent again by the next owner.
 func (e *Engine) Run(ctx context.Context) error {
 	// Outcomes are written after intake has ended, on a context of their own.
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))

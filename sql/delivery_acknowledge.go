@@ -40,8 +40,8 @@ with delivery as (
 select message_id from rest`
 
 // AcknowledgeDeliveries notes that the consumer of a subscription has handled messages that it once accepted, as if
-// it had said so itself: they are not sent to it again, and their keys go on. The effects are in the order of the ids; no id
-// may stand there twice.
+// it had said so itself: they are not sent to it again, and their keys go on. The effects are in the order of the ids;
+// no id may stand there twice.
 func (s *Store) AcknowledgeDeliveries(ctx context.Context, ids []relay.ID, subscription string) ([]Effect, error) {
 	return s.change(ctx, "acknowledge deliveries", ofDelivery("acknowledge", subscription), ids, acknowledgeFor(subscription))
 }

@@ -190,8 +190,8 @@ type Waiting struct {
 // waitingRead is how many deliveries of rows' own destinations are looked at to tell these apart.
 const waitingRead = 10_000
 
-// What an operator configured is counted by an index alone, and one delivery of each group is looked up for its error. Of what
-// rows name, the destinations stand in the table alone.
+// What an operator configured is counted by an index alone, and one delivery of each group is looked up for its error.
+// Of what rows name, the destinations stand in the table alone.
 const waitingDeliveries = `
 with part as (
 	select subscription, status, reason, cause, count(*)::int as n

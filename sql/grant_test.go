@@ -175,7 +175,7 @@ func TestMigrateTakesBackWhatDefaultPrivilegesGave(t *testing.T) {
 	}
 }
 
-// inboxRoles makes two consumers, of which each may receive for itself.
+// inboxRoles makes two consumers; each may receive for itself alone.
 func inboxRoles(t *testing.T, s *sql.Store, db *harness.DB) (a, b string) {
 	t.Helper()
 	a, b = newRole(t, db, "a"), newRole(t, db, "b")

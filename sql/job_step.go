@@ -29,7 +29,8 @@ type JobStep struct {
 	Refused error        // why PostgreSQL refused to change the only message of the batch; nil: it did not
 }
 
-// The lease is only read here. It is locked at the end (fence), so that no lease row waits for what the messages wait for.
+// The lease is only read here. It is locked at the end (fence), so that no lease row waits for what the messages wait
+// for.
 const lockJob = `
 select j.id from (
 	select shard from relay.lease where shard = $1 and owner = $2 and epoch = $3 limit 1

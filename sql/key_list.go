@@ -142,8 +142,8 @@ func (s *Store) HeldKeys(ctx context.Context, subscription string, after Cursor,
 	return page, nil
 }
 
-// cursor names the head of the key, of whose instance it holds no more than a few bits of a digest: an instance may hold a
-// password.
+// cursor names the head of the key, of whose instance it holds no more than a few bits of a digest: an instance may
+// hold a password.
 func (k HeldKey) cursor() Cursor {
 	digest := md5.Sum([]byte(k.Instance))
 	b := append([]byte{'k'}, k.Message[:]...)

@@ -18,8 +18,8 @@ from relay.outbox o where o.id = $1
 returning id`
 
 // CopyMessage inserts a message of the same content under a new id, which it returns, with a
-// destination of its own unless that is empty. Its header relay-original-id names the message that was copied first. A copy
-// of the relay's own message is the relay's own. It returns ErrGone if there is none to copy.
+// destination of its own unless that is empty. Its header relay-original-id names the message that was copied first. A
+// copy of the relay's own message is the relay's own. It returns ErrGone if there is none to copy.
 func (s *Store) CopyMessage(ctx context.Context, id relay.ID, destination string) (copied relay.ID, err error) {
 	err = s.inTx(ctx, "copy message "+id.String(), func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, copyMessage, [16]byte(id), destination).Scan((*[16]byte)(&copied))

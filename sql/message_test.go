@@ -310,7 +310,7 @@ func TestCopyAndShow(t *testing.T) {
 	}
 }
 
-// fillLarge makes a table of 100,000 messages of which few have not ended well.
+// fillLarge makes a table of 100,000 messages; few have not ended well.
 const fillLarge = `
 insert into relay.outbox (topic, status, last_error)
 	select 't' || n % 10, case n % 1000 when 0 then 'dead' when 1 then 'open' when 2 then 'pending' else 'done' end::relay.message_status, 'why'

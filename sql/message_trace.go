@@ -13,8 +13,8 @@ import (
 
 // MessageTrace is what the tables know about a message besides itself.
 type MessageTrace struct {
-	// Before and After are the neighbours of the message in its key, in the order of their insertion. Nil: there is none, or
-	// it has no key.
+	// Before and After are the neighbours of the message in its key, in the order of their insertion. Nil: there is none,
+	// or it has no key.
 	Before, After *MessageSummary
 	Original      *relay.ID    // the message that it copies; nil: it is no copy
 	Copies        []relay.ID   // of the youngest hundred entries of the audit about it

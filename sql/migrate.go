@@ -121,6 +121,7 @@ func (q sequence) migrate(ctx context.Context, conn *pgx.Conn, report func(StepR
 		if from, err = q.prepare(ctx, conn, r); err != nil {
 			return err
 		}
+		r.new = from == 0
 		return r.runAll(ctx, withoutSteps(files))
 	})
 	if to = int32(len(files)); err == nil && from > to {

@@ -57,8 +57,8 @@ func fillOld(t *testing.T, db *harness.DB, rows int) {
 	}
 }
 
-// inserting inserts as the application does, each row in a transaction, 200 each second and client at most, until it is stopped,
-// and returns how long the slowest took.
+// inserting inserts as the application does, each row in a transaction, 200 each second and client at most, until it is
+// stopped, and returns how long the slowest took.
 func inserting(t *testing.T, db *harness.DB, clients int) (stop func() (longest time.Duration)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -46,7 +46,7 @@ type stepRunner struct {
 	conn         *pgx.Conn
 	versionTable string // in the schema relay
 	report       func(StepReport)
-	new          bool // the run began at version 0
+	new          bool // there was no schema before
 }
 
 // ensureTable makes the table of versions, or teaches one that an older program made to
@@ -81,7 +81,6 @@ func (r stepRunner) runAll(ctx context.Context, files []migrationFile) error {
 	if err != nil || int(version) >= len(files) {
 		return err
 	}
-	r.new = version == 0 && done == 0
 	for _, file := range files[version:] {
 		if err := r.run(ctx, file, done); err != nil {
 			return err

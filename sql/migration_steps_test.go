@@ -113,7 +113,7 @@ func describe(t *testing.T, db *harness.DB) string {
 	return strings.Join(lines, "\n")
 }
 
-// same fails if two descriptions differ, and shows the lines of which only one has them.
+// same fails if two descriptions differ, and shows the lines that only one has.
 func same(t *testing.T, got, want string) {
 	t.Helper()
 	have := map[string]int{}

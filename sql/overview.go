@@ -13,7 +13,8 @@ import (
 type Overview struct {
 	At     time.Time // by the database's clock
 	Relays []RunningRelay
-	// NextDue is how long it is until the first delayed message or retry is due; less than zero: it is overdue. Nil: there is none.
+	// NextDue is how long it is until the first delayed message or retry is due; less than zero: it is overdue. Nil: there
+	// is none.
 	NextDue *time.Duration
 	// Any says that there is a message at all.
 	Any bool

@@ -58,7 +58,8 @@ select coalesce(u.at, t.at, d.at), coalesce(t.taken, 0), coalesce(u.accepted, 0)
 from sums u left join buckets b on b.at = u.at left join causes c on c.at = u.at full join sent t on t.at = u.at full join standing d on d.at = coalesce(u.at, t.at)
 order by 1`
 
-// Pulse reads rates, latencies and what was outstanding in steps, the oldest first; steps in which nothing was counted are left out.
+// Pulse reads rates, latencies and what was outstanding in steps, the oldest first; steps in which nothing was counted
+// are left out.
 func (s *Store) Pulse(ctx context.Context, q PulseQuery) ([]PulsePoint, error) {
 	step := max(q.Step.Truncate(time.Minute), time.Minute)
 	rows, err := s.pool.Query(ctx, readPulse, q.Subscription, q.From, q.To, step.Microseconds())

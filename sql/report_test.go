@@ -7,8 +7,8 @@ import (
 	"relay"
 )
 
-// TestReportsAreTheLivingRelays: a relay without a row cannot report, what it says comes back as it was but for NUL, and a
-// report that is not renewed counts for nothing.
+// TestReportsAreTheLivingRelays: a relay without a row cannot report, what it says comes back as it was but for NUL,
+// and a report that is not renewed counts for nothing.
 func TestReportsAreTheLivingRelays(t *testing.T) {
 	t.Parallel()
 	s, db := open(t)

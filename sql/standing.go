@@ -25,7 +25,8 @@ type Standing struct {
 	Unfinished, DeadDeliveries []StandingGroup
 	// UnfinishedExact and DeadExact are false if there are more than StandingLimit.
 	UnfinishedExact, DeadExact bool
-	// Oldest is when the oldest delivery that has not ended was or is due, by subscription; direct and default are not there.
+	// Oldest is when the oldest delivery that has not ended was or is due, by subscription; direct and default are not
+	// there.
 	Oldest map[string]time.Time
 }
 

@@ -91,7 +91,12 @@ func TestMigrateIsIdempotentAndSafeUnderConcurrentStarts(t *testing.T) {
 	for range 6 {
 		group.Go(func() {
 			s := openAt(t, db.URL)
-			if _, to, err := s.Migrate(context.Background()); err != nil || to < 1 {
+			report := func(r StepReport) {
+				if !r.New {
+					t.Errorf("%s, step %d, is not told as one of a new schema", r.Migration, r.Step)
+				}
+			}
+			if _, to, err := s.MigrateReporting(context.Background(), report); err != nil || to < 1 {
 				t.Errorf("migrated to %d: %v", to, err)
 			}
 		})

@@ -57,8 +57,8 @@ func (s *Store) SetSubscription(ctx context.Context, name string, columns []byte
 // ErrVersion says that a subscription was changed, or made anew, since the version that was given.
 var ErrVersion = errors.New("the subscription was changed meanwhile: look at it again")
 
-// SetSubscriptionAt is SetSubscription if the subscription still has a version that SubscriptionSettings has told; otherwise
-// it is ErrVersion. An empty version is any.
+// SetSubscriptionAt is SetSubscription if the subscription still has a version that SubscriptionSettings has told;
+// otherwise it is ErrVersion. An empty version is any.
 func (s *Store) SetSubscriptionAt(ctx context.Context, name string, columns []byte, create bool, version string) (created bool, err error) {
 	err = s.inTx(ctx, "set subscription", func(tx pgx.Tx) error {
 		if err := holdVersion(ctx, tx, name, version); err != nil {

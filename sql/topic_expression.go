@@ -44,7 +44,8 @@ func topicExpression(pattern string) string {
 	return b.String()
 }
 
-// TopicMatcher returns what tells whether one of a subscription's patterns matches a topic. A pattern that is none matches nothing.
+// TopicMatcher returns what tells whether one of a subscription's patterns matches a topic. A pattern that is none
+// matches nothing.
 func TopicMatcher(patterns []string) func(topic string) bool {
 	var all []*regexp.Regexp
 	dead := false // whether the relay's own topic of deaths is asked for by name

@@ -10,8 +10,9 @@ import (
 	"relay/test/harness"
 )
 
-// A stream that shows no insert, for a reason that no catalogue tells, is convicted by the relay's own canary. It does not
-// matter what is inserted meanwhile: sweeps find rows with a key, delayed ones are found by their time, and there may be none.
+// A stream that shows no insert, for a reason that no catalogue tells, is convicted by the relay's own canary. It does
+// not matter what is inserted meanwhile: sweeps find rows with a key, delayed ones are found by their time, and there
+// may be none.
 func TestABlindStreamIsRebuiltWhateverTheTraffic(t *testing.T) {
 	t.Parallel()
 	for name, insert := range map[string]string{

@@ -7,8 +7,8 @@ import (
 	"relay/test/harness"
 )
 
-// What a person sets back by SQL is sent soon, although no sweep and no due time comes for an hour. The server may apply
-// triggers of replicas alone in that session.
+// What a person sets back by SQL is sent soon, although no sweep and no due time comes for an hour. The server may
+// apply triggers of replicas alone in that session.
 func TestWhatIsSetBackByHandIsSentSoon(t *testing.T) {
 	t.Parallel()
 	for name, back := range map[string]string{

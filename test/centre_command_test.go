@@ -9,8 +9,8 @@ import (
 	"relay/test/harness"
 )
 
-// TestTheMessageCentreOnTheCommandLine: what the API answers, the commands print: failures, senders, overview, pulse, audit,
-// what one subscriber was sent, the consumer's word by hand, and the rate of a job.
+// TestTheMessageCentreOnTheCommandLine: what the API answers, the commands print: failures, senders, overview, pulse,
+// audit, what one subscriber was sent, the consumer's word by hand, and the rate of a job.
 func TestTheMessageCentreOnTheCommandLine(t *testing.T) {
 	t.Parallel()
 	address := harness.FreeAddress(t)

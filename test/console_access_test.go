@@ -4,7 +4,8 @@ import (
 	"testing"
 )
 
-// TestConsoleAccess signs in by the form, as a viewer and as an operator, and ends a session in the middle of an action.
+// TestConsoleAccess signs in by the form, as a viewer and as an operator, and ends a session in the middle of an
+// action.
 func TestConsoleAccess(t *testing.T) {
 	t.Parallel()
 	s := newTroubledSystem(t, "RELAY_HIDE_PAYLOADS=true")

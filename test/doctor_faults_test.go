@@ -40,8 +40,8 @@ type faulty struct {
 	broker string // URL of the broker
 }
 
-// TestDoctorMendsEachFault seeds faults one by one. Doctor names each and prints a fix, which is run to the letter; then
-// the fault is gone. Doctor knows nothing but the address of the database.
+// TestDoctorMendsEachFault seeds faults one by one. Doctor names each and prints a fix, which is run to the letter;
+// then the fault is gone. Doctor knows nothing but the address of the database.
 func TestDoctorMendsEachFault(t *testing.T) {
 	t.Parallel()
 	all := slices.Concat(databaseFaults, schemaFaults, stateFaults, streamFaults, deliveryFaults, brokerFaults)

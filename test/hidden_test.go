@@ -58,8 +58,8 @@ func (s *system) syncing(t testing.TB) (n int) {
 	return n
 }
 
-// What a transaction inserted whose commit waits for a standby comes as soon as it is visible, in its place in its key, and
-// although no sweep is due for an hour.
+// What a transaction inserted whose commit waits for a standby comes as soon as it is visible, in its place in its key,
+// and although no sweep is due for an hour.
 func TestWhatWaitedForAStandbyComesInItsPlace(t *testing.T) {
 	t.Parallel()
 	for name, wait := range map[string]time.Duration{"shortly": 100 * time.Millisecond, "given up": 2500 * time.Millisecond} {

@@ -28,7 +28,8 @@ func newContainers(t testing.TB) *containers {
 	return &containers{t, t.TempDir()}
 }
 
-// podman runs podman as root of a container needs it: with runc, since crun refuses hosts with both versions of cgroups.
+// podman runs podman as root of a container needs it: with runc, since crun refuses hosts with both versions of
+// cgroups.
 func (c *containers) podman(args ...string) (string, error) {
 	global := []string{"--root", filepath.Join(c.store, "root"), "--runroot", filepath.Join(c.store, "run"), "--tmpdir", filepath.Join(c.store, "tmp"),
 		"--storage-driver", "vfs", "--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file"}
@@ -86,7 +87,8 @@ func TestImage(t *testing.T) {
 	})
 	c.must(in("--detach", "--name", "relay", "--env", "RELAY_METRICS_ADDR="+metrics, "--env", "RELAY_ADMIN_ADDR=off",
 		"--env", "RELAY_DEFAULT_DESTINATION="+receiver.URL, image)...)
-	// The health check runs in a container beside: in a chroot, runc exec finds the root of the host, not that of the image.
+	// The health check runs in a container beside: in a chroot, runc exec finds the root of the host, not that of the
+	// image.
 	var said string
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -60,7 +60,8 @@ func TestAJobGoesOnWhereItCannotChangeARow(t *testing.T) {
 	n.isolated(t, "job", 3, "42P01", "40001", "57014")
 }
 
-// A message whose payload the database cannot read, of a damaged disk for example, kept the rest of its batch from being read.
+// A message whose payload the database cannot read, of a damaged disk for example, kept the rest of its batch from
+// being read.
 func TestARowThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	n := newNeighbour(t)

@@ -77,7 +77,8 @@ func (n *neighbour) phase(t testing.TB) figures {
 func text(s string) *string { return &s }
 
 // unharmed checks that the healthy destination fares as in the quiet. A busy machine is allowed for: the aim is 0.8
-// of the rate and twice the p99 (what is looked for here lasts for many seconds), and fewer deliveries are no harm where fewer messages could be inserted.
+// of the rate and twice the p99 (what is looked for here lasts for many seconds), and fewer deliveries are no harm
+// where fewer messages could be inserted.
 func (n *neighbour) unharmed(t testing.TB, what string, quiet figures) {
 	t.Helper()
 	now := n.phase(t)
@@ -249,7 +250,8 @@ func TestATriggerOnDeliveriesHoldsUpNoOtherDestination(t *testing.T) {
 }
 
 // An outcome that a trigger refuses was tried while a schema change held up all writing. It noted that nothing can be
-// written, and when the trigger refused it again, nothing was left that could take this back: the relay stood still for good.
+// written, and when the trigger refused it again, nothing was left that could take this back: the relay stood still for
+// good.
 func TestALockOnTheTableAndARefusedOutcomeStopNothing(t *testing.T) {
 	t.Parallel()
 	n := newNeighbour(t)

@@ -11,8 +11,8 @@ import (
 	"relay/test/harness"
 )
 
-// TestMetricsAreThereFromTheStart: promtool finds nothing to say about the metrics of a relay that has just started, and
-// every series is there whose first change an alert waits for.
+// TestMetricsAreThereFromTheStart: promtool finds nothing to say about the metrics of a relay that has just started,
+// and every series is there whose first change an alert waits for.
 func TestMetricsAreThereFromTheStart(t *testing.T) {
 	t.Parallel()
 	s := &system{db: migrated.Database(t), receiver: newReceiver(t, nil)}
@@ -51,7 +51,8 @@ func TestMetricsAreThereFromTheStart(t *testing.T) {
 	})
 }
 
-// TestWhatIsGivenUpCountsAsADeath: nothing is tried when RELAY_GIVE_UP_AFTER is over, and yet the alert on deaths fires.
+// TestWhatIsGivenUpCountsAsADeath: nothing is tried when RELAY_GIVE_UP_AFTER is over, and yet the alert on deaths
+// fires.
 func TestWhatIsGivenUpCountsAsADeath(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_BACKOFF=1h", "RELAY_GIVE_UP_AFTER=1s")

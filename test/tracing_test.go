@@ -71,8 +71,8 @@ func receiveSpans(t *testing.T) (*spans, string) {
 	return service, server.URL
 }
 
-// TestEachAttemptIsASpanOfTheRowsTrace: a message that fails once and is handled then makes two spans in the trace of the
-// transaction that inserted it, and its header arrives as it was.
+// TestEachAttemptIsASpanOfTheRowsTrace: a message that fails once and is handled then makes two spans in the trace of
+// the transaction that inserted it, and its header arrives as it was.
 func TestEachAttemptIsASpanOfTheRowsTrace(t *testing.T) {
 	t.Parallel()
 	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

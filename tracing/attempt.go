@@ -71,7 +71,8 @@ func parent(headers map[string]string) (context.Context, []trace.SpanStartOption
 	return ctx, []trace.SpanStartOption{trace.WithLinks(trace.Link{SpanContext: from})}
 }
 
-// attributes tell of an attempt without any secret: no payload, no header, and of the target no more than people may see.
+// attributes tell of an attempt without any secret: no payload, no header, and of the target no more than people may
+// see.
 func attributes(d *relay.Delivery, o relay.Outcome) []attribute.KeyValue {
 	technology := "http"
 	if d.Subscriber.Target.Kind != relay.TargetHTTP {

@@ -14,8 +14,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Config is what a tracer needs. Where and how spans are exported the exporter reads from the OTEL_EXPORTER_OTLP_ variables
-// of the process, as OpenTelemetry specifies them.
+// Config is what a tracer needs. Where and how spans are exported the exporter reads from the OTEL_EXPORTER_OTLP_
+// variables of the process, as OpenTelemetry specifies them.
 type Config struct {
 	// Service and Version name the relay in each span.
 	Service, Version string

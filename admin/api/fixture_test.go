@@ -91,8 +91,8 @@ func (a answer) into(t testing.TB, status int, v any) {
 	}
 }
 
-// do sends a request as the operator, unless the headers, names and values in turn, say otherwise, and holds the answer to
-// the document.
+// do sends a request as the operator, unless the headers, names and values in turn, say otherwise, and holds the answer
+// to the document.
 func (f *fixture) do(method, path string, body any, header ...string) answer {
 	f.t.Helper()
 	var reader io.Reader

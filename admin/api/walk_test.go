@@ -9,7 +9,8 @@ import (
 	"relay/operate"
 )
 
-// TestEveryOperationAnswersAsTheDocumentSays runs each operation on data, in an order in which each has something to do.
+// TestEveryOperationAnswersAsTheDocumentSays runs each operation on data, in an order in which each has something to
+// do.
 func TestEveryOperationAnswersAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
 	f, pool := withData(t, Config{Settings: Settings{Source: "billing", Database: "shop", Capture: "stream", BackoffMS: []int64{}}, Process: stillProcess{}})

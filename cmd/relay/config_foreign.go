@@ -10,7 +10,8 @@ import (
 
 var (
 	isPostgres = regexp.MustCompile(`^postgres(ql)?://`)
-	// isJDBC matches jdbc:postgresql://host:port/database?… and the same of R2DBC; errors show its hosts and its database only.
+	// isJDBC matches jdbc:postgresql://host:port/database?… and the same of R2DBC; errors show its hosts and its database
+	// only.
 	isJDBC = regexp.MustCompile(`(?i)^(jdbc|r2dbc):postgres(?:ql)?:(?://)?(?:([a-zA-Z0-9.,:\[\]_-]+)/)?([a-zA-Z0-9_-]*)(?:\?|$)`)
 	// isDialect matches what SQLAlchemy and others put behind the name.
 	isDialect = regexp.MustCompile(`^postgres(?:ql)?\+[a-z0-9_]+://`)

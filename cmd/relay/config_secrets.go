@@ -54,8 +54,8 @@ func (s Secrets) GoString() string { return s.String() }
 func (s Secrets) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // redact returns what of a value may be shown. A secret is hidden, but for the scheme and
-// the host of a URL; any other URL loses its user, password and query, and what else holds an @ is hidden too. A URL whose
-// password may have ended up elsewhere, as one with an unescaped slash, is hidden whole.
+// the host of a URL; any other URL loses its user, password and query, and what else holds an @ is hidden too. A URL
+// whose password may have ended up elsewhere, as one with an unescaped slash, is hidden whole.
 func redact(value string, secret bool) string {
 	switch isURL := strings.Contains(value, "://"); {
 	case value == "", !secret && !strings.Contains(value, "@") && !(isURL && strings.Contains(value, "?")):

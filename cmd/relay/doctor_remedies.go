@@ -24,8 +24,14 @@ type failed struct {
 	topic        string
 }
 
+// noConnection is how an error begins of an attempt that found no broker.
+const noConnection = "no connection to the broker"
+
 // remedies are in order: the more particular word stands first.
 var remedies = []remedy{
+	{[]string{noConnection}, func(failed, []string) string {
+		return "start the broker, or set RELAY_AMQP_URL to where it is, as the line broker says"
+	}},
 	{[]string{"RELAY_AMQP_URL"}, func(failed, []string) string { return forEvery("RELAY_AMQP_URL to the broker's address") }},
 	{[]string{"RELAY_ACK_URL"}, func(failed, []string) string {
 		return forEvery("RELAY_ACK_ADDR and RELAY_ACK_URL to where HTTP consumers reach the relay")
@@ -103,6 +109,9 @@ func (d *doctor) mendWaiting(w sql.Waiting) string {
 	case strings.Contains(w.Why, string(relay.ReasonFull)) && w.Error == "":
 		return "wait: they go on as soon as the destination has room; or give the subscription more concurrency"
 	}
+	if strings.Contains(w.Error, noConnection) && d.brokerAnswers() {
+		return "wait: the broker answers again, and they go when they are due; or at once: " + again
+	}
 	of := failed{subscription: w.Subscription, destination: d.leadsTo(w.Subscription)}
 	if of.destination == "" {
 		of.destination = w.Circuit
@@ -110,11 +119,24 @@ func (d *doctor) mendWaiting(w sql.Waiting) string {
 	return mendDelivery(of, w.Error, again)
 }
 
+// brokerAnswers reports whether each relay that runs says that it is connected to its broker.
+func (d *doctor) brokerAnswers() bool {
+	for _, r := range d.relays {
+		if r.Report.Broker == nil || !r.Report.Broker.Up {
+			return false
+		}
+	}
+	return len(d.relays) > 0
+}
+
 // mendDead says what helps against deaths at a subscriber for one reason.
 func (d *doctor) mendDead(f sql.Failure) string {
 	again := "relay messages retry --status dead --yes"
 	if f.Subscription != "" {
 		again = "relay messages retry --status dead --subscription " + f.Subscription + " --yes"
+	}
+	if strings.Contains(f.Error, noConnection) && d.brokerAnswers() {
+		return again
 	}
 	of := failed{subscription: f.Subscription, destination: d.leadsTo(f.Subscription), message: f.Youngest, topic: f.Topic}
 	return mendDelivery(of, f.Error, again)

@@ -38,7 +38,8 @@ func (c *SendersListCmd) Run(ctx context.Context, app *App) error {
 	return printList(app.Stdout, c.JSON, list, senderTable)
 }
 
-// connectRouting connects, and returns what decides which subscribers hear a topic: the variables of the running relays, or else those of the shell.
+// connectRouting connects, and returns what decides which subscribers hear a topic: the variables of the running
+// relays, or else those of the shell.
 func connectRouting(ctx context.Context, app *App) (*operate.Service, operate.Routing, func(), error) {
 	config, _, err := app.Configure()
 	if err != nil {

@@ -69,8 +69,8 @@ func checkBrokersTargets(_ context.Context, d *doctor, subscriptions []subscript
 	d.fail("subscriptions", forEvery("RELAY_AMQP_URL to the broker's address"), "what is for %s waits: their targets are on a broker, and RELAY_AMQP_URL is not set", naming(names))
 }
 
-// checkBroker connects to each address of the broker, if there is one to connect to. Of a running relay's broker doctor knows no
-// password, and tells what that relay says.
+// checkBroker connects to each address of the broker, if there is one to connect to. Of a running relay's broker doctor
+// knows no password, and tells what that relay says.
 func checkBroker(ctx context.Context, d *doctor) {
 	if len(d.relays) > 0 && d.config.AMQPURL != "" {
 		checkBrokers(d)

@@ -2,7 +2,8 @@
 // which podman, skopeo, docker and Kubernetes' runtimes read: an index with one image for each platform, from scratch.
 // It needs no container runtime, and the same input gives the same bytes.
 //
-//	go run ./deploy/image -o dist/relay-image.tar -version v1.0.0 -created 2026-11-30T12:00:00Z amd64=bin/amd64 arm64=bin/arm64
+//	go run ./deploy/image -o dist/relay-image.tar -version v1.0.0 -created 2026-11-30T12:00:00Z \
+//	  amd64=bin/amd64 arm64=bin/arm64
 package main
 
 import (

@@ -37,8 +37,8 @@ func rootFiles(program []byte) []rootFile {
 	}
 }
 
-// authorities are those that Mozilla trusts, as the module that go.mod pins has them, in PEM: with the machine's own the
-// image would depend on the machine. Those that Mozilla trusts in part alone are left out, since PEM cannot say so.
+// authorities are those that Mozilla trusts, as the module that go.mod pins has them, in PEM: with the machine's own
+// the image would depend on the machine. Those that Mozilla trusts in part alone are left out, since PEM cannot say so.
 func authorities() []byte {
 	var text bytes.Buffer
 	for root := range bundle.Roots() {

@@ -7,8 +7,8 @@
 // The relay takes any 2xx for 'done' and never sends the message again. Everything else,
 // and no answer, means that it comes again later, with the same id.
 //
-// The second argument is the name under which the program receives. Give each service a name of its own: two services with
-// one name would each handle half of the messages.
+// The second argument is the name under which the program receives. Give each service a name of its own: two services
+// with one name would each handle half of the messages.
 package main
 
 import (

@@ -9,7 +9,7 @@ import { Button, Segments } from "./controls";
 
 type View = "formatted" | "sent" | "hex";
 
-/** Bytes shows what was sent. Total is its whole size, where only its beginning is here; download is where the whole is. */
+/** Bytes shows what was sent. Total is its whole size, if only its beginning is here; download is where the whole is. */
 export function Bytes({ content, total, download, label }: { content: Uint8Array; total?: number; download?: string; label: string }): JSX.Element {
   const text = decode(cutAtCharacter(content, total));
   const pretty = text === undefined ? undefined : indented(text);
