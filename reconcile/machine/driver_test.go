@@ -77,7 +77,7 @@ func (d *driver) take() []Command {
 	return got
 }
 
-// one takes the commands, of which there must be one of this type alone.
+// one takes the commands: there must be a single one, and of this type.
 func one[T Command](d *driver) T {
 	d.t.Helper()
 	got := d.take()
