@@ -166,6 +166,30 @@ func TestDoctorNamesWhatMendsTheSchema(t *testing.T) {
 	d.names(t, "ok", "configuration", "runs with RELAY_CAPTURE=poll", "")
 }
 
+// TestDoctorJudgesNoRelayThatIsStarting: a relay tells how it stands twice a second, and what it told when it started
+// is true no more when doctor looks at the slot.
+func TestDoctorJudgesNoRelayThatIsStarting(t *testing.T) {
+	t.Parallel()
+	s := bare(t)
+	s.exec(t, `insert into relay.instance (id, name, version, streaming, report, reported_at) values (gen_random_uuid(), 'one', 'v1', true,
+		'{"settings": {"RELAY_CAPTURE": "stream"}, "doorbell": {"heard": false, "stream": true, "why": "the relay is starting"}}', now())`)
+	doctor := command(t, []string{"doctor", "--json"}, "RELAY_DATABASE_URL="+s.db.URL)
+	var said logBuffer
+	doctor.Stdout = &said
+	if err := doctor.Start(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 20*time.Second, "doctor has read the report", func() bool {
+		return s.text(t, `select count(*)::text from pg_stat_activity
+			where query like '%relay.instance where report is not null%' and datname = current_database() and pid <> pg_backend_pid()`) == "1"
+	})
+	s.exec(t, `update relay.instance set report = jsonb_set(report, '{doorbell,heard}', 'true')`)
+	_ = doctor.Wait() // there is no slot, which is a failure
+	if !strings.Contains(said.String(), `{"result":"ok","check":"stream","what":"one hears of every commit"}`) {
+		t.Errorf("doctor says:\n%s", said.String())
+	}
+}
+
 func TestDoctorNamesWhatMendsThePublication(t *testing.T) {
 	t.Parallel()
 	db := migrated.Database(t)

@@ -19,7 +19,7 @@ const startAgain = ", then start the relay again"
 // followRelays reads what the running relays say about themselves. What is judged by variables is judged by theirs
 // from now on: the shell's may be others.
 func (d *doctor) followRelays(ctx context.Context, examiner *sql.Examiner) {
-	relays, err := examiner.Reports(ctx)
+	relays, err := settledReports(ctx, examiner)
 	if err != nil {
 		d.failed("relays", err)
 		return
@@ -37,6 +37,30 @@ func (d *doctor) followRelays(ctx context.Context, examiner *sql.Examiner) {
 		}
 	}
 	d.compareSettings()
+}
+
+// settle is how long a report may lag behind what it tells of.
+const settle = 2 * reportEvery
+
+// settledReports reads the reports, and reads them again a moment later if one says that something is not connected: a
+// relay that has just started has told the truth, and it is no fault any more.
+func settledReports(ctx context.Context, examiner *sql.Examiner) ([]sql.ReportingRelay, error) {
+	relays, err := examiner.Reports(ctx)
+	if err != nil || !slices.ContainsFunc(relays, unconnected) {
+		return relays, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(settle):
+	}
+	return examiner.Reports(ctx)
+}
+
+// unconnected reports whether a relay hears of no commit, or has no connection to its broker.
+func unconnected(r sql.ReportingRelay) bool {
+	bell, broker := r.Report.Doorbell, r.Report.Broker
+	return bell != nil && !bell.Heard || broker != nil && !broker.Up
 }
 
 // follow takes over the settings of a running relay.
