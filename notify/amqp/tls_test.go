@@ -162,7 +162,6 @@ func TestSeveralAddresses(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].Trouble == nil || all[1].Trouble != nil || !strings.HasPrefix(all[1].Broker, "RabbitMQ ") {
 		t.Errorf("examined: %+v, %v", all, err)
 	}
-	must(t, first.Start(t.Context()))
 	ch := brokerChannel(t, second.URL(""))
 	_, err = ch.QueueDelete("several", false, false, false)
 	must(t, err)
