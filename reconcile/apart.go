@@ -147,8 +147,8 @@ func (a *apart) add(g group, err error) {
 	poke(a.ready)
 }
 
-// stalled reports whether writing is in trouble as a whole: many outcomes cannot be written, and none is. The caller holds
-// the mutex.
+// stalled reports whether writing is in trouble as a whole: many outcomes cannot be written, and none is. The caller
+// holds the mutex.
 func (a *apart) stalled() bool {
 	n := 0
 	for _, of := range a.work {
@@ -192,8 +192,8 @@ func (a *apart) take(sound bool) (circuit string, g group, some bool) {
 	return circuit, g, true
 }
 
-// next is the turn of the first destination that has work and whose outcomes can, or cannot, be written; -1: none. The caller
-// holds the mutex.
+// next is the turn of the first destination that has work and whose outcomes can, or cannot, be written; -1: none. The
+// caller holds the mutex.
 func (a *apart) next(failing bool) int {
 	return slices.IndexFunc(a.turns, func(circuit string) bool {
 		of := a.work[circuit]

@@ -13,13 +13,14 @@
 //	sweep, due time  ─┼─> machine ─> read ─> machine ─> send ─> machine ─> write ─> machine
 //	parked, by hand  ─┘
 //
-// What is decided, and why, stands in the documentation of the machine; the simulation in relay/reconcile/simulate holds
-// the machine to it. What follows is about the workers.
+// What is decided, and why, stands in the documentation of the machine; the simulation in relay/reconcile/simulate
+// holds the machine to it. What follows is about the workers.
 //
 // # Four rules
 //
 // Tell the machine before you read. The machine holds what is in flight, bounded in deliveries and in bytes. What it
-// knows already is not read a second time, so that no message is under way twice. What does not fit is left to the table.
+// knows already is not read a second time, so that no message is under way twice. What does not fit is left to the
+// table.
 //
 // Read before you send. A row that is not pending any more is forgotten: that filters the
 // WAL which a server sends again after a crash. A row that the stream shows and SQL cannot
@@ -31,8 +32,8 @@
 // message that has been sent. Writes are fenced by the lease rows, and skip rows that another session has locked; those
 // stay in memory and are written later, without a new attempt.
 //
-// Confirm at hand-over. Ring returns as soon as the loop has the rows, which waits for nothing. The slot follows the WAL
-// whatever endpoints do.
+// Confirm at hand-over. Ring returns as soon as the loop has the rows, which waits for nothing. The slot follows the
+// WAL whatever endpoints do.
 //
 // # Workers
 //
@@ -51,8 +52,8 @@
 // What a person asks for by filter is done by the owner of shard 0, in batches whose results
 // and progress are part of the same transaction (sql.StepJob). It changes rows as a person
 // would; what is due then comes by the due times, what is pending again is told to the machine. A
-// delivery that is sent again stands outside the order: its row has no key. One that died where a dead message holds its
-// key keeps it. The same goes for the deliveries of a message that had ended and is sent again as a whole.
+// delivery that is sent again stands outside the order: its row has no key. One that died where a dead message holds
+// its key keeps it. The same goes for the deliveries of a message that had ended and is sent again as a whole.
 //
 // # Acknowledgements
 //
@@ -78,8 +79,8 @@
 //
 // Under asynchronous commit a row can be seen, be sent, and vanish in a crash. The stream
 // shows only what is durable. Whatever else is read is handed to the machine only once the WAL
-// is flushed as far as it was inserted when the row was seen, and the row is still there: it may be another server's WAL
-// than the one that the row stood in, after a crash.
+// is flushed as far as it was inserted when the row was seen, and the row is still there: it may be another server's
+// WAL than the one that the row stood in, after a crash.
 //
 // # Crash here, and what happens
 //

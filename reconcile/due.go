@@ -105,9 +105,9 @@ func (e *dueReader) release(ctx context.Context, found []sql.Due) (all bool, err
 
 type findDue func(ctx context.Context, shards []int16, from time.Time, limit int) ([]sql.Due, error)
 
-// walkDue walks along the due times until it has seen everything that is due, or most of it. What is in memory stays due
-// in the table until its outcome is written, and what another session holds until it can be changed, so that the walk
-// needs a position of its own.
+// walkDue walks along the due times until it has seen everything that is due, or most of it. What is in memory stays
+// due in the table until its outcome is written, and what another session holds until it can be changed, so that the
+// walk needs a position of its own.
 func walkDue(ctx context.Context, shards []int16, most int, find findDue, take func([]sql.Due) error) error {
 	var from time.Time
 	for seen, limit := 0, dueBatch; seen < most; {

@@ -186,7 +186,8 @@ func (e *leaseKeeper) renew(ctx context.Context) error {
 	return nil
 }
 
-// tellLeases tells the machine which shards are this relay's, which are to be given up, and until when all of them last.
+// tellLeases tells the machine which shards are this relay's, which are to be given up, and until when all of them
+// last.
 func (e *leaseKeeper) tellLeases(was, own *ownership) {
 	events := make([]machine.Event, 0, relay.Shards+1)
 	for shard := range was.lease.Epochs {

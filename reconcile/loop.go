@@ -23,8 +23,8 @@ const (
 	dueBatch = 500
 )
 
-// loop owns the machine: one goroutine tells it what has happened, and has the workers carry out its commands. Nothing in
-// it waits for the database or for a destination.
+// loop owns the machine: one goroutine tells it what has happened, and has the workers carry out its commands. Nothing
+// in it waits for the database or for a destination.
 type loop struct {
 	*core
 	machine *machine.Machine
@@ -77,8 +77,8 @@ func (l *loop) tell(events ...machine.Event) {
 	poke(l.ready)
 }
 
-// announce is tell for a doorbell, which may announce more in a moment than memory holds: it waits until the machine has
-// heard most of what was told before. The loop waits for nothing, so that this does not take long.
+// announce is tell for a doorbell, which may announce more in a moment than memory holds: it waits until the machine
+// has heard most of what was told before. The loop waits for nothing, so that this does not take long.
 func (l *loop) announce(e machine.Event) {
 	l.mu.Lock()
 	for len(l.inbox) >= mostUntold && !l.ended {

@@ -7,8 +7,8 @@ import (
 	"relay/sql"
 )
 
-// endOrphans ends deliveries that may be unfinished although their message has ended or is gone, until ctx ends. One that
-// cannot be ended is found again when it is due. What waited behind them may go.
+// endOrphans ends deliveries that may be unfinished although their message has ended or is gone, until ctx ends. One
+// that cannot be ended is found again when it is due. What waited behind them may go.
 func (e *isolator) endOrphans(ctx context.Context) error {
 	for {
 		select {

@@ -9,7 +9,8 @@ import (
 	"relay/sql"
 )
 
-// namedCircuits bounds the circuits of rows' own destinations that one look at the table lists: rows may name any number.
+// namedCircuits bounds the circuits of rows' own destinations that one look at the table lists: rows may name any
+// number.
 const namedCircuits = 1000
 
 // The prefixes of destinations whose names say otherwise than the rows that wait for them, which of the two configured

@@ -25,7 +25,7 @@ const (
 )
 
 // pass is one pass over the pending messages of a group's shards that this relay owns: those without a key shard beside
-// shard, then keys with pending messages, then, if wanted, keys of which deliveries wait.
+// shard, then keys with pending messages, then, if wanted, keys with waiting deliveries.
 type pass struct {
 	group Group
 	walks []sql.Walk // of messages without a key

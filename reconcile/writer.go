@@ -241,9 +241,9 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (dueToRows 
 	return false, nil
 }
 
-// isDueToRows reports whether a statement failed because of what it was to write, rather than because nothing at all can
-// be written. A connection that is lost again and again over the same outcomes, although others can be written, is lost
-// because of them.
+// isDueToRows reports whether a statement failed because of what it was to write, rather than because nothing at all
+// can be written. A connection that is lost again and again over the same outcomes, although others can be written, is
+// lost because of them.
 func (w *writer) isDueToRows(ctx context.Context, err error, items []*written) bool {
 	lost := sql.LostConnection(err)
 	if sql.AboutTheServer(err) && !lost || w.config.Store.ProbeWriting(ctx) != nil {
@@ -300,8 +300,8 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 	}
 }
 
-// count notes what was written. What was rejected for want of a route has perhaps got one in the meantime: the relay that
-// took up what was rejected then found it pending.
+// count notes what was written. What was rejected for want of a route has perhaps got one in the meantime: the relay
+// that took up what was rejected then found it pending.
 func (w *writer) count(item *written) {
 	c, now := &item.command, time.Now()
 	w.pulse.wrote(item.changes, now)

@@ -52,8 +52,8 @@ order by x.ord, x.seq`
 const lateKeys = `
 select w.ord from unnest($1::text[]) with ordinality as w(key, ord) where ` + pastDue
 
-// holdsKey is the condition of deliveries that have their place in the order of a key and have not ended. What awaits an
-// acknowledgement has been accepted: it is named since the indexes name it.
+// holdsKey is the condition of deliveries that have their place in the order of a key and have not ended. What awaits
+// an acknowledgement has been accepted: it is named since the indexes name it.
 const holdsKey = `d.key is not null and d.status in ('waiting', 'push_failed', 'handle_failed', 'awaiting_ack') and d.delivered_at is null`
 
 // Each subscriber and instance is one probe of the index.
@@ -126,9 +126,9 @@ type KeyState struct {
 	Waiting []KeyWaiting
 }
 
-// ReadKeys reads, in one snapshot, the lowest pending messages of each key, at most its Most of each, and its unfinished
-// deliveries, at most each of each subscriber and instance. Delayed messages are among them once ReleaseDue has made
-// them ordinary ones. Of the subscriptions in blocking the dead deliveries are read, too.
+// ReadKeys reads, in one snapshot, the lowest pending messages of each key, at most its Most of each, and its
+// unfinished deliveries, at most each of each subscriber and instance. Delayed messages are among them once ReleaseDue
+// has made them ordinary ones. Of the subscriptions in blocking the dead deliveries are read, too.
 func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits, blocking []string, each int) (snapshot Snapshot, states []KeyState, err error) {
 	states = make([]KeyState, len(keys))
 	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
@@ -245,7 +245,7 @@ func shardsFrom(shards []int16, first int16) []int16 {
 	return out
 }
 
-// A skip scan along the keys of which something waits.
+// A skip scan along the keys that have something waiting.
 const sweepWaitingKeys = `
 select s.shard, k.key
 from unnest($1::smallint[]) as s(shard)
@@ -263,7 +263,7 @@ cross join lateral (
 ) k
 limit $4`
 
-// SweepWaitingKeys is SweepKeys for keys of which deliveries wait.
+// SweepWaitingKeys is SweepKeys for keys with waiting deliveries.
 func (s *Store) SweepWaitingKeys(ctx context.Context, shards []int16, after Position, limit int) ([]Key, error) {
 	return s.sweepKeys(ctx, sweepWaitingKeys, shards, after, limit)
 }

@@ -23,9 +23,9 @@ type waiter struct {
 	since    time.Duration
 }
 
-// crowds has a delivery wait for which its destination had no room just now, and reports false if it has to be parked: in
-// memory or, if its destination has as much there as it works off soon, and nothing else depends on it, as a pending row
-// in the table. To write it twice costs several times as much as to read it again.
+// crowds has a delivery wait for which its destination had no room just now, and reports false if it has to be parked:
+// in memory or, if its destination has as much there as it works off soon, and nothing else depends on it, as a pending
+// row in the table. To write it twice costs several times as much as to read it again.
 func (d *delivery) crowds(o *relay.Outcome) bool {
 	e, dest := d.entry, d.destination
 	m := e.m

@@ -7,7 +7,7 @@ import (
 	"relay"
 )
 
-// full is the outcome of a delivery that found no room at a destination which makes so many attempts each second.
+// full is the outcome of a delivery that found no room at a destination that makes pace attempts a second.
 func full(pace float64) relay.Outcome {
 	o := parkedAs(relay.ReasonFull)
 	o.Pace = pace

@@ -36,16 +36,16 @@
 // breaks off, a shard changes its owner, or there is no room for one. Then each key is read from
 // its beginning, until a read from the beginning shows that every transaction has ended whose
 // report may have been lost. What becomes due is made an ordinary pending message by one
-// statement; a read that ran beside it begins anew. As long as one of a key is due and is not made so yet, nothing of the
-// key is taken.
+// statement; a read that ran beside it begins anew. As long as one of a key is due and is not made so yet, nothing of
+// the key is taken.
 //
 // # Facts
 //
 // A report carries the id of its transaction, and each read the snapshot that it was made with. A
 // message that was reported and is not there is gone if the snapshot shows the transaction.
 // Otherwise SQL does not show it yet: it is looked for again, and holds its place meanwhile. Of the
-// messages behind it nothing is taken that could not start. One whose sequence the report does not tell may be the lowest
-// of its key.
+// messages behind it nothing is taken that could not start. One whose sequence the report does not tell may be the
+// lowest of its key.
 //
 // A row that the stream has not shown is sent only if the snapshot is durable: under asynchronous
 // commit it could vanish in a crash of the server.
@@ -55,13 +55,13 @@
 // The read of a key shows its unfinished deliveries together with its pending messages. What has
 // a higher sequence than something that waits in the table and is not in memory waits there, too.
 // The machine looks again when what was before it has ended, when its time has come, or when its
-// destination has room. A retry of a message with a key goes this way like everything else. Only a delivery that has been
-// due for too long is ended wherever it stands; it holds its place until that is written.
+// destination has room. A retry of a message with a key goes this way like everything else. Only a delivery that has
+// been due for too long is ended wherever it stands; it holds its place until that is written.
 //
 // What has waited in memory for a second behind a message of its key is taken up as key_blocked,
-// unless the queue moves. A delivery for which its destination has no room stays in memory, and is read again when there
-// is room, as long as the destination works off what waits for it within two seconds; only for one
-// that is slow, paused or down it is parked in the table. A burst to a healthy destination is thus written once.
+// unless the queue moves. A delivery for which its destination has no room stays in memory, and is read again when
+// there is room, as long as the destination works off what waits for it within two seconds; only for one that is slow,
+// paused or down it is parked in the table. A burst to a healthy destination is thus written once.
 //
 // # Reading and sending
 //
@@ -74,10 +74,9 @@
 // A message is taken up in one write with all of its deliveries. Those that have not ended after a
 // quarter of a second go on as entries of their own, and are written one by one. A write that is
 // not made is made again: soon if another session holds the row or no statement can be run, later
-// and with fewer details if the database refuses it. It waits alone, and a destination with many of them is sent nothing
-// more until some are written. A row that has changed is
-// looked at anew. An outcome from before the shard was another relay's is written only if the
-// destination accepted the message, or if the message is still pending.
+// and with fewer details if the database refuses it. It waits alone, and a destination with many of them is sent
+// nothing more until some are written. A row that has changed is looked at anew. An outcome from before the shard was
+// another relay's is written only if the destination accepted the message, or if the message is still pending.
 //
 // # Budgets
 //

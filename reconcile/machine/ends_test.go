@@ -14,8 +14,8 @@ func overdueConfig() Config {
 	return config
 }
 
-// A delivery that has been due for too long ends whatever stands before it in its key, and what waits behind it is looked
-// at when that is written.
+// A delivery that has been due for too long ends whatever stands before it in its key, and what waits behind it is
+// looked at when that is written.
 func TestOverdueEndsAndWakesItsKey(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, overdueConfig()), subscriber("s")

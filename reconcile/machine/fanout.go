@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// A message may match hundreds of subscriptions, and then costs as much memory and as many rows as hundreds of messages.
-// Together such messages hold at most half of the budget, so that a message with few subscribers finds room beside them.
+// A message may match hundreds of subscriptions, and then costs as much memory and as many rows as hundreds of
+// messages. Together such messages hold at most half of the budget, so that a message with few subscribers finds room
+// beside them.
 const (
 	// fanoutFrom is how many deliveries a message has at the least that is counted so.
 	fanoutFrom = 17
@@ -28,7 +29,7 @@ type fanout struct {
 // most is how many deliveries there may be, if they are not those of a single message.
 func (f *fanout) most() int { return max(1, f.m.config.Entries/fanoutShare) }
 
-// fits reports whether there is room for a message with so many deliveries.
+// fits reports whether there is room for a message with that number of deliveries.
 func (f *fanout) fits(deliveries int) bool {
 	return f.deliveries == 0 || f.deliveries+deliveries <= f.most()
 }

@@ -87,8 +87,8 @@ func (s *stuck) pass() {
 	}
 }
 
-// hurry has the outcomes of a destination tried at once since one of them could be written: what stood in their way may be
-// gone.
+// hurry has the outcomes of a destination tried at once since one of them could be written: what stood in their way may
+// be gone.
 func (s *stuck) hurry(d *destination) {
 	if s.m.now-d.hurried < hurryEvery && d.hurried > 0 {
 		return

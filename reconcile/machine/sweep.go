@@ -32,7 +32,7 @@ func (all sweeps) begin(waiting bool) {
 	}
 }
 
-// leave notes that n rows were left to the table: it is not known of which group.
+// leave notes that n rows were left to the table: their group is not known.
 func (all sweeps) leave(n int) {
 	m := all[0].m
 	for _, s := range all {

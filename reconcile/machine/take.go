@@ -82,7 +82,7 @@ func (row *Row) route(e *entry) {
 	}
 }
 
-// handled ends a delivery of a pending message of which the consumer has said that it is handled: what writes it finds the
+// handled ends a delivery of a pending message whose consumer has said that it is handled: what writes it finds the
 // word.
 func (d *delivery) handled() {
 	d.queue = nil // what was accepted holds its key no more

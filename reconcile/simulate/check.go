@@ -78,8 +78,8 @@ func (w *world) checkOrder(b *row, i int) {
 	}
 }
 
-// place is when a message took its place in the order of its key. One that was delayed has it from when it was due, even
-// if that is noted later.
+// place is when a message took its place in the order of its key. One that was delayed has it from when it was due,
+// even if that is noted later.
 func (w *world) place(r *row) time.Duration {
 	if r.dueAt == 0 || w.h.clocks || r.visible == never {
 		return r.placed
@@ -100,8 +100,8 @@ func (w *world) checkPrefix(p *process, b *row, i int, asked time.Duration) {
 	}
 }
 
-// checkBlocked checks that nothing is sent to a destination of which too many outcomes cannot be written. What is sent
-// together with others of its message is left out. changes is how often that had changed before.
+// checkBlocked checks that nothing is sent to a destination that has too many outcomes which cannot be written. What is
+// sent together with others of its message is left out. changes is how often that had changed before.
 func (w *world) checkBlocked(p *process, c *machine.Send, changes int) {
 	r, i := &w.db.rows[rowOf(c.Entry.Message)], subOf(c.Delivery.Subscriber.Name)
 	alone := r.mask == 1<<i || c.Entry.Subscription != "" && r.status == relay.MessageOpen

@@ -309,7 +309,8 @@ func (d *database) parked(r *row, i int) bool {
 	return r.status == relay.MessageOpen && s.unfinished() && s.next < 0 && s.reason != relay.ReasonKeyBlocked
 }
 
-// backlog is the statement of machine.FindBacklog. Of the destinations that rows name it lists one part after the other.
+// backlog is the statement of machine.FindBacklog. Of the destinations that rows name it lists one part after the
+// other.
 func (d *database) backlog(c machine.FindBacklog) (out machine.Backlog) {
 	for j := range d.w.subs {
 		if relay.CircuitOfRow(d.circuit(j)) && c.After != "" {
