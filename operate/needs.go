@@ -130,7 +130,8 @@ func sharedTopic(messages []sql.MessageSummary) string {
 	return topic
 }
 
-// ByTrouble orders what stands at subscribers: what is down before what blocks keys before what is dead before what waits.
+// ByTrouble orders what stands at subscribers: what is down before what blocks keys before what is dead before what
+// waits.
 func ByTrouble(a, b Standing) int { return cmp.Compare(trouble(b), trouble(a)) }
 
 func trouble(s Standing) int64 {

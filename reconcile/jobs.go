@@ -58,7 +58,8 @@ func (s jobSizes) done(job relay.ID, size int) {
 	}
 }
 
-// allow returns how many messages of a job may be changed now at a rate, and takes them from it. A rate of zero is none.
+// allow returns how many messages of a job may be changed now at a rate, and takes them from it. A rate of zero is
+// none.
 func (r jobRates) allow(job relay.ID, limit float64, now time.Time) int {
 	if limit == 0 {
 		delete(r, job)

@@ -7,8 +7,8 @@ import (
 	"relay"
 )
 
-// TestBatchesOfAJobComeEvenly: a job with a rate has a twentieth of a second's messages at once, and is told when the next
-// batch may go.
+// TestBatchesOfAJobComeEvenly: a job with a rate has a twentieth of a second's messages at once, and is told when the
+// next batch may go.
 func TestBatchesOfAJobComeEvenly(t *testing.T) {
 	t.Parallel()
 	rates, job, now := make(jobRates), relay.ID{1}, time.Now()

@@ -147,8 +147,8 @@ func (m *subscriberMetrics) wrote(c *sql.Change) {
 	}
 }
 
-// failureOf is the failure that an outcome ends with. Its class is that of its cause, also of one without an attempt, as
-// what was given up or was never acknowledged; where the cause is not known, the attempt tells the class.
+// failureOf is the failure that an outcome ends with. Its class is that of its cause, also of one without an attempt,
+// as what was given up or was never acknowledged; where the cause is not known, the attempt tells the class.
 func failureOf(c *sql.Change) failure {
 	switch c.Cause.Side() {
 	case relay.HandleSide:

@@ -58,7 +58,8 @@ func TestEveryDeathIsCountedUnderTheClassOfItsCause(t *testing.T) {
 	}
 }
 
-// An attempt of any cause is counted by a series that was there from the start, so that the number of series is bounded.
+// An attempt of any cause is counted by a series that was there from the start, so that the number of series is
+// bounded.
 func TestEachCauseHasASeriesFromTheStart(t *testing.T) {
 	t.Parallel()
 	m := newSubscriberMetrics()

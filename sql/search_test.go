@@ -189,8 +189,8 @@ func TestACursorPassesInfiniteTimes(t *testing.T) {
 	}
 }
 
-// TestOneLongSearchAtATime: a search of the console that does not find its page at once waits for the one before it, and
-// says that it has not looked through all; a short one waits for none.
+// TestOneLongSearchAtATime: a search of the console that does not find its page at once waits for the one before it,
+// and says that it has not looked through all; a short one waits for none.
 func TestOneLongSearchAtATime(t *testing.T) {
 	t.Parallel()
 	store, db := open(t)

@@ -25,8 +25,8 @@ const latinWords = `(() => {
 	return found;
 })()`
 
-// latinAllowed are names: of the product and of protocols, of units, of what a person types, and what the fixture calls its
-// own things.
+// latinAllowed are names: of the product and of protocols, of units, of what a person types, and what the fixture calls
+// its own things.
 var latinAllowed = strings.Fields(`
 	relay devel Ada RabbitMQ PostgreSQL JSON HTTP HTTPS TLS URL SQL API INSERT curl webhook id ms kB MB GB oid URI
 	RELAY_ADMIN_TOKEN RELAY ADMIN VIEWER TOKEN RETENTION DEFAULT DESTINATION SOURCE MAX PAYLOAD BACKOFF HIDE PAYLOADS

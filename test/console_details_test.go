@@ -8,8 +8,8 @@ import (
 	"relay/test/harness"
 )
 
-// TestConsoleDetails looks at what a person meets now and then: what holds the refresh, great numbers, large payloads, and
-// what another person does meanwhile.
+// TestConsoleDetails looks at what a person meets now and then: what holds the refresh, great numbers, large payloads,
+// and what another person does meanwhile.
 func TestConsoleDetails(t *testing.T) {
 	t.Parallel()
 	s := newTroubledSystem(t)
@@ -143,8 +143,8 @@ func consoleGroup(b *browser, s *system) {
 	b.press("Escape")
 }
 
-// consoleConflict: settings that another person has changed meanwhile are shown beside one's own, and those that one has
-// not touched stay as the other person set them.
+// consoleConflict: settings that another person has changed meanwhile are shown beside one's own, and those that one
+// has not touched stay as the other person set them.
 func consoleConflict(b *browser, s *system) {
 	b.open("/subscriptions/billing/settings")
 	b.fill("Attempts at once", "9")

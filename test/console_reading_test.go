@@ -69,8 +69,8 @@ select date_trunc('minute', now()) - n * interval '1 minute', gen_random_uuid(),
 	'{"timeout": 50, "http 500": 30, "dns": 7, "refused": 6, "reset": 4, "tls": 2, "http 418": 1}'::jsonb end
 from generate_series(1, 10) n`
 
-// consoleCauses: failures are stacked by cause, the most frequent at the bottom, with patterns, and with words and sums in
-// the legend; what is rare stands together.
+// consoleCauses: failures are stacked by cause, the most frequent at the bottom, with patterns, and with words and sums
+// in the legend; what is rare stands together.
 func consoleCauses(b *browser, s *system) {
 	const chart = `[...document.querySelectorAll("figure.chart")].find((one) => one.querySelector("h3").innerText === "Failures by cause")`
 	const path = "/subscriptions/everyone/charts"
@@ -109,7 +109,8 @@ func consoleCauses(b *browser, s *system) {
 	}
 }
 
-// consoleMessage: a lane for each subscriber with its gaps, the numbers as sent, and a view that a refresh leaves alone.
+// consoleMessage: a lane for each subscriber with its gaps, the numbers as sent, and a view that a refresh leaves
+// alone.
 func consoleMessage(b *browser, s *system) {
 	payload := `{"amount": 12345678901234567890.10, "b":1.0,"a":1e2}`
 	id := s.send(b.t, "topic, payload", "'order.exact', $1", payload)

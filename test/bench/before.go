@@ -128,9 +128,9 @@ type delivering struct {
 	relay    *process
 }
 
-// through inserts n messages as fast as it can, and returns the rate until the endpoint has all of them, and what was used
-// meanwhile. The relay is asked for its metrics before and after, and not in between: one that counts for them what stands
-// in the tables answers later than one that does not.
+// through inserts n messages as fast as it can, and returns the rate until the endpoint has all of them, and what was
+// used meanwhile. The relay is asked for its metrics before and after, and not in between: one that counts for them
+// what stands in the tables answers later than one that does not.
 func (d delivering) through(ctx context.Context, n, perTx int) (rate float64, used usage, err error) {
 	written, received := d.relay.written(), d.endpoint.count.Load()
 	before, began := d.lab.usage(), time.Now()
