@@ -187,6 +187,8 @@ func (b *browser) click(name string) {
 	find := `[...document.querySelectorAll((document.querySelector("dialog[open]") ? "dialog[open] " : "") + ":is(button, a, [role=menuitem])")]
 		.find((one) => !one.disabled && one.checkVisibility() && (one.innerText.trim() === ` + quoted(name) + ` || one.getAttribute("aria-label") === ` + quoted(name) + `))`
 	b.shows("a button "+name, find)
+	evaluate[bool](b, drawn) // or a click may come before what the last one has changed is drawn, as no person's can
+	b.shows("a button "+name, find)
 	evaluate[bool](b, "("+find+").click() || true")
 }
 
