@@ -132,7 +132,7 @@ func (k *key) position() int64 {
 func (k *key) read() {
 	k.queued = false
 	m := k.m
-	most := max(k.ahead-k.loaded(), k.unseen)
+	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.early())
 	switch {
 	case m.keys[k.name] != k || !k.wanted || k.asked.reading:
 		return
@@ -151,9 +151,9 @@ func (k *key) read() {
 	c := ReadKey{Key: k.name, Shard: k.shard, After: k.asked.after, Most: most, ended: k.base}
 	for _, e := range k.entries {
 		switch {
-		case e.state == unseen && e.xid != 0:
+		case e.state == unseen && e.xid != 0 && len(c.Streamed) < most: // the read shows no others
 			if c.Streamed == nil {
-				c.Streamed = make(map[relay.ID]bool, k.unseen)
+				c.Streamed = make(map[relay.ID]bool, min(most, k.unseen))
 			}
 			c.Streamed[e.id.Message] = true
 		case e.state != unseen && e.seq > k.asked.after:
@@ -166,6 +166,22 @@ func (k *key) read() {
 	m.keysReading++
 	k.asked.command = c
 	m.do(c)
+}
+
+// early is how many messages that SQL has not shown yet come before one that was read, which waits for them.
+func (k *key) early() (n int) {
+	if k.unseen == 0 {
+		return 0
+	}
+	before := 0
+	for _, e := range k.entries {
+		if e.state == unseen {
+			before++
+		} else {
+			n = before
+		}
+	}
+	return n
 }
 
 // removed notes that an entry has left memory.

@@ -248,3 +248,17 @@ func TestReadAhead(t *testing.T) {
 		t.Fatalf("commands %+v", got)
 	}
 }
+
+// A burst of one key was read as a whole, and most of it once more since it had grown stale.
+func TestABurstOfAKeyIsNotReadTooFarAhead(t *testing.T) {
+	t.Parallel()
+	d := drive(t, testConfig) // reads at most 16 ahead
+	var burst Reported
+	for n := 1; n <= 40; n++ {
+		burst.Rows = append(burst.Rows, report(n, "k"))
+	}
+	d.do(burst)
+	if c := one[ReadKey](d); c.Most != testConfig.MostAhead || len(c.Streamed) != c.Most {
+		t.Fatalf("reads %d, of which %d are known from the stream, want %d", c.Most, len(c.Streamed), testConfig.MostAhead)
+	}
+}
