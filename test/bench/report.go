@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // finding is one line of a report: a figure beside its target, if it has one.
@@ -39,6 +40,31 @@ func (r *report) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
+// pageWidth is the most characters of a line of the page that is no table.
+const pageWidth = 118
+
+// wrapped breaks an item of a list into lines.
+func wrapped(item string) string {
+	var b strings.Builder
+	width := 0
+	for i, word := range strings.Fields(item) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case width+1+n > pageWidth:
+			b.WriteString("\n  ")
+			width = 2
+		default:
+			b.WriteString(" ")
+			width++
+		}
+		b.WriteString(word)
+		width += n
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
 // markdown returns the report as the page shows it.
 func (r *report) markdown(title, machine string, began time.Time) string {
 	var b strings.Builder
@@ -49,7 +75,7 @@ func (r *report) markdown(title, machine string, began time.Time) string {
 	}
 	b.WriteString("\n")
 	for _, n := range r.notes {
-		fmt.Fprintf(&b, "- %s\n", n)
+		b.WriteString(wrapped("- " + n))
 	}
 	if len(r.notes) > 0 {
 		b.WriteString("\n")
