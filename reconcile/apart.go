@@ -24,9 +24,6 @@ const (
 	groupLimit = time.Second
 	aloneLimit = time.Second
 	aloneMost  = 30 * time.Second
-	// Writing is in trouble as a whole if stalledCount outcomes cannot be written and none was for stalledAll.
-	stalledCount = 16
-	stalledAll   = 2 * time.Second
 	// suspectFor is how long the outcomes of a destination are written apart after one could not be written.
 	suspectFor = time.Minute
 )
@@ -157,7 +154,7 @@ func (a *apart) stalled() bool {
 			n += len(g.items)
 		}
 	}
-	return n >= stalledCount && time.Since(a.wroteAt) > stalledAll
+	return n >= machine.StalledCount && time.Since(a.wroteAt) > machine.StalledAll
 }
 
 // wrote notes that some outcomes were written.

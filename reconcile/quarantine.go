@@ -23,7 +23,6 @@ const (
 	changeByJob   operation = "job"           // a message that a person's job was to change
 	endOrphan     operation = "end_orphan"    // a delivery whose message has ended
 	takeUpAgain   operation = "take_up_again" // a message that was rejected and has a route now
-	freeLine      operation = "free_key"      // what waits for a key that has no order any more
 	dropAck       operation = "drop_ack"      // an acknowledgement that has nothing to be applied to
 	takeAck       operation = "acknowledge"   // a message whose consumer acknowledges while another session has locked it
 	stampFinished operation = "note_the_end"  // of a message that a person has ended
@@ -31,7 +30,7 @@ const (
 )
 
 var operations = []operation{
-	writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, freeLine, dropAck, takeAck, stampFinished, makeDue, deletedEarly,
+	writeOutcome, readRow, removeRow, changeByJob, endOrphan, takeUpAgain, dropAck, takeAck, stampFinished, makeDue, deletedEarly,
 }
 
 const (

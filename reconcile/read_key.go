@@ -18,6 +18,12 @@ const (
 	waitingAlone = 128
 )
 
+// waitingStates are the states of what waits, as the machine knows them.
+var waitingStates = map[sql.WaitingState]machine.WaitingState{
+	sql.WaitsForKey: machine.WaitsForKey, sql.WaitsForTime: machine.WaitsForTime, sql.WaitsForRoom: machine.WaitsForRoom,
+	sql.WaitsDue: machine.WaitsDue, sql.WaitsDead: machine.WaitsDead,
+}
+
 // read reads what the table holds of keys, until ctx ends.
 func (e *keyReader) read(ctx context.Context) error {
 	for {
@@ -148,7 +154,7 @@ func (e *keyReader) keyRead(c *machine.ReadKey, state *sql.KeyState, each int, l
 	lines := make(map[sql.DeliveryID]int)
 	for _, w := range state.Waiting {
 		waiting := machine.Waiting{
-			ID: machine.DeliveryID(w.ID), Seq: w.Seq, Destination: destinationOf(sql.Parked{Circuit: w.Circuit, Direct: w.ID.Subscription == relay.SubscriptionDirect}), State: machine.WaitingState(w.State),
+			ID: machine.DeliveryID(w.ID), Seq: w.Seq, Destination: destinationOf(sql.Parked{Circuit: w.Circuit, Direct: w.ID.Subscription == relay.SubscriptionDirect}), State: waitingStates[w.State],
 		}
 		if w.State != sql.WaitsDead {
 			line := sql.DeliveryID{Subscription: w.ID.Subscription, Instance: w.ID.Instance}

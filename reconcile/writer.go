@@ -18,9 +18,8 @@ const (
 	writeBatch = 500
 	// writeRows is the most deliveries that one statement writes, unless a single message has more.
 	writeRows = 2000
-	// fannedFrom is how many deliveries a message has at the least that a writer of their own writes, fannedRows how many
-	// deliveries of such messages one statement writes, unless a single message has more.
-	fannedFrom = 17
+	// fannedRows is how many deliveries of messages with many one statement writes, unless a single message has more: a
+	// writer of their own writes those.
 	fannedRows = 500
 	// writeGather is how long outcomes wait for company, so that those of one moment share
 	// a statement and a commit. No caller waits for a single one.
@@ -76,7 +75,7 @@ func (w *writer) put(c machine.Write) {
 		w.apart.alone.push(item)
 	case c.Last == machine.WhyLocked, w.apart.suspects(item.circuit()):
 		w.apart.put(item)
-	case len(item.changes) >= fannedFrom:
+	case len(item.changes) >= machine.FanoutFrom:
 		w.fanned.push(item)
 	default:
 		w.queue.push(item)

@@ -9,8 +9,8 @@ import (
 // messages. Together such messages hold at most half of the budget, so that a message with few subscribers finds room
 // beside them.
 const (
-	// fanoutFrom is how many deliveries a message has at the least that is counted so.
-	fanoutFrom = 17
+	// FanoutFrom is how many deliveries a message has at the least that is counted so.
+	FanoutFrom = 17
 	// fanoutShare is the part of the budget that their deliveries may hold, and fanoutWaits the part that messages may
 	// hold that wait for it.
 	fanoutShare = 2
@@ -37,7 +37,7 @@ func (f *fanout) fits(deliveries int) bool {
 // holdsUp reports whether a pending message has to wait for those before it. e is its entry; nil: it has none.
 func (f *fanout) holdsUp(e *entry, deliveries int) bool {
 	switch {
-	case deliveries < fanoutFrom || e != nil && e.fanned > 0:
+	case deliveries < FanoutFrom || e != nil && e.fanned > 0:
 		return false
 	case e != nil && e.key == nil && len(f.waiting) > 0:
 		return true
@@ -67,7 +67,7 @@ func (f *fanout) count() int { return len(f.waiting) + len(f.keys) }
 // charge counts an entry's deliveries, and discharge gives them back.
 func (f *fanout) charge(e *entry, deliveries int) {
 	f.discharge(e)
-	if deliveries >= fanoutFrom {
+	if deliveries >= FanoutFrom {
 		e.fanned = deliveries
 		f.deliveries += deliveries
 	}

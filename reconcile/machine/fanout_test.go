@@ -46,21 +46,21 @@ func TestMessagesWithManyDeliveriesWaitForEachOther(t *testing.T) {
 	if len(first) != 25 {
 		t.Fatalf("%d attempts", len(first))
 	}
-	if second := fanned(d, 2, fanoutFrom); len(second) != 0 {
+	if second := fanned(d, 2, FanoutFrom); len(second) != 0 {
 		t.Fatalf("%d attempts of the second beside 25 of 40", len(second))
 	}
 	if held := d.m.Held(); held.FannedOut != 1 {
 		t.Fatalf("holds %+v", held)
 	}
-	if small := fanned(d, 3, fanoutFrom-1); len(small) != fanoutFrom-1 {
+	if small := fanned(d, 3, FanoutFrom-1); len(small) != FanoutFrom-1 {
 		t.Fatalf("%d attempts of a message with few", len(small))
 	}
 	ends(d, first)
 	if c := one[ReadRow](d); c.Entry != pendingID(2) {
 		t.Fatalf("reads %+v", c)
 	}
-	d.do(RowRead{Entry: pendingID(2), Snapshot: shows(1000), Verdict: Readable, Row: pendingRow(2, "", subscribers(fanoutFrom)...)})
-	if second := d.take(); len(second) != fanoutFrom || d.m.Held().FannedOut != 0 {
+	d.do(RowRead{Entry: pendingID(2), Snapshot: shows(1000), Verdict: Readable, Row: pendingRow(2, "", subscribers(FanoutFrom)...)})
+	if second := d.take(); len(second) != FanoutFrom || d.m.Held().FannedOut != 0 {
 		t.Fatalf("%d attempts, holds %+v", len(second), d.m.Held())
 	}
 }
@@ -93,7 +93,7 @@ func TestMessageThatDoesNotFitBesideAnotherIsNotReadInVain(t *testing.T) {
 	config := testConfig
 	config.Entries = 80
 	d := drive(t, config)
-	first := fanned(d, 1, fanoutFrom) // less than half of the room
+	first := fanned(d, 1, FanoutFrom) // less than half of the room
 	if second := fanned(d, 2, 30); len(second) != 0 {
 		t.Fatalf("commands %+v", second)
 	}
@@ -151,9 +151,9 @@ func TestMessagesWithManyDeliveriesGoInTheirOrder(t *testing.T) {
 	if third := fanned(d, 3, 18); len(third) != 0 {
 		t.Fatalf("%d attempts of the third, which passes the second", len(third))
 	}
-	fanned(d, 4, fanoutFrom)
+	fanned(d, 4, FanoutFrom)
 	d.m.pending[id(4)].remove()
-	fanned(d, 5, fanoutFrom)
+	fanned(d, 5, FanoutFrom)
 	ends(d, first)
 	second := readAgain(d, 2, 30)
 	if len(second) != 30 {
@@ -176,7 +176,7 @@ func TestKeyThatDoesNotFitBesideAnotherIsNotReadInVain(t *testing.T) {
 	config := testConfig
 	config.Entries = 80
 	d := drive(t, config)
-	first := fanned(d, 1, fanoutFrom)
+	first := fanned(d, 1, FanoutFrom)
 	d.do(Found{Rows: []Report{{ID: id(2), Key: "k"}}})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Rows: []Row{pendingRow(2, "k", subscribers(30)...)}})

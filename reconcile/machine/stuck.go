@@ -13,11 +13,11 @@ const (
 	// stuckShare is the part of the budget that such outcomes of one destination may fill, and stuckMost that of all.
 	stuckShare = 16
 	stuckMost  = 2
-	// stalledCount of them are too many as well if none of the destination was written for stalledAfter, or none of any
-	// for stalledAll.
-	stalledCount = 16
+	// StalledCount of them are too many as well if none of the destination was written for stalledAfter, or none of any
+	// for StalledAll.
+	StalledCount = 16
 	stalledAfter = time.Second
-	stalledAll   = 2 * time.Second
+	StalledAll   = 2 * time.Second
 	// crowdedOut is how long a message stays in memory that is not sent for that reason.
 	crowdedOut = time.Second
 	// hurryEvery keeps apart the times at which those of a destination are tried before their time.
@@ -102,8 +102,8 @@ func (s *stuck) hurry(d *destination) {
 // judge decides whether a destination is sent nothing for the time being.
 func (s *stuck) judge(d *destination) {
 	n := len(d.stuck)
-	blocked := n > 0 && (n >= max(stalledCount, s.m.config.Entries/stuckShare) || s.n >= max(1, s.m.config.Entries/stuckMost) ||
-		n >= stalledCount && (s.m.now-d.stalled >= stalledAfter || s.m.now-s.wroteAt >= stalledAll))
+	blocked := n > 0 && (n >= max(StalledCount, s.m.config.Entries/stuckShare) || s.n >= max(1, s.m.config.Entries/stuckMost) ||
+		n >= StalledCount && (s.m.now-d.stalled >= stalledAfter || s.m.now-s.wroteAt >= StalledAll))
 	if blocked == d.blocked {
 		return
 	}

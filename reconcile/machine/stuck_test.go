@@ -77,7 +77,7 @@ func TestOutcomeThatFailsForItsRowKeepsItsValues(t *testing.T) {
 func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
 	t.Parallel()
 	d, s, other := drive(t, stuckConfig()), subscriber("s"), subscriber("other")
-	d.wait(stalledAll)
+	d.wait(StalledAll)
 	d.take()
 	write(d, 60, other)
 	writes := stuckAt(d, s, 1, 19)
@@ -147,7 +147,7 @@ func TestDestinationIsBlockedSoonerWhereNothingIsWritten(t *testing.T) {
 	t.Parallel()
 	for _, written := range []bool{false, true} {
 		d, s := drive(t, stuckConfig()), subscriber("s")
-		d.wait(stalledAll)
+		d.wait(StalledAll)
 		d.take()
 		if written {
 			write(d, 40, subscriber("other"))
