@@ -26,7 +26,7 @@ type FailureGroup struct {
 	Error        string        `json:"error,omitempty" doc:"The newest error."`
 	Guide        string        `json:"guide,omitempty" doc:"Anchor of the paragraph in docs/troubleshooting.md."`
 	Note         *FailureNote  `json:"note,omitempty"`
-	Job          *JobReference `json:"job,omitempty" doc:"A job that runs on this group."`
+	Job          *JobReference `json:"job,omitempty" doc:"The youngest job that runs on this group, is about to, or ended within the last minute."`
 }
 
 // JobReference is a job in short.
@@ -81,7 +81,7 @@ func (s *Service) surround(ctx context.Context) (around surroundings, err error)
 	if around.notes, err = s.notes(ctx); err != nil {
 		return around, err
 	}
-	around.jobs, err = s.store.RunningJobs(ctx, 100)
+	around.jobs, err = s.store.RecentJobs(ctx, 100)
 	return around, err
 }
 

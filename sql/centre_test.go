@@ -153,6 +153,13 @@ func TestAJobWaitsForItsStartAndCountsOnTheWay(t *testing.T) {
 	if running, err := s.RunningJobs(t.Context(), 10); err != nil || len(running) != 0 || job.StartAt == nil {
 		t.Errorf("%+v runs before its time: %v", running, err)
 	}
+	recent := func(when string) {
+		t.Helper()
+		if jobs, err := s.RecentJobs(t.Context(), 10); err != nil || len(jobs) != 1 || jobs[0].ID != job.ID {
+			t.Errorf("recent jobs %s: %+v, %v", when, jobs, err)
+		}
+	}
+	recent("before it begins")
 	step, err := s.StepJob(t.Context(), lease, job, 2)
 	if err != nil || step.Changed != 2 {
 		t.Fatalf("%+v: %v", step, err)
@@ -163,6 +170,7 @@ func TestAJobWaitsForItsStartAndCountsOnTheWay(t *testing.T) {
 	if end := finish(t, s, lease, job.ID, 2); end.Total != 5 || end.Done != 5 || !end.Counted {
 		t.Errorf("%+v", end)
 	}
+	recent("after its end")
 }
 
 func TestAPersonAcknowledgesForAConsumer(t *testing.T) {

@@ -108,17 +108,38 @@ func (c *chaos) fillDisk(pick int) (func() error, error) {
 	return func() error { return errors.Join(free(), c.revivePostgres()) }, err
 }
 
-// revivePostgres starts the server until it answers: one that is just ending is running yet.
+// revivePostgres starts the server until it answers and takes writes: one that is just ending is running yet, and one
+// that was to take a lost server's place may have died before it was promoted.
 func (c *chaos) revivePostgres() error {
 	for tried := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		err := c.startPostgres()
 		if err == nil {
-			_, err = admin("select")(c, 0)
+			err = c.takesWrites()
 		}
-		if err == nil || time.Since(tried) > faultLimit {
+		if err == nil || time.Since(tried) > 3*faultLimit {
 			return err
 		}
 	}
+}
+
+// takesWrites promotes the server if it is a standby, and returns an error while it is one.
+func (c *chaos) takesWrites() error {
+	ctx, cancel := context.WithTimeout(c.t.Context(), faultLimit)
+	defer cancel()
+	var standby bool
+	var waits, blocks string
+	// What the process that replays waits for tells why a promotion takes long.
+	if err := c.admin.QueryRow(ctx, `
+		select pg_is_in_recovery() and pg_promote(wait => false), coalesce(string_agg(concat_ws(' ', backend_type, state, wait_event), ', ')
+			filter (where backend_type = 'startup'), ''), coalesce(string_agg(concat_ws(' ', usename, state, wait_event, left(query, 60)), ', ')
+			filter (where backend_xmin is not null and pid <> pg_backend_pid()), '')
+		from pg_stat_activity`).Scan(&standby, &waits, &blocks); err != nil {
+		return err
+	}
+	if standby {
+		return fmt.Errorf("the server is a standby yet: %s; sessions with a snapshot: %s", waits, blocks)
+	}
+	return nil
 }
 
 // exhaust opens connections until there is none left but for superusers.

@@ -97,10 +97,7 @@ func (c *chaos) failOver() error {
 	if err := configure(ctx, to, c.db.Server, "primary_conninfo = ''"); err != nil {
 		return err
 	}
-	if err := c.revivePostgres(); err != nil {
-		return err
-	}
-	return c.adminEach("select pg_promote()")
+	return c.revivePostgres()
 }
 
 // configure makes a copied data folder one of the server that is to run on it, as a standby.

@@ -1086,7 +1086,7 @@ export interface components {
             first_at?: string;
             /** @description Anchor of the paragraph in docs/troubleshooting.md. */
             guide?: string;
-            /** @description A job that runs on this group. */
+            /** @description The youngest job that runs on this group, is about to, or ended within the last minute. */
             job?: components["schemas"]["JobReference"];
             /**
              * Format: date-time
