@@ -15,6 +15,8 @@ import (
 const (
 	// mostUntold is how many events may wait before a doorbell has to wait for the loop.
 	mostUntold = 1000
+	// turnRounds is how often a goroutine that told the machine something tells it what has come meanwhile.
+	turnRounds = 8
 	// readAhead is how many pending messages of one key are read at once at first, mostAhead how many of a key that goes
 	// fast.
 	readAhead = 64
@@ -23,20 +25,24 @@ const (
 	dueBatch = 500
 )
 
-// loop owns the machine: one goroutine tells it what has happened, and has the workers carry out its commands. Nothing
-// in it waits for the database or for a destination.
+// loop owns the machine: it is told what has happened, and has the workers carry out the machine's commands. Nothing in it
+// waits for the database or for a destination. It has no goroutine of its own. One goroutine at a time has a turn with the
+// machine: the one that tells something while no other has one. It also tells what others bring meanwhile (Hendler, Incze,
+// Shavit and Tzafrir, "Flat Combining and the Synchronization-Parallelism Tradeoff", 2010). So the worker whose attempt
+// has ended starts the next attempt of its key, and nothing has to wake up for that.
 type loop struct {
 	*core
 	machine *machine.Machine
-	began   time.Time     // the zero of the machine's clock
-	wakeAt  time.Duration // when the machine wants a Tick; negative: never
-	told    int           // changes of what is blocked that are known outside
+	began   time.Time   // the zero of the machine's clock
+	timer   *time.Timer // brings the Tick that the machine wants
+	told    int         // changes of what is blocked that are known outside
 
-	ready chan struct{}
 	mu    sync.Mutex
-	room  sync.Cond // for events of doorbells
+	free  sync.Cond // nothing waits to be told, or the turn has ended
 	inbox []machine.Event
+	spare []machine.Event // the inbox of the turn before, to be filled again
 	asks  []func(*machine.Machine)
+	taken bool // a goroutine has its turn
 	ended bool // nothing is heard any more
 
 	// What others may know at any time.
@@ -54,13 +60,14 @@ func newLoop(c *core) *loop {
 		limits[i] = g.Limit
 	}
 	l := &loop{
-		core: c, began: time.Now(), wakeAt: -1, ready: make(chan struct{}, 1), settled: make(chan struct{}, 1),
+		core: c, began: time.Now(), settled: make(chan struct{}, 1),
 		machine: machine.New(machine.Config{
 			Policy: c.config.Policy, Entries: c.config.InFlight, Bytes: c.config.InFlightBytes, ReadAhead: readAhead, MostAhead: mostAhead,
 			Batch: dueBatch, Sweeps: limits, Seed: uint64(time.Now().UnixNano()),
 		}),
 	}
-	l.room.L = &l.mu
+	l.timer = time.AfterFunc(time.Hour, func() { l.tell(machine.Tick{}) })
+	l.free.L = &l.mu
 	l.held.Store(&machine.Held{})
 	l.blocked.Store(&map[string]bool{})
 	return l
@@ -69,24 +76,22 @@ func newLoop(c *core) *loop {
 // clock is the time by the machine's clock.
 func (l *loop) clock(at time.Time) time.Duration { return at.Sub(l.began) }
 
-// tell hands events to the machine. It returns at once.
+// tell hands events to the machine. It waits for nothing but the machine's decisions.
 func (l *loop) tell(events ...machine.Event) {
 	l.mu.Lock()
 	l.inbox = append(l.inbox, events...)
-	l.mu.Unlock()
-	poke(l.ready)
+	l.takeTurn()
 }
 
 // announce is tell for a doorbell, which may announce more in a moment than memory holds: it waits until the machine
-// has heard most of what was told before. The loop waits for nothing, so that this does not take long.
+// has heard what was told before.
 func (l *loop) announce(e machine.Event) {
 	l.mu.Lock()
 	for len(l.inbox) >= mostUntold && !l.ended {
-		l.room.Wait()
+		l.free.Wait()
 	}
 	l.inbox = append(l.inbox, e)
-	l.mu.Unlock()
-	poke(l.ready)
+	l.takeTurn()
 }
 
 // ask has the machine answer a question after all events that were told before, and waits for the answer. It reports
@@ -94,10 +99,8 @@ func (l *loop) announce(e machine.Event) {
 func (l *loop) ask(ctx context.Context, question func(*machine.Machine)) bool {
 	answered := make(chan struct{})
 	l.mu.Lock()
-	l.inbox = append(l.inbox, machine.Tick{})
 	l.asks = append(l.asks, func(m *machine.Machine) { question(m); close(answered) })
-	l.mu.Unlock()
-	poke(l.ready)
+	l.takeTurn()
 	select {
 	case <-answered:
 		return true
@@ -106,46 +109,63 @@ func (l *loop) ask(ctx context.Context, question func(*machine.Machine)) bool {
 	}
 }
 
-// run owns the machine until ctx ends.
-func (l *loop) run(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	defer l.end()
-	for {
-		wait := time.Hour
-		if l.wakeAt >= 0 {
-			wait = l.wakeAt - l.clock(time.Now())
-		}
-		timer.Reset(max(0, wait))
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-			l.wakeAt = -1
-			l.step(machine.Tick{})
-		case <-l.ready:
-		}
-		l.mu.Lock()
-		events, asks := l.inbox, l.asks
-		l.inbox, l.asks = nil, nil
-		l.room.Broadcast()
+// takeTurn lets go of the mutex, which the caller holds, and tells the machine what waits, unless another goroutine does.
+// The caller has other work to do: if much comes meanwhile, a goroutine takes over.
+func (l *loop) takeTurn() {
+	if l.taken || l.ended {
 		l.mu.Unlock()
-		for _, e := range events {
-			l.step(e)
-		}
-		for _, question := range asks {
-			question(l.machine)
-		}
-		l.publish()
+		return
 	}
+	l.taken = true
+	l.mu.Unlock()
+	for range turnRounds {
+		if !l.round() {
+			return
+		}
+	}
+	go func() {
+		for l.round() {
+		}
+	}()
 }
 
-// end lets go of doorbells that wait to be heard.
-func (l *loop) end() {
+// round tells the machine all that waits. It ends the turn and reports false if nothing does.
+func (l *loop) round() bool {
+	l.mu.Lock()
+	events, asks := l.inbox, l.asks
+	l.inbox, l.asks = l.spare[:0], nil
+	l.spare = nil
+	l.free.Broadcast()
+	if len(events) == 0 && len(asks) == 0 || l.ended {
+		l.taken, l.spare = false, events
+		l.mu.Unlock()
+		return false
+	}
+	l.mu.Unlock()
+	for _, e := range events {
+		l.step(e)
+	}
+	for _, question := range asks {
+		question(l.machine)
+	}
+	l.publish()
+	if clear(events); cap(events) <= 2*mostUntold {
+		l.spare = events
+	}
+	return true
+}
+
+// run lets the machine be told things until ctx ends.
+func (l *loop) run(ctx context.Context) {
+	<-ctx.Done()
+	l.timer.Stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	l.room.Broadcast()
+	l.free.Broadcast()
+	for l.taken {
+		l.free.Wait()
+	}
 }
 
 // step tells the machine one event, and has its commands carried out.
@@ -193,7 +213,7 @@ func (l *loop) carryOut(c machine.Command) {
 	case machine.Missed:
 		l.missed.push(c.ID)
 	case machine.WakeAt:
-		l.wakeAt = c.At
+		l.timer.Reset(max(0, c.At-l.clock(time.Now())))
 	case machine.Release: // the keeper of the leases asks before it gives a shard up
 	}
 }

@@ -219,10 +219,10 @@ func (s *Store) RunningJobs(ctx context.Context, limit int) ([]Job, error) {
 	return s.jobs(ctx, "where j.status = 'running' and (j.start_at is null or j.start_at <= clock_timestamp()) order by j.created_at limit $1", limit)
 }
 
-// RecentJobs lists the jobs that run, are about to, or ended within the last minute, the youngest first, at most limit of
-// them.
+// RecentJobs lists the jobs that run, are about to, or ended within the last minute, the youngest first, at most limit.
 func (s *Store) RecentJobs(ctx context.Context, limit int) ([]Job, error) {
-	return s.jobs(ctx, `where j.status = 'running' or (j.status <> 'running' and j.updated_at > clock_timestamp() - interval '1 minute')
+	return s.jobs(ctx, `
+		where j.status = 'running' or (j.status <> 'running' and j.updated_at > clock_timestamp() - interval '1 minute')
 		order by j.created_at desc limit $1`, limit)
 }
 
