@@ -235,3 +235,35 @@ func (r Rejection) Cause() Cause {
 
 // Is reports that a Rejection is ErrRejected.
 func (r Rejection) Is(target error) bool { return target == ErrRejected }
+
+// DeliveryID names one delivery: the primary key of relay.delivery. One without a subscription names a message.
+type DeliveryID struct {
+	Message      ID
+	Subscription string
+	Instance     string
+}
+
+// Pending reports whether the id names a pending message, which has no deliveries in the table.
+func (id DeliveryID) Pending() bool { return id.Subscription == "" }
+
+// Attempt is the record of one attempt: a row of relay.attempt.
+type Attempt struct {
+	Number   int
+	Started  time.Time
+	Duration time.Duration
+	Outcome  DeliveryStatus
+	Response []byte
+}
+
+// WaitingState says what a delivery of an open message waits for.
+type WaitingState int
+
+// The states. The zero value is none.
+const (
+	WaitsForKey  WaitingState = 1 + iota // for those of its key before it
+	WaitsForTime                         // for the time of its next attempt
+	WaitsForRoom                         // for its destination
+	WaitsDue                             // for nothing: its time has come
+	WaitsDead                            // it died, which holds the key where the subscription says so
+	WaitsMore                            // there are more behind it that were not read
+)

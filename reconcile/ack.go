@@ -122,7 +122,7 @@ func (e *ackTaker) findAcks(ctx context.Context) error {
 		if a.Moot {
 			moot = append(moot, a)
 		} else {
-			told.Deliveries = append(told.Deliveries, machine.DueDelivery{ID: machine.DeliveryID(a.Delivery), Key: a.Key, Shard: a.Shard})
+			told.Deliveries = append(told.Deliveries, machine.DueDelivery{ID: a.Delivery, Key: a.Key, Shard: a.Shard})
 		}
 	}
 	e.loop.tell(told)
@@ -161,9 +161,9 @@ func (e *ackTaker) readAcks(ctx context.Context) error {
 			return nil
 		}
 		e.trouble.note("apply acknowledgements", err)
-		words := make(map[machine.DeliveryID]machine.AckRead, len(rows))
+		words := make(map[relay.DeliveryID]machine.AckRead, len(rows))
 		for i := range rows {
-			words[machine.DeliveryID(rows[i].Delivery)] = e.ackRead(&rows[i])
+			words[rows[i].Delivery] = e.ackRead(&rows[i])
 		}
 		events := make([]machine.Event, len(batch))
 		for i, c := range batch {

@@ -70,7 +70,7 @@ func (e *dueReader) find(ctx context.Context, limit int) (out machine.Due, err e
 func dueDeliveries(found []sql.Due) []machine.DueDelivery {
 	out := make([]machine.DueDelivery, len(found))
 	for i, due := range found {
-		out[i] = machine.DueDelivery{ID: machine.DeliveryID(due.ID), Key: due.Key, Shard: due.Shard}
+		out[i] = machine.DueDelivery{ID: due.ID, Key: due.Key, Shard: due.Shard}
 	}
 	return out
 }

@@ -35,14 +35,14 @@ func TestEveryDeathIsCountedUnderTheClassOfItsCause(t *testing.T) {
 	t.Parallel()
 	m := newSubscriberMetrics()
 	m.keep([]string{"billing"})
-	died := func(cause relay.Cause, attempt *sql.Attempt) *sql.Change {
-		return &sql.Change{Delivery: sql.DeliveryID{Subscription: "billing"}, Status: relay.DeliveryDead, Cause: cause, Attempt: attempt}
+	died := func(cause relay.Cause, attempt *relay.Attempt) *sql.Change {
+		return &sql.Change{Delivery: relay.DeliveryID{Subscription: "billing"}, Status: relay.DeliveryDead, Cause: cause, Attempt: attempt}
 	}
 	for _, c := range []*sql.Change{
 		died(relay.CauseGaveUp, nil),
 		died(relay.CauseNoAck, nil),
-		died(relay.HTTPCause(500), &sql.Attempt{Outcome: relay.DeliveryHandleFailed}),
-		died(relay.CauseRefused, &sql.Attempt{Outcome: relay.DeliveryPushFailed}),
+		died(relay.HTTPCause(500), &relay.Attempt{Outcome: relay.DeliveryHandleFailed}),
+		died(relay.CauseRefused, &relay.Attempt{Outcome: relay.DeliveryPushFailed}),
 	} {
 		m.wrote(c)
 	}
@@ -71,7 +71,7 @@ func TestEachCauseHasASeriesFromTheStart(t *testing.T) {
 	}
 	for _, cause := range causes {
 		for _, outcome := range []relay.DeliveryStatus{relay.DeliveryPushFailed, relay.DeliveryHandleFailed} {
-			m.wrote(&sql.Change{Delivery: sql.DeliveryID{Subscription: "billing"}, Cause: cause, Attempt: &sql.Attempt{Outcome: outcome}})
+			m.wrote(&sql.Change{Delivery: relay.DeliveryID{Subscription: "billing"}, Cause: cause, Attempt: &relay.Attempt{Outcome: outcome}})
 		}
 	}
 	if now := seriesOf(m.failed); now != series {
@@ -88,9 +88,9 @@ func TestOnlyFirstDeliveriesAreReceived(t *testing.T) {
 	m := newSubscriberMetrics()
 	m.keep([]string{"billing"})
 	for _, c := range []sql.Change{
-		{Delivery: sql.DeliveryID{Subscription: "billing"}, Taking: true, Status: relay.DeliveryHandled},
-		{Delivery: sql.DeliveryID{Subscription: "billing"}, Taking: true, Again: true, Status: relay.DeliveryHandled},
-		{Delivery: sql.DeliveryID{Subscription: "billing"}, Status: relay.DeliveryHandled},
+		{Delivery: relay.DeliveryID{Subscription: "billing"}, Taking: true, Status: relay.DeliveryHandled},
+		{Delivery: relay.DeliveryID{Subscription: "billing"}, Taking: true, Again: true, Status: relay.DeliveryHandled},
+		{Delivery: relay.DeliveryID{Subscription: "billing"}, Status: relay.DeliveryHandled},
 		{Taking: true, MessageStatus: relay.MessageRejected},
 	} {
 		m.wrote(&c)

@@ -3,8 +3,8 @@ package reconcile
 import (
 	"context"
 
+	"relay"
 	"relay/reconcile/machine"
-	"relay/sql"
 )
 
 // endOrphans ends deliveries that may be unfinished although their message has ended or is gone, until ctx ends. One
@@ -16,19 +16,19 @@ func (e *isolator) endOrphans(ctx context.Context) error {
 			return nil
 		case <-e.orphans.ready:
 		}
-		var free []sql.DeliveryID
+		var free []relay.DeliveryID
 		var freed machine.LookAt
 		for _, c := range e.orphans.take(readBatch) {
-			if id := sql.DeliveryID(c.ID); !e.quarantine.waits(subject{operation: endOrphan, id: id}) {
+			if id := c.ID; !e.quarantine.waits(subject{operation: endOrphan, id: id}) {
 				free = append(free, id)
 			}
 			if c.Key != "" {
 				freed.Keys = append(freed.Keys, machine.Report{Key: c.Key, Shard: c.Shard})
 			}
 		}
-		err := inHalves(ctx, free, func(some []sql.DeliveryID) error {
+		err := inHalves(ctx, free, func(some []relay.DeliveryID) error {
 			return e.config.Store.EndOrphans(ctx, some)
-		}, func(id sql.DeliveryID, why error) { e.isolate(subject{operation: endOrphan, id: id}, why) })
+		}, func(id relay.DeliveryID, why error) { e.isolate(subject{operation: endOrphan, id: id}, why) })
 		e.trouble.note("end orphaned deliveries", ignoreEnd(ctx, err))
 		e.loop.tell(freed)
 	}

@@ -16,9 +16,9 @@ func TestThePulseCountsWhatBecameOfEachAttempt(t *testing.T) {
 	t.Parallel()
 	p := newPulse()
 	change := func(status, outcome relay.DeliveryStatus, attempt int) sql.Change {
-		c := sql.Change{Delivery: sql.DeliveryID{Subscription: "a"}, Status: status, Due: noon}
+		c := sql.Change{Delivery: relay.DeliveryID{Subscription: "a"}, Status: status, Due: noon}
 		if attempt > 0 {
-			c.Attempt = &sql.Attempt{Number: attempt, Started: noon, Duration: 4 * time.Millisecond, Outcome: outcome}
+			c.Attempt = &relay.Attempt{Number: attempt, Started: noon, Duration: 4 * time.Millisecond, Outcome: outcome}
 		}
 		switch {
 		case outcome == relay.DeliveryPushFailed:

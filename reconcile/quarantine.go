@@ -58,8 +58,8 @@ const longestOthers = 5 * time.Minute
 // subject names a row in quarantine, or a few that belong together.
 type subject struct {
 	operation operation
-	id        sql.DeliveryID // a message has no subscription
-	key       string         // of a line, or whose messages are read
+	id        relay.DeliveryID // a message has no subscription
+	key       string           // of a line, or whose messages are read
 }
 
 // quarantined is a row in quarantine.
@@ -285,7 +285,7 @@ func (s subject) String() string {
 
 // ofMessage is a message in quarantine.
 func ofMessage(op operation, id relay.ID) subject {
-	return subject{operation: op, id: sql.DeliveryID{Message: id}}
+	return subject{operation: op, id: relay.DeliveryID{Message: id}}
 }
 
 // isolate puts a row into quarantine, and returns how long the row should wait.
@@ -322,7 +322,7 @@ func (e *isolator) eachAlone(ctx context.Context, op operation, words string, id
 		return err
 	}, func(id relay.ID, why error) {
 		if e.isolate(ofMessage(op, id), why); words != "" {
-			e.tell(sql.Telling{ID: sql.DeliveryID{Message: id}, Why: words + ": " + sql.Refusal(why), Ended: true})
+			e.tell(sql.Telling{ID: relay.DeliveryID{Message: id}, Why: words + ": " + sql.Refusal(why), Ended: true})
 		}
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"relay"
-	"relay/sql"
 )
 
 func TestARowInQuarantineWaitsLongerEachTime(t *testing.T) {
@@ -57,7 +56,7 @@ func TestTheQuarantineForgets(t *testing.T) {
 // An instance is a URL, which may hold a password.
 func TestTheQuarantineTellsNoInstance(t *testing.T) {
 	t.Parallel()
-	s := subject{operation: writeOutcome, id: sql.DeliveryID{Subscription: "direct", Instance: "http://user:secret@host/"}}
+	s := subject{operation: writeOutcome, id: relay.DeliveryID{Subscription: "direct", Instance: "http://user:secret@host/"}}
 	if text := s.String(); strings.Contains(text, "secret") || !strings.HasPrefix(text, "direct, instance ") {
 		t.Errorf("it says %q", text)
 	}

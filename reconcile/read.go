@@ -155,8 +155,8 @@ func (e *rowReader) ensureDurable(ctx context.Context, read []machine.ReadRow, r
 }
 
 // rowRead is the answer for a row, without its deliveries.
-func (e *rowReader) rowRead(id machine.DeliveryID, row *sql.MessageRow, limits *sql.Limits) machine.RowRead {
-	answer := machine.RowRead{Entry: id, Snapshot: machine.Snapshot{Durable: true}}
+func (e *rowReader) rowRead(id relay.DeliveryID, row *sql.MessageRow, limits *sql.Limits) machine.RowRead {
+	answer := machine.RowRead{Entry: id, Snapshot: relay.Snapshot{Durable: true}}
 	if row.Verdict == sql.Readable && limits.Budget < 0 {
 		row.Verdict = sql.NoRoom
 	}

@@ -34,14 +34,14 @@ func readAlone[R any](ctx context.Context, e *carefulReader, batch []machine.Rea
 	}, func(c machine.ReadRow, why error) {
 		refused = append(refused, c)
 		e.isolator.isolate(unread(c.Entry), why)
-		e.isolator.tell(sql.Telling{ID: sql.DeliveryID(c.Entry), Why: "it cannot be read: " + sql.Refusal(why)})
+		e.isolator.tell(sql.Telling{ID: c.Entry, Why: "it cannot be read: " + sql.Refusal(why)})
 	})
 	return sound, rows, refused, err
 }
 
 // unread is a row in quarantine that cannot be read.
-func unread(id machine.DeliveryID) subject {
-	return subject{operation: readRow, id: sql.DeliveryID(id)}
+func unread(id relay.DeliveryID) subject {
+	return subject{operation: readRow, id: id}
 }
 
 // readMessages reads the rows of messages as readAlone does.
@@ -60,9 +60,9 @@ func (e *carefulReader) readMessages(ctx context.Context, batch []machine.ReadRo
 func (e *carefulReader) readDeliveries(ctx context.Context, batch []machine.ReadRow, limits sql.Limits) ([]machine.ReadRow, []sql.DeliveryRow, []machine.ReadRow, error) {
 	return readAlone(ctx, e, batch, &limits, func(row *sql.DeliveryRow) *sql.MessageRow { return &row.MessageRow },
 		func(some []machine.ReadRow) ([]sql.DeliveryRow, error) {
-			ids := make([]sql.DeliveryID, len(some))
+			ids := make([]relay.DeliveryID, len(some))
 			for i, c := range some {
-				ids[i] = sql.DeliveryID(c.Entry)
+				ids[i] = c.Entry
 			}
 			return e.config.Store.ReadDeliveries(ctx, ids, limits)
 		})
@@ -70,7 +70,7 @@ func (e *carefulReader) readDeliveries(ctx context.Context, batch []machine.Read
 
 // tellGone finds out about the messages that the stream has shown and that were not there to be read: the snapshot says
 // whether the transaction of one is visible, and present those that have become so meanwhile.
-func (e *carefulReader) tellGone(ctx context.Context, read []machine.ReadRow, rows []sql.MessageRow) (snapshot machine.Snapshot, present map[relay.ID]bool) {
+func (e *carefulReader) tellGone(ctx context.Context, read []machine.ReadRow, rows []sql.MessageRow) (snapshot relay.Snapshot, present map[relay.ID]bool) {
 	var absent []relay.ID
 	for i := range rows {
 		if rows[i].Verdict == sql.Unseen && read[i].Streamed {
@@ -85,12 +85,8 @@ func (e *carefulReader) tellGone(ctx context.Context, read []machine.ReadRow, ro
 	if err != nil {
 		return snapshot, nil // it shows nothing: they are looked for again
 	}
-	return snapshotOf(seen), present
-}
-
-// snapshotOf is a snapshot as the machine knows it. What is read is durable, since the readers wait for that.
-func snapshotOf(s sql.Snapshot) machine.Snapshot {
-	return machine.Snapshot{Xmin: s.Min, Xmax: s.Max, InProgress: s.Running, Durable: true}
+	seen.Durable = true // what the stream has shown is
+	return seen, present
 }
 
 // watchMissed looks at messages that the stream has shown and that were not there when their transaction was visible,

@@ -18,12 +18,6 @@ const (
 	waitingAlone = 128
 )
 
-// waitingStates are the states of what waits, as the machine knows them.
-var waitingStates = map[sql.WaitingState]machine.WaitingState{
-	sql.WaitsForKey: machine.WaitsForKey, sql.WaitsForTime: machine.WaitsForTime, sql.WaitsForRoom: machine.WaitsForRoom,
-	sql.WaitsDue: machine.WaitsDue, sql.WaitsDead: machine.WaitsDead,
-}
-
 // read reads what the table holds of keys, until ctx ends.
 func (e *keyReader) read(ctx context.Context) error {
 	for {
@@ -106,10 +100,11 @@ func (e *keyReader) readSome(ctx context.Context, batch []machine.ReadKey, limit
 	if err != nil {
 		return nil, err
 	}
+	snapshot.Durable = true // as far as the machine may take it
 	answers := make([]machine.KeyRead, len(batch))
 	for i := range batch {
 		answers[i] = e.keyRead(&batch[i], &states[i], each, limits)
-		answers[i].Snapshot = snapshotOf(snapshot)
+		answers[i].Snapshot = snapshot
 	}
 	return answers, nil
 }
@@ -151,15 +146,15 @@ func (e *keyReader) keyRead(c *machine.ReadKey, state *sql.KeyState, each int, l
 		limits.Budget -= one.Size
 		out.Rows = append(out.Rows, one)
 	}
-	lines := make(map[sql.DeliveryID]int)
+	lines := make(map[relay.DeliveryID]int)
 	for _, w := range state.Waiting {
 		waiting := machine.Waiting{
-			ID: machine.DeliveryID(w.ID), Seq: w.Seq, Destination: destinationOf(sql.Parked{Circuit: w.Circuit, Direct: w.ID.Subscription == relay.SubscriptionDirect}), State: waitingStates[w.State],
+			ID: w.ID, Seq: w.Seq, Destination: destinationOf(sql.Parked{Circuit: w.Circuit, Direct: w.ID.Subscription == relay.SubscriptionDirect}), State: w.State,
 		}
-		if w.State != sql.WaitsDead {
-			line := sql.DeliveryID{Subscription: w.ID.Subscription, Instance: w.ID.Instance}
+		if w.State != relay.WaitsDead {
+			line := relay.DeliveryID{Subscription: w.ID.Subscription, Instance: w.ID.Instance}
 			if lines[line]++; lines[line] > each {
-				waiting.State = machine.WaitsMore
+				waiting.State = relay.WaitsMore
 			}
 		}
 		out.Waiting = append(out.Waiting, waiting)

@@ -95,17 +95,13 @@ func changesOf(w *machine.Write) []sql.Change {
 }
 
 func changeOf(w *machine.Write, c *machine.Change) sql.Change {
-	out := sql.Change{
-		Delivery: sql.DeliveryID(c.ID), Shard: w.Shard, Target: c.Target, Circuit: c.Destination, Taking: w.Taking, Again: w.Again,
+	return sql.Change{
+		Delivery: c.ID, Shard: w.Shard, Target: c.Target, Circuit: c.Destination, Taking: w.Taking, Again: w.Again,
 		MessageStatus: w.MessageStatus, Outstanding: w.Outstanding,
 		Status: c.Status, Reason: c.Reason, Attempts: c.Attempts, HandleAttempts: c.HandleAttempts, NextAttempt: c.Next,
 		ResponseCode: c.ResponseCode, Error: c.Error, Cause: c.Cause, Due: time.Now().Add(-c.Waited), Ackable: c.Acknowledges, AckAttempt: c.AckAttempt,
+		Attempt: c.Attempt,
 	}
-	if c.Attempt != nil {
-		attempt := sql.Attempt(*c.Attempt)
-		out.Attempt = &attempt
-	}
-	return out
 }
 
 // start runs the writers until ctx ends.
@@ -364,7 +360,7 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 func (w *writer) tellWhy(item *written, why string) {
 	id := item.changes[0].Delivery
 	if item.command.Taking {
-		id = sql.DeliveryID{Message: id.Message}
+		id = relay.DeliveryID{Message: id.Message}
 	}
 	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(&item.changes[0]), why)
 	w.isolator.tell(sql.Telling{ID: id, Why: text})

@@ -131,7 +131,7 @@ type AckRow struct {
 	// what follows is empty.
 	Moot           bool
 	Message        relay.ID
-	Delivery       DeliveryID
+	Delivery       relay.DeliveryID
 	Key            string
 	Shard          int16
 	Target         string

@@ -252,7 +252,7 @@ func TestWhatItsConsumerSpokeOfIsNotReadToBeSent(t *testing.T) {
 			t.Fatal(err)
 		}
 		read := func() Verdict {
-			rows, err := s.ReadDeliveries(t.Context(), []DeliveryID{c.Delivery}, limits)
+			rows, err := s.ReadDeliveries(t.Context(), []relay.DeliveryID{c.Delivery}, limits)
 			if err != nil || len(rows) != 1 {
 				t.Fatalf("read %v: %v", rows, err)
 			}
@@ -288,7 +288,7 @@ func TestAFailureThatTheAnswerToldIsKnown(t *testing.T) {
 	admin, lease := db.Admin(t), own(t, s)
 	c := ackable(insert(t, admin, "topic", "'t'"), relay.DeliveryHandleFailed)
 	record(t, s, subjectOf(c, 1), saidFailed, relay.AckFailed)
-	c.Attempt = &Attempt{Number: 1, Started: time.Now(), Outcome: relay.DeliveryHandleFailed}
+	c.Attempt = &relay.Attempt{Number: 1, Started: time.Now(), Outcome: relay.DeliveryHandleFailed}
 	if _, err := s.WriteTaken(t.Context(), lease, []Change{c}); err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestAFailureThatTheAnswerToldIsKnown(t *testing.T) {
 	} {
 		if step.outcome != "" {
 			started := time.Now().Add(time.Duration(i) * time.Minute)
-			c.Status, c.Attempts, c.Attempt = step.outcome, step.attempt, &Attempt{Number: step.attempt, Started: started, Outcome: step.outcome}
+			c.Status, c.Attempts, c.Attempt = step.outcome, step.attempt, &relay.Attempt{Number: step.attempt, Started: started, Outcome: step.outcome}
 			if _, err := s.WriteOpen(t.Context(), lease, []Change{c}); err != nil {
 				t.Fatal(err)
 			}

@@ -66,7 +66,7 @@ func (s *Store) SweepPending(ctx context.Context, walks []Walk, each int) ([]Pen
 
 // Due is a message or delivery to be registered: a message has no subscription in its ID.
 type Due struct {
-	ID DeliveryID
+	ID relay.DeliveryID
 	// Key is empty, too, if the delivery was accepted once: then it holds its key no more.
 	Key string
 	// Shard is the message's.

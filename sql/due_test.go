@@ -54,7 +54,7 @@ func TestTimesBeyondTheCalendarAreRead(t *testing.T) {
 		if _, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil {
 			t.Fatal(err)
 		}
-		deliveries, err := s.ReadDeliveries(t.Context(), []DeliveryID{change.Delivery}, limits)
+		deliveries, err := s.ReadDeliveries(t.Context(), []relay.DeliveryID{change.Delivery}, limits)
 		if err != nil || deliveries[0].DueAt != deliveries[0].Message.CreatedAt {
 			t.Errorf("delivery: %+v: %v", deliveries, err)
 		}

@@ -324,7 +324,7 @@ func testSentAgain(t *testing.T, onDead string, inOrder bool) {
 	if err != nil || len(found[0].Rows) != 1 || found[0].Rows[0].Unordered == inOrder {
 		t.Fatalf("read %+v: %v", found, err)
 	}
-	change := Change{Delivery: DeliveryID{Message: id, Subscription: "sub"}, Shard: relay.ShardOf(id, "k"), Taking: true,
+	change := Change{Delivery: relay.DeliveryID{Message: id, Subscription: "sub"}, Shard: relay.ShardOf(id, "k"), Taking: true,
 		MessageStatus: relay.MessageOpen, Outstanding: 1, Status: relay.DeliveryWaiting, Reason: relay.ReasonPaused, NextAttempt: -1}
 	if written, err := s.WriteTaken(t.Context(), lease, []Change{change}); err != nil || len(written) != 1 {
 		t.Fatalf("wrote %v: %v", written, err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"relay"
 )
 
 // Key names an ordering key and where its pending messages are read from.
@@ -97,24 +99,12 @@ cross join lateral (
 ) f
 order by w.ord, f.seq`
 
-// WaitingState says what a delivery waits for that has its place in the order of a key.
-type WaitingState int
-
-// The states. The zero value is none.
-const (
-	WaitsForKey  WaitingState = 1 + iota // for those of its key before it
-	WaitsForTime                         // for the time of its next attempt
-	WaitsForRoom                         // for its destination
-	WaitsDue                             // for nothing: its time has come
-	WaitsDead                            // it died, and holds the key
-)
-
 // KeyWaiting is a delivery of an open message that has its place in the order of its key.
 type KeyWaiting struct {
-	ID      DeliveryID
+	ID      relay.DeliveryID
 	Seq     int64
 	Circuit string
-	State   WaitingState
+	State   relay.WaitingState
 }
 
 // KeyState is what the table holds of one key.
@@ -129,7 +119,7 @@ type KeyState struct {
 // ReadKeys reads, in one snapshot, the lowest pending messages of each key, at most its Most of each, and its
 // unfinished deliveries, at most each of each subscriber and instance. Delayed messages are among them once ReleaseDue
 // has made them ordinary ones. Of the subscriptions in blocking the dead deliveries are read, too.
-func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits, blocking []string, each int) (snapshot Snapshot, states []KeyState, err error) {
+func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits, blocking []string, each int) (snapshot relay.Snapshot, states []KeyState, err error) {
 	states = make([]KeyState, len(keys))
 	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		return tx.SendBatch(ctx, readKeysBatch(keys, limits, blocking, each, &snapshot, states)).Close()
@@ -144,7 +134,7 @@ func (s *Store) ReadKeys(ctx context.Context, keys []Key, limits Limits, blockin
 	return snapshot, states, s.noteMore(ctx, limits, again...)
 }
 
-func readKeysBatch(keys []Key, limits Limits, blocking []string, each int, snapshot *Snapshot, states []KeyState) *pgx.Batch {
+func readKeysBatch(keys []Key, limits Limits, blocking []string, each int, snapshot *relay.Snapshot, states []KeyState) *pgx.Batch {
 	shards, names := make([]int16, len(keys)), make([]string, len(keys))
 	after, most, taken := make([]int64, len(keys)), make([]int32, len(keys)), []int64{}
 	for i, k := range keys {
@@ -155,7 +145,7 @@ func readKeysBatch(keys []Key, limits Limits, blocking []string, each int, snaps
 	batch.Queue("select pg_current_snapshot()::text").QueryRow(func(row pgx.Row) (err error) {
 		var text string
 		if err = row.Scan(&text); err == nil {
-			*snapshot, err = parseSnapshot(text)
+			*snapshot, err = relay.ParseSnapshot(text)
 		}
 		return err
 	})

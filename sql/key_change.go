@@ -176,7 +176,7 @@ func (s *Store) changeHeads(ctx context.Context, operation, subscription, key st
 		if err != nil {
 			return denial(err)
 		}
-		var chosen []DeliveryID
+		var chosen []relay.DeliveryID
 		for i, id := range heads {
 			c := HeadChange{Instance: id.Instance, Message: id.Message, Effect: judge(statuses[i])}
 			switch status, locked := held.status[id.Message]; {
@@ -207,12 +207,12 @@ func (s *Store) changeHeads(ctx context.Context, operation, subscription, key st
 	return changes, err
 }
 
-func findHeads(ctx context.Context, tx pgx.Tx, subscription, key string) (heads []DeliveryID, statuses []relay.DeliveryStatus, err error) {
+func findHeads(ctx context.Context, tx pgx.Tx, subscription, key string) (heads []relay.DeliveryID, statuses []relay.DeliveryStatus, err error) {
 	rows, err := tx.Query(ctx, headsOfKey, subscription, key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find heads: %w", err)
 	}
-	var id DeliveryID
+	var id relay.DeliveryID
 	var status relay.DeliveryStatus
 	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&id.Message), &id.Subscription, &id.Instance, &status}, func() error {
 		heads, statuses = append(heads, id), append(statuses, status)

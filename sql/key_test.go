@@ -129,8 +129,8 @@ func TestWhatWaitsOfAKeyIsReadWithIt(t *testing.T) {
 		got = append(got, fmt.Sprint(w.ID.Subscription, w.Seq, w.State))
 	}
 	want := []string{
-		fmt.Sprint("a", 2, WaitsForTime), fmt.Sprint("a", 3, WaitsForKey), fmt.Sprint("b", 3, WaitsDue), fmt.Sprint("c", 5, WaitsForRoom),
-		fmt.Sprint("b", 1, WaitsDead),
+		fmt.Sprint("a", 2, relay.WaitsForTime), fmt.Sprint("a", 3, relay.WaitsForKey), fmt.Sprint("b", 3, relay.WaitsDue), fmt.Sprint("c", 5, relay.WaitsForRoom),
+		fmt.Sprint("b", 1, relay.WaitsDead),
 	}
 	slices.Sort(got[:3]) // those of one sequence have no order
 	if !slices.Equal(got, want) {

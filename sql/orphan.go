@@ -3,6 +3,8 @@ package sql
 import (
 	"context"
 	"fmt"
+
+	"relay"
 )
 
 // A delivery that another session has locked is passed over: it is found again, and its reader must
@@ -31,7 +33,7 @@ where not n.gone and (d.message_id, d.subscription, d.instance) = (n.message_id,
 // EndOrphans ends those of the deliveries that are unfinished although their message has
 // ended, because a person cancelled it by hand, and removes those whose message is gone.
 // Left as they are they would be due for ever. Those that another session has locked stay as they are.
-func (s *Store) EndOrphans(ctx context.Context, ids []DeliveryID) error {
+func (s *Store) EndOrphans(ctx context.Context, ids []relay.DeliveryID) error {
 	messages, subscriptions, instances := splitDeliveryIDs(ids)
 	if _, err := s.changes.Exec(ctx, endOrphans, messages, subscriptions, instances); err != nil {
 		return fmt.Errorf("end orphaned deliveries: %w", err)

@@ -38,7 +38,7 @@ func (l Lease) of(changes []Change) (shards []int16, epochs []int64) {
 // Change is what one outcome writes: the new state of one delivery and, if an attempt was
 // made, its record.
 type Change struct {
-	Delivery DeliveryID
+	Delivery relay.DeliveryID
 	Shard    int16 // of the message
 	Target   string
 	Circuit  string
@@ -68,7 +68,7 @@ type Change struct {
 	Error        string // empty: none
 	// Cause is the class of Error. Empty: nothing failed.
 	Cause   relay.Cause
-	Attempt *Attempt
+	Attempt *relay.Attempt
 	// Ackable says that the consumer acknowledges, and may have done so already.
 	Ackable bool
 	// AckAttempt is the attempt whose failure the consumer told, if that is what this change
@@ -76,15 +76,6 @@ type Change struct {
 	AckAttempt int
 	// Spread replaces the delivery, which has no instance, by these: see WriteSpread.
 	Spread []Change
-}
-
-// Attempt is one row of relay.attempt.
-type Attempt struct {
-	Number   int
-	Started  time.Time
-	Duration time.Duration
-	Outcome  relay.DeliveryStatus
-	Response []byte
 }
 
 // The rows of $-arrays, in the order of changeArrays.arguments.
@@ -337,7 +328,7 @@ func (s *Store) WriteOpen(ctx context.Context, lease Lease, changes []Change) ([
 // their changes written.
 func (s *Store) writeLocked(ctx context.Context, operation string, lease Lease, changes []Change, write func(pgx.Tx, []Change) error) (written []relay.ID, err error) {
 	err = s.inWriting(ctx, operation, lease, changes, func(tx pgx.Tx, shards []int16, epochs []int64) ([]relay.ID, error) {
-		ids := make([]DeliveryID, len(changes))
+		ids := make([]relay.DeliveryID, len(changes))
 		for i := range changes {
 			ids[i] = changes[i].Delivery
 		}

@@ -133,7 +133,7 @@ func applyAcks(ctx context.Context, tx pgx.Tx, changes []Change) ([]Change, erro
 // writeAcked remembers which attempt's failure the consumer has told, so that the same word
 // counts once.
 func writeAcked(ctx context.Context, tx pgx.Tx, changes []Change) error {
-	var ids []DeliveryID
+	var ids []relay.DeliveryID
 	var attempts []int32
 	for i := range changes {
 		if changes[i].AckAttempt > 0 {

@@ -284,7 +284,7 @@ func TestALockedOrphanIsPassedOver(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "select from relay.delivery where message_id = $1 for update", [16]byte(locked)); err != nil {
 		t.Fatal(err)
 	}
-	ids := []DeliveryID{changes[0].Delivery, changes[1].Delivery}
+	ids := []relay.DeliveryID{changes[0].Delivery, changes[1].Delivery}
 	ended := func() (n int) {
 		t.Helper()
 		if err := s.EndOrphans(t.Context(), ids); err != nil {

@@ -94,12 +94,12 @@ func searches() (all []hotStatement) {
 }
 
 func hotStatements(ids []relay.ID, lease Lease) []hotStatement {
-	var deliveries []DeliveryID
+	var deliveries []relay.DeliveryID
 	var taken, open []Change
 	for i, id := range ids {
-		d := DeliveryID{Message: id, Subscription: "direct", Instance: "http://127.0.0.1:1/"}
+		d := relay.DeliveryID{Message: id, Subscription: "direct", Instance: "http://127.0.0.1:1/"}
 		c := Change{Delivery: d, Shard: int16(i % relay.Shards), Taking: true, MessageStatus: relay.MessageDone, Status: relay.DeliveryHandled, NextAttempt: -1,
-			Attempt: &Attempt{Number: 1, Outcome: relay.DeliveryHandled}}
+			Attempt: &relay.Attempt{Number: 1, Outcome: relay.DeliveryHandled}}
 		deliveries, taken = append(deliveries, d), append(taken, c)
 		c.Taking = false
 		open = append(open, c)

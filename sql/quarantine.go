@@ -78,7 +78,7 @@ func (s *Store) LeaveQuarantine(ctx context.Context, owner relay.ID) error {
 
 // Telling is what a row is to say in last_error: a message alone, if there is no subscription, or with a delivery.
 type Telling struct {
-	ID    DeliveryID
+	ID    relay.DeliveryID
 	Why   string
 	Ended bool // it is about a message that has ended well; otherwise about one that has not ended
 }
@@ -125,7 +125,7 @@ func (s *Store) TellMessages(ctx context.Context, all []Telling) error {
 
 // TellDeliveries is TellMessages for unfinished deliveries; those without a subscription are none.
 func (s *Store) TellDeliveries(ctx context.Context, all []Telling) error {
-	var ids []DeliveryID
+	var ids []relay.DeliveryID
 	whys := make([]string, 0, len(all))
 	for _, t := range all {
 		if t.ID.Subscription != "" {

@@ -229,17 +229,10 @@ func (s *Store) noteUnordered(ctx context.Context, messages ...[]MessageRow) err
 	return err
 }
 
-// DeliveryID names one delivery: the primary key of relay.delivery.
-type DeliveryID struct {
-	Message      relay.ID
-	Subscription string
-	Instance     string
-}
-
 // DeliveryRow is one unfinished delivery with its message.
 type DeliveryRow struct {
 	MessageRow
-	Delivery       DeliveryID
+	Delivery       relay.DeliveryID
 	Target         string // empty unless Readable
 	Circuit        string // empty unless Readable
 	Status         relay.DeliveryStatus
@@ -283,7 +276,7 @@ from (
 
 // ReadDeliveries reads unfinished deliveries of open messages by their primary keys. The
 // result has one row for each, in their order; one without a row is Unseen.
-func (s *Store) ReadDeliveries(ctx context.Context, ids []DeliveryID, limits Limits) ([]DeliveryRow, error) {
+func (s *Store) ReadDeliveries(ctx context.Context, ids []relay.DeliveryID, limits Limits) ([]DeliveryRow, error) {
 	out := make([]DeliveryRow, len(ids))
 	messages, subscriptions, instances := splitDeliveryIDs(ids)
 	rows, err := s.pool.Query(ctx, readDeliveries, messages, subscriptions, instances, limits.MaxPayload, limits.Budget)
@@ -307,7 +300,7 @@ func (s *Store) ReadDeliveries(ctx context.Context, ids []DeliveryID, limits Lim
 	return out, nil
 }
 
-func splitDeliveryIDs(ids []DeliveryID) (messages [][16]byte, subscriptions, instances []string) {
+func splitDeliveryIDs(ids []relay.DeliveryID) (messages [][16]byte, subscriptions, instances []string) {
 	messages = make([][16]byte, len(ids))
 	subscriptions = make([]string, len(ids))
 	instances = make([]string, len(ids))

@@ -46,7 +46,7 @@ func TestARejectionIsYoungForADay(t *testing.T) {
 	}
 	var changes []Change
 	for _, id := range []relay.ID{id, old} {
-		c := Change{Delivery: DeliveryID{Message: id}, Taking: true, MessageStatus: relay.MessageRejected, NextAttempt: -1, Error: "why"}
+		c := Change{Delivery: relay.DeliveryID{Message: id}, Taking: true, MessageStatus: relay.MessageRejected, NextAttempt: -1, Error: "why"}
 		c.Shard = relay.ShardOf(id, "")
 		changes = append(changes, c)
 	}

@@ -153,7 +153,7 @@ func TestALargeMessageOfADeliveryIsNotRead(t *testing.T) {
 		select id, 'direct', 'd', destination, 'c', 'waiting', now(), shard, seq from relay.outbox`); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := s.ReadDeliveries(t.Context(), []DeliveryID{{Message: id, Subscription: "direct", Instance: "d"}}, Limits{MaxPayload: 1 << 20, Budget: 1 << 20})
+	rows, err := s.ReadDeliveries(t.Context(), []relay.DeliveryID{{Message: id, Subscription: "direct", Instance: "d"}}, Limits{MaxPayload: 1 << 20, Budget: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

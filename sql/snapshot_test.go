@@ -6,42 +6,6 @@ import (
 	"relay"
 )
 
-func TestASnapshotKnowsTheRestOfATransactionsID(t *testing.T) {
-	t.Parallel()
-	const epoch = 5 << 32
-	for _, c := range []struct {
-		snapshot string
-		xid      uint32
-		shows    bool
-	}{
-		{"10:20:10,14", 9, true},
-		{"10:20:10,14", 10, false},
-		{"10:20:10,14", 11, true},
-		{"10:20:10,14", 14, false},
-		{"10:20:10,14", 20, false},
-		{"10:20:", 19, true},
-		{"10:20:10,14", 0, true},                          // was visible before
-		{"21474836480:21474836490:21474836485", 5, false}, // 5<<32 + 5
-		{"21474836480:21474836490:21474836485", 4, true},  // of the same epoch
-		{"21474836480:21474836490:", 4294967290, true},    // of the epoch before
-		{"21474836470:21474836490:21474836474", 4294967290, false},
-		{"21474836000:21474836470:", 3, false}, // of the next epoch
-	} {
-		s, err := parseSnapshot(c.snapshot)
-		if err != nil || s.Shows(c.xid) != c.shows {
-			t.Errorf("%s shows %d: %v, error %v", c.snapshot, c.xid, !c.shows, err)
-		}
-	}
-	if s, err := parseSnapshot("21474836480:21474836490:21474836485"); err != nil || s.Running[0] != epoch+5 {
-		t.Errorf("%v, error %v", s, err)
-	}
-	for _, wrong := range []string{"", "1:2", "1:b:", "1:2:c", "1:2:3,,x"} {
-		if _, err := parseSnapshot(wrong); err == nil {
-			t.Errorf("%q is accepted", wrong)
-		}
-	}
-}
-
 // The stream names a transaction by the id of its top level, which covers its savepoints. It is in progress in every
 // snapshot until its rows are visible, also while it is prepared.
 func TestASnapshotShowsWhatIsCommitted(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 // spreadOver is the change that replaces the delivery of a message by those of instances.
 func spreadOver(id relay.ID, instances ...string) Change {
 	plain := Change{
-		Delivery: DeliveryID{Message: id, Subscription: "sub"}, Shard: relay.ShardOf(id, ""), Target: "http://h/", Circuit: "sub",
+		Delivery: relay.DeliveryID{Message: id, Subscription: "sub"}, Shard: relay.ShardOf(id, ""), Target: "http://h/", Circuit: "sub",
 		Status: relay.DeliveryWaiting, NextAttempt: 0,
 	}
 	change := plain

@@ -78,9 +78,9 @@ func messageStatus(t *testing.T, db *pgxpool.Pool, id relay.ID) (status string, 
 
 func taken(id relay.ID, subscription string, status relay.DeliveryStatus) Change {
 	return Change{
-		Delivery: DeliveryID{Message: id, Subscription: subscription, Instance: "x"}, Shard: relay.ShardOf(id, ""), Target: "x", Circuit: "c", Taking: true,
+		Delivery: relay.DeliveryID{Message: id, Subscription: subscription, Instance: "x"}, Shard: relay.ShardOf(id, ""), Target: "x", Circuit: "c", Taking: true,
 		MessageStatus: relay.MessageDone, Status: status, Attempts: 1, NextAttempt: -1,
-		Attempt: &Attempt{Number: 1, Started: time.Now(), Duration: time.Millisecond, Outcome: status},
+		Attempt: &relay.Attempt{Number: 1, Started: time.Now(), Duration: time.Millisecond, Outcome: status},
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *Store) CancelOutstanding(ctx context.Context, name, reason string, limi
 	if err != nil {
 		return 0, 0, fmt.Errorf("find outstanding deliveries: %w", denial(err))
 	}
-	ids, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d DeliveryID, err error) {
+	ids, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d relay.DeliveryID, err error) {
 		err = row.Scan((*[16]byte)(&d.Message), &d.Subscription, &d.Instance)
 		return d, err
 	})
@@ -123,7 +123,7 @@ func (s *Store) CancelOutstanding(ctx context.Context, name, reason string, limi
 }
 
 // messagesOf lists the messages of deliveries, each once.
-func messagesOf(ids []DeliveryID) (messages []relay.ID) {
+func messagesOf(ids []relay.DeliveryID) (messages []relay.ID) {
 	seen := make(map[relay.ID]bool, len(ids))
 	for _, id := range ids {
 		if !seen[id.Message] {
@@ -135,7 +135,7 @@ func messagesOf(ids []DeliveryID) (messages []relay.ID) {
 }
 
 // only returns the deliveries whose messages are held.
-func (h heldMessages) only(ids []DeliveryID) (held []DeliveryID) {
+func (h heldMessages) only(ids []relay.DeliveryID) (held []relay.DeliveryID) {
 	for _, id := range ids {
 		if _, locked := h.status[id.Message]; locked {
 			held = append(held, id)

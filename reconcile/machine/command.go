@@ -12,7 +12,7 @@ type Command interface{ command() }
 
 // ReadRow reads a pending message by its id, or a delivery of an open one: RowRead.
 type ReadRow struct {
-	Entry DeliveryID
+	Entry relay.DeliveryID
 	Shard int16 // negative: not known
 	// Streamed says that the stream has shown the row, which is therefore durable.
 	Streamed bool
@@ -20,7 +20,7 @@ type ReadRow struct {
 
 // ReadAck reads what the consumer has said about a delivery: AckRead.
 type ReadAck struct {
-	Entry DeliveryID
+	Entry relay.DeliveryID
 	Shard int16
 }
 
@@ -37,19 +37,19 @@ type ReadKey struct {
 	// Streamed are the messages that the stream has shown, and that are therefore durable.
 	Streamed map[relay.ID]bool
 	// ended is the id below which all transactions had ended when the key was last read from its beginning.
-	ended Snapshot
+	ended relay.Snapshot
 }
 
 // Awaits reports whether a message that the read shows is not to be taken yet: the stream has not shown it, nor had its
 // transaction ended when the key was read from its beginning. One before it that committed late, with a lower sequence
 // than those that are known, is reported first. xid is the transaction that wrote the row; zero: it is not known.
 func (c *ReadKey) Awaits(id relay.ID, xid uint32) bool {
-	return c.After > 0 && !c.Streamed[id] && (xid == 0 || !c.ended.ended(xid))
+	return c.After > 0 && !c.Streamed[id] && (xid == 0 || !c.ended.Ended(xid))
 }
 
 // Send makes an attempt: Ended. It begins before Before or not at all.
 type Send struct {
-	Entry    DeliveryID
+	Entry    relay.DeliveryID
 	Shard    int16
 	Delivery *relay.Delivery
 	// Due says that the time of the delivery has come, so that it may probe an open circuit.
@@ -67,7 +67,7 @@ type Send struct {
 // Write puts outcomes into the table, all of one message together, under the lease of the
 // shard: Written or NotWritten.
 type Write struct {
-	Entry DeliveryID
+	Entry relay.DeliveryID
 	Shard int16
 	Epoch int64
 	// Taking says that the message was pending: it is taken up with all of these changes.
@@ -100,7 +100,7 @@ func (w *Write) Reduces() bool {
 
 // Change is the new state of one delivery. One without a subscription is a rejected message.
 type Change struct {
-	ID          DeliveryID
+	ID          relay.DeliveryID
 	Target      string
 	Destination string
 	Status      relay.DeliveryStatus
@@ -115,20 +115,11 @@ type Change struct {
 	ResponseCode int         // zero: none
 	Error        string      // empty: none
 	Cause        relay.Cause // the class of Error; empty: nothing failed
-	Attempt      *Attempt
+	Attempt      *relay.Attempt
 	// Acknowledges says that the consumer acknowledges, and may have done so already.
 	Acknowledges bool
 	// AckAttempt is the attempt whose failure the consumer told. Zero: none.
 	AckAttempt int
-}
-
-// Attempt is the record of one attempt.
-type Attempt struct {
-	Number   int
-	Started  time.Time
-	Duration time.Duration
-	Outcome  relay.DeliveryStatus
-	Response []byte
 }
 
 // Sweep looks for what is pending or waits in the table: Swept.
@@ -165,7 +156,7 @@ type FindBacklog struct {
 
 // EndOrphan ends a delivery whose message has ended or is gone. LookAt follows when something of its key may go.
 type EndOrphan struct {
-	ID    DeliveryID
+	ID    relay.DeliveryID
 	Key   string // empty: it waits for no other
 	Shard int16
 }

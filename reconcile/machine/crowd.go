@@ -36,7 +36,7 @@ func (d *delivery) crowds(o *relay.Outcome) bool {
 		return false
 	}
 	if float64(len(dest.crowd)) >= max(1, o.Pace*crowdFor.Seconds()) {
-		if !e.id.pending() || e.key != nil {
+		if !e.id.Pending() || e.key != nil {
 			return false
 		}
 		d.step = idle

@@ -115,7 +115,7 @@ func subscriber(name string) *relay.Subscriber {
 }
 
 // shows is a snapshot in which all transactions below an id have ended.
-func shows(xid uint64) Snapshot { return Snapshot{Xmin: xid, Xmax: xid, Durable: true} }
+func shows(xid uint64) relay.Snapshot { return relay.Snapshot{Xmin: xid, Xmax: xid, Durable: true} }
 
 func report(n int, key string) Report {
 	return Report{ID: id(n), Key: key, Seq: int64(n), XID: uint32(100 + n)}
@@ -139,10 +139,10 @@ func openRow(n int, key string, s *relay.Subscriber, open Open) Row {
 	return r
 }
 
-func pendingID(n int) DeliveryID { return DeliveryID{Message: id(n)} }
+func pendingID(n int) relay.DeliveryID { return relay.DeliveryID{Message: id(n)} }
 
-func openID(n int, s *relay.Subscriber) DeliveryID {
-	return DeliveryID{Message: id(n), Subscription: s.Name}
+func openID(n int, s *relay.Subscriber) relay.DeliveryID {
+	return relay.DeliveryID{Message: id(n), Subscription: s.Name}
 }
 
 // answered is the outcome of a send.

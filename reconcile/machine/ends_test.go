@@ -60,7 +60,7 @@ func TestOverdueHoldsItsPlaceUntilThatIsWritten(t *testing.T) {
 	d.do(LookAt{Keys: []Report{{Key: "k"}}})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{
-		{ID: openID(1, s), Seq: 1, State: WaitsDue}, {ID: openID(2, s), Seq: 2, State: WaitsForKey},
+		{ID: openID(1, s), Seq: 1, State: relay.WaitsDue}, {ID: openID(2, s), Seq: 2, State: relay.WaitsForKey},
 	}})
 	d.none()
 }
@@ -124,7 +124,7 @@ func TestOrphanNamesItsKey(t *testing.T) {
 	d, s := drive(t, testConfig), subscriber("s")
 	d.do(LookAt{Keys: []Report{{Key: "k"}}})
 	one[ReadKey](d)
-	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{{ID: openID(1, s), Seq: 1, State: WaitsDue}}})
+	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{{ID: openID(1, s), Seq: 1, State: relay.WaitsDue}}})
 	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Finished})
 	if c := only[EndOrphan](d); c.ID != openID(1, s) || c.Key != "k" {
 		t.Fatalf("end %+v", c)

@@ -22,7 +22,7 @@ const (
 // one delivery of an open message.
 type entry struct {
 	m     *Machine
-	id    DeliveryID
+	id    relay.DeliveryID
 	seq   int64
 	shard int16
 	place int    // in its shard's list
@@ -89,7 +89,7 @@ func (m entries) register(e *entry) {
 	if e.swept {
 		m.budget.swept++
 	}
-	if e.id.pending() {
+	if e.id.Pending() {
 		m.pending[e.id.Message] = e
 	} else {
 		m.open[e.id] = e
@@ -97,8 +97,8 @@ func (m entries) register(e *entry) {
 }
 
 // find returns what is in memory of a pending message, or of a delivery of an open one; nil: nothing is.
-func (m entries) find(id DeliveryID) *entry {
-	if id.pending() {
+func (m entries) find(id relay.DeliveryID) *entry {
+	if id.Pending() {
 		return m.pending[id.Message]
 	}
 	return m.open[id]
@@ -122,7 +122,7 @@ func (e *entry) remove() {
 	if e.swept {
 		m.budget.swept--
 	}
-	if e.id.pending() {
+	if e.id.Pending() {
 		delete(m.pending, e.id.Message)
 	} else {
 		delete(m.open, e.id)

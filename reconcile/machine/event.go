@@ -10,17 +10,6 @@ import (
 // there are; the package handles each of them in one place.
 type Event interface{ apply(m *Machine) }
 
-// DeliveryID names what is read, sent and written as one: a pending message, which has no
-// Subscription, or one delivery of an open message.
-type DeliveryID struct {
-	Message      relay.ID
-	Subscription string
-	Instance     string
-}
-
-// pending reports whether the id is that of a pending message.
-func (id DeliveryID) pending() bool { return id.Subscription == "" }
-
 // Report says that a row exists.
 type Report struct {
 	ID relay.ID
@@ -49,7 +38,7 @@ type Gap struct{}
 
 // Ended is the answer to a Send: how the attempt ended, or why there was none.
 type Ended struct {
-	Entry        DeliveryID // as in the Send
+	Entry        relay.DeliveryID // as in the Send
 	Subscription string
 	Instance     string
 	Outcome      relay.Outcome

@@ -55,8 +55,8 @@ const (
 
 // RowRead is the answer to a ReadRow.
 type RowRead struct {
-	Entry    DeliveryID
-	Snapshot Snapshot
+	Entry    relay.DeliveryID
+	Snapshot relay.Snapshot
 	Verdict  Verdict
 	Row      Row // if Readable
 	// Failed says that the statement failed for this row alone, or altogether.
@@ -69,7 +69,7 @@ type RowRead struct {
 // unfinished deliveries.
 type KeyRead struct {
 	Key      string
-	Snapshot Snapshot
+	Snapshot relay.Snapshot
 	Rows     []Row // in the order of their sequences
 	// Late says that a delayed message of the key is due and not an ordinary one yet: its place may be before the others.
 	Late bool
@@ -86,24 +86,11 @@ type KeyRead struct {
 
 // Waiting is a delivery of an open message that has its place in the order of its key.
 type Waiting struct {
-	ID          DeliveryID
+	ID          relay.DeliveryID
 	Seq         int64
 	Destination string // its circuit
-	State       WaitingState
+	State       relay.WaitingState
 }
-
-// WaitingState says what a delivery waits for.
-type WaitingState int
-
-// The states. The zero value is none.
-const (
-	WaitsForKey  WaitingState = 1 + iota // for those of its key before it
-	WaitsForTime                         // for the time of its next attempt
-	WaitsForRoom                         // for its destination
-	WaitsDue                             // for nothing: its time has come
-	WaitsDead                            // it died, which holds the key where the subscription says so
-	WaitsMore                            // there are more behind it that were not read
-)
 
 // Swept is the answer to a Sweep: pending messages without a key, and keys with something
 // that is pending or waits.
@@ -129,7 +116,7 @@ type Due struct {
 
 // DueDelivery is a delivery of an open message that may be tried again.
 type DueDelivery struct {
-	ID    DeliveryID
+	ID    relay.DeliveryID
 	Key   string // empty: it waits for no other
 	Shard int16
 }
@@ -156,7 +143,7 @@ type Acknowledged struct{ Deliveries []DueDelivery }
 
 // AckRead is the answer to a ReadAck: what a consumer said about a delivery, as it stands in the table.
 type AckRead struct {
-	Entry DeliveryID
+	Entry relay.DeliveryID
 	// None says that nothing can be applied at present.
 	None     bool
 	Delivery *relay.Delivery // at the attempt that is in the table
@@ -166,18 +153,18 @@ type AckRead struct {
 }
 
 // Written is the answer to a Write that is in the table.
-type Written struct{ Entry DeliveryID }
+type Written struct{ Entry relay.DeliveryID }
 
 // NotWritten is the answer to a Write that is not in the table, or perhaps not.
 type NotWritten struct {
-	Entry DeliveryID
+	Entry relay.DeliveryID
 	Why   Why
 	// Text is what is shown in the place of an error that the database refuses.
 	Text string
 }
 
 // Divided says that outcomes could not be written together, because of one of them, and are being divided.
-type Divided struct{ Entries []DeliveryID }
+type Divided struct{ Entries []relay.DeliveryID }
 
 // Why says why an outcome was not written.
 type Why int

@@ -21,7 +21,7 @@ type key struct {
 	// machine's: as long as all that committed since was reported.
 	after int64
 	gap   int
-	base  Snapshot // of the last read from the beginning
+	base  relay.Snapshot // of the last read from the beginning
 
 	wanted bool // it is to be read
 	queued bool // it stands in the machine's list
@@ -86,7 +86,7 @@ func (k *key) report(r *Report) {
 		k.drop()
 		return
 	}
-	e := &entry{id: DeliveryID{Message: r.ID}, seq: r.Seq, shard: k.shard, key: k, xid: r.XID, state: unseen}
+	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: k.shard, key: k, xid: r.XID, state: unseen}
 	m.entries.register(e)
 	k.insert(e)
 	k.unseen++
@@ -186,7 +186,7 @@ func (k *key) early() (n int) {
 
 // removed notes that an entry has left memory.
 func (k *key) removed(e *entry) {
-	if !e.id.pending() {
+	if !e.id.Pending() {
 		if k.opens--; k.opens == 0 && k.waits {
 			k.waits = false
 			k.want()

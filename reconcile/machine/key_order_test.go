@@ -69,7 +69,7 @@ func TestUnknownSequenceHoldsItsKey(t *testing.T) {
 	d.do(answered(first, accepted()))
 	d.do(Written{Entry: one[Write](d).Entry})
 	d.none() // the third waits for the first
-	d.do(KeyRead{Key: "k", Snapshot: Snapshot{Xmin: 101, Xmax: 200, InProgress: []uint64{101}, Durable: true}})
+	d.do(KeyRead{Key: "k", Snapshot: relay.Snapshot{Xmin: 101, Xmax: 200, InProgress: []uint64{101}, Durable: true}})
 	d.none()
 	d.wait(5 * time.Millisecond)
 	one[ReadKey](d)
@@ -133,7 +133,7 @@ func TestRowThatMayHaveBeenReportedBefore(t *testing.T) {
 	d, s := drive(t, testConfig), subscriber("s")
 	d.do(Found{Rows: []Report{{ID: id(3), Key: "k"}}})
 	one[ReadKey](d)
-	d.do(KeyRead{Key: "k", Snapshot: Snapshot{Xmin: 104, Xmax: 200, InProgress: []uint64{104}, Durable: true}, Rows: []Row{pendingRow(3, "k", s)}})
+	d.do(KeyRead{Key: "k", Snapshot: relay.Snapshot{Xmin: 104, Xmax: 200, InProgress: []uint64{104}, Durable: true}, Rows: []Row{pendingRow(3, "k", s)}})
 	one[Send](d)
 	d.m.keys["k"].gap = d.m.gap // as after all that may have been lost has ended
 	d.m.keys["k"].want()
@@ -178,7 +178,7 @@ func TestWhatWaitsForAnUnseenMessageIsPutBack(t *testing.T) {
 	send := one[Send](d)
 	d.do(Reported{Rows: []Report{report(1, "k")}})
 	one[ReadKey](d)
-	hidden := Snapshot{Xmin: 101, Xmax: 200, InProgress: []uint64{101}, Durable: true}
+	hidden := relay.Snapshot{Xmin: 101, Xmax: 200, InProgress: []uint64{101}, Durable: true}
 	d.do(KeyRead{Key: "k", Snapshot: hidden})
 	d.do(answered(send, accepted()))
 	d.do(Written{Entry: one[Write](d).Entry})

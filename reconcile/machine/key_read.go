@@ -3,6 +3,8 @@ package machine
 import (
 	"slices"
 	"time"
+
+	"relay"
 )
 
 func (r KeyRead) apply(m *Machine) {
@@ -97,7 +99,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 		}
 		switch {
 		case e == nil && k.asked.command.Awaits(row.Message.ID, row.XID):
-			if k.base.full(row.XID) < k.base.Xmax {
+			if k.base.Full(row.XID) < k.base.Xmax {
 				k.gap, k.more = -1, true // it may have been reported before that
 			}
 			return seq - 1, false
@@ -148,7 +150,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		return false
 	}
 	if e == nil {
-		e = &entry{id: DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
+		e = &entry{id: relay.DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
 		k.m.entries.register(e)
 		k.insert(e)
 	} else {
@@ -240,13 +242,13 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 		switch {
 		case open && e.ends && !k.m.subscriber(w.ID.Subscription, nil).Unordered:
 			q.hold(w.Seq) // it ends outside the order of its key, and holds its place until then
-		case w.State != WaitsMore && (pending || open):
+		case w.State != relay.WaitsMore && (pending || open):
 		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
-			if k.waits = k.waits || w.State == WaitsMore; w.mayLoad(k.m) {
+			if k.waits = k.waits || w.State == relay.WaitsMore; w.mayLoad(k.m) {
 				w.load(k, nil)
 			}
 		case !whole && w.Seq > last, !q.loadable, !w.mayLoad(k.m):
-			if w.State != WaitsDead || k.m.subscriber(w.ID.Subscription, nil).BlockOnDead {
+			if w.State != relay.WaitsDead || k.m.subscriber(w.ID.Subscription, nil).BlockOnDead {
 				q.hold(w.Seq)
 			}
 		default:
@@ -263,9 +265,9 @@ func (w *Waiting) mayLoad(m *Machine) bool {
 		return false
 	}
 	switch w.State {
-	case WaitsForKey, WaitsDue:
+	case relay.WaitsForKey, relay.WaitsDue:
 		return true
-	case WaitsForRoom:
+	case relay.WaitsForRoom:
 		d := m.destinations.of(w.Destination)
 		m.destinations.park(d)
 		if d.room <= 0 || m.destinations.paused(d.name) {
@@ -292,7 +294,7 @@ func (w *Waiting) load(k *key, q *queue) {
 
 // load has a delivery of an open message read that waits for no other, and reports
 // whether there was room for it.
-func (m entries) load(id DeliveryID, shard int16) bool {
+func (m entries) load(id relay.DeliveryID, shard int16) bool {
 	switch {
 	case !m.leases.takes(shard) || m.open[id] != nil || m.pending[id.Message] != nil:
 		return false

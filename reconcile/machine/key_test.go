@@ -33,7 +33,7 @@ func TestUnseenHoldsItsPlace(t *testing.T) {
 	d, s := drive(t, testConfig), subscriber("s")
 	d.do(Reported{Rows: []Report{report(1, "k"), report(2, "k")}})
 	one[ReadKey](d)
-	hidden := Snapshot{Xmin: 101, Xmax: 200, InProgress: []uint64{101}, Durable: true}
+	hidden := relay.Snapshot{Xmin: 101, Xmax: 200, InProgress: []uint64{101}, Durable: true}
 	d.do(KeyRead{Key: "k", Snapshot: hidden, Rows: []Row{pendingRow(2, "k", s)}})
 	d.none()
 	d.wait(5 * time.Millisecond)
@@ -75,7 +75,7 @@ func TestFailureParksWhatIsBehind(t *testing.T) {
 	d.do(Written{Entry: behind.Entry})
 	one[ReadKey](d) // something is blocked, and nothing of the key is in memory
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{
-		{ID: openID(1, s), Seq: 1, State: WaitsForTime}, {ID: openID(2, s), Seq: 2, State: WaitsForKey},
+		{ID: openID(1, s), Seq: 1, State: relay.WaitsForTime}, {ID: openID(2, s), Seq: 2, State: relay.WaitsForKey},
 	}})
 	d.none()
 	d.empty()
@@ -85,7 +85,7 @@ func TestFailureParksWhatIsBehind(t *testing.T) {
 	d.do(Due{Deliveries: []DueDelivery{{ID: openID(1, s), Key: "k"}}, Next: time.Hour})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{
-		{ID: openID(1, s), Seq: 1, State: WaitsDue}, {ID: openID(2, s), Seq: 2, State: WaitsForKey},
+		{ID: openID(1, s), Seq: 1, State: relay.WaitsDue}, {ID: openID(2, s), Seq: 2, State: relay.WaitsForKey},
 	}})
 	reads := d.take()
 	d.do(RowRead{Entry: reads[1].(ReadRow).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(2, "k", s, Open{Status: relay.DeliveryWaiting, Reason: relay.ReasonKeyBlocked})})
@@ -109,7 +109,7 @@ func TestDeadUnderBlockHoldsItsKey(t *testing.T) {
 	d.take()
 	d.do(Reported{Rows: []Report{report(2, "k")}})
 	one[ReadKey](d)
-	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Rows: []Row{pendingRow(2, "k", s)}, Waiting: []Waiting{{ID: openID(1, s), Seq: 1, State: WaitsDead}}})
+	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Rows: []Row{pendingRow(2, "k", s)}, Waiting: []Waiting{{ID: openID(1, s), Seq: 1, State: relay.WaitsDead}}})
 	if c := one[Write](d); c.Changes[0].Reason != relay.ReasonKeyBlocked || c.MessageStatus != relay.MessageOpen {
 		t.Fatalf("write %+v", c)
 	}
@@ -145,7 +145,7 @@ func TestGapReadsFromTheBeginning(t *testing.T) {
 	if c := one[ReadKey](d); c.After != 0 || len(c.Known) != 1 {
 		t.Fatalf("read %+v", c)
 	}
-	d.do(KeyRead{Key: "k", Snapshot: Snapshot{Xmin: 50, Xmax: 1000, InProgress: []uint64{50}, Durable: true}})
+	d.do(KeyRead{Key: "k", Snapshot: relay.Snapshot{Xmin: 50, Xmax: 1000, InProgress: []uint64{50}, Durable: true}})
 	d.do(Reported{Rows: []Report{report(6, "k")}})
 	if c := one[ReadKey](d); c.After != 0 {
 		t.Fatalf("read behind %d although a transaction of before the gap is open", c.After)
@@ -216,7 +216,7 @@ func TestUnorderedWaitsForNothing(t *testing.T) {
 	d.do(Found{Rows: []Report{{ID: id(9), Key: "j"}}})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "j", Snapshot: shows(1000), Waiting: []Waiting{
-		{ID: openID(7, s), Seq: 7, State: WaitsForKey}, {ID: openID(8, s), Seq: 8, State: WaitsMore},
+		{ID: openID(7, s), Seq: 7, State: relay.WaitsForKey}, {ID: openID(8, s), Seq: 8, State: relay.WaitsMore},
 	}})
 	c := one[ReadRow](d)
 	d.do(RowRead{Entry: c.Entry, Snapshot: shows(1000), Verdict: Finished})

@@ -50,7 +50,7 @@ type Machine struct {
 	now     time.Duration
 	out     []Command
 	pending map[relay.ID]*entry
-	open    map[DeliveryID]*entry
+	open    map[relay.DeliveryID]*entry
 	keys    map[string]*key
 	// unread are entries, and unreadKeys keys, that are to be read as soon as that is allowed.
 	unreadKeys   []*key
@@ -93,7 +93,7 @@ type reports struct{ *Machine }
 func New(config Config) *Machine {
 	m := &Machine{
 		config: config, wakeAt: -1,
-		pending: make(map[relay.ID]*entry), open: make(map[DeliveryID]*entry), keys: make(map[string]*key),
+		pending: make(map[relay.ID]*entry), open: make(map[relay.DeliveryID]*entry), keys: make(map[string]*key),
 		budget: budget{maxEntries: config.Entries, maxBytes: config.Bytes},
 		random: rand.New(rand.NewPCG(config.Seed, 0)),
 	}

@@ -27,12 +27,12 @@ func BenchmarkMessage(b *testing.B) {
 				r.Seq = row.Message.Seq
 				m.Step(now, Reported{Rows: []Report{r}})
 				if key == "" {
-					m.Step(now, RowRead{Entry: DeliveryID{Message: row.Message.ID}, Snapshot: shows(1000), Verdict: Readable, Row: row})
+					m.Step(now, RowRead{Entry: relay.DeliveryID{Message: row.Message.ID}, Snapshot: shows(1000), Verdict: Readable, Row: row})
 				} else {
 					m.Step(now, KeyRead{Key: key, Snapshot: shows(1000), Rows: []Row{row}})
 				}
-				m.Step(now, Ended{Entry: DeliveryID{Message: row.Message.ID}, Subscription: "s", Outcome: accepted()})
-				m.Step(now, Written{Entry: DeliveryID{Message: row.Message.ID}})
+				m.Step(now, Ended{Entry: relay.DeliveryID{Message: row.Message.ID}, Subscription: "s", Outcome: accepted()})
+				m.Step(now, Written{Entry: relay.DeliveryID{Message: row.Message.ID}})
 			}
 			if held := m.Held(); held.Entries != 0 {
 				b.Fatalf("holds %+v", held)

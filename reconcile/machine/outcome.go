@@ -22,7 +22,7 @@ func (e Ended) apply(m *Machine) {
 // sent finds the delivery whose attempt has ended. The one of a message that was taken up
 // meanwhile is an entry of its own.
 func (m entries) sent(e Ended) *delivery {
-	own := DeliveryID{Message: e.Entry.Message, Subscription: e.Subscription, Instance: e.Instance}
+	own := relay.DeliveryID{Message: e.Entry.Message, Subscription: e.Subscription, Instance: e.Instance}
 	for _, at := range [2]*entry{m.open[own], m.pending[e.Entry.Message]} {
 		if at == nil {
 			continue
@@ -47,7 +47,7 @@ func (d *delivery) outcome(o relay.Outcome) {
 		d.spreadOver(o.Instances)
 		return
 	case o.Class == relay.ClassParked && o.Reason == relay.ReasonNone:
-		if e.parent == nil && (!e.id.pending() || len(e.deliveries) == 1) {
+		if e.parent == nil && (!e.id.Pending() || len(e.deliveries) == 1) {
 			d.step, e.state = idle, wanted
 			e.later(10*time.Millisecond, time.Second)
 		} else {
@@ -63,7 +63,7 @@ func (d *delivery) outcome(o relay.Outcome) {
 		d.destination.slow = true
 		d.park(&o)
 		return
-	case o.Class == relay.ClassRejected && e.id.pending() && len(e.deliveries) == 1:
+	case o.Class == relay.ClassRejected && e.id.Pending() && len(e.deliveries) == 1:
 		e.reject(o.Error)
 		return
 	}
@@ -90,7 +90,7 @@ func (c *Change) passes(d *delivery) bool {
 // written again.
 func (d *delivery) park(o *relay.Outcome) {
 	e, reason := d.entry, o.Reason
-	if !e.id.pending() && e.parent == nil && e.open.Reason == reason && o.Lack == relay.ResourceNone && reason != relay.ReasonNone {
+	if !e.id.Pending() && e.parent == nil && e.open.Reason == reason && o.Lack == relay.ResourceNone && reason != relay.ReasonNone {
 		if d.queue != nil {
 			d.queue.hold(e.seq)
 		}
@@ -191,7 +191,7 @@ func (e *entry) adopt(d *delivery, change Change) {
 // message is pending, else in the table.
 func (d *delivery) spreadOver(instances []string) {
 	e := d.entry
-	if !e.id.pending() {
+	if !e.id.Pending() {
 		d.spreadOpen(instances)
 		return
 	}

@@ -119,7 +119,7 @@ func TestInstanceThatIsGoneIsCancelled(t *testing.T) {
 	d.quiet = false
 	d.wait(1100 * time.Millisecond)
 	d.take()
-	d.do(Due{Deliveries: []DueDelivery{{ID: DeliveryID{Message: id(1), Subscription: "s", Instance: "h:1"}}}, Next: time.Hour})
+	d.do(Due{Deliveries: []DueDelivery{{ID: relay.DeliveryID{Message: id(1), Subscription: "s", Instance: "h:1"}}}, Next: time.Hour})
 	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: row})
 	check := one[Send](d)
 	if !check.Check {
@@ -219,7 +219,7 @@ func TestParkedWithAKey(t *testing.T) {
 	d.do(Parked{Destination: "s", Deliveries: []DueDelivery{{ID: openID(1, s), Key: "k"}}, Last: 1, End: true})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{
-		{ID: openID(1, s), Seq: 1, Destination: "s", State: WaitsForRoom}, {ID: openID(2, s), Seq: 2, Destination: "s", State: WaitsForRoom},
+		{ID: openID(1, s), Seq: 1, Destination: "s", State: relay.WaitsForRoom}, {ID: openID(2, s), Seq: 2, Destination: "s", State: relay.WaitsForRoom},
 	}})
 	if c := one[ReadRow](d); c.Entry != openID(1, s) {
 		t.Fatalf("reads %+v; there was room for one", c)
@@ -229,7 +229,7 @@ func TestParkedWithAKey(t *testing.T) {
 }
 
 // claimed is the answer to the read of what a consumer said.
-func claimed(entry DeliveryID, s *relay.Subscriber, w Word) AckRead {
+func claimed(entry relay.DeliveryID, s *relay.Subscriber, w Word) AckRead {
 	return AckRead{
 		Entry: entry, Delivery: &relay.Delivery{Message: &relay.Message{ID: entry.Message}, Subscriber: s, Attempt: 1},
 		Open: Open{Status: relay.DeliveryAwaitingAck, Attempts: 1}, Word: w,

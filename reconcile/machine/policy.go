@@ -38,7 +38,7 @@ type Past struct {
 func Unchanged(d *relay.Delivery, past Past) Change {
 	s := d.Subscriber
 	return Change{
-		ID:     DeliveryID{Message: d.Message.ID, Subscription: s.Name, Instance: d.Instance},
+		ID:     relay.DeliveryID{Message: d.Message.ID, Subscription: s.Name, Instance: d.Instance},
 		Target: s.Target.Raw, Destination: d.Circuit(),
 		Attempts: past.Attempts, HandleAttempts: past.HandleAttempts, Next: -1,
 		Acknowledges: s.AckByConsumer || past.Accepted,
@@ -72,7 +72,7 @@ func (p Policy) Change(d *relay.Delivery, past Past, o relay.Outcome, spread fun
 	}
 	if o.Class.Attempted() {
 		c.Attempts = d.Attempt
-		c.Attempt = &Attempt{
+		c.Attempt = &relay.Attempt{
 			Number: d.Attempt, Started: o.Started, Duration: o.Duration,
 			Outcome: recorded(o), Response: o.Response,
 		}
@@ -160,7 +160,7 @@ func (p Policy) Acknowledged(d *relay.Delivery, past Past, w Word, spread func()
 	if c.Status = relay.DeliveryDead; w.Retry {
 		p.fail(&c, d, past, relay.Outcome{Error: c.Error}, relay.DeliveryHandleFailed, spread)
 	}
-	c.Attempt = &Attempt{Number: w.Attempt, Started: w.Received, Outcome: relay.DeliveryHandleFailed}
+	c.Attempt = &relay.Attempt{Number: w.Attempt, Started: w.Received, Outcome: relay.DeliveryHandleFailed}
 	return c
 }
 

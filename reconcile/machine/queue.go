@@ -125,7 +125,7 @@ func (d *delivery) wait() bool {
 	switch {
 	case d.step != idle || e.parent != nil || e.forgotten:
 		return false
-	case e.id.pending():
+	case e.id.Pending():
 		if e.state != ready {
 			return false
 		}
@@ -161,7 +161,7 @@ func (q *queue) expire() {
 func (q *queue) yield() {
 	for len(q.list) > 0 {
 		d := q.list[len(q.list)-1]
-		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.pending() && !putBack(e) || !e.id.pending() && !d.wait() {
+		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.Pending() && !putBack(e) || !e.id.Pending() && !d.wait() {
 			return
 		}
 	}

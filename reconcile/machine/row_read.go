@@ -42,7 +42,7 @@ func (r *RowRead) judge(e *entry) {
 		fallthrough
 	default:
 		k := e.key
-		if !e.id.pending() {
+		if !e.id.Pending() {
 			c := EndOrphan{ID: e.id, Shard: e.shard}
 			if k != nil {
 				c.Key = k.name
@@ -65,7 +65,7 @@ func (r *RowRead) readable(e *entry) {
 		return
 	}
 	message := r.Row.Message
-	if e.shard < 0 || e.key == nil && e.id.pending() && message.Key != "" {
+	if e.shard < 0 || e.key == nil && e.id.Pending() && message.Key != "" {
 		xid := e.xid
 		e.again = false
 		e.remove()

@@ -1,6 +1,10 @@
 package machine
 
-import "time"
+import (
+	"time"
+
+	"relay"
+)
 
 // sweep is the pass over the pending messages of a group of shards that finds what was left in the table.
 type sweep struct {
@@ -200,7 +204,7 @@ func (m reports) add(r *Report, swept bool) {
 		m.leave(1)
 		return
 	}
-	e := &entry{id: DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}
+	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}
 	if swept {
 		m.Machine.swept++
 	}

@@ -15,7 +15,7 @@ func (row *Row) fits(m *Machine) bool {
 		return false
 	}
 	for _, to := range row.Deliveries {
-		if row.Open == nil && m.open[DeliveryID{row.Message.ID, to.Subscriber.Name, to.Instance}] != nil {
+		if row.Open == nil && m.open[relay.DeliveryID{Message: row.Message.ID, Subscription: to.Subscriber.Name, Instance: to.Instance}] != nil {
 			return false // an attempt from an earlier life of the message is still under way
 		}
 		d := m.destinations.byName[to.Circuit()]
@@ -40,7 +40,7 @@ func (row *Row) take(e *entry, readAt time.Duration) {
 		e.reject(row.Rejected)
 	case !fresh:
 		row.refresh(e)
-	case e.id.pending():
+	case e.id.Pending():
 		row.route(e)
 	default:
 		row.resume(e)
@@ -140,7 +140,7 @@ func (row *Row) refresh(e *entry) {
 		}
 		switch {
 		case d.step != idle:
-		case e.id.pending():
+		case e.id.Pending():
 			d.launch()
 		default:
 			d.resume()
@@ -164,7 +164,7 @@ func (d *delivery) launch() {
 // reject ends a message that cannot be sent; a delivery of an open one, which could be sent
 // once, is dead instead.
 func (e *entry) reject(why string) {
-	if e.id.pending() {
+	if e.id.Pending() {
 		for _, d := range e.deliveries {
 			if d.queue != nil {
 				d.queue.remove(d)
@@ -212,7 +212,7 @@ func (d *delivery) send(check bool) {
 	e := d.entry
 	d.step, d.checking = sent, check
 	e.m.do(Send{
-		Entry: e.id, Shard: e.shard, Delivery: d.to, Due: !e.id.pending(), Check: check, Waited: past(e).Waited,
+		Entry: e.id, Shard: e.shard, Delivery: d.to, Due: !e.id.Pending(), Check: check, Waited: past(e).Waited,
 		Before: min(e.m.leases.until, e.readAt+2*staleAfter),
 	})
 }
@@ -225,7 +225,7 @@ func (d *delivery) giveBack() {
 	case e.parent != nil: // its row is not in the table yet
 		d.step = idle
 		e.state = wanted
-	case !e.id.pending() || len(e.deliveries) == 1:
+	case !e.id.Pending() || len(e.deliveries) == 1:
 		d.step = idle
 		e.want()
 	default:

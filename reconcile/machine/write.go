@@ -17,7 +17,7 @@ type pendingWrite struct {
 // put has changes written. status is the message's, unless it follows from the changes.
 func (w *pendingWrite) put(changes []Change, status relay.MessageStatus) {
 	e := w.entry
-	w.command.Entry, w.command.Shard, w.command.Taking, w.command.Changes = e.id, e.shard, e.id.pending(), changes
+	w.command.Entry, w.command.Shard, w.command.Taking, w.command.Changes = e.id, e.shard, e.id.Pending(), changes
 	if w.command.MessageStatus = status; w.command.Taking && status == "" {
 		w.command.conclude()
 	}
@@ -27,7 +27,7 @@ func (w *pendingWrite) put(changes []Change, status relay.MessageStatus) {
 	e.state, e.tries = writing, 0
 	w.command.Message, w.begun = e.message, e.m.now
 	e.m.writes++
-	if e.key != nil && e.id.pending() {
+	if e.key != nil && e.id.Pending() {
 		e.key.written++
 		readOn(e.key)
 	}
@@ -92,7 +92,7 @@ func (w *Write) accepted() bool {
 }
 
 // written returns the entry that is being written.
-func (m entries) written(id DeliveryID) *entry {
+func (m entries) written(id relay.DeliveryID) *entry {
 	if e := m.entries.find(id); e != nil && e.state == writing {
 		return e
 	}
@@ -136,7 +136,7 @@ func (w *pendingWrite) announce(c *Change) {
 	e := w.entry
 	m := e.m
 	switch {
-	case c.ID.pending():
+	case c.ID.Pending():
 		return // it was rejected
 	case c.Next >= 0:
 		m.due.look(m.now + c.Next)
@@ -150,7 +150,7 @@ func (w *pendingWrite) announce(c *Change) {
 }
 
 // adopted reports whether a delivery goes on as an entry of its own.
-func (w *pendingWrite) adopted(id DeliveryID) bool {
+func (w *pendingWrite) adopted(id relay.DeliveryID) bool {
 	for _, child := range w.entry.children {
 		if child.id == id {
 			return true
@@ -175,7 +175,7 @@ func (w *pendingWrite) held(c *Change) {
 }
 
 // routed returns the delivery that a change is of.
-func (w *pendingWrite) routed(id DeliveryID) *relay.Delivery {
+func (w *pendingWrite) routed(id relay.DeliveryID) *relay.Delivery {
 	for _, d := range w.entry.deliveries {
 		if d.to != nil && d.to.Subscriber.Name == id.Subscription && d.to.Instance == id.Instance {
 			return d.to
@@ -233,7 +233,7 @@ func (w *pendingWrite) forget() {
 		k.gap = -1
 		k.want()
 	}
-	e.again = e.again || k == nil && e.id.pending()
+	e.again = e.again || k == nil && e.id.Pending()
 	for i := range w.command.Changes {
 		w.announce(&w.command.Changes[i]) // it may be in the table, if the answer to an earlier write was lost
 	}

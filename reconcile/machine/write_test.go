@@ -90,7 +90,7 @@ func TestRowsThatCannotBeTaken(t *testing.T) {
 	t.Parallel()
 	d := drive(t, testConfig)
 	for n, read := range []RowRead{
-		{Verdict: Absent, Snapshot: Snapshot{Xmin: 50, Xmax: 50, Durable: true}}, // not visible yet
+		{Verdict: Absent, Snapshot: relay.Snapshot{Xmin: 50, Xmax: 50, Durable: true}}, // not visible yet
 		{Verdict: NoRoom, Snapshot: shows(1000)},
 		{Failed: true},
 	} {

@@ -303,8 +303,8 @@ func (d *database) update(r *row) {
 func (r *row) sees(now time.Duration) bool { return r.visible <= now && r.deleted > now }
 
 // snapshot is pg_current_snapshot().
-func (d *database) snapshot() machine.Snapshot {
-	s := machine.Snapshot{Xmax: xidOf(len(d.txs)), Durable: true}
+func (d *database) snapshot() relay.Snapshot {
+	s := relay.Snapshot{Xmax: xidOf(len(d.txs)), Durable: true}
 	s.Xmin = s.Xmax
 	for i := range d.txs {
 		s.Durable = s.Durable && !d.txs[i].unflushed

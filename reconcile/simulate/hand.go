@@ -112,7 +112,7 @@ func (w *world) retry(r *row) {
 }
 
 // endOrphan ends a delivery whose message has ended.
-func (d *database) endOrphan(id machine.DeliveryID) {
+func (d *database) endOrphan(id relay.DeliveryID) {
 	r := &d.rows[rowOf(id.Message)]
 	s := &r.subs[subOf(id.Subscription)]
 	if r.deleted <= d.w.now {

@@ -46,26 +46,26 @@ func (d *database) waiting(out *machine.KeyRead, r *row, counts *[len(subNames)]
 		if !s.exists || r.outside || s.delivered {
 			continue
 		}
-		w := machine.Waiting{ID: machine.DeliveryID{Message: r.id, Subscription: d.w.subs[i].Name}, Seq: r.seq, Destination: d.circuit(i)}
+		w := machine.Waiting{ID: relay.DeliveryID{Message: r.id, Subscription: d.w.subs[i].Name}, Seq: r.seq, Destination: d.circuit(i)}
 		switch {
 		case s.status == relay.DeliveryDead && r.deleted <= d.w.now:
 			continue
 		case s.status == relay.DeliveryDead:
-			w.State = machine.WaitsDead
+			w.State = relay.WaitsDead
 		case s.status.Ended() || r.status != relay.MessageOpen || counts[i] > waitingMost:
 			continue
 		case counts[i] == waitingMost:
-			w.State = machine.WaitsMore
+			w.State = relay.WaitsMore
 		case s.next >= 0 && s.next <= d.now():
-			w.State = machine.WaitsDue
+			w.State = relay.WaitsDue
 		case s.next >= 0:
-			w.State = machine.WaitsForTime
+			w.State = relay.WaitsForTime
 		case s.reason == relay.ReasonKeyBlocked:
-			w.State = machine.WaitsForKey
+			w.State = relay.WaitsForKey
 		default:
-			w.State = machine.WaitsForRoom
+			w.State = relay.WaitsForRoom
 		}
-		if w.State != machine.WaitsDead {
+		if w.State != relay.WaitsDead {
 			counts[i]++
 		}
 		out.Waiting = append(out.Waiting, w)
@@ -263,7 +263,7 @@ func (w *world) overdue(p *process) {
 }
 
 func (d *database) delivery(r *row, i int) machine.DueDelivery {
-	out := machine.DueDelivery{ID: machine.DeliveryID{Message: r.id, Subscription: d.w.subs[i].Name}, Shard: r.shard}
+	out := machine.DueDelivery{ID: relay.DeliveryID{Message: r.id, Subscription: d.w.subs[i].Name}, Shard: r.shard}
 	if d.inOrder(r, i) {
 		out.Key = r.keyName()
 	}
