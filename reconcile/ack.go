@@ -8,6 +8,7 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/retry"
 	"relay/sql"
 )
 
@@ -187,7 +188,7 @@ func (e *ackTaker) ackRead(a *sql.AckRow) machine.AckRead {
 	}
 	return machine.AckRead{
 		Delivery: d, Waited: time.Since(a.DueAt),
-		Open: machine.Open{Status: a.Status, Attempts: a.Attempts, HandleAttempts: a.HandleAttempts},
-		Word: machine.Word{Ack: a.Ack, Attempt: a.Attempt, Received: a.Received, Counted: a.Counted},
+		Open: retry.Open{Status: a.Status, Attempts: a.Attempts, HandleAttempts: a.HandleAttempts},
+		Word: retry.Word{Ack: a.Ack, Attempt: a.Attempt, Received: a.Received, Counted: a.Counted},
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/retry"
+	"relay/schedule"
 	"relay/sql"
 )
 
@@ -53,9 +55,6 @@ type circuits interface {
 	UpInstances(subscription string)
 }
 
-// Policy says when a failed delivery goes again and when it is given up.
-type Policy = machine.Policy
-
 // Config is what an engine needs.
 type Config struct {
 	Store *sql.Store
@@ -65,12 +64,12 @@ type Config struct {
 	Subscriptions subscriptions
 	Dispatcher    dispatcher
 	Circuits      circuits
-	Policy        Policy
+	Policy        retry.Policy
 	// Gone reports whether the instance of a pinned delivery is certainly none of its host
 	// name's any more. Nil: it is not known.
 	Gone func(context.Context, *relay.Delivery) bool
 	// Groups divides the shards among sweeps (RELAY_RECONCILE).
-	Groups []Group
+	Groups []schedule.Group
 	// Streaming reports whether this relay hears the stream itself, since it holds the slot.
 	Streaming func() bool
 	// Ringing reports whether a doorbell works; without one sweeps run every 500 ms.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
+	"relay/schedule"
 	"relay/sql"
 	"relay/test/harness"
 )
@@ -49,7 +51,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	groups, err := ParseGroups("0-31 every 1s; 32-63 every 1s limit 7")
+	groups, err := schedule.Parse("0-31 every 1s; 32-63 every 1s limit 7")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	b := &bench{t: t, db: db, store: store, lanes: &lanes{wake: make(chan struct{}, 1), room: 100}, routes: &routes{}, ended: make(chan error, 1)}
 	config := Config{
 		Store: store, Sampler: sql.NewSampler(store), Router: b.routes, Subscriptions: b.routes, Dispatcher: b.lanes, Circuits: b.lanes,
-		Policy: Policy{Backoff: []time.Duration{50 * time.Millisecond}, MaxAttempts: 3}, Groups: groups,
+		Policy: retry.Policy{Backoff: []time.Duration{50 * time.Millisecond}, MaxAttempts: 3}, Groups: groups,
 		Streaming: func() bool { return false }, Ringing: func() bool { return false },
 		InFlight: 1000, InFlightBytes: 1 << 24, MaxPayload: 1 << 20, AckKey: key, Retention: time.Hour, LeaseTTL: 3 * time.Second, Grace: 5 * time.Second,
 		ID: relay.NewID(), Name: "test", Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), Metrics: NewMetrics(nil),

@@ -10,12 +10,13 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/schedule"
 )
 
 // testLoop returns a loop that owns shard 0 and whose workers do not run, and what ends it.
 func testLoop(t *testing.T) (*loop, func()) {
 	t.Helper()
-	l := newCore(Config{Groups: []Group{{Limit: 10}}, InFlight: 1 << 20, InFlightBytes: 1 << 30, Metrics: NewMetrics(nil)}).loop
+	l := newCore(Config{Groups: []schedule.Group{{Limit: 10}}, InFlight: 1 << 20, InFlightBytes: 1 << 30, Metrics: NewMetrics(nil)}).loop
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { l.run(ctx); close(ended) }()

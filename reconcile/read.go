@@ -9,6 +9,7 @@ import (
 	"relay"
 	"relay/crash"
 	"relay/reconcile/machine"
+	"relay/retry"
 	"relay/sql"
 )
 
@@ -245,7 +246,7 @@ func (e *rowReader) readDeliveries(ctx context.Context, batch []machine.ReadRow,
 
 // resume prepares the next attempt of an open message's delivery.
 func (e *rowReader) resume(out *machine.Row, row *sql.DeliveryRow) {
-	out.Open = &machine.Open{
+	out.Open = &retry.Open{
 		Status: row.Status, Reason: row.Reason, Attempts: row.Attempts, HandleAttempts: row.HandleAttempts, Accepted: row.Accepted,
 	}
 	out.Waited = time.Since(row.DueAt)

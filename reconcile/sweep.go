@@ -7,6 +7,7 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/schedule"
 	"relay/sql"
 )
 
@@ -27,7 +28,7 @@ const (
 // pass is one pass over the pending messages of a group's shards that this relay owns: those without a key shard beside
 // shard, then keys with pending messages, then, if wanted, keys with waiting deliveries.
 type pass struct {
-	group Group
+	group schedule.Group
 	walks []sql.Walk // of messages without a key
 	keys  bool       // those with pending messages are over
 	at    sql.Position
@@ -71,7 +72,7 @@ func (e *sweeper) sweep(ctx context.Context, group int) error {
 }
 
 // rest is how long a group rests after a pass.
-func (e *sweeper) rest(g Group, took time.Duration, err error) time.Duration {
+func (e *sweeper) rest(g schedule.Group, took time.Duration, err error) time.Duration {
 	now := time.Now()
 	wait := g.Next(now).Sub(now)
 	switch {

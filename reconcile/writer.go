@@ -10,6 +10,7 @@ import (
 	"relay"
 	"relay/crash"
 	"relay/reconcile/machine"
+	"relay/retry"
 	"relay/sql"
 )
 
@@ -94,7 +95,7 @@ func changesOf(w *machine.Write) []sql.Change {
 	return changes
 }
 
-func changeOf(w *machine.Write, c *machine.Change) sql.Change {
+func changeOf(w *machine.Write, c *retry.Change) sql.Change {
 	return sql.Change{
 		Delivery: c.ID, Shard: w.Shard, Target: c.Target, Circuit: c.Destination, Taking: w.Taking, Again: w.Again,
 		MessageStatus: w.MessageStatus, Outstanding: w.Outstanding,

@@ -26,12 +26,12 @@ var arrows = map[string][]string{
 	"relay/cdc":           {"relay", "relay/crash", "relay/sql"},
 	"relay/notify":        {"relay", "relay/crash", "relay/sql"},
 	"relay/tracing":       {"relay"},
-	"relay/reconcile":     {"relay", "relay/crash", "relay/sql", "relay/reconcile/machine"},
+	"relay/reconcile":     {"relay", "relay/crash", "relay/sql", "relay/reconcile/machine", "relay/retry", "relay/schedule"},
 	"relay/throwaway":     nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":          {"relay", "relay/throwaway"},
 	"relay/deploy/zip":    nil, // writes zip archives; knows nothing of the product
 	"relay/deploy/image":  nil, // writes the container image; knows nothing of the product
-	"relay/cmd/relay":     {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/tracing", "relay/demo", "relay/throwaway"},
+	"relay/cmd/relay":     {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/retry", "relay/schedule", "relay/tracing", "relay/demo", "relay/throwaway"},
 	"relay/test":          nil,
 	"relay/test/harness":  {"relay/throwaway"},
 	"relay/test/bench": { // routing is measured alone, too, and so are the console's pages
@@ -49,8 +49,10 @@ var arrows = map[string][]string{
 	"relay/notify/conformance": {"relay", "relay/notify"}, // the suite that each of them passes; for tests alone
 
 	// What the engine decides, apart from what it does; the simulation is for tests alone.
-	"relay/reconcile/machine":  {"relay"},
-	"relay/reconcile/simulate": {"relay", "relay/reconcile/machine"},
+	"relay/retry":              {"relay"},
+	"relay/schedule":           {"relay"},
+	"relay/reconcile/machine":  {"relay", "relay/retry"},
+	"relay/reconcile/simulate": {"relay", "relay/reconcile/machine", "relay/retry"},
 }
 
 // goPackage is what go list tells of a package.

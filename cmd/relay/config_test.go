@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"relay"
-	"relay/reconcile"
+	"relay/schedule"
 )
 
 const goodSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -29,7 +29,7 @@ func TestReadConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	groups, err := reconcile.ParseGroups("0-63 every 5s limit 500")
+	groups, err := schedule.Parse("0-63 every 5s limit 500")
 	if err != nil {
 		t.Fatal(err)
 	}

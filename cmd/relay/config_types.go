@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"relay"
-	"relay/reconcile"
+	"relay/schedule"
 )
 
 // Capture is how the relay hears of new rows.
@@ -139,11 +139,11 @@ func (a Address) Loopback() bool {
 }
 
 // Groups are the groups of shards that the reconciler sweeps.
-type Groups []reconcile.Group
+type Groups []schedule.Group
 
-// EnvDecode reads the groups as reconcile.ParseGroups does.
+// EnvDecode reads the groups as schedule.Parse does.
 func (g *Groups) EnvDecode(value string) error {
-	groups, err := reconcile.ParseGroups(value)
+	groups, err := schedule.Parse(value)
 	if err != nil {
 		return reason(err.Error())
 	}

@@ -30,9 +30,9 @@ type migrated struct {
 	To   int32  `json:"to"`
 }
 
-// schedule is what a consumer has to run now and then. The relay never does: it cannot know
+// forgetting is what a consumer has to run now and then. The relay never does: it cannot know
 // for how long a consumer wants to tell duplicates.
-const schedule = `Let cron forget now and then what was received long ago:
+const forgetting = `Let cron forget now and then what was received long ago:
   psql "$RELAY_DATABASE_URL" -c "call relay.forget_received('30 days')"
 `
 
@@ -49,7 +49,7 @@ func (c *MigrateCmd) Run(ctx context.Context, app *App) error {
 	defer store.Close()
 	migrate, what, advice := store.MigrateReporting, "the schema relay", ""
 	if c.InboxOnly {
-		migrate, what, advice = store.MigrateInboxReporting, "relay.inbox", schedule
+		migrate, what, advice = store.MigrateInboxReporting, "relay.inbox", forgetting
 	}
 	from, to, err := migrate(ctx, reportSteps(log))
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"relay/notify"
 	"relay/operate"
 	"relay/reconcile"
+	"relay/retry"
 	"relay/sql"
 	"relay/tracing"
 )
@@ -131,8 +132,8 @@ func (u uncrowded) Deliver(ctx context.Context, d *relay.Delivery) relay.Outcome
 	return u.Destination.Deliver(ctx, d)
 }
 
-func (s *service) policy() reconcile.Policy {
-	return reconcile.Policy{
+func (s *service) policy() retry.Policy {
+	return retry.Policy{
 		Backoff: s.config.Backoff, MaxAttempts: s.config.MaxAttempts, GiveUpAfter: s.config.GiveUpAfter,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // Command is what is to be done. The loop carries it out and answers each ReadRow, ReadKey,
@@ -87,39 +88,15 @@ type Write struct {
 	// MessageStatus and Outstanding are the new state of a message that is taken up.
 	MessageStatus relay.MessageStatus
 	Outstanding   int
-	Changes       []Change
+	Changes       []retry.Change
 	// Spread are the deliveries of a broadcast's instances that take the place of the one in
 	// Changes.
-	Spread []Change
+	Spread []retry.Change
 }
 
 // Reduces reports whether something can be taken from it that the database may refuse.
 func (w *Write) Reduces() bool {
 	return w.Reduced == 0 || w.Reduced == 1 && w.Taking && w.MessageStatus != relay.MessageRejected
-}
-
-// Change is the new state of one delivery. One without a subscription is a rejected message.
-type Change struct {
-	ID          relay.DeliveryID
-	Target      string
-	Destination string
-	Status      relay.DeliveryStatus
-	Reason      relay.Reason
-	Attempts    int
-	// HandleAttempts are those that the destination answered with a failure of its logic.
-	HandleAttempts int
-	// Next is the delay until the next attempt, by the database's clock. Negative: none is set.
-	Next time.Duration
-	// Waited is how long the delivery has been due.
-	Waited       time.Duration
-	ResponseCode int         // zero: none
-	Error        string      // empty: none
-	Cause        relay.Cause // the class of Error; empty: nothing failed
-	Attempt      *relay.Attempt
-	// Acknowledges says that the consumer acknowledges, and may have done so already.
-	Acknowledges bool
-	// AckAttempt is the attempt whose failure the consumer told. Zero: none.
-	AckAttempt int
 }
 
 // Sweep looks for what is pending or waits in the table: Swept.

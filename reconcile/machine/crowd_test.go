@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // full is the outcome of a delivery that found no room at a destination that makes pace attempts a second.
@@ -91,7 +92,7 @@ func TestPendingMessageBeyondTheCrowdIsLeftToTheTable(t *testing.T) {
 	}
 	d.due(4, s)
 	d.take()
-	d.do(RowRead{Entry: openID(4, s), Snapshot: shows(1000), Verdict: Readable, Row: openRow(4, "", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
+	d.do(RowRead{Entry: openID(4, s), Snapshot: shows(1000), Verdict: Readable, Row: openRow(4, "", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
 	d.do(answered(only[Send](d), full(1)))
 	if got := commands[Write](d); len(got) != 1 || got[0].Changes[0].Reason != relay.ReasonFull {
 		t.Fatalf("writes %+v, want the delivery of an open message parked", got)

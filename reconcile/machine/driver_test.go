@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // driver gives a machine events and keeps what it commands.
@@ -19,7 +20,7 @@ type driver struct {
 }
 
 var testConfig = Config{
-	Policy:  Policy{Backoff: []time.Duration{time.Second}, MaxAttempts: 3},
+	Policy:  retry.Policy{Backoff: []time.Duration{time.Second}, MaxAttempts: 3},
 	Entries: 100, Bytes: 1 << 20, ReadAhead: 4, MostAhead: 16, Batch: 10,
 }
 
@@ -132,7 +133,7 @@ func pendingRow(n int, key string, subscribers ...*relay.Subscriber) Row {
 }
 
 // openRow is a delivery of an open message.
-func openRow(n int, key string, s *relay.Subscriber, open Open) Row {
+func openRow(n int, key string, s *relay.Subscriber, open retry.Open) Row {
 	r := pendingRow(n, key, s)
 	r.Deliveries[0].Attempt = open.Attempts + 1
 	r.Open = &open

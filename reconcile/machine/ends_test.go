@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // overdueConfig gives deliveries up after a minute.
@@ -26,7 +27,7 @@ func TestOverdueEndsAndWakesItsKey(t *testing.T) {
 	}
 	d.do(overdue)
 	d.none() // it is being read
-	row := openRow(1, "k", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})
+	row := openRow(1, "k", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})
 	row.Waited = time.Hour
 	d.do(RowRead{Entry: openID(1, s), Snapshot: shows(1000), Verdict: Readable, Row: row})
 	c := one[Write](d)
@@ -45,7 +46,7 @@ func TestNotOverdueStaysAsItIs(t *testing.T) {
 	d, s := drive(t, overdueConfig()), subscriber("s")
 	d.do(Overdue{Deliveries: []DueDelivery{{ID: openID(1, s), Key: "k"}}})
 	one[ReadRow](d)
-	row := openRow(1, "k", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})
+	row := openRow(1, "k", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})
 	row.Waited = time.Second
 	d.do(RowRead{Entry: openID(1, s), Snapshot: shows(1000), Verdict: Readable, Row: row})
 	one[ReadKey](d)
@@ -77,7 +78,7 @@ func TestClaimThatCannotBeTaken(t *testing.T) {
 	d.do(said)
 	entry := one[ReadAck](d).Entry
 	d.do(Lost{Shard: 0})
-	d.do(claimed(entry, s, Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
+	d.do(claimed(entry, s, retry.Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
 	d.none()
 	d.empty()
 	d.do(said)
@@ -89,7 +90,7 @@ func TestClaimThatCannotBeTaken(t *testing.T) {
 	d.do(Lost{Shard: 0})
 	d.do(Leased{Shard: 0, Epoch: 3})
 	d.take()
-	d.do(claimed(entry, s, Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
+	d.do(claimed(entry, s, retry.Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
 	d.none() // another relay may have taken it meanwhile
 	d.empty()
 	d.do(AckRead{Entry: openID(1, s)})
@@ -112,7 +113,7 @@ func TestClaimsKeepToTheBudget(t *testing.T) {
 		t.Fatalf("reads %+v, want half of what memory holds", reads)
 	}
 	d.do(Stop{})
-	d.do(claimed(reads[0].Entry, s, Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
+	d.do(claimed(reads[0].Entry, s, retry.Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
 	if c := one[Write](d); c.Changes[0].Status != relay.DeliveryHandled {
 		t.Fatalf("write %+v", c)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // state is how far an entry has come.
@@ -44,7 +45,7 @@ type entry struct {
 
 	message    *relay.Message
 	bytes      int64
-	open       Open
+	open       retry.Open
 	deliveries []*delivery
 	left       int      // deliveries without an outcome
 	parent     *entry   // the pending message that is being taken up
@@ -67,8 +68,8 @@ type delivery struct {
 	step        step
 	checking    bool          // it is only asked whether its instance exists
 	crowdedAt   time.Duration // when it first found no room; zero: it did not
-	change      Change
-	spread      []Change
+	change      retry.Change
+	spread      []retry.Change
 }
 
 // step is how far a delivery has come.

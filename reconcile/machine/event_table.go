@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // Row is a pending message, or a delivery of an open one, as a read found it.
@@ -29,16 +30,7 @@ type Row struct {
 	// sent again.
 	Unordered bool
 	// Open is what the table says of a delivery of an open message; nil: the row is pending.
-	Open *Open
-}
-
-// Open is the state of a delivery whose message is open.
-type Open struct {
-	Status         relay.DeliveryStatus
-	Reason         relay.Reason
-	Attempts       int
-	HandleAttempts int
-	Accepted       bool // the destination took it once: it holds its key no more
+	Open *retry.Open
 }
 
 // Verdict says what became of a row that was asked for.
@@ -147,9 +139,9 @@ type AckRead struct {
 	// None says that nothing can be applied at present.
 	None     bool
 	Delivery *relay.Delivery // at the attempt that is in the table
-	Open     Open
+	Open     retry.Open
 	Waited   time.Duration
-	Word     Word
+	Word     retry.Word
 }
 
 // Written is the answer to a Write that is in the table.

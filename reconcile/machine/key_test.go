@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 func TestKeyInOrder(t *testing.T) {
@@ -88,9 +89,9 @@ func TestFailureParksWhatIsBehind(t *testing.T) {
 		{ID: openID(1, s), Seq: 1, State: relay.WaitsDue}, {ID: openID(2, s), Seq: 2, State: relay.WaitsForKey},
 	}})
 	reads := d.take()
-	d.do(RowRead{Entry: reads[1].(ReadRow).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(2, "k", s, Open{Status: relay.DeliveryWaiting, Reason: relay.ReasonKeyBlocked})})
+	d.do(RowRead{Entry: reads[1].(ReadRow).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(2, "k", s, retry.Open{Status: relay.DeliveryWaiting, Reason: relay.ReasonKeyBlocked})})
 	d.none()
-	d.do(RowRead{Entry: reads[0].(ReadRow).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "k", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
+	d.do(RowRead{Entry: reads[0].(ReadRow).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "k", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
 	again := one[Send](d)
 	if !again.Due || again.Delivery.Attempt != 2 {
 		t.Fatalf("again %+v", again)

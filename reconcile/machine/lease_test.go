@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 func TestNothingIsSentAfterTheLease(t *testing.T) {
@@ -35,7 +36,7 @@ func TestShardThatWasAnothersInBetween(t *testing.T) {
 		var send Send
 		if c.open {
 			d.due(1, s)
-			d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
+			d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
 			send = one[Send](d)
 		} else {
 			send = d.plain(1, s)[0]

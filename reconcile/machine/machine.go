@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 
 // Config is what a machine decides by.
 type Config struct {
-	Policy Policy
+	Policy retry.Policy
 	// Entries and Bytes bound what is in memory: deliveries and rows not yet routed, and the
 	// bytes of rows. Both must be positive.
 	Entries int

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 func (e Ended) apply(m *Machine) {
@@ -71,12 +72,12 @@ func (d *delivery) outcome(o relay.Outcome) {
 	if d.checking {
 		change, _ = e.m.config.Policy.Over(d.to, past(e), o.Gone)
 	}
-	d.end(change, change.passes(d))
+	d.end(change, d.passes(&change))
 	e.finish()
 }
 
 // passes reports whether the change lets the next message of the key go.
-func (c *Change) passes(d *delivery) bool {
+func (d *delivery) passes(c *retry.Change) bool {
 	switch c.Status {
 	case relay.DeliveryDead:
 		return !d.entry.m.subscriber(c.ID.Subscription, d.to).BlockOnDead
@@ -111,7 +112,7 @@ func (d *delivery) park(o *relay.Outcome) {
 // end notes what is to be written of a delivery. The next one of its queue may go at once if it
 // was accepted. If it has ended otherwise, it has to be written first: after a crash it would be
 // tried again, and the next one would have passed it.
-func (d *delivery) end(change Change, passes bool) {
+func (d *delivery) end(change retry.Change, passes bool) {
 	d.step, d.change = ended, change
 	d.entry.left--
 	switch q := d.queue; {
@@ -136,7 +137,7 @@ func (e *entry) finish() {
 
 // conclude collects the changes of all deliveries.
 func (e *entry) conclude() {
-	changes := make([]Change, len(e.deliveries))
+	changes := make([]retry.Change, len(e.deliveries))
 	for i, d := range e.deliveries {
 		changes[i] = d.change
 	}
@@ -148,7 +149,7 @@ func (e *entry) conclude() {
 // with it, the others go on as entries of their own.
 func (e *entry) split() {
 	var rest []*delivery
-	changes := make([]Change, len(e.deliveries))
+	changes := make([]retry.Change, len(e.deliveries))
 	for i, d := range e.deliveries {
 		if d.step >= ended {
 			changes[i] = d.change
@@ -168,11 +169,11 @@ func (e *entry) split() {
 }
 
 // adopt makes a delivery an entry of its own, which goes on while its message is taken up.
-func (e *entry) adopt(d *delivery, change Change) {
+func (e *entry) adopt(d *delivery, change retry.Change) {
 	child := &entry{
 		id: change.ID, seq: e.seq, shard: e.shard, epoch: e.epoch, key: e.key, state: ready, readAt: e.readAt, due: e.due,
 		message: e.message, bytes: e.bytes, left: 1, parent: e, deliveries: []*delivery{d},
-		open: Open{Status: change.Status, Reason: change.Reason},
+		open: retry.Open{Status: change.Status, Reason: change.Reason},
 	}
 	d.entry = child
 	if other := e.m.open[child.id]; other != nil { // from an earlier life of the message
@@ -228,7 +229,7 @@ func (d *delivery) spreadOpen(instances []string) {
 	for _, instance := range instances {
 		to := *d.to
 		to.Instance = instance
-		c := Unchanged(&to, Past{})
+		c := retry.Unchanged(&to, retry.Past{})
 		c.Status, c.Reason = relay.DeliveryWaiting, relay.ReasonKeyBlocked
 		if d.queue == nil {
 			c.Reason, c.Next = relay.ReasonNone, 0

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 func TestRejectedRow(t *testing.T) {
@@ -35,7 +36,7 @@ func TestRejectedByItsOnlyDestination(t *testing.T) {
 func TestOpenDeliveryThatCannotBeSentIsDead(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	row := openRow(1, "", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})
+	row := openRow(1, "", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})
 	row.Rejected, row.Deliveries = "there is no subscription any more", nil
 	d.due(1, s)
 	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: row})
@@ -99,7 +100,7 @@ func TestBroadcastInTheTable(t *testing.T) {
 	d, s := drive(t, testConfig), subscriber("s")
 	s.Broadcast = true
 	d.due(1, s)
-	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
+	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})})
 	d.do(answered(one[Send](d), relay.Outcome{Class: relay.ClassResolved, Instances: []string{"h:1", "h:2"}}))
 	c := one[Write](d)
 	if len(c.Spread) != 2 || c.Spread[1].ID.Instance != "h:2" || c.Spread[0].Next != 0 {
@@ -114,7 +115,7 @@ func TestInstanceThatIsGoneIsCancelled(t *testing.T) {
 	config := testConfig
 	config.Policy.GiveUpAfter = time.Minute
 	d, s := drive(t, config), subscriber("s")
-	row := openRow(1, "", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})
+	row := openRow(1, "", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})
 	row.Waited, row.Deliveries[0].Instance = time.Hour, "h:1"
 	d.quiet = false
 	d.wait(1100 * time.Millisecond)
@@ -192,7 +193,7 @@ func TestPausedIsParked(t *testing.T) {
 	d.do(Room{Destination: "s", Deliveries: 3})
 	one[ReadParked](d)
 	d.do(Parked{Destination: "s", Deliveries: []DueDelivery{{ID: openID(1, s)}}, Last: 1, End: true})
-	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "", &resumed, Open{Status: relay.DeliveryWaiting, Reason: relay.ReasonPaused})})
+	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "", &resumed, retry.Open{Status: relay.DeliveryWaiting, Reason: relay.ReasonPaused})})
 	d.do(answered(one[Send](d), parkedAs(relay.ReasonPaused)))
 	d.none() // the table says that already
 	d.wait(200 * time.Millisecond)
@@ -229,10 +230,10 @@ func TestParkedWithAKey(t *testing.T) {
 }
 
 // claimed is the answer to the read of what a consumer said.
-func claimed(entry relay.DeliveryID, s *relay.Subscriber, w Word) AckRead {
+func claimed(entry relay.DeliveryID, s *relay.Subscriber, w retry.Word) AckRead {
 	return AckRead{
 		Entry: entry, Delivery: &relay.Delivery{Message: &relay.Message{ID: entry.Message}, Subscriber: s, Attempt: 1},
-		Open: Open{Status: relay.DeliveryAwaitingAck, Attempts: 1}, Word: w,
+		Open: retry.Open{Status: relay.DeliveryAwaitingAck, Attempts: 1}, Word: w,
 	}
 }
 
@@ -254,20 +255,20 @@ func TestAcknowledged(t *testing.T) {
 	if read := one[ReadAck](d); read.Entry != openID(1, s) || read.Shard != 0 {
 		t.Fatalf("read %+v", read)
 	}
-	d.do(claimed(openID(1, s), s, Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
+	d.do(claimed(openID(1, s), s, retry.Word{Ack: relay.Ack{Handled: true}, Attempt: 1}))
 	c = one[Write](d)
 	if c.Changes[0].Status != relay.DeliveryHandled || c.Changes[0].AckAttempt != 1 {
 		t.Fatalf("write %+v", c)
 	}
 	d.do(Written{Entry: c.Entry})
 	one[ReadKey](d)
-	for retry, want := range map[bool]relay.DeliveryStatus{true: relay.DeliveryHandleFailed, false: relay.DeliveryDead} {
+	for again, want := range map[bool]relay.DeliveryStatus{true: relay.DeliveryHandleFailed, false: relay.DeliveryDead} {
 		said.Deliveries[0].ID.Message = id(7)
 		d.do(said)
-		d.do(claimed(one[ReadAck](d).Entry, s, Word{Ack: relay.Ack{Retry: retry, Error: "no stock"}, Attempt: 1}))
+		d.do(claimed(one[ReadAck](d).Entry, s, retry.Word{Ack: relay.Ack{Retry: again, Error: "no stock"}, Attempt: 1}))
 		c := one[Write](d)
 		if change := c.Changes[0]; change.Status != want || change.HandleAttempts != 1 || !strings.Contains(change.Error, "no stock") {
-			t.Fatalf("retry %t: %+v", retry, c)
+			t.Fatalf("retry %t: %+v", again, c)
 		}
 		d.do(NotWritten{Entry: c.Entry, Why: WhyGone})
 	}
@@ -278,7 +279,7 @@ func TestSilentConsumer(t *testing.T) {
 	d, s := drive(t, testConfig), subscriber("s")
 	s.AckByConsumer = true
 	d.due(1, s)
-	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "", s, Open{Status: relay.DeliveryAwaitingAck, Attempts: 3, Accepted: true})})
+	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(1, "", s, retry.Open{Status: relay.DeliveryAwaitingAck, Attempts: 3, Accepted: true})})
 	if c := one[Write](d); c.Changes[0].Status != relay.DeliveryDead || !strings.Contains(c.Changes[0].Error, "ack_timeout") {
 		t.Fatalf("write %+v", c)
 	}

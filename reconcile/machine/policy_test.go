@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 func TestOutcomes(t *testing.T) {
@@ -75,7 +76,7 @@ func TestGivenUp(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	d.due(3, s)
-	row := openRow(3, "", s, Open{Status: relay.DeliveryPushFailed, Attempts: 1})
+	row := openRow(3, "", s, retry.Open{Status: relay.DeliveryPushFailed, Attempts: 1})
 	row.Waited = time.Hour
 	d.do(RowRead{Entry: openID(3, s), Snapshot: shows(1000), Verdict: Readable, Row: row})
 	for _, c := range d.take() {

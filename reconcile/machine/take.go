@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // fits reports whether a pending row may be taken into memory. What goes to a destination
@@ -127,7 +128,7 @@ func (d *delivery) resume() {
 	case d.to.Pinned():
 		d.send(true)
 	default:
-		d.end(change, change.passes(d))
+		d.end(change, d.passes(&change))
 		e.finish()
 	}
 }
@@ -172,7 +173,7 @@ func (e *entry) reject(why string) {
 		}
 		e.discharge()
 		e.deliveries, e.left = nil, 0
-		e.write.put([]Change{{ID: e.id, Next: -1, Cause: relay.Rejection(why).Cause(), Error: why}}, relay.MessageRejected)
+		e.write.put([]retry.Change{{ID: e.id, Next: -1, Cause: relay.Rejection(why).Cause(), Error: why}}, relay.MessageRejected)
 		return
 	}
 	if len(e.deliveries) == 0 {
@@ -182,7 +183,7 @@ func (e *entry) reject(why string) {
 	change := d.unchanged()
 	change.Status, change.Cause, change.Error = relay.DeliveryDead, relay.Rejection(why).Cause(), why
 	e.left = 1
-	d.end(change, change.passes(d))
+	d.end(change, d.passes(&change))
 	e.finish()
 }
 
@@ -237,13 +238,13 @@ func (d *delivery) giveBack() {
 }
 
 // unchanged is what the table says of a delivery before an attempt.
-func (d *delivery) unchanged() Change {
+func (d *delivery) unchanged() retry.Change {
 	e := d.entry
 	if d.to != nil {
-		return Unchanged(d.to, past(e))
+		return retry.Unchanged(d.to, past(e))
 	}
-	return Change{ID: e.id, Attempts: e.open.Attempts, HandleAttempts: e.open.HandleAttempts, Next: -1, Acknowledges: e.open.Accepted}
+	return retry.Change{ID: e.id, Attempts: e.open.Attempts, HandleAttempts: e.open.HandleAttempts, Next: -1, Acknowledges: e.open.Accepted}
 }
 
 // past is what the entry's deliveries have behind them.
-func past(e *entry) Past { return Past{Open: e.open, Waited: e.m.now - e.due} }
+func past(e *entry) retry.Past { return retry.Past{Open: e.open, Waited: e.m.now - e.due} }

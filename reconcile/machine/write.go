@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // pendingWrite is what is being written of an entry.
@@ -15,7 +16,7 @@ type pendingWrite struct {
 }
 
 // put has changes written. status is the message's, unless it follows from the changes.
-func (w *pendingWrite) put(changes []Change, status relay.MessageStatus) {
+func (w *pendingWrite) put(changes []retry.Change, status relay.MessageStatus) {
 	e := w.entry
 	w.command.Entry, w.command.Shard, w.command.Taking, w.command.Changes = e.id, e.shard, e.id.Pending(), changes
 	if w.command.MessageStatus = status; w.command.Taking && status == "" {
@@ -117,7 +118,7 @@ func (w Written) apply(m *Machine) {
 		e.write.announce(&e.write.command.Spread[i])
 	}
 	for _, d := range e.deliveries {
-		if d.queue != nil && d.change.passes(d) {
+		if d.queue != nil && d.passes(&d.change) {
 			d.queue.look = true // a read made before this may have shown it in the place of the next
 		}
 	}
@@ -132,7 +133,7 @@ func (w Written) apply(m *Machine) {
 }
 
 // announce notes what a change that is in the table waits for there.
-func (w *pendingWrite) announce(c *Change) {
+func (w *pendingWrite) announce(c *retry.Change) {
 	e := w.entry
 	m := e.m
 	switch {
@@ -160,7 +161,7 @@ func (w *pendingWrite) adopted(id relay.DeliveryID) bool {
 }
 
 // held notes that a delivery waits in the table in the order of its key.
-func (w *pendingWrite) held(c *Change) {
+func (w *pendingWrite) held(c *retry.Change) {
 	e := w.entry
 	if e.key == nil || e.open.Accepted || w.adopted(c.ID) {
 		return
@@ -259,7 +260,7 @@ func (w *pendingWrite) reduce(text string) {
 	case c.Reduces():
 		c.Reduced = 2
 		whole := *c
-		c.Changes = []Change{{
+		c.Changes = []retry.Change{{
 			ID: e.id, Next: -1, Waited: whole.Changes[0].Waited, Cause: relay.CauseNotStored, Error: notStored(&whole.Changes[0], text),
 		}}
 		c.MessageStatus, c.Outstanding = relay.MessageRejected, 0
@@ -272,7 +273,7 @@ func (w *pendingWrite) reduce(text string) {
 }
 
 // notStored is the error of an outcome that the database refuses.
-func notStored(c *Change, text string) string {
+func notStored(c *retry.Change, text string) string {
 	return fmt.Sprintf("the outcome %q could not be stored in full: %s", c.Status, text)
 }
 

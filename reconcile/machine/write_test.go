@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 func TestLockedRowWaitsAlone(t *testing.T) {
@@ -122,7 +123,7 @@ func TestConclude(t *testing.T) {
 	} {
 		var w Write
 		for _, s := range c.statuses {
-			w.Changes = append(w.Changes, Change{Status: s})
+			w.Changes = append(w.Changes, retry.Change{Status: s})
 		}
 		if w.conclude(); w.MessageStatus != c.want || w.Outstanding != c.outstanding {
 			t.Errorf("%v: %s, %d outstanding", c.statuses, w.MessageStatus, w.Outstanding)

@@ -5,6 +5,7 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/retry"
 )
 
 // How a destination answers.
@@ -240,8 +241,8 @@ func (d *database) readAck(c machine.ReadAck) machine.AckRead {
 	}
 	s := &r.subs[j]
 	return machine.AckRead{
-		Entry: c.Entry, Word: machine.Word{Ack: *s.ack, Attempt: s.ackOf},
+		Entry: c.Entry, Word: retry.Word{Ack: *s.ack, Attempt: s.ackOf},
 		Delivery: &relay.Delivery{Message: r.copy(), Subscriber: d.w.subs[j], Attempt: s.attempts},
-		Open:     machine.Open{Status: s.status, Reason: s.reason, Attempts: s.attempts, HandleAttempts: s.handles, Accepted: s.delivered},
+		Open:     retry.Open{Status: s.status, Reason: s.reason, Attempts: s.attempts, HandleAttempts: s.handles, Accepted: s.delivered},
 	}
 }

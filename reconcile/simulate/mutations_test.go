@@ -66,7 +66,7 @@ var mutations = []mutation{
 		"case !r.Snapshot.Durable && (e == nil || e.xid == 0):", "case false:", 5},
 	{"never send again after a write that failed", "write.go",
 		"\t\te.later(50*time.Millisecond, 2*time.Second)", "\t\te.tries++", 0},
-	{"make more attempts than are allowed", "policy.go",
+	{"make more attempts than are allowed", "../../retry/retry.go",
 		"case d.Attempt >= p.most(s), ", "case ", 0},
 	{"give a shard up while something of it is under way", "lease.go",
 		"at.owned && at.draining && len(at.entries) == 0", "at.owned && at.draining", 0},
@@ -159,7 +159,7 @@ func (m *mutation) hunt(t *testing.T) string {
 	if n := strings.Count(string(text), m.find); n != 1 {
 		t.Fatalf("%s holds the text %q %d times, not once", m.file, m.find, n)
 	}
-	changed := filepath.Join(dir, m.file)
+	changed := filepath.Join(dir, filepath.Base(m.file))
 	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), m.find, m.replace, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}

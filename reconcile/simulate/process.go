@@ -5,6 +5,7 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/retry"
 )
 
 const (
@@ -58,7 +59,7 @@ func (w *world) start(p *process) {
 	h := w.h
 	*p = process{id: p.id, life: p.life + 1, alive: true, born: w.now, tickAt: -1, version: -1, heard: w.now}
 	p.m = machine.New(machine.Config{
-		Policy:  machine.Policy{Backoff: []time.Duration{200 * time.Millisecond, 600 * time.Millisecond}, MaxAttempts: h.attempts, GiveUpAfter: h.giveUp},
+		Policy:  retry.Policy{Backoff: []time.Duration{200 * time.Millisecond, 600 * time.Millisecond}, MaxAttempts: h.attempts, GiveUpAfter: h.giveUp},
 		Entries: h.entries, Bytes: h.bytes, ReadAhead: h.readAhead, MostAhead: 4 * h.readAhead, Batch: 5, Seed: h.seed,
 		Sweeps: []int{5, 2}[:h.groups],
 	})

@@ -6,6 +6,7 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/retry"
 )
 
 // waitingMost is how many unfinished deliveries of one queue a read shows.
@@ -107,7 +108,7 @@ func (d *database) readDelivery(out *machine.RowRead, r *row, i int) {
 		out.Row = machine.Row{
 			Message: m, Size: r.size, Waited: max(0, d.now()-s.due), Unordered: r.outside,
 			Deliveries: []*relay.Delivery{{Message: m, Subscriber: d.w.subs[i], Attempt: s.attempts + 1}},
-			Open:       &machine.Open{Status: s.status, Reason: s.reason, Attempts: s.attempts, HandleAttempts: s.handles, Accepted: s.delivered},
+			Open:       &retry.Open{Status: s.status, Reason: s.reason, Attempts: s.attempts, HandleAttempts: s.handles, Accepted: s.delivered},
 		}
 	}
 }
@@ -159,7 +160,7 @@ func (d *database) takeUp(r *row, c *machine.Write) {
 }
 
 // change writes one delivery.
-func (d *database) change(r *row, c *machine.Change) {
+func (d *database) change(r *row, c *retry.Change) {
 	i := subOf(c.ID.Subscription)
 	s := &r.subs[i]
 	status, next, reason := c.Status, c.Next, c.Reason

@@ -1,4 +1,6 @@
-package machine
+// Package retry decides when a failed delivery goes again and when it is given up. It turns the outcome of an attempt
+// into the new state of the delivery. It has no clock and no I/O.
+package retry
 
 import (
 	"fmt"
@@ -26,6 +28,39 @@ const (
 	// unknownAfter is when a message whose outcome is unknown goes again. It counts no attempt.
 	unknownAfter = time.Second
 )
+
+// Open is the state of a delivery whose message is open.
+type Open struct {
+	Status         relay.DeliveryStatus
+	Reason         relay.Reason
+	Attempts       int
+	HandleAttempts int
+	Accepted       bool // the destination took it once: it holds its key no more
+}
+
+// Change is the new state of one delivery. One without a subscription is a rejected message.
+type Change struct {
+	ID          relay.DeliveryID
+	Target      string
+	Destination string
+	Status      relay.DeliveryStatus
+	Reason      relay.Reason
+	Attempts    int
+	// HandleAttempts are those that the destination answered with a failure of its logic.
+	HandleAttempts int
+	// Next is the delay until the next attempt, by the database's clock. Negative: none is set.
+	Next time.Duration
+	// Waited is how long the delivery has been due.
+	Waited       time.Duration
+	ResponseCode int         // zero: none
+	Error        string      // empty: none
+	Cause        relay.Cause // the class of Error; empty: nothing failed
+	Attempt      *relay.Attempt
+	// Acknowledges says that the consumer acknowledges, and may have done so already.
+	Acknowledges bool
+	// AckAttempt is the attempt whose failure the consumer told. Zero: none.
+	AckAttempt int
+}
 
 // Past is what a delivery has behind it when an attempt begins, or when it ends without one.
 type Past struct {

@@ -1,4 +1,4 @@
-package reconcile
+package schedule
 
 import (
 	"reflect"
@@ -18,7 +18,7 @@ func shardsFrom(first, last int16) []int16 {
 	return shards
 }
 
-func TestParseGroups(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		in   string
@@ -46,15 +46,15 @@ func TestParseGroups(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParseGroups(tt.in)
+			got, err := Parse(tt.in)
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("ParseGroups(%q) = %v, %v; want %v", tt.in, got, err, tt.want)
+				t.Errorf("Parse(%q) = %v, %v; want %v", tt.in, got, err, tt.want)
 			}
 		})
 	}
 }
 
-func TestParseGroupsRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ in, want string }{
 		"empty":                {"", "group 1: "},
@@ -88,12 +88,12 @@ func TestParseGroupsRefuses(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParseGroups(tt.in)
+			got, err := Parse(tt.in)
 			if err == nil {
-				t.Fatalf("ParseGroups(%q) = %v, want an error", tt.in, got)
+				t.Fatalf("Parse(%q) = %v, want an error", tt.in, got)
 			}
 			if !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("ParseGroups(%q): %q, want one line with %q", tt.in, err, tt.want)
+				t.Errorf("Parse(%q): %q, want one line with %q", tt.in, err, tt.want)
 			}
 		})
 	}
@@ -124,16 +124,16 @@ func TestGroupNext(t *testing.T) {
 	}
 }
 
-// FuzzParseGroups checks that what is accepted covers each shard once, can be printed
+// FuzzParse checks that what is accepted covers each shard once, can be printed
 // and read again, and that its sweeps always lie ahead.
-func FuzzParseGroups(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add("0-63 every 5s limit 500")
 	f.Add("0-15 every 1s limit 500; 16-63 cron */30 * * * * * limit 1000")
 	f.Add("0-15,32 every 1s;16-31,33-63 cron 0 0 1 1 SUN-MON")
 	f.Add("0-63 cron 0 0 L * 5#2")
 	now := time.Date(2026, 10, 25, 0, 59, 59, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, s string) {
-		groups, err := ParseGroups(s)
+		groups, err := Parse(s)
 		if err != nil {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("the error is not one line: %q", err)
@@ -152,7 +152,7 @@ func FuzzParseGroups(f *testing.F) {
 		if count != relay.Shards {
 			t.Errorf("%d shards in %v", count, groups)
 		}
-		again, err := ParseGroups(strings.Join(texts, "; "))
+		again, err := Parse(strings.Join(texts, "; "))
 		if err != nil || !reflect.DeepEqual(again, groups) {
 			t.Errorf("%v, printed and read again: %v, %v", groups, again, err)
 		}

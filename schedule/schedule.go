@@ -1,4 +1,5 @@
-package reconcile
+// Package schedule says when the groups of shards are swept (RELAY_RECONCILE).
+package schedule
 
 import (
 	"fmt"
@@ -36,14 +37,14 @@ type Group struct {
 	Limit int
 }
 
-// ParseGroups reads RELAY_RECONCILE: groups separated by semicolons, each of the form
+// Parse reads RELAY_RECONCILE: groups separated by semicolons, each of the form
 //
 //	<shards> every <delay> [limit <rows>]
 //	<shards> cron <five or six fields> [limit <rows>]
 //
 // where shards is a list such as 0-15,32. Each of the relay.Shards shards must stand in
 // exactly one group. The error is one line that names the group or shard at fault.
-func ParseGroups(s string) ([]Group, error) {
+func Parse(s string) ([]Group, error) {
 	var groups []Group
 	var owner [relay.Shards]int // the number of the group that a shard stands in, from 1
 	for i, text := range strings.Split(s, ";") {
@@ -197,7 +198,7 @@ func (g Group) Next(now time.Time) time.Time {
 	return next
 }
 
-// String returns the group in the form that ParseGroups reads.
+// String returns the group in the form that Parse reads.
 func (g Group) String() string {
 	when := "every " + g.Every.String()
 	if g.Cron != "" {

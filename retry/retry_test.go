@@ -1,4 +1,4 @@
-package machine
+package retry
 
 import (
 	"strings"
@@ -41,7 +41,9 @@ func TestIntervalsGrowTheLastRepeatsAndJitterStaysWithinATenth(t *testing.T) {
 func TestOutcomesBecomeChanges(t *testing.T) {
 	t.Parallel()
 	var fresh Past
-	after := func(status relay.DeliveryStatus) Past { return Past{Open: Open{Status: status, Attempts: 1}} }
+	after := func(status relay.DeliveryStatus) Past {
+		return Past{Open: Open{Status: status, Attempts: 1}}
+	}
 	for name, c := range map[string]struct {
 		attempt  int
 		past     Past
