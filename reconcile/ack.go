@@ -143,15 +143,7 @@ func (e *ackTaker) dropMoot(ctx context.Context, moot []sql.AckRow) error {
 // readAcks reads what consumers have said when the machine asks for it, until ctx ends. It is read once more since what
 // was under way when it was found may have been written meanwhile.
 func (e *ackTaker) readAcks(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.acksToRead.ready:
-		}
-		if !pause(ctx, gather, nil) {
-			return nil
-		}
+	for await(ctx, e.acksToRead.ready, gather) {
 		batch := e.acksToRead.take(acksBatch)
 		asked := make([]sql.AckRow, len(batch))
 		for i, c := range batch {
@@ -174,6 +166,7 @@ func (e *ackTaker) readAcks(ctx context.Context) error {
 		}
 		e.loop.tell(events...)
 	}
+	return nil
 }
 
 // ackRead is what a consumer said, as the machine knows it.

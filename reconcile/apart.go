@@ -212,15 +212,7 @@ func (a *apart) taken(circuit string, failed bool) {
 }
 
 func (a *apart) run(ctx context.Context, sound bool) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.ready:
-		}
-		if !pause(ctx, writeGather, nil) {
-			return
-		}
+	for await(ctx, a.ready, writeGather) {
 		for {
 			circuit, g, some := a.take(sound)
 			if !some {
@@ -248,12 +240,7 @@ func (a *apart) waiting() bool {
 
 // runAlone writes culprits.
 func (a *apart) runAlone(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.alone.ready:
-		}
+	for await(ctx, a.alone.ready, 0) {
 		for _, item := range a.alone.take(1) {
 			a.write(ctx, groupsOf([]*written{item})[0], min(aloneLimit<<min(item.command.Tries, 8), aloneMost))
 		}

@@ -33,9 +33,7 @@ type core struct {
 	others       *forwarder
 	hints        *hints
 	acked        chan struct{} // a consumer has acknowledged something here
-	// gathering is held by the reader that waits for a batch.
-	gathering chan struct{}
-	memory    memory
+	memory       memory
 
 	loading  sync.Mutex               // while subscriptions are loaded
 	looked   int64                    // the version of the subscriptions that waiting messages were looked at with
@@ -72,7 +70,7 @@ func newCore(config Config) *core {
 		config: config, id: config.ID, trouble: troubles{log: config.Log}, pulse: newPulse(),
 		toRead: newQueue[machine.ReadRow](), keysToRead: newQueue[machine.ReadKey](), acksToRead: newQueue[machine.ReadAck](),
 		dueWanted: newQueue[machine.FindDue](), parkedWanted: newQueue[machine.Command](), orphans: newQueue[machine.EndOrphan](),
-		missed: newQueue[relay.ID](), others: newForwarder(), hints: newHints(), acked: make(chan struct{}, 1), gathering: make(chan struct{}, 1),
+		missed: newQueue[relay.ID](), others: newForwarder(), hints: newHints(), acked: make(chan struct{}, 1),
 		tellings: make(chan sql.Telling, tellMost),
 	}
 	for range config.Groups {

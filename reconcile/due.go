@@ -11,12 +11,7 @@ import (
 
 // watchDue finds what is due when the machine asks for it, until ctx ends.
 func (e *dueReader) watchDue(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.dueWanted.ready:
-		}
+	for await(ctx, e.dueWanted.ready, 0) {
 		for _, c := range e.dueWanted.take(1) {
 			due, err := e.find(ctx, c.Limit)
 			if ctx.Err() != nil {
@@ -27,6 +22,7 @@ func (e *dueReader) watchDue(ctx context.Context) error {
 			e.loop.tell(due)
 		}
 	}
+	return nil
 }
 
 // find makes one pass over what is due: it makes delayed messages whose time has come ordinary ones, and finds the

@@ -135,21 +135,14 @@ func (e *ringer) ring(rings []relay.Ring) {
 
 // forward rings the other relays for what the stream shows here, until ctx ends.
 func (e *ringer) forward(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.others.ready:
-		}
-		if !pause(ctx, forwardGather, nil) {
-			return nil
-		}
+	for await(ctx, e.others.ready, forwardGather) {
 		err := e.others.tell(func(rows []foreign) ([]foreign, error) { return e.ringOthers(ctx, rows) })
 		e.trouble.note("ring the other relays", ignoreEnd(ctx, err))
 		if err != nil && !pause(ctx, forwardAgain, nil) {
 			return nil
 		}
 	}
+	return nil
 }
 
 // ringOthers tells the other relays of rows, and returns those that SQL does not show yet. Rows

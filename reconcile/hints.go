@@ -171,15 +171,7 @@ func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
 
 // followHints looks at what was notified, until ctx ends.
 func (e *hintReader) followHints(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.hints.ready:
-		}
-		if !pause(ctx, gather, nil) || !e.loop.waitWorking(ctx) {
-			return nil
-		}
+	for await(ctx, e.hints.ready, gather) && e.loop.waitWorking(ctx) {
 		batch, dropped := e.hints.take()
 		e.config.Metrics.hints.WithLabelValues(hintDropped).Add(float64(dropped))
 		vain, err := e.followBatch(ctx, batch)
@@ -195,6 +187,7 @@ func (e *hintReader) followHints(ctx context.Context) error {
 			return nil
 		}
 	}
+	return nil
 }
 
 // followBatch tells the machine of the messages that are pending and this relay's, and returns how many were looked at

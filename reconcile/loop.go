@@ -83,6 +83,23 @@ func (l *loop) tell(events ...machine.Event) {
 	l.takeTurn()
 }
 
+// events are answers as the machine is told them.
+func events[E machine.Event](answers []E) []machine.Event {
+	out := make([]machine.Event, len(answers))
+	for i := range answers {
+		out[i] = answers[i]
+	}
+	return out
+}
+
+// tellRead tells the machine what was read, and gives back what was reserved for it when the machine has heard of that.
+func (l *loop) tellRead(reserved int64, events []machine.Event) {
+	l.mu.Lock()
+	l.inbox = append(l.inbox, events...)
+	l.asks = append(l.asks, func(*machine.Machine) { l.memory.reserved.Add(-reserved) })
+	l.takeTurn()
+}
+
 // announce is tell for a doorbell, which may announce more in a moment than memory holds: it waits until the machine
 // has heard what was told before.
 func (l *loop) announce(e machine.Event) {
@@ -171,13 +188,8 @@ func (l *loop) run(ctx context.Context) {
 // step tells the machine one event, and has its commands carried out.
 func (l *loop) step(e machine.Event) {
 	commands := l.machine.Step(l.clock(time.Now()), e)
-	switch e := e.(type) {
-	case machine.Reported:
+	if _, reported := e.(machine.Reported); reported {
 		crash.At(crash.AfterRegister)
-	case machine.KeyRead:
-		l.memory.release(e.Reserved)
-	case machine.RowRead:
-		l.memory.release(e.Reserved)
 	}
 	for _, c := range commands {
 		l.carryOut(c)
@@ -326,11 +338,4 @@ func (m *memory) reserve() sql.Limits {
 	granted = max(0, granted)
 	m.reserved.Add(granted)
 	return sql.Limits{MaxPayload: m.config.MaxPayload, Budget: granted, Words: m.config.Subscriptions.WantsAcks()}
-}
-
-// release gives back what was reserved for a read.
-func (m *memory) release(bytes int64) {
-	if bytes > 0 {
-		m.reserved.Add(-bytes)
-	}
 }

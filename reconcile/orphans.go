@@ -10,12 +10,7 @@ import (
 // endOrphans ends deliveries that may be unfinished although their message has ended or is gone, until ctx ends. One
 // that cannot be ended is found again when it is due. What waited behind them may go.
 func (e *isolator) endOrphans(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.orphans.ready:
-		}
+	for await(ctx, e.orphans.ready, 0) {
 		var free []relay.DeliveryID
 		var freed machine.LookAt
 		for _, c := range e.orphans.take(readBatch) {
@@ -32,4 +27,5 @@ func (e *isolator) endOrphans(ctx context.Context) error {
 		e.trouble.note("end orphaned deliveries", ignoreEnd(ctx, err))
 		e.loop.tell(freed)
 	}
+	return nil
 }

@@ -43,12 +43,7 @@ func circuitOf(destination string) sql.Parked {
 
 // find finds what waits for its destination when the machine asks for it, until ctx ends.
 func (e *parkedReader) find(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.parkedWanted.ready:
-		}
+	for await(ctx, e.parkedWanted.ready, 0) {
 		for _, c := range e.parkedWanted.take(1) {
 			answer, err := e.answer(ctx, c)
 			if ctx.Err() != nil {
@@ -58,6 +53,7 @@ func (e *parkedReader) find(ctx context.Context) error {
 			e.loop.tell(answer)
 		}
 	}
+	return nil
 }
 
 func (e *parkedReader) answer(ctx context.Context, c machine.Command) (machine.Event, error) {

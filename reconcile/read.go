@@ -19,9 +19,7 @@ const (
 	// gather is how long a reader waits for company once something has arrived: at low
 	// rates a statement for each message would cost more than the message.
 	gather = time.Millisecond
-	// busy is how many that came meanwhile are a sign of a high rate. There a reader waits
-	// gatherBusy longer: the more a statement reads, the less each message costs.
-	busy       = 4
+	// gatherBusy is how much longer it waits at a high rate.
 	gatherBusy = 3 * time.Millisecond
 	// headerOverhead is what one header takes in memory beside its text, in a map of strings.
 	headerOverhead = 64
@@ -29,38 +27,13 @@ const (
 
 // read reads what the machine asks for by ids, until ctx ends.
 func (e *rowReader) read(ctx context.Context) error {
-	for {
-		batch := e.nextBatch(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
+	for ctx.Err() == nil {
+		batch := e.toRead.gather(ctx, readBatch, gather, gatherBusy, func() []machine.ReadRow { return e.toRead.take(readBatch) })
 		if len(batch) > 0 {
 			e.readBatch(ctx, batch)
 		}
 	}
-}
-
-// nextBatch waits for something to read, and then for its company. One reader at a time
-// does so: two would share what arrives, in batches of half the size.
-func (e *rowReader) nextBatch(ctx context.Context) []machine.ReadRow {
-	select {
-	case <-ctx.Done():
-		return nil
-	case e.gathering <- struct{}{}:
-		defer func() { <-e.gathering }()
-	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-e.toRead.ready:
-	}
-	if e.toRead.waiting() < readBatch && !pause(ctx, gather, nil) {
-		return nil
-	}
-	if n := e.toRead.waiting(); n >= busy && n < readBatch && !pause(ctx, gatherBusy, nil) {
-		return nil
-	}
-	return e.toRead.take(readBatch)
+	return nil
 }
 
 // readBatch reads one batch: pending messages in one statement, deliveries of open ones in
@@ -70,7 +43,7 @@ func (e *rowReader) readBatch(ctx context.Context, batch []machine.ReadRow) {
 	reserved := limits.Budget
 	if reserved == 0 {
 		e.config.Metrics.left.WithLabelValues(wantBytes).Add(float64(len(batch)))
-		e.answer(0, ofAll(batch, machine.RowRead{Verdict: machine.NoRoom}))
+		e.loop.tell(events(ofAll(batch, machine.RowRead{Verdict: machine.NoRoom}))...)
 		return
 	}
 	var messages, deliveries []machine.ReadRow
@@ -84,19 +57,7 @@ func (e *rowReader) readBatch(ctx context.Context, batch []machine.ReadRow) {
 	answers := e.readMessages(ctx, messages, &limits)
 	answers = append(answers, e.readDeliveries(ctx, deliveries, &limits)...)
 	crash.At(crash.AfterRead)
-	e.answer(reserved, answers)
-}
-
-// answer tells the machine what was read. What was reserved is given back when it has heard the last of it.
-func (e *rowReader) answer(reserved int64, answers []machine.RowRead) {
-	events := make([]machine.Event, len(answers))
-	for i := range answers {
-		if i == len(answers)-1 {
-			answers[i].Reserved = reserved
-		}
-		events[i] = answers[i]
-	}
-	e.loop.tell(events...)
+	e.loop.tellRead(reserved, events(answers))
 }
 
 // ofAll is the same answer to all.

@@ -93,12 +93,7 @@ func (e *carefulReader) tellGone(ctx context.Context, read []machine.ReadRow, ro
 // until ctx ends: what inserted them has deleted them again, as is usual with change data capture, or another session
 // did so at once. They are never delivered. All share one entry of the quarantine, which relay doctor shows.
 func (e *carefulReader) watchMissed(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.missed.ready:
-		}
+	for await(ctx, e.missed.ready, 0) {
 		ids := e.missed.take(readBatch)
 		_, present, err := e.config.Store.Present(ctx, ids)
 		e.noteRead(ctx, err)
@@ -111,6 +106,7 @@ func (e *carefulReader) watchMissed(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
 }
 
 func (e *carefulReader) deletedBefore(id relay.ID) {

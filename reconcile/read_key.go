@@ -20,12 +20,7 @@ const (
 
 // read reads what the table holds of keys, until ctx ends.
 func (e *keyReader) read(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.keysToRead.ready:
-		}
+	for await(ctx, e.keysToRead.ready, 0) {
 		if e.keysToRead.waiting() < keysBatch && !pause(ctx, gather, nil) {
 			return nil
 		}
@@ -33,6 +28,7 @@ func (e *keyReader) read(ctx context.Context) error {
 			e.readBatch(ctx, batch)
 		}
 	}
+	return nil
 }
 
 // readBatch reads keys, in halves if something of one cannot be read. Each is answered once.
@@ -69,14 +65,7 @@ func (e *keyReader) readBatch(ctx context.Context, batch []machine.ReadKey) {
 		}
 	}
 	crash.At(crash.AfterRead)
-	events := make([]machine.Event, len(answers))
-	for i := range answers {
-		if i == len(answers)-1 {
-			answers[i].Reserved = reserved
-		}
-		events[i] = answers[i]
-	}
-	e.loop.tell(events...)
+	e.loop.tellRead(reserved, events(answers))
 }
 
 // readSome reads keys with one statement, and lowers the budget by what their messages hold.

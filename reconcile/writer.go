@@ -52,14 +52,12 @@ type writer struct {
 	queue *queue[*written]
 	// fanned are those of messages with many deliveries.
 	fanned *queue[*written]
-	// gathering is held by the writer that waits for a batch.
-	gathering chan struct{}
 	// apart writes what must not be written together with the rest.
 	apart *apart
 }
 
 func newWriter(c *core) *writer {
-	w := &writer{core: c, queue: newQueue[*written](), fanned: newQueue[*written](), gathering: make(chan struct{}, 1)}
+	w := &writer{core: c, queue: newQueue[*written](), fanned: newQueue[*written]()}
 	w.apart = newApart(w)
 	return w
 }
@@ -116,43 +114,15 @@ func (w *writer) start(ctx context.Context, group *sync.WaitGroup) {
 
 // runFanned writes the outcomes of messages with many deliveries.
 func (w *writer) runFanned(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.fanned.ready:
-		}
+	for await(ctx, w.fanned.ready, 0) {
 		w.write(ctx, takeRows(w.fanned, fannedRows))
 	}
 }
 
 func (w *writer) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		w.write(ctx, w.nextBatch(ctx))
+		w.write(ctx, w.queue.gather(ctx, writeBatch, writeGather, writeGatherBusy, func() []*written { return takeRows(w.queue, writeRows) }))
 	}
-}
-
-// nextBatch waits for outcomes, and then for their company. One writer at a time does so:
-// two would share what arrives, in batches of half the size.
-func (w *writer) nextBatch(ctx context.Context) []*written {
-	select {
-	case <-ctx.Done():
-		return nil
-	case w.gathering <- struct{}{}:
-		defer func() { <-w.gathering }()
-	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-w.queue.ready:
-	}
-	if w.queue.waiting() < writeBatch && !pause(ctx, writeGather, nil) {
-		return nil
-	}
-	if n := w.queue.waiting(); n >= busy && n < writeBatch && !pause(ctx, writeGatherBusy, nil) {
-		return nil
-	}
-	return takeRows(w.queue, writeRows)
 }
 
 // takeRows takes what one statement writes. Together it has at most rows deliveries, unless the first has more.

@@ -53,8 +53,6 @@ type RowRead struct {
 	Row      Row // if Readable
 	// Failed says that the statement failed for this row alone, or altogether.
 	Failed bool
-	// Reserved are bytes that the loop gives back when the machine has heard of this.
-	Reserved int64
 }
 
 // KeyRead is the answer to a ReadKey: in one snapshot the key's pending messages and its
@@ -72,8 +70,6 @@ type KeyRead struct {
 	Waiting []Waiting
 	// Failed says that the key could not be read.
 	Failed bool
-	// Reserved is as in a RowRead.
-	Reserved int64
 }
 
 // Waiting is a delivery of an open message that has its place in the order of its key.
