@@ -207,3 +207,43 @@ func TestAcceptedDeliveriesGoAgain(t *testing.T) {
 		t.Errorf("error %q", text)
 	}
 }
+
+func TestADeliveryEndsWithoutAnotherAttempt(t *testing.T) {
+	t.Parallel()
+	p, d := testPolicy(), testDelivery(3)
+	d.Subscriber.AckTimeout = time.Minute
+	silent := Past{Open: Open{Status: relay.DeliveryAwaitingAck, Attempts: 3, Accepted: true}}
+	late := Past{Open: Open{Status: relay.DeliveryPushFailed, Attempts: 1}, Waited: 2 * time.Hour}
+	for _, c := range []struct {
+		past   Past
+		gone   bool
+		most   int // of the subscriber itself
+		over   bool
+		status relay.DeliveryStatus
+		cause  relay.Cause
+		words  string
+	}{
+		{past: silent, over: true, status: relay.DeliveryDead, cause: relay.CauseNoAck, words: "within 1m0s (ack_timeout) of attempt 3"},
+		{past: silent, most: 4},
+		{past: late, over: true, status: relay.DeliveryDead, cause: relay.CauseGaveUp, words: "RELAY_GIVE_UP_AFTER"},
+		{past: late, gone: true, over: true, status: relay.DeliveryCancelled, words: "does not resolve to this instance any more"},
+		{past: Past{Open: late.Open}},
+	} {
+		d.Subscriber.MaxAttempts = c.most
+		change, over := p.Over(d, c.past, c.gone)
+		if over != c.over {
+			t.Errorf("%+v: over %t", c, over)
+		}
+		if over && (change.Status != c.status || c.cause != "" && change.Cause != c.cause || !strings.Contains(change.Error, c.words)) {
+			t.Errorf("%+v: %+v", c, change)
+		}
+	}
+}
+
+func TestASubscriberMayHaveIntervalsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := &relay.Subscriber{Backoff: []time.Duration{time.Minute}}
+	if got := testPolicy().Interval(s, 7, half); got != time.Minute {
+		t.Errorf("%s", got)
+	}
+}

@@ -41,7 +41,22 @@ func (r *report) latencyHTTP(ctx context.Context, d *database, endpoint *receive
 	return nil
 }
 
-func (r *report) latencyAMQP(ctx context.Context, l *lab, span time.Duration) (err error) {
+func (r *report) latencyAMQP(ctx context.Context, l *lab, span time.Duration) error {
+	return l.overQueue(ctx, func(d *database, received *recorder, _ *process) error {
+		before := l.usage()
+		found, rate, err := d.steady(ctx, received, span)
+		if err != nil {
+			return err
+		}
+		r.reached("AMQP", rate)
+		r.latency("AMQP with a consumer", found, 8*time.Millisecond, 40*time.Millisecond)
+		r.note("AMQP: %s.", l.usage().since(before).perMessage(int((span+warmUp).Seconds())*steadyRate))
+		return nil
+	})
+}
+
+// overQueue runs f with a fresh database, a relay whose default destination is a quorum queue, and a consumer of that.
+func (l *lab) overQueue(ctx context.Context, f func(d *database, received *recorder, p *process) error) (err error) {
 	d, err := l.database(ctx)
 	if err != nil {
 		return err
@@ -60,15 +75,7 @@ func (r *report) latencyAMQP(ctx context.Context, l *lab, span time.Duration) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	before := l.usage()
-	found, rate, err := d.steady(ctx, &received, span)
-	if err != nil {
-		return err
-	}
-	r.reached("AMQP", rate)
-	r.latency("AMQP with a consumer", found, 8*time.Millisecond, 40*time.Millisecond)
-	r.note("AMQP: %s.", l.usage().since(before).perMessage(int((span+warmUp).Seconds())*steadyRate))
-	return nil
+	return f(d, &received, p)
 }
 
 // steady inserts one row a transaction at the steady rate and returns the latencies after

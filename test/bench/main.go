@@ -51,6 +51,7 @@ const soakSection = "soak"
 func sections() []section {
 	return []section{
 		{"rate", "Rate end to end, as a share of what the machine allows", runRate},
+		{"consumed", "A quorum queue with a consumer", runConsumed},
 		{"latency", "Latency at 1,000 rows/s, INSERT sent to received", runLatency},
 		{"backlog", "A backlog and a large transaction", runBacklog},
 		{"sweep", "Sweeping and idling beside done rows", runSweep},

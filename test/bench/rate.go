@@ -188,3 +188,39 @@ func (r *report) rates(perTx int, rounds []round) {
 			one.http/one.limits.http(), one.http, one.amqp/one.limits.amqp(), one.amqp)
 	}
 }
+
+const (
+	// consumedMessages is how many messages a consumer of a queue takes in one round.
+	consumedMessages = 40_000
+	// wantedConsumed is the least share of the rate over HTTP.
+	wantedConsumed = 7.0 / 8
+)
+
+// runConsumed compares the rate to a quorum queue, with a consumer that acknowledges each message, with the rate over
+// HTTP. Servers, relays, producers and receivers share the machine's cores. The two take turns.
+func runConsumed(ctx context.Context, l *lab, o options) (*report, error) {
+	r := &report{}
+	return r, l.overHTTP(ctx, func(web *database, endpoint *receiver, p *process) error {
+		return l.overQueue(ctx, func(queue *database, received *recorder, q *process) error {
+			var ratios, http, amqp []float64
+			for i := range o.rounds + 1 {
+				posted, err := web.through(ctx, p, consumedMessages, 100)
+				if err != nil {
+					return err
+				}
+				published, err := queue.through(ctx, q, consumedMessages, 100)
+				if err != nil {
+					return err
+				}
+				endpoint.take()
+				received.take()
+				if i > 0 { // the first round warms up
+					ratios, http, amqp = append(ratios, published/posted), append(http, posted), append(amqp, published)
+				}
+			}
+			r.judge(fmt.Sprintf("%d messages to a quorum queue with a consumer", consumedMessages), "≥ 7/8 of the rate over HTTP",
+				median(ratios) >= wantedConsumed, "%.2f: %.0f/s, over HTTP %.0f/s", median(ratios), median(amqp), median(http))
+			return nil
+		})
+	})
+}
