@@ -55,12 +55,14 @@ func TestAFloodOfNotificationsIsDropped(t *testing.T) {
 	s := b.streaming()
 	conn := b.connect(b.db.AppURL)
 	payload := strings.TrimSuffix(strings.Repeat(someID+",", 200), ",")
-	const flood = `select count(pg_notify('relay_changed', $1 || to_char(n, 'FM0000000') || $2)) from generate_series(1, 20000) n`
+	const flood = `select count(pg_notify('relay_changed', $1 || to_char(n, 'FM0000000') || $2)) from generate_series(1, 6000) n`
 	// Each payload differs in its first id: PostgreSQL drops repetitions.
 	if _, err := conn.Exec(t.Context(), flood, payload[:29], payload[36:]); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 20*time.Second, "most is dropped", func() bool { return s.notices.ignored(t, causeTooMany) > 10_000 })
+	// 44 MB: however long they take to be read within five seconds, more than these exceed the rate. What takes longer is
+	// lost with the connection, whose heartbeat has no answer then.
+	harness.Eventually(t, 20*time.Second, "what exceeds the rate is dropped", func() bool { return s.notices.ignored(t, causeTooMany) > 1000 })
 	if b.rec.sweeps() == 0 {
 		t.Error("no sweep is asked for")
 	}
