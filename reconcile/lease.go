@@ -155,8 +155,7 @@ func (e *leaseKeeper) renew(ctx context.Context) error {
 		share = sql.Share(fleet.Relays)
 	}
 	was := e.lease.Load()
-	var held [relay.Shards]bool
-	e.loop.ask(ctx, func(m *machine.Machine) { held = m.Stuck() })
+	held, _ := ask(ctx, e.loop, (*machine.Machine).Stuck)
 	own := newOwnership(lease, share, was, func(shard int16, since time.Time) bool {
 		return stays && held[shard] && time.Since(since) > e.config.LeaseTTL
 	})
@@ -209,13 +208,13 @@ func (e *leaseKeeper) tellLeases(was, own *ownership) {
 // ownership of before has stopped new work; what had begun is written before it goes.
 func (e *leaseKeeper) giveDrained(ctx context.Context) error {
 	own := e.lease.Load()
-	var busy [relay.Shards]bool
-	asked := e.loop.ask(ctx, func(m *machine.Machine) {
+	busy, answered := ask(ctx, e.loop, func(m *machine.Machine) (busy [relay.Shards]bool) {
 		for _, shard := range own.giving {
 			busy[shard] = m.Owns(shard)
 		}
+		return busy
 	})
-	if !asked {
+	if !answered {
 		return nil
 	}
 	var drained []int16

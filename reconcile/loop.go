@@ -113,16 +113,16 @@ func (l *loop) announce(e machine.Event) {
 
 // ask has the machine answer a question after all events that were told before, and waits for the answer. It reports
 // false if ctx ended before.
-func (l *loop) ask(ctx context.Context, question func(*machine.Machine)) bool {
-	answered := make(chan struct{})
+func ask[T any](ctx context.Context, l *loop, question func(*machine.Machine) T) (answer T, answered bool) {
+	out := make(chan T, 1)
 	l.mu.Lock()
-	l.asks = append(l.asks, func(m *machine.Machine) { question(m); close(answered) })
+	l.asks = append(l.asks, func(m *machine.Machine) { out <- question(m) })
 	l.takeTurn()
 	select {
-	case <-answered:
-		return true
+	case answer = <-out:
+		return answer, true
 	case <-ctx.Done():
-		return false
+		return answer, false
 	}
 }
 
@@ -272,11 +272,11 @@ func (l *loop) waitWorking(ctx context.Context) bool {
 // finish waits until every outcome is written, or until ctx ends.
 func (l *loop) finish(ctx context.Context) (unwritten int) {
 	for {
-		writes := 0
-		if !l.ask(ctx, func(m *machine.Machine) { writes = m.Held().Writes }) {
+		writes, answered := ask(ctx, l, func(m *machine.Machine) int { return m.Held().Writes })
+		switch {
+		case !answered:
 			return l.held.Load().Writes
-		}
-		if writes == 0 {
+		case writes == 0:
 			return 0
 		}
 		select {
