@@ -171,6 +171,11 @@ export const en = {
     start: { retry: (n: number) => `Retry ${number(n)}`, cancel: (n: number) => `Cancel ${number(n)}`, replay: (n: number) => `Replay ${number(n)}` },
     replayTo: "To which subscriber", counting: "Counting …", match: "match", countsOn: "still more; the job finds them on its way", takes: (time: string) => `Takes about ${time}.`, at: "at", samples: "The newest that match", leftOut: "Left out:", everything: "everything",
     why: { ended_well: "ended well", not_ended: "goes by itself", cancelled: "cancelled", pending: "not taken up yet", not_asked_for: "not asked for" },
+    not: (kind: string, why: string) => `${kind} is not offered: ${why}.`,
+    obstacles: {
+      replay: (names: string[]) => `a replay takes messages whatever became of them and wherever they went; remove the filter ${list(names)} first`, unknown: (names: string[]) => `no job goes by the filter ${list(names)}; remove it, or filter by status, delivery or cause`,
+      pending: "pending messages go by themselves", ended: "what this filter shows has ended",
+    },
     rate: "Messages per second, at most", rateHelp: "A rate spares the receiver.", rateWrong: "A number above 0, or nothing.", fast: "as fast as it goes", type: (n: string) => `That is many: type ${n} to go on`, started: "The job begins in 5 seconds.", open: "Open", stop: "Stop", stopped: "Stopped.",
   },
   failures: {

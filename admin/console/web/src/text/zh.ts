@@ -167,6 +167,11 @@ export const zh: Text = {
     start: { retry: (n) => `重试 ${number(n)} 条`, cancel: (n) => `取消 ${number(n)} 条`, replay: (n) => `重放 ${number(n)} 条` },
     replayTo: "发给哪个订阅方", counting: "正在统计…", match: "条匹配", countsOn: "还有更多，任务会边做边找", takes: (time) => `大约需要 ${time}。`, at: "在", samples: "最新的几条", leftOut: "不处理：", everything: "全部",
     why: { ended_well: "已成功", not_ended: "会自动进行", cancelled: "已取消", pending: "尚未接收", not_asked_for: "不在要求内" },
+    not: (kind, why) => `不能${kind}：${why}。`,
+    obstacles: {
+      replay: (names) => `重放不分消息的结果和去向，请先去掉条件：${list(names)}`, unknown: (names) => `任务不能按这些条件进行：${list(names)}。请去掉，或改用状态、投递或原因`,
+      pending: "待处理的消息会自动进行", ended: "此条件下的消息已结束",
+    },
     rate: "每秒最多消息数", rateHelp: "限速可保护接收方。", rateWrong: "大于 0 的数，或留空。", fast: "尽快", type: (n) => `数量很大：输入 ${n} 以继续`, started: "任务将在 5 秒后开始。", open: "打开", stop: "停止", stopped: "已停止。",
   },
   failures: {
