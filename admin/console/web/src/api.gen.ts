@@ -2146,7 +2146,7 @@ export interface components {
         RunningRelay: {
             /**
              * Format: int64
-             * @description It fell silent, and no other relay has taken them over yet.
+             * @description Shards that it does not renew, and no other relay has taken over yet.
              */
             expired_shards: number;
             name: string;
@@ -2154,6 +2154,8 @@ export interface components {
             seen_at: string;
             /** Format: int64 */
             shards: number;
+            /** @description It has died, or does not reach the database, for longer than a lease lasts: it does not run. */
+            silent: boolean;
             /** @description It holds the replication slot. */
             streaming: boolean;
             /** @description The one that answers. */

@@ -107,7 +107,7 @@ export const en = {
   },
   overview: {
     title: "Overview", needs: "Needs a person", nothing: "Nothing needs you.", counted: "counted", more: (n: number) => `and ${number(n)} more`, look: "Look", subscribe: "Subscribe", numbers: "Numbers", transport: "Transport", well: "well", unwell: "not well",
-    relay: "Relay", shards: (n: number) => `owns ${s(n, "shard")}`, streaming: "holds the slot", thisOne: "answers this page", database: "Database", schema: (n: number) => `schema ${n}`, skew: (by: string) => `its clock differs by ${by}`,
+    relay: "Relay", shards: (n: number) => `owns ${s(n, "shard")}`, orphans: (n: number) => `${s(n, "shard")} of it ${n === 1 ? "waits" : "wait"} for another relay`, silent: "silent, it did not end in order; last seen", streaming: "holds the slot", thisOne: "answers this page", database: "Database", schema: (n: number) => `schema ${n}`, skew: (by: string) => `its clock differs by ${by}`,
     conditions: {
       configuration: "Configuration", database: "Database", identity: "Identity", shards: "Shards", writing: "Writing", circuits: "Circuits", memory: "Memory", stream: "Stream", notify: "Notify", poll: "Polling", broker: "RabbitMQ",
     },

@@ -114,7 +114,7 @@ export const zh: Text = {
   },
   overview: {
     title: "总览", needs: "需人工处理", nothing: "一切正常，无需处理。", counted: "统计于", more: (n) => `还有 ${number(n)} 项`, look: "查看", subscribe: "新建订阅", numbers: "数字", transport: "传输", well: "正常", unwell: "异常",
-    relay: "中继", shards: (n) => `负责 ${number(n)} 个分片`, streaming: "持有复制槽", thisOne: "提供本页面", database: "数据库", schema: (n) => `表结构版本 ${n}`, skew: (by) => `时钟相差 ${by}`,
+    relay: "中继", shards: (n) => `负责 ${number(n)} 个分片`, orphans: (n) => `它的 ${number(n)} 个分片等待其他中继接管`, silent: "没有信号，未正常退出；最近出现于", streaming: "持有复制槽", thisOne: "提供本页面", database: "数据库", schema: (n) => `表结构版本 ${n}`, skew: (by) => `时钟相差 ${by}`,
     conditions: { configuration: "配置", database: "数据库", identity: "身份", shards: "分片", writing: "写入", circuits: "断路器", memory: "内存", stream: "复制流", notify: "通知", poll: "轮询", broker: "RabbitMQ" },
     tiles: { received: "接收", accepted: "送达", perSecond: "/秒", latency: "提交到送达 p50", oldest: "最早未送达", nextDue: "下次到期", inFlight: "在途", waiting: "待处理", delayed: (n) => `${n} 条延时`, open: "进行中", dead: "已放弃", rejected: "发送失败", done: "已完成" },
   },
