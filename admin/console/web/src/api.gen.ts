@@ -2178,6 +2178,8 @@ export interface components {
              * @description Insertion of the last message that was taken up.
              */
             last_at?: string;
+            /** @description The topics that it sent last, the newest first, at most 10. */
+            newest_topics: string[];
             /**
              * Format: date-time
              * @description Creation of the oldest of these that has not ended well. For one sender only.

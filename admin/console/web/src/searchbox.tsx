@@ -16,7 +16,7 @@ export function SearchBox(): JSX.Element {
   const [at, setAt] = useState(-1);
   const input = useRef<HTMLInputElement>(null);
   const senders = useLive<Schemas["PageSender"]>(open ? path("senders") : undefined, {}, 0);
-  const topics = [...new Set((senders.data?.items ?? []).flatMap((one) => (one.topic_list ?? []).map((topic) => topic.topic)))];
+  const topics = [...new Set((senders.data?.items ?? []).flatMap((one) => one.newest_topics))];
   const offers = open ? suggest(text, { subscriptions: subscriptionNames.value, sources: (senders.data?.items ?? []).map((one) => one.source), topics }) : [];
 
   const leave = (): void => {
