@@ -328,3 +328,16 @@ func TestASilentRelayDoesNotRun(t *testing.T) {
 		t.Errorf("%d relays run beside the silent one, and a person is asked for one: %v", n, needed)
 	}
 }
+
+func TestACircuitOfSeveralInstancesIsOpenSinceTheFirst(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	var live Live
+	live.AddCircuit("everyone/10.0.0.1:80", time.Time{})
+	live.AddCircuit("everyone/10.0.0.2:80", noon.Add(time.Minute))
+	live.AddCircuit("everyone/10.0.0.3:80", noon)
+	live.AddCircuit("https://shop.example/", noon)
+	if !slices.Equal(live.Circuits, []OpenCircuit{{"everyone", noon}}) || !slices.Equal(live.Targets, []OpenCircuit{{"https://shop.example/", noon}}) {
+		t.Errorf("%+v", live)
+	}
+}

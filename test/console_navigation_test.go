@@ -26,6 +26,7 @@ func TestConsoleNavigation(t *testing.T) {
 	b.signIn(operatorToken, "Ada")
 	t.Run("a list offers the jobs that its filter allows", func(t *testing.T) { consoleJobFilters(b.of(t), s) })
 	t.Run("a silent relay does not run", func(t *testing.T) { consoleSilentRelay(b.of(t), s) })
+	t.Run("an open circuit says since when and how often it is probed", func(t *testing.T) { consoleCircuit(b.of(t), s) })
 	t.Run("more than six lanes collapse", func(t *testing.T) { consoleLanes(b.of(t), s) })
 	t.Run("the neighbours of a message", func(t *testing.T) { consoleNeighbours(b.of(t), s) })
 	t.Run("a row opens in a tab of its own", func(t *testing.T) { consoleTabs(b.of(t)) })
@@ -133,6 +134,27 @@ func consoleSilentRelay(b *browser, s *system) {
 	b.shows("that it is silent", line+".innerText.includes('silent, it did not end in order')")
 	b.shows("the relay that runs", `[...document.querySelectorAll(".conditions li:not(.bad)")].some((one) => /owns \d+ shards/.test(one.innerText))`)
 	b.accessible("the overview with a silent relay")
+}
+
+// consoleCircuit has a receiver that is not there, and looks at each place that says so.
+func consoleCircuit(b *browser, s *system) {
+	s.exec(b.t, `insert into relay.subscription (name, topics, target, backoff) values ('gone', '{gone.*}', 'http://127.0.0.1:1/', '{2h,3h}')`)
+	s.exec(b.t, "insert into relay.outbox (topic) select 'gone.first' from generate_series(1, 20)")
+	const waits = `select coalesce(min(message_id::text), '') from relay.delivery where subscription = 'gone' and reason = 'circuit_open' and status = 'waiting'`
+	b.open("/subscriptions/gone")
+	b.shows("the circuit on the subscription's page", `/Circuit open\s+\S.* · a retry that is due probes it; retries go after 2 h and 3 h/.test(document.querySelector(".facts-line").innerText)`)
+	b.shows("since when", `Date.parse(document.querySelector(".facts-line time").dateTime) > 0`)
+	s.exec(b.t, "insert into relay.outbox (topic) values ('gone.later')")
+	b.open("/")
+	const need = `[...document.querySelectorAll(".need")].find((one) => one.innerText.includes("Circuit open at gone"))`
+	b.shows("the circuit among what needs a person, and since when", need+`?.innerText.includes("a retry that is due probes it") && `+need+`.querySelector("time")`)
+	var id string
+	harness.Eventually(b.t, patience, "a message waits for the circuit", func() bool { id = s.text(b.t, waits); return id != "" })
+	b.open("/messages/" + id)
+	b.has("gone: Waits: circuit open: the receiver is down, and a retry that is due probes it.")
+	s.exec(b.t, "update relay.subscription set backoff = null where name = 'gone'")
+	b.open("/subscriptions/gone")
+	b.has("retries go after 1 h")
 }
 
 // consoleLanes: of many lanes those are hidden at which all is well.

@@ -2331,10 +2331,15 @@ export interface components {
             /** @description Of these. */
             by_status: components["schemas"]["StatusCount"][];
             /**
-             * @description As this relay sees it.
+             * @description As this relay sees it. While it is open a retry that is due probes the receiver.
              * @enum {string}
              */
             circuit: "closed" | "open";
+            /**
+             * Format: date-time
+             * @description When it opened. Absent: it is closed.
+             */
+            circuit_since?: string;
             dead: components["schemas"]["Count"];
             /**
              * Format: date-time

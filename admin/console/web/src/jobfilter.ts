@@ -23,7 +23,10 @@ const statusOfStage: Record<string, string> = { send_failed: "rejected", handled
 
 const valuesOf = (value: Query[string]): string[] => [value ?? []].flat().flatMap((one) => one.split(",")).filter(Boolean);
 
-/** filterOfJob translates what a list is filtered by. What cannot be part of the job, as pending messages of a retry, is left out. */
+/**
+ * filterOfJob translates what a list is filtered by. What a job of the kind does not take is left out, such as pending
+ * messages of a retry.
+ */
 export function filterOfJob(kind: JobKind, asked: Query): JobFilter {
   const filter = withoutStage(asked);
   const given = (names: string[]): string[] => names.filter((name) => valuesOf(filter[name]).length > 0);

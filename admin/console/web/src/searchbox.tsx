@@ -18,7 +18,8 @@ export function SearchBox(): JSX.Element {
   const closing = useRef(0);
   const senders = useLive<Schemas["PageSender"]>(open ? path("senders") : undefined, {}, 0);
   const topics = [...new Set((senders.data?.items ?? []).flatMap((one) => one.newest_topics))];
-  const sources = [...new Set((senders.data?.items ?? []).map((one) => one.source))]; // rows may name the source that is the relay's own
+  // Rows may name the source that is the relay's own, so that it stands in the list twice.
+  const sources = [...new Set((senders.data?.items ?? []).map((one) => one.source))];
   const offers = open ? suggest(text, { subscriptions: subscriptionNames.value, sources, topics }) : [];
 
   const leave = (): void => {

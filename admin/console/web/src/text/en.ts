@@ -72,7 +72,7 @@ export const en = {
     push_failed: "Not reached", handle_failed: "Not handled", awaiting_ack: "Awaiting acknowledgement", delivered: "Delivered", handled: "Handled",
   },
   reason: {
-    key_blocked: "waits for an earlier message of its key", paused: "paused", circuit_open: "circuit open: the receiver is down and probed", full: "the receiver is slower than messages come", no_resources: "the relay's machine lacks resources",
+    key_blocked: "waits for an earlier message of its key", paused: "paused", circuit_open: "circuit open: the receiver is down, and a retry that is due probes it", full: "the receiver is slower than messages come", no_resources: "the relay's machine lacks resources",
   },
   step: {
     delayed: "delayed", queued: "not taken up", waiting: "waiting", attempt: "attempt", interval: "next attempt", awaiting_ack: "awaiting acknowledgement", acknowledged: "acknowledged", ended: "ended",
@@ -122,7 +122,7 @@ export const en = {
     dead: (n: Need) => `${amount(n)} dead${at(n.subscription ?? "")}${n.cause ? `: ${nameCause(n.cause, en.cause, en.causeCode)}` : ""}`,
     rejected: (n: Need) => `${amount(n)} cannot be sent${n.topic ? `: no route for ${n.topic}` : ""}`,
     keys_blocked: (n: Need) => `${n.count?.n === 1 ? "1 key is" : `${amount(n)} keys are`} blocked${at(n.subscription ?? "")}${n.behind ? `, ${s(n.behind.n, "message")} behind` : ""}`,
-    circuit_open: (n: Need) => `Circuit open${at(n.subscription ?? "")}: ${n.target ?? "the receiver"} is down and probed`,
+    circuit_open: (n: Need) => `Circuit open${at(n.subscription ?? "")}: ${n.target ?? "the receiver"} is down, and a retry that is due probes it`,
   },
   chart: {
     title: "Over time", span: "Time span", throughput: "Throughput", latency: "Commit to accepted", failures: "Failures by cause", noFailures: "Nothing failed in this time range.", otherCauses: (n: number) => s(n, "other cause"), wait: "Wait before the first attempt", received: "received", accepted: "accepted", failed: "failed", time: "Time", asTable: "As table", asChart: "As chart", empty: "Nothing in this time range.",
@@ -189,6 +189,7 @@ export const en = {
   subscriptions: {
     title: "Subscriptions", lede: "A subscription says which messages go to which receiver. A message without a matching subscription goes to the default destination, or cannot be sent.", create: "New subscription", none: "No subscription yet.", noneHelp: "A subscription says which topics go where. Without any, every message goes to RELAY_DEFAULT_DESTINATION.", builtIn: "built in",
     columns: { name: "Name", state: "State", topics: "Topics", target: "Target", rate: "Rate /s", outstanding: "Outstanding", oldest: "Oldest", dead: "Dead", spark: "1 h" },
+    circuit: (intervals: string) => `a retry that is due probes it${intervals ? `; retries go after ${intervals}` : ""}`,
     states: { active: "Well", paused: "Paused", invalid: "Invalid", circuit: "Circuit open", dead: "Has dead", failing: "Failing" },
   },
   subscription: {

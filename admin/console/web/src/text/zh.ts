@@ -90,7 +90,7 @@ export const zh: Text = {
     waiting: "等待中", paused: "已暂停", key_blocked: "等待同键消息", circuit_open: "断路器打开", full: "等待空位",
     push_failed: "推送失败", handle_failed: "处理失败", awaiting_ack: "等待确认", delivered: "已送达", handled: "已处理",
   },
-  reason: { key_blocked: "等待同一个键的前一条消息", paused: "已暂停", circuit_open: "断路器打开：接收方不可用，正在探测", full: "接收方慢于消息到来", no_resources: "中继所在机器缺少资源" },
+  reason: { key_blocked: "等待同一个键的前一条消息", paused: "已暂停", circuit_open: "断路器打开：接收方不可用，由到期的重试来探测", full: "接收方慢于消息到来", no_resources: "中继所在机器缺少资源" },
   step: { delayed: "延时", queued: "尚未接收", waiting: "等待", attempt: "尝试", interval: "下次尝试", awaiting_ack: "等待确认", acknowledged: "已确认", ended: "结束", attemptNo: (n) => `第 ${n} 次尝试` },
   sentence: {
     next: (when) => `下次尝试：${when}。`, notReached: (n, cause, next) => `${number(n)} 次未送达：${cause}。${next}`, notHandled: (n, cause, next) => `接收方失败 ${number(n)} 次：${cause}。${next}`,
@@ -124,7 +124,7 @@ export const zh: Text = {
     dead: (n) => `${n.subscription ? `${n.subscription}：` : ""}${amount(n)}已放弃${n.cause ? `，${nameCause(n.cause, zh.cause, zh.causeCode)}` : ""}`,
     rejected: (n) => `${amount(n)}发送失败${n.topic ? `：${n.topic} 没有路由` : ""}`,
     keys_blocked: (n) => `${n.subscription ? `${n.subscription}：` : ""}${number(n.count?.n ?? 0)} 个键受阻${n.behind ? `，后面有 ${number(n.behind.n)} 条消息` : ""}`,
-    circuit_open: (n) => `${n.subscription ? `${n.subscription}：` : ""}断路器打开，${n.target ?? "接收方"} 不可用，正在探测`,
+    circuit_open: (n) => `${n.subscription ? `${n.subscription}：` : ""}断路器打开，${n.target ?? "接收方"} 不可用，由到期的重试来探测`,
   },
   chart: {
     title: "走势", span: "时间跨度", throughput: "吞吐", latency: "提交到送达", failures: "按原因分的失败", noFailures: "该时间段内没有失败。", otherCauses: (n) => `其他 ${number(n)} 种原因`, wait: "首次尝试前的等待", received: "接收", accepted: "送达", failed: "失败", time: "时间", asTable: "表格", asChart: "图表", empty: "该时间段内没有数据。",
@@ -184,7 +184,7 @@ export const zh: Text = {
   },
   subscriptions: {
     title: "订阅", lede: "谁收到什么。没有匹配订阅的消息发往默认目标，否则无法发送。", create: "新建订阅", none: "还没有订阅。", noneHelp: "订阅规定哪些主题发往何处。没有订阅时，消息都发往 RELAY_DEFAULT_DESTINATION。", builtIn: "内置",
-    columns: { name: "名称", state: "状态", topics: "主题", target: "目标", rate: "每秒", outstanding: "未完成", oldest: "最早", dead: "已放弃", spark: "1 小时" }, states: { active: "正常", paused: "已暂停", invalid: "无效", circuit: "断路器打开", dead: "有放弃的", failing: "失败中" },
+    columns: { name: "名称", state: "状态", topics: "主题", target: "目标", rate: "每秒", outstanding: "未完成", oldest: "最早", dead: "已放弃", spark: "1 小时" }, circuit: (intervals) => `由到期的重试来探测${intervals ? `，重试间隔为 ${intervals}` : ""}`, states: { active: "正常", paused: "已暂停", invalid: "无效", circuit: "断路器打开", dead: "有放弃的", failing: "失败中" },
   },
   subscription: {
     tabs: { deliveries: "投递", charts: "图表", settings: "设置", instances: "实例" }, columns: { next: "下次尝试", duration: "耗时", code: "状态码" },
