@@ -68,24 +68,23 @@ func (b *browser) openMenu() (offered []string, hints string) {
 // consoleJobFilters compares what the pages offer for a filter with what the API takes.
 func consoleJobFilters(b *browser, s *system) {
 	s.waitStatus(b.t, s.send(b.t, "topic, payload, source", "'lanes.six', '{}', 'shop'"), "done")
-	for _, tt := range []struct{ path, offered, hint string }{
-		{"/messages?since=all", "Retry Cancel Replay", ""},
-		{"/messages?since=all&status=dead", "Retry Cancel", "remove the filter Status first"},
-		{"/messages?since=all&status=pending", "Cancel", "pending messages go by themselves"},
-		{"/messages?since=all&status=pending,dead", "Retry Cancel", "remove the filter Status first"},
-		{"/messages?since=all&status=done", "Retry", "what this filter shows has ended"},
-		{"/messages?since=all&subscription=stock", "Retry Cancel", "remove the filter Subscriber first"},
-		{"/messages?since=all&delivery_status=handled", "Replay", "what this filter shows has ended"},
-		{"/messages?since=all&delivery_status=dead,handled", "Retry Cancel Replay", ""},
-		{"/senders/shop?since=all&stage=handle_failed", "", "no job goes by the filter Stage"},
-		{"/senders/shop?since=all&stage=handled", "Retry", "remove the filter Status first"},
+	for _, tt := range []struct{ path, offered, try, hint string }{
+		{"/messages?since=all", "Retry Cancel Replay", "Cancel", ""},
+		{"/messages?since=all&status=dead", "Retry Cancel", "Retry", "remove the filter Status first"},
+		{"/messages?since=all&status=pending", "Cancel", "Cancel", "pending messages go by themselves"},
+		{"/messages?since=all&status=done", "Retry", "Retry", "what this filter shows has ended"},
+		{"/messages?since=all&subscription=stock", "Retry Cancel", "Cancel", "remove the filter Subscriber first"},
+		{"/messages?since=all&delivery_status=handled", "Replay", "Replay", "what this filter shows has ended"},
+		{"/messages?since=all&delivery_status=dead,handled", "Retry Cancel Replay", "Retry", ""},
+		{"/senders/shop?since=all&stage=handle_failed", "", "", "no job goes by the filter Stage"},
+		{"/senders/shop?since=all&stage=handled", "Retry", "Retry", "remove the filter Status first"},
 	} {
 		b.open(tt.path)
 		offered, hints := b.openMenu()
 		if got := strings.Join(offered, " "); got != tt.offered || !strings.Contains(hints, tt.hint) {
 			b.t.Errorf("%s offers %q and says %q, want %q and %q", tt.path, got, hints, tt.offered, tt.hint)
 		}
-		for _, kind := range offered {
+		if kind := tt.try; slices.Contains(offered, kind) {
 			b.click(kind + "…")
 			b.shows("a dialog", "document.querySelector('dialog[open]')")
 			if kind == "Replay" {
@@ -99,9 +98,6 @@ func consoleJobFilters(b *browser, s *system) {
 			if evaluate[bool](b, "!!document.querySelector('dialog[open] .problem')") {
 				b.t.Errorf("%s offers %s, and the API refuses it: %s", tt.path, kind, evaluate[string](b, "document.querySelector('dialog[open]').innerText"))
 			}
-			b.press("Escape")
-			b.shows("no dialog", "!document.querySelector('dialog[open]')")
-			b.openMenu()
 		}
 	}
 	b.open("/messages?since=all&status=pending,dead")
@@ -138,7 +134,9 @@ func consoleSilentRelay(b *browser, s *system) {
 
 // consoleCircuit has a receiver that is not there, and looks at each place that says so.
 func consoleCircuit(b *browser, s *system) {
-	s.exec(b.t, `insert into relay.subscription (name, topics, target, backoff) values ('gone', '{gone.*}', 'http://127.0.0.1:1/', '{2h,3h}')`)
+	const subscribe = `insert into relay.subscription (name, topics, target, backoff) values
+		('gone', '{gone.*}', 'http://127.0.0.1:1/', '{2h,3h}'), ('usual', '{gone.*}', 'http://127.0.0.1:1/', null)`
+	s.exec(b.t, subscribe)
 	s.exec(b.t, "insert into relay.outbox (topic) select 'gone.first' from generate_series(1, 20)")
 	const waits = `select coalesce(min(message_id::text), '') from relay.delivery where subscription = 'gone' and reason = 'circuit_open' and status = 'waiting'`
 	b.open("/subscriptions/gone")
@@ -152,9 +150,8 @@ func consoleCircuit(b *browser, s *system) {
 	harness.Eventually(b.t, patience, "a message waits for the circuit", func() bool { id = s.text(b.t, waits); return id != "" })
 	b.open("/messages/" + id)
 	b.has("gone: Waits: circuit open: the receiver is down, and a retry that is due probes it.")
-	s.exec(b.t, "update relay.subscription set backoff = null where name = 'gone'")
-	b.open("/subscriptions/gone")
-	b.has("retries go after 1 h")
+	b.open("/subscriptions/usual")
+	b.has("retries go after 1 h") // as the relay's variable says
 }
 
 // consoleLanes: of many lanes those are hidden at which all is well.
