@@ -3,6 +3,7 @@ package operate
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"relay/sql"
 )
@@ -11,10 +12,25 @@ import (
 type Live struct {
 	InFlight      int   // messages in memory
 	InFlightBytes int64 // of these
-	// Circuits are the names of the subscriptions whose circuits are open, and Targets the others that are, as they
-	// may be shown.
-	Circuits, Targets []string
+	// Circuits are the subscriptions whose circuits are open, and Targets the others that are, named as they may be
+	// shown.
+	Circuits, Targets []OpenCircuit
 	Conditions        []Condition
+}
+
+// OpenCircuit is a destination that is down.
+type OpenCircuit struct {
+	Name  string
+	Since time.Time // when it opened; zero: that is not known yet
+}
+
+// since is when the circuit opened, as views have it.
+func (c OpenCircuit) since() *time.Time {
+	if c.Since.IsZero() {
+		return nil
+	}
+	at := c.Since.Truncate(time.Second).UTC()
+	return &at
 }
 
 // Condition is how one part of the relay is.
@@ -30,15 +46,19 @@ type Condition struct {
 }
 
 // AddCircuit notes a circuit that is open. No subscription's name holds a colon or a slash; behind a slash stands an
-// instance, which may hold a colon.
-func (l *Live) AddCircuit(name string) {
+// instance, which may hold a colon. Of several under one name the one counts that opened first.
+func (l *Live) AddCircuit(name string, since time.Time) {
 	to := &l.Circuits
 	subscription, _, _ := strings.Cut(name, "/")
 	if strings.Contains(subscription, ":") {
 		to, subscription = &l.Targets, name
 	}
-	if !slices.Contains(*to, subscription) {
-		*to = append(*to, subscription)
+	i := slices.IndexFunc(*to, func(c OpenCircuit) bool { return c.Name == subscription })
+	switch {
+	case i < 0:
+		*to = append(*to, OpenCircuit{subscription, since})
+	case !since.IsZero() && (since.Before((*to)[i].Since) || (*to)[i].Since.IsZero()):
+		(*to)[i].Since = since
 	}
 }
 
@@ -50,7 +70,7 @@ func reported(relays []sql.RunningRelay) (live Live) {
 		}
 		live.InFlight += r.Report.InFlight
 		for _, c := range r.Report.Circuits {
-			live.AddCircuit(c.Name)
+			live.AddCircuit(c.Name, c.Since)
 		}
 		if bell := r.Report.Doorbell; bell != nil && bell.Stream && !bell.Heard {
 			live.Conditions = append(live.Conditions, Condition{Name: "stream", State: StateNoStream, Text: bell.Why, Fix: bell.Mend})

@@ -42,13 +42,17 @@ func (s *Service) needs(ctx context.Context, st Standings, live Live, relays int
 			list = append(list, Need{Kind: "not_well", Severity: severity(c.Decides), Target: c.Name, Text: c.Name + ": " + c.Text, Fix: c.Fix, Condition: &c})
 		}
 	}
-	for _, name := range live.Circuits {
+	for _, c := range live.Circuits {
 		list = append(list, Need{
-			Kind: "circuit_open", Severity: "warning", Subscription: name, Text: fmt.Sprintf("The circuit of %s is open: it is probed until it answers.", name),
+			Kind: "circuit_open", Severity: "warning", Subscription: c.Name, Since: c.since(),
+			Text: fmt.Sprintf("The circuit of %s is open: a retry that is due probes it, until it answers.", c.Name),
 		})
 	}
-	for _, name := range live.Targets {
-		list = append(list, Need{Kind: "circuit_open", Severity: "warning", Target: name, Text: fmt.Sprintf("The circuit of %s is open.", name)})
+	for _, c := range live.Targets {
+		list = append(list, Need{
+			Kind: "circuit_open", Severity: "warning", Target: c.Name, Since: c.since(),
+			Text: fmt.Sprintf("The circuit of %s is open: a retry that is due probes it, until it answers.", c.Name),
+		})
 	}
 	for name, n := range st.Blocked {
 		blocked := counted(sql.Count{N: n, Exact: st.BlockedExact})

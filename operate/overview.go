@@ -75,7 +75,7 @@ func (s *Service) Overview(ctx context.Context, live *Live, hidden bool) (o Over
 	if o.Subscribers, err = s.subscribers(ctx, standings); err != nil {
 		return o, err
 	}
-	o.Needs, err = s.needs(ctx, standings, *live, len(o.Relays), hidden)
+	o.Needs, err = s.needs(ctx, standings, *live, Running(o.Relays), hidden)
 	o.AsOf = time.Now().UTC()
 	return o, err
 }

@@ -1,7 +1,9 @@
 package operate
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"relay"
@@ -22,6 +24,7 @@ type Sender struct {
 	Unheard       []string     `json:"unheard" doc:"Topics that no subscription matches, at most 20."`
 	Spark         []int64      `json:"spark" doc:"Messages per minute over the last hour, the oldest first; 60 values."`
 	Stages        []StageCount `json:"stages" doc:"Of the newest messages, at most 500. For one sender only."`
+	NewestTopics  []string     `json:"newest_topics" doc:"The topics that it sent last, the newest first, at most 10."`
 	SentTopics    []SentTopic  `json:"topic_list" doc:"For one sender only; at most 500."`
 }
 
@@ -83,7 +86,7 @@ func (s *Service) Sender(ctx context.Context, source string, r Routing) (Sender,
 	if err != nil {
 		return Sender{}, err
 	}
-	one := Sender{Source: source, Unheard: []string{}, Spark: make([]int64, 60), Today: exactly(0), Rejected: exactly(0), SentTopics: []SentTopic{}}
+	one := Sender{Source: source, Unheard: []string{}, Spark: make([]int64, 60), Today: exactly(0), Rejected: exactly(0), NewestTopics: []string{}, SentTopics: []SentTopic{}}
 	if len(list) > 0 {
 		one = list[0]
 	}
@@ -137,8 +140,9 @@ func (s *Service) senders(ctx context.Context, source *string, r Routing) ([]Sen
 		return nil, err
 	}
 	minutes, heard := newSeries(points), newHearers(settings)
-	list := []Sender{}
+	list, sent := []Sender{}, make(map[string][]sql.Sender)
 	for _, p := range pairs {
+		sent[p.Source] = append(sent[p.Source], p)
 		if len(list) == 0 || p.Source != list[len(list)-1].Source {
 			list = append(list, Sender{
 				Source: p.Source, Today: exactly(0), Rejected: exactly(0), Unheard: []string{}, Stages: []StageCount{}, SentTopics: []SentTopic{},
@@ -148,12 +152,22 @@ func (s *Service) senders(ctx context.Context, source *string, r Routing) ([]Sen
 		list[len(list)-1].add(p, rates[sentPair{p.Source, p.Topic}], heard, r)
 	}
 	for i := range list {
-		list[i].RatePerSecond = lately(list[i].Spark)
+		list[i].RatePerSecond, list[i].NewestTopics = lately(list[i].Spark), newestTopics(sent[list[i].Source])
 		if list[i].Source == "" {
 			list[i].Source = r.Source
 		}
 	}
 	return list, nil
+}
+
+// newestTopics names the topics of one source, the one that it sent last first.
+func newestTopics(sent []sql.Sender) []string {
+	slices.SortFunc(sent, func(a, b sql.Sender) int { return cmp.Or(b.LastAt.Compare(a.LastAt), cmp.Compare(a.Topic, b.Topic)) })
+	names := []string{}
+	for _, p := range sent[:min(len(sent), 10)] {
+		names = append(names, p.Topic)
+	}
+	return names
 }
 
 // sentPair is what messages are counted by.

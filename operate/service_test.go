@@ -302,3 +302,42 @@ func TestAHistoryHasCauses(t *testing.T) {
 		t.Errorf("%+v, %v, want %+v in the second minute alone", p.Points, err, want)
 	}
 }
+
+// Overview and status counted a relay that had died as one that runs.
+func TestASilentRelayDoesNotRun(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.text(t, `insert into relay.instance (id, name, version, seen_at) values (gen_random_uuid(), 'old', 'v1', now() - interval '1 hour') returning name`)
+	runs := func() (running int, needed bool) {
+		t.Helper()
+		o, err := f.Overview(t.Context(), nil, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := f.Status(t.Context(), SchemaStatus{}, nil)
+		if err != nil || len(st.Relays) != len(o.Relays) || Running(st.Relays) != Running(o.Relays) || !o.Relays[0].Silent {
+			t.Errorf("the status has %+v, the overview %+v, %v", st.Relays, o.Relays, err)
+		}
+		return Running(o.Relays), slices.ContainsFunc(o.Needs, func(n Need) bool { return n.Kind == "no_relay" })
+	}
+	if n, needed := runs(); n != 0 || !needed {
+		t.Errorf("%d relays run, and a person is asked for one: %v", n, needed)
+	}
+	f.text(t, `insert into relay.instance (id, name, version) values (gen_random_uuid(), 'new', 'v1') returning name`)
+	if n, needed := runs(); n != 1 || needed {
+		t.Errorf("%d relays run beside the silent one, and a person is asked for one: %v", n, needed)
+	}
+}
+
+func TestACircuitOfSeveralInstancesIsOpenSinceTheFirst(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	var live Live
+	live.AddCircuit("everyone/10.0.0.1:80", time.Time{})
+	live.AddCircuit("everyone/10.0.0.2:80", noon.Add(time.Minute))
+	live.AddCircuit("everyone/10.0.0.3:80", noon)
+	live.AddCircuit("https://shop.example/", noon)
+	if !slices.Equal(live.Circuits, []OpenCircuit{{"everyone", noon}}) || !slices.Equal(live.Targets, []OpenCircuit{{"https://shop.example/", noon}}) {
+		t.Errorf("%+v", live)
+	}
+}

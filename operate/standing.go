@@ -23,7 +23,8 @@ type Standing struct {
 	Dead          Count         `json:"dead"`
 	OldestAt      *time.Time    `json:"oldest_at,omitempty" doc:"When the oldest of what is outstanding was or is due. Absent for direct and default."`
 	BlockedKeys   Count         `json:"blocked_keys"`
-	Circuit       string        `json:"circuit" enum:"closed,open" doc:"As this relay sees it."`
+	Circuit       string        `json:"circuit" enum:"closed,open" doc:"As this relay sees it. While it is open a retry that is due probes the receiver."`
+	CircuitSince  *time.Time    `json:"circuit_since,omitempty" doc:"When it opened. Absent: it is closed."`
 	RatePerSecond float64       `json:"rate_per_second" doc:"Accepted, over the last 5 minutes."`
 	P50MS         *float64      `json:"p50_ms,omitempty" doc:"From due to accepted by the first attempt, over the last 5 minutes."`
 	P99MS         *float64      `json:"p99_ms,omitempty"`
@@ -46,11 +47,11 @@ type Standings struct {
 	now             time.Time
 	minutes         series
 	lately          map[string]sql.PulseOutcome
-	circuits        []string // open
+	circuits        []OpenCircuit
 }
 
 // Standings reads what stands at all subscribers. The circuits are the open ones.
-func (s *Service) Standings(ctx context.Context, circuits []string) (all Standings, err error) {
+func (s *Service) Standings(ctx context.Context, circuits []OpenCircuit) (all Standings, err error) {
 	all = Standings{now: time.Now(), circuits: circuits, Blocked: map[string]int64{}, Behind: map[string]int64{}, lately: map[string]sql.PulseOutcome{}}
 	if all.Standing, err = s.sampler.Standing(ctx); err != nil {
 		return all, err
@@ -113,8 +114,8 @@ func (a Standings) Of(name string) Standing {
 	if oldest, some := a.Oldest[name]; some {
 		st.OldestAt = utc(&oldest)
 	}
-	if slices.Contains(a.circuits, name) {
-		st.Circuit = "open"
+	if i := slices.IndexFunc(a.circuits, func(c OpenCircuit) bool { return c.Name == name }); i >= 0 {
+		st.Circuit, st.CircuitSince = "open", a.circuits[i].since()
 	}
 	st.Spark = series{"x": a.minutes[name]}.values("", a.now, time.Minute, 60, went)
 	o := a.lately[name]

@@ -114,6 +114,16 @@ func (s *Service) Status(ctx context.Context, schema SchemaStatus, slot *SlotSta
 	return st, nil
 }
 
+// Running is how many of the relays run: those that are not silent.
+func Running(relays []RelayStatus) (n int) {
+	for _, r := range relays {
+		if !r.Silent {
+			n++
+		}
+	}
+	return n
+}
+
 func relayStatuses(relays []sql.RunningRelay) []RelayStatus {
 	shown := []RelayStatus{}
 	for _, r := range relays {

@@ -33,7 +33,8 @@ type RunningRelay struct {
 	This      bool      `json:"this" doc:"The one that answers."`
 	Streaming bool      `json:"streaming" doc:"It holds the replication slot."`
 	Shards    int       `json:"shards"`
-	Expired   int       `json:"expired_shards" doc:"It fell silent, and no other relay has taken them over yet."`
+	Expired   int       `json:"expired_shards" doc:"Shards that it does not renew, and no other relay has taken over yet."`
+	Silent    bool      `json:"silent" doc:"It has died, or does not reach the database, for longer than a lease lasts: it does not run."`
 	SeenAt    time.Time `json:"seen_at"`
 }
 

@@ -35,7 +35,7 @@ func (a *API) getOverview(ctx context.Context, _ *polledInput) (*Answer[Overview
 	for _, r := range found.Relays {
 		seen := found.AsOf.Add(found.Skew).Add(-time.Duration(r.SeenAgo * float64(time.Second)))
 		o.Relays = append(o.Relays, RunningRelay{
-			Name: r.Name, Version: r.Version, Streaming: r.Streaming, Shards: r.Shards, Expired: r.Expired, SeenAt: seen.Truncate(time.Second).UTC(),
+			Name: r.Name, Version: r.Version, Streaming: r.Streaming, Shards: r.Shards, Expired: r.Expired, Silent: r.Silent, SeenAt: seen.Truncate(time.Second).UTC(),
 		})
 	}
 	o.TookMS = took(began)

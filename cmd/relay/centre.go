@@ -69,8 +69,8 @@ func (p livingProcess) Live() (live operate.Live) {
 	}
 	status := p.engine.Status()
 	live.InFlight, live.InFlightBytes = status.InFlight, status.Bytes
-	for _, name := range p.dispatcher.Open() {
-		live.AddCircuit(name)
+	for _, c := range p.dispatcher.OpenCircuits() {
+		live.AddCircuit(c.Name, c.Since)
 	}
 	return live
 }

@@ -58,7 +58,7 @@ func overviewText(o operate.Overview, now time.Time, width int) string {
 	}
 	fmt.Fprintf(&b, "traffic    %.2f received, %.2f accepted, %.2f failed a second; %s to accepted\n",
 		t.ReceivedPerSecond, t.AcceptedPerSecond, t.FailedPerSecond, latencyText(t.P50MS, t.P99MS))
-	fmt.Fprintf(&b, "relays     %d, %d in flight, %s running\n\n", len(o.Relays), t.InFlight, plural(int64(o.RunningJobs), "job"))
+	fmt.Fprintf(&b, "relays     %d, %d in flight, %s running\n\n", operate.Running(o.Relays), t.InFlight, plural(int64(o.RunningJobs), "job"))
 	rows := [][]string{{"SUBSCRIBER", "PER SECOND", "P50 AND P99", "OUTSTANDING", "OLDEST", "DEAD", "BLOCKED", "CIRCUIT"}}
 	for _, s := range o.Subscribers {
 		rows = append(rows, []string{

@@ -21,15 +21,13 @@ func statusText(s operate.Status, width int) string {
 		fmt.Fprintf(&b, "%-9s  %s\n", name, cut(visible(fmt.Sprintf(format, values...)), width-11))
 	}
 	line("schema", "%s", schemaText(s.Schema))
-	running := 0
 	for _, r := range s.Relays {
 		line("relay", "%s", relayText(r))
 		if !r.Silent {
-			running++
 			reportText(r.Report, line)
 		}
 	}
-	if running == 0 {
+	if operate.Running(s.Relays) == 0 {
 		line("relay", "none runs")
 	}
 	if s.Slot != nil {

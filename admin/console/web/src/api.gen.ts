@@ -2146,7 +2146,7 @@ export interface components {
         RunningRelay: {
             /**
              * Format: int64
-             * @description It fell silent, and no other relay has taken them over yet.
+             * @description Shards that it does not renew, and no other relay has taken over yet.
              */
             expired_shards: number;
             name: string;
@@ -2154,6 +2154,8 @@ export interface components {
             seen_at: string;
             /** Format: int64 */
             shards: number;
+            /** @description It has died, or does not reach the database, for longer than a lease lasts: it does not run. */
+            silent: boolean;
             /** @description It holds the replication slot. */
             streaming: boolean;
             /** @description The one that answers. */
@@ -2176,6 +2178,8 @@ export interface components {
              * @description Insertion of the last message that was taken up.
              */
             last_at?: string;
+            /** @description The topics that it sent last, the newest first, at most 10. */
+            newest_topics: string[];
             /**
              * Format: date-time
              * @description Creation of the oldest of these that has not ended well. For one sender only.
@@ -2327,10 +2331,15 @@ export interface components {
             /** @description Of these. */
             by_status: components["schemas"]["StatusCount"][];
             /**
-             * @description As this relay sees it.
+             * @description As this relay sees it. While it is open a retry that is due probes the receiver.
              * @enum {string}
              */
             circuit: "closed" | "open";
+            /**
+             * Format: date-time
+             * @description When it opened. Absent: it is closed.
+             */
+            circuit_since?: string;
             dead: components["schemas"]["Count"];
             /**
              * Format: date-time

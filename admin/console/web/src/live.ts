@@ -98,6 +98,7 @@ class Poll<T> {
   private timer = 0;
   private failures = 0;
   private busy = false;
+  private again = false;
   private readonly ends: (() => void)[] = [];
 
   constructor(
@@ -117,9 +118,13 @@ class Poll<T> {
     void this.ask(true);
   }
 
-  /** ask asks now, unless the refresh is held and nothing forces it. */
+  /**
+   * ask asks now, unless the refresh is held and nothing forces it. What forces it while an answer is under way has it
+   * ask once more: that answer may be older than what a person has just done.
+   */
   async ask(force: boolean): Promise<void> {
     clearTimeout(this.timer);
+    if (this.busy) this.again ||= force;
     if (this.busy || this.abort.signal.aborted) return;
     if (!force && (holding.peek() || document.hidden)) return;
     this.busy = true;
@@ -141,7 +146,10 @@ class Poll<T> {
       this.note(asProblem(error));
     } finally {
       this.busy = false;
-      this.schedule();
+      if (this.again) {
+        this.again = false;
+        void this.ask(true);
+      } else this.schedule();
     }
   }
 

@@ -15,9 +15,12 @@ export function SearchBox(): JSX.Element {
   const [open, setOpen] = useState(false);
   const [at, setAt] = useState(-1);
   const input = useRef<HTMLInputElement>(null);
+  const closing = useRef(0);
   const senders = useLive<Schemas["PageSender"]>(open ? path("senders") : undefined, {}, 0);
-  const topics = [...new Set((senders.data?.items ?? []).flatMap((one) => (one.topic_list ?? []).map((topic) => topic.topic)))];
-  const offers = open ? suggest(text, { subscriptions: subscriptionNames.value, sources: (senders.data?.items ?? []).map((one) => one.source), topics }) : [];
+  const topics = [...new Set((senders.data?.items ?? []).flatMap((one) => one.newest_topics))];
+  // Rows may name the source that is the relay's own, so that it stands in the list twice.
+  const sources = [...new Set((senders.data?.items ?? []).map((one) => one.source))];
+  const offers = open ? suggest(text, { subscriptions: subscriptionNames.value, sources, topics }) : [];
 
   const leave = (): void => {
     setOpen(false);
@@ -47,7 +50,7 @@ export function SearchBox(): JSX.Element {
       <Icon name="search" />
       <input id="search" ref={input} type="text" role="combobox" aria-expanded={offers.length > 0} aria-controls="suggestions" aria-autocomplete="list" autocomplete="off" spellcheck={false}
         aria-activedescendant={at >= 0 ? `suggestion-${at}` : undefined} aria-label={t().search.label} placeholder={t().search.placeholder} value={text}
-        onInput={(event) => { setText(event.currentTarget.value); setAt(-1); setOpen(true); }} onFocus={() => setOpen(true)} onBlur={() => setTimeout(() => setOpen(false), 150)} onKeyDown={key} />
+        onInput={(event) => { setText(event.currentTarget.value); setAt(-1); setOpen(true); }} onFocus={() => { clearTimeout(closing.current); setOpen(true); }} onBlur={() => { closing.current = window.setTimeout(() => setOpen(false), 150); }} onKeyDown={key} />
       <kbd aria-hidden="true">/</kbd>
       {offers.length > 0 && (
         <ul class="suggest" id="suggestions" role="listbox" aria-label={t().search.suggestions}>

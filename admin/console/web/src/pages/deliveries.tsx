@@ -99,13 +99,13 @@ function Selected({ ids, n, subscription, waiting, clear, filters }: { ids: stri
       <Button small kind="quiet" keys="Escape" onPress={clear}>{words.clear}</Button>
       <span class="grow" />
       <Button small kind="danger" keys="c" onPress={() => act("cancel")}>{t().actions.cancel}</Button>
-      {bulk && <BulkDialog request={{ kind: "retry", filter: jobFilter(filters, subscription) }} onClose={() => setBulk(false)} />}
+      {bulk && <BulkDialog request={{ kind: "retry", kinds: ["retry", "cancel"], filter: messageFilter(filters, subscription) }} onClose={() => setBulk(false)} />}
     </div>
   );
 }
 
-/** jobFilter says with a message's filters what a list of deliveries shows. */
-function jobFilter({ status, reason: _reason, response_code: _code, stage, ...rest }: Query, subscription: string): Query {
+/** messageFilter says with a message's filters what a list of deliveries shows; a job refuses those that have no equal. */
+function messageFilter({ status, stage, ...rest }: Query, subscription: string): Query {
   const byStage: Record<string, string[]> = {
     push_failed: ["push_failed"], handle_failed: ["handle_failed"], committed: ["waiting", "awaiting_ack"], delivered: ["delivered"], handled: ["handled"],
   };

@@ -6,13 +6,14 @@ import { change, most, OutcomePanel } from "../actions";
 import { path, type Query, type Schemas } from "../api";
 import { counted, duration, number, when } from "../format";
 import { causes, filtersOf, messageFilters } from "../filter";
+import { filterOfJob, jobKinds, type JobKind } from "../jobfilter";
 import { useHold, useLive } from "../live";
 import { overview, subscriptionNames } from "../overview";
 import { Aside } from "../parts/aside";
 import { useFound } from "../parts/announce";
-import { BulkDialog, type BulkKind } from "../parts/bulk";
+import { BulkDialog, obstacleWords } from "../parts/bulk";
 import { copy } from "../parts/clipboard";
-import { Button, Menu } from "../parts/controls";
+import { Button, Menu, type MenuItem } from "../parts/controls";
 import { Empty, Waiting } from "../parts/empty";
 import { FilterBar } from "../parts/filterbar";
 import { PageHead } from "../parts/head";
@@ -58,7 +59,7 @@ export function MessageList({ filters, empty }: { filters: Query; empty?: Compon
   const after = afterOf();
   const live = useLive<Schemas["PageMessageItem"]>(path("messages"), { ...filters, after });
   const selected = useSignal(new Set<string>());
-  const [bulk, setBulk] = useState<BulkKind>();
+  const [bulk, setBulk] = useState<JobKind>();
   const [aside, setAside] = useState<string>();
   const page = JSON.stringify({ filters, after });
   useEffect(() => { selected.value = new Set(); }, [page]);
@@ -108,10 +109,14 @@ function ResultLine({ page, filters }: { page: Schemas["PageMessageItem"] | unde
 
 /** AllMatching opens the dialog for everything that the filter matches, without choosing rows first. */
 function AllMatching({ filters, words }: { filters: Query; words: string }): JSX.Element {
-  const [kind, setKind] = useState<BulkKind>();
+  const [kind, setKind] = useState<JobKind>();
+  const items = jobKinds.map((one): MenuItem => {
+    const { obstacle } = filterOfJob(one, filters);
+    return { words: `${t().bulk.kinds[one]}…`, danger: one === "cancel", ...(obstacle && { disabled: true, hint: obstacleWords(obstacle) }), onPress: () => setKind(one) };
+  });
   return (
     <>
-      <Menu small kind="quiet" words={t().messages.allMatching(words)} items={(["retry", "cancel", "replay"] as const).map((one) => ({ words: `${t().bulk.kinds[one]}…`, danger: one === "cancel", onPress: () => setKind(one) }))} />
+      <Menu small kind="quiet" words={t().messages.allMatching(words)} items={items} />
       {kind && <BulkDialog request={{ kind, filter: filters }} onClose={() => setKind(undefined)} />}
     </>
   );

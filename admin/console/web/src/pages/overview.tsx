@@ -144,13 +144,7 @@ function Transport({ o }: { o: Overview }): JSX.Element {
             <span class="break"><ConditionWords condition={one} />{one.fix && <span class="fix"><code>{one.fix}</code><CopyButton text={one.fix} what={t().common.command} /></span>}</span>
           </li>
         ))}
-        {o.relays.map((one) => (
-          <li key={one.name} class={one.expired_shards > 0 ? "bad" : ""}>
-            <Glyph state={one.expired_shards > 0 ? "handle_failed" : "delivered"} label={one.expired_shards > 0 ? words.unwell : words.well} />
-            <span class="strong">{words.relay}</span>
-            <span class="break"><Foreign text={one.name} /> · {words.shards(one.shards)}{one.streaming && ` · ${words.streaming}`}{one.this && ` · ${words.thisOne}`}{one.version && <> · <Foreign text={one.version} /></>}</span>
-          </li>
-        ))}
+        {o.relays.map((one, n) => <RelayLine key={`${one.name} ${n}`} relay={one} />)}
         <li>
           <Glyph state={o.database.reachable ? "delivered" : "dead"} label={o.database.reachable ? words.well : words.unwell} />
           <span class="strong">{words.database}</span>
@@ -158,5 +152,22 @@ function Transport({ o }: { o: Overview }): JSX.Element {
         </li>
       </ul>
     </section>
+  );
+}
+
+/** RelayLine judges a relay as relay status does: one that is silent does not run, whatever became of its shards. */
+function RelayLine({ relay }: { relay: Schemas["RunningRelay"] }): JSX.Element {
+  const words = t().overview;
+  const state = relay.silent ? "dead" : relay.expired_shards > 0 ? "handle_failed" : "delivered";
+  const facts = [
+    relay.silent ? <>{words.silent} <Time at={relay.seen_at} /></> : words.shards(relay.shards),
+    relay.expired_shards > 0 && words.orphans(relay.expired_shards), !relay.silent && relay.streaming && words.streaming, relay.this && words.thisOne, relay.version && <Foreign text={relay.version} />,
+  ].filter(Boolean);
+  return (
+    <li class={state === "delivered" ? "" : "bad"}>
+      <Glyph state={state} label={state === "delivered" ? words.well : words.unwell} />
+      <span class="strong">{words.relay}</span>
+      <span class="break"><Foreign text={relay.name} />{facts.map((fact) => <> · {fact}</>)}</span>
+    </li>
   );
 }

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { path, request, type Schemas } from "../api";
 import { command, curl } from "../filter";
-import { counted, duration, rate } from "../format";
+import { counted, duration, list, rate } from "../format";
 import { useLive, wake } from "../live";
 import { BulkDialog } from "../parts/bulk";
 import { copy } from "../parts/clipboard";
@@ -64,10 +64,20 @@ function Facts({ item }: { item: Item }): JSX.Element {
       <div><dt>{words.rate}</dt><dd>{rate(s.rate_per_second)}</dd></div>
       <div><dt>p99</dt><dd>{s.p99_ms == null ? "–" : duration(s.p99_ms)}</dd></div>
       <div><dt>{words.outstanding}</dt><dd>{counted(s.outstanding)}</dd></div>
+      {s.circuit === "open" && <CircuitFact item={item} />}
       {s.oldest_at && <div><dt>{words.oldest}</dt><dd><Age since={s.oldest_at} /></dd></div>}
       {s.blocked_keys.n > 0 && <div><dt>{t().frame.places.keys}</dt><dd><a href={address("/keys", { subscription: item.name })}>{counted(s.blocked_keys)}</a></dd></div>}
     </dl>
   );
+}
+
+/** CircuitFact says since when the circuit is open, and how often the receiver is probed: as often as retries are due. */
+function CircuitFact({ item }: { item: Item }): JSX.Element {
+  const own = item.settings?.backoff_ms ?? [];
+  const usual = useLive<Schemas["Settings"]>(own.length > 0 ? undefined : path("settings"), {}, 0).data?.backoff_ms ?? [];
+  const intervals = (own.length > 0 ? own : usual).slice(0, 8).map(duration);
+  const words = t().subscriptions;
+  return <div><dt>{words.states.circuit}</dt><dd><span><Age since={item.standing.circuit_since} /> · {words.circuit(list(intervals))}</span></dd></div>;
 }
 
 function Actions({ item }: { item: Item }): JSX.Element {

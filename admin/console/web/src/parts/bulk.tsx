@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { path, request, asProblem, type Problem, type Query, type Schemas } from "../api";
 import { counted, duration, number } from "../format";
 import { filterBody } from "../filter";
+import { filterOfJob, jobKinds, type JobKind, type Obstacle } from "../jobfilter";
 import { subscriptionNames } from "../overview";
 import { wake } from "../live";
 import { t } from "../text";
@@ -16,29 +17,32 @@ import { messageState, Status } from "./status";
 import { failed, toast } from "./toast";
 import { Foreign, Time } from "./words";
 
-export type BulkKind = "retry" | "cancel" | "replay";
-
 export interface BulkRequest {
-  kind: BulkKind;
+  kind: JobKind;
+  /** What the list is filtered by. */
   filter: Query;
   /** Only these kinds may be chosen; absent: all three. */
-  kinds?: BulkKind[];
+  kinds?: JobKind[];
   replayTo?: string;
 }
 
 const typedAbove = 1000;
 
 export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; onClose: () => void }): JSX.Element {
-  const [kind, setKind] = useState(asked.kind);
+  const kinds = asked.kinds ?? jobKinds;
+  const refused = kinds.flatMap((id) => { const { obstacle } = filterOfJob(id, asked.filter); return obstacle ? [{ id, obstacle }] : []; });
+  const may = (id: JobKind): boolean => !refused.some((one) => one.id === id);
+  const [kind, setKind] = useState(may(asked.kind) ? asked.kind : kinds.find(may) ?? asked.kind);
   const [replayTo, setReplayTo] = useState(asked.replayTo ?? "");
   const [rate, setRate] = useState("");
   const [reason, setReason] = useState("");
   const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);
   const once = useRef(crypto.getRandomValues(new Uint32Array(4)).join("-"));
-  const filter = jobFilter(kind, asked.filter);
+  const { filter } = filterOfJob(kind, asked.filter);
   const body = jobBody(kind, filter, replayTo, rate, reason);
-  const { preview, problem } = usePreview(body, kind !== "replay" || replayTo !== "");
+  const ready = may(kind) && (kind !== "replay" || replayTo !== "");
+  const { preview, problem } = usePreview(body, ready);
   const words = t().bulk;
   const n = preview?.count.n ?? 0;
   const many = n > typedAbove;
@@ -64,13 +68,14 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
         <Button kind={kind === "cancel" ? "danger" : "primary"} busy={busy} disabled={!startable} onPress={() => void start()}>{words.start[kind](n)}</Button>
       </>
     }>
-      {(asked.kinds?.length ?? 3) > 1 && <Segments label={words.what} value={kind} onChange={setKind} options={(asked.kinds ?? ["retry", "cancel", "replay"]).map((id) => ({ id, words: words.kinds[id] }))} />}
+      {kinds.length > 1 && <Segments label={words.what} value={kind} onChange={setKind} options={kinds.map((id) => ({ id, words: words.kinds[id], disabled: !may(id) }))} />}
+      {refused.map(({ id, obstacle }) => <p key={id} class="muted">{words.not(words.kinds[id], obstacleWords(obstacle))}</p>)}
       <FilterLine filter={filter} />
       {kind === "replay" && asked.replayTo && <p class="chips"><span class="filter-chip still"><span class="muted">{words.replayTo}</span> <Foreign text={asked.replayTo} /></span></p>}
       {kind === "replay" && !asked.replayTo && (
         <Field label={words.replayTo}>{(id) => <select id={id} value={replayTo} onChange={(event) => setReplayTo(event.currentTarget.value)}><option value="">–</option>{subscriptionNames.value.map((one) => <option key={one}>{one}</option>)}</select>}</Field>
       )}
-      <div class="region" role="status">{problem ? <ProblemNote problem={problem} /> : preview ? <Preview preview={preview} /> : <p class="muted">{words.counting}</p>}</div>
+      <div class="region" role="status">{problem ? <ProblemNote problem={problem} /> : preview ? <Preview preview={preview} /> : ready && <p class="muted">{words.counting}</p>}</div>
       <div class="fields">
         <Field label={words.rate} optional={t().common.optional} help={words.rateHelp} error={rate && !(Number(rate) > 0) ? words.rateWrong : undefined}>
           {(id, about) => <input id={id} aria-describedby={about} inputMode="decimal" value={rate} placeholder={words.fast} onInput={(event) => setRate(event.currentTarget.value)} />}
@@ -84,13 +89,14 @@ export function BulkDialog({ request: asked, onClose }: { request: BulkRequest; 
   );
 }
 
-/** jobFilter adds what a job needs: without a word on the status, what can be retried, or cancelled, is meant. */
-function jobFilter(kind: BulkKind, filter: Query): Query {
-  if (kind === "replay" || filter.status || filter.delivery_status) return filter;
-  return { ...filter, status: kind === "retry" ? ["open", "dead", "rejected"] : ["pending", "open", "dead", "rejected"] };
+/** obstacleWords says why a filter gives no job of a kind, as the end of a sentence. */
+export function obstacleWords(obstacle: Obstacle): string {
+  const words = t().bulk.obstacles;
+  const names = t().filter.names as Record<string, string>;
+  return "names" in obstacle ? words[obstacle.why](obstacle.names.map((one) => names[one] ?? one)) : words[obstacle.why];
 }
 
-function jobBody(kind: BulkKind, filter: Query, replayTo: string, rate: string, reason: string): Record<string, unknown> {
+function jobBody(kind: JobKind, filter: Query, replayTo: string, rate: string, reason: string): Record<string, unknown> {
   return {
     kind, filter: filterBody(filter), ...(kind === "replay" && { replay_to: replayTo }),
     ...(Number(rate) > 0 && { rate: Number(rate) }), ...(reason && { reason }),
@@ -103,9 +109,9 @@ function usePreview(body: Record<string, unknown>, ready: boolean): { preview: S
   const { reason: _reason, ...counts } = body;
   const asked = JSON.stringify(counts);
   useEffect(() => {
+    setState({});
     if (!ready) return;
     const abort = new AbortController();
-    setState({});
     const timer = setTimeout(() => {
       request<Schemas["JobAnswer"]>("POST", path("jobs"), { query: { preview: "true" }, body: JSON.parse(asked), signal: abort.signal })
         .then((answer) => setState(answer.data?.preview ? { preview: answer.data.preview } : {}))

@@ -134,12 +134,12 @@ export function Tabs({ label, tabs, current }: { label: string; tabs: { id: stri
 
 /** Segments choose one of a few. */
 export function Segments<T extends string>({ label, options, value, onChange }: {
-  label: string; options: { id: T; words: ComponentChildren; title?: string }[]; value: T | undefined; onChange: (value: T) => void;
+  label: string; options: { id: T; words: ComponentChildren; title?: string; disabled?: boolean }[]; value: T | undefined; onChange: (value: T) => void;
 }): JSX.Element {
   return (
     <div class="segments" role="group" aria-label={label}>
       {options.map((one) => (
-        <button type="button" key={one.id} aria-pressed={one.id === value} title={one.title} onClick={() => onChange(one.id)}>{one.words}</button>
+        <button type="button" key={one.id} aria-pressed={one.id === value} title={one.title} disabled={one.disabled} onClick={() => onChange(one.id)}>{one.words}</button>
       ))}
     </div>
   );

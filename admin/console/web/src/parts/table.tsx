@@ -118,15 +118,19 @@ interface RowProps<T> {
 function Row<T>({ p, row, columns, id, first, gone, onFocus, onCheck }: RowProps<T>): JSX.Element {
   const selected = p.selection?.keys.has(id) ?? false;
   const href = p.href?.(row);
+  const elsewhere = (event: MouseEvent): boolean => !!(event.target as HTMLElement).closest("a, button, input, label, [role=menu]");
+  const tab = (): void => void window.open(href, "_blank", "noopener");
   const open = (event: MouseEvent): void => {
-    if ((event.target as HTMLElement).closest("a, button, input, label, [role=menu]") || String(getSelection())) return;
-    if (href && event.button === 0) event.shiftKey && p.onAside ? p.onAside(row) : event.metaKey || event.ctrlKey ? window.open(href, "_blank", "noopener") : go(href);
+    if (elsewhere(event) || String(getSelection())) return;
+    if (href && event.button === 0) event.shiftKey && p.onAside ? p.onAside(row) : event.metaKey || event.ctrlKey ? tab() : go(href);
   };
+  // The middle button opens a tab from the whole row, as it does from the link; without this it would scroll.
+  const middle = (event: MouseEvent): boolean => event.button === 1 && !!href && !elsewhere(event);
   const beneath = p.beneath?.(row);
   return (
     <>
       <tr data-key={id} tabIndex={first ? 0 : -1} class={`${selected ? "selected " : ""}${gone ? "gone " : ""}${href ? "opens" : ""}`}
-        aria-selected={p.selection ? selected : undefined} onClick={open} onFocus={onFocus} title={gone ? t().table.gone : undefined}>
+        aria-selected={p.selection ? selected : undefined} onClick={open} onMouseDown={(event) => { if (middle(event)) event.preventDefault(); }} onAuxClick={(event) => { if (middle(event)) tab(); }} onFocus={onFocus} title={gone ? t().table.gone : undefined}>
         {p.selection && (
           <td class="w-check"><input type="checkbox" tabIndex={-1} checked={selected} aria-label={t().table.select(p.labelOf?.(row) ?? id)}
             onClick={(event) => onCheck(event.shiftKey)} /></td>

@@ -72,7 +72,7 @@ export const en = {
     push_failed: "Not reached", handle_failed: "Not handled", awaiting_ack: "Awaiting acknowledgement", delivered: "Delivered", handled: "Handled",
   },
   reason: {
-    key_blocked: "waits for an earlier message of its key", paused: "paused", circuit_open: "circuit open: the receiver is down and probed", full: "the receiver is slower than messages come", no_resources: "the relay's machine lacks resources",
+    key_blocked: "waits for an earlier message of its key", paused: "paused", circuit_open: "circuit open: the receiver is down, and a retry that is due probes it", full: "the receiver is slower than messages come", no_resources: "the relay's machine lacks resources",
   },
   step: {
     delayed: "delayed", queued: "not taken up", waiting: "waiting", attempt: "attempt", interval: "next attempt", awaiting_ack: "awaiting acknowledgement", acknowledged: "acknowledged", ended: "ended",
@@ -107,7 +107,7 @@ export const en = {
   },
   overview: {
     title: "Overview", needs: "Needs a person", nothing: "Nothing needs you.", counted: "counted", more: (n: number) => `and ${number(n)} more`, look: "Look", subscribe: "Subscribe", numbers: "Numbers", transport: "Transport", well: "well", unwell: "not well",
-    relay: "Relay", shards: (n: number) => `owns ${s(n, "shard")}`, streaming: "holds the slot", thisOne: "answers this page", database: "Database", schema: (n: number) => `schema ${n}`, skew: (by: string) => `its clock differs by ${by}`,
+    relay: "Relay", shards: (n: number) => `owns ${s(n, "shard")}`, orphans: (n: number) => `${s(n, "shard")} of it ${n === 1 ? "waits" : "wait"} for another relay`, silent: "silent, it did not end in order; last seen", streaming: "holds the slot", thisOne: "answers this page", database: "Database", schema: (n: number) => `schema ${n}`, skew: (by: string) => `its clock differs by ${by}`,
     conditions: {
       configuration: "Configuration", database: "Database", identity: "Identity", shards: "Shards", writing: "Writing", circuits: "Circuits", memory: "Memory", stream: "Stream", notify: "Notify", poll: "Polling", broker: "RabbitMQ",
     },
@@ -122,7 +122,7 @@ export const en = {
     dead: (n: Need) => `${amount(n)} dead${at(n.subscription ?? "")}${n.cause ? `: ${nameCause(n.cause, en.cause, en.causeCode)}` : ""}`,
     rejected: (n: Need) => `${amount(n)} cannot be sent${n.topic ? `: no route for ${n.topic}` : ""}`,
     keys_blocked: (n: Need) => `${n.count?.n === 1 ? "1 key is" : `${amount(n)} keys are`} blocked${at(n.subscription ?? "")}${n.behind ? `, ${s(n.behind.n, "message")} behind` : ""}`,
-    circuit_open: (n: Need) => `Circuit open${at(n.subscription ?? "")}: ${n.target ?? "the receiver"} is down and probed`,
+    circuit_open: (n: Need) => `Circuit open${at(n.subscription ?? "")}: ${n.target ?? "the receiver"} is down, and a retry that is due probes it`,
   },
   chart: {
     title: "Over time", span: "Time span", throughput: "Throughput", latency: "Commit to accepted", failures: "Failures by cause", noFailures: "Nothing failed in this time range.", otherCauses: (n: number) => s(n, "other cause"), wait: "Wait before the first attempt", received: "received", accepted: "accepted", failed: "failed", time: "Time", asTable: "As table", asChart: "As chart", empty: "Nothing in this time range.",
@@ -171,6 +171,11 @@ export const en = {
     start: { retry: (n: number) => `Retry ${number(n)}`, cancel: (n: number) => `Cancel ${number(n)}`, replay: (n: number) => `Replay ${number(n)}` },
     replayTo: "To which subscriber", counting: "Counting …", match: "match", countsOn: "still more; the job finds them on its way", takes: (time: string) => `Takes about ${time}.`, at: "at", samples: "The newest that match", leftOut: "Left out:", everything: "everything",
     why: { ended_well: "ended well", not_ended: "goes by itself", cancelled: "cancelled", pending: "not taken up yet", not_asked_for: "not asked for" },
+    not: (kind: string, why: string) => `${kind} is not offered: ${why}.`,
+    obstacles: {
+      replay: (names: string[]) => `a replay takes messages whatever became of them and wherever they went; remove the filter ${list(names)} first`, unknown: (names: string[]) => `no job goes by the filter ${list(names)}; remove it, or filter by status, delivery or cause`,
+      pending: "pending messages go by themselves", ended: "what this filter shows has ended",
+    },
     rate: "Messages per second, at most", rateHelp: "A rate spares the receiver.", rateWrong: "A number above 0, or nothing.", fast: "as fast as it goes", type: (n: string) => `That is many: type ${n} to go on`, started: "The job begins in 5 seconds.", open: "Open", stop: "Stop", stopped: "Stopped.",
   },
   failures: {
@@ -184,6 +189,7 @@ export const en = {
   subscriptions: {
     title: "Subscriptions", lede: "A subscription says which messages go to which receiver. A message without a matching subscription goes to the default destination, or cannot be sent.", create: "New subscription", none: "No subscription yet.", noneHelp: "A subscription says which topics go where. Without any, every message goes to RELAY_DEFAULT_DESTINATION.", builtIn: "built in",
     columns: { name: "Name", state: "State", topics: "Topics", target: "Target", rate: "Rate /s", outstanding: "Outstanding", oldest: "Oldest", dead: "Dead", spark: "1 h" },
+    circuit: (intervals: string) => `a retry that is due probes it${intervals ? `; retries go after ${intervals}` : ""}`,
     states: { active: "Well", paused: "Paused", invalid: "Invalid", circuit: "Circuit open", dead: "Has dead", failing: "Failing" },
   },
   subscription: {

@@ -90,7 +90,7 @@ export const zh: Text = {
     waiting: "等待中", paused: "已暂停", key_blocked: "等待同键消息", circuit_open: "断路器打开", full: "等待空位",
     push_failed: "推送失败", handle_failed: "处理失败", awaiting_ack: "等待确认", delivered: "已送达", handled: "已处理",
   },
-  reason: { key_blocked: "等待同一个键的前一条消息", paused: "已暂停", circuit_open: "断路器打开：接收方不可用，正在探测", full: "接收方慢于消息到来", no_resources: "中继所在机器缺少资源" },
+  reason: { key_blocked: "等待同一个键的前一条消息", paused: "已暂停", circuit_open: "断路器打开：接收方不可用，由到期的重试来探测", full: "接收方慢于消息到来", no_resources: "中继所在机器缺少资源" },
   step: { delayed: "延时", queued: "尚未接收", waiting: "等待", attempt: "尝试", interval: "下次尝试", awaiting_ack: "等待确认", acknowledged: "已确认", ended: "结束", attemptNo: (n) => `第 ${n} 次尝试` },
   sentence: {
     next: (when) => `下次尝试：${when}。`, notReached: (n, cause, next) => `${number(n)} 次未送达：${cause}。${next}`, notHandled: (n, cause, next) => `接收方失败 ${number(n)} 次：${cause}。${next}`,
@@ -114,7 +114,7 @@ export const zh: Text = {
   },
   overview: {
     title: "总览", needs: "需人工处理", nothing: "一切正常，无需处理。", counted: "统计于", more: (n) => `还有 ${number(n)} 项`, look: "查看", subscribe: "新建订阅", numbers: "数字", transport: "传输", well: "正常", unwell: "异常",
-    relay: "中继", shards: (n) => `负责 ${number(n)} 个分片`, streaming: "持有复制槽", thisOne: "提供本页面", database: "数据库", schema: (n) => `表结构版本 ${n}`, skew: (by) => `时钟相差 ${by}`,
+    relay: "中继", shards: (n) => `负责 ${number(n)} 个分片`, orphans: (n) => `它的 ${number(n)} 个分片等待其他中继接管`, silent: "没有信号，未正常退出；最近出现于", streaming: "持有复制槽", thisOne: "提供本页面", database: "数据库", schema: (n) => `表结构版本 ${n}`, skew: (by) => `时钟相差 ${by}`,
     conditions: { configuration: "配置", database: "数据库", identity: "身份", shards: "分片", writing: "写入", circuits: "断路器", memory: "内存", stream: "复制流", notify: "通知", poll: "轮询", broker: "RabbitMQ" },
     tiles: { received: "接收", accepted: "送达", perSecond: "/秒", latency: "提交到送达 p50", oldest: "最早未送达", nextDue: "下次到期", inFlight: "在途", waiting: "待处理", delayed: (n) => `${n} 条延时`, open: "进行中", dead: "已放弃", rejected: "发送失败", done: "已完成" },
   },
@@ -124,7 +124,7 @@ export const zh: Text = {
     dead: (n) => `${n.subscription ? `${n.subscription}：` : ""}${amount(n)}已放弃${n.cause ? `，${nameCause(n.cause, zh.cause, zh.causeCode)}` : ""}`,
     rejected: (n) => `${amount(n)}发送失败${n.topic ? `：${n.topic} 没有路由` : ""}`,
     keys_blocked: (n) => `${n.subscription ? `${n.subscription}：` : ""}${number(n.count?.n ?? 0)} 个键受阻${n.behind ? `，后面有 ${number(n.behind.n)} 条消息` : ""}`,
-    circuit_open: (n) => `${n.subscription ? `${n.subscription}：` : ""}断路器打开，${n.target ?? "接收方"} 不可用，正在探测`,
+    circuit_open: (n) => `${n.subscription ? `${n.subscription}：` : ""}断路器打开，${n.target ?? "接收方"} 不可用，由到期的重试来探测`,
   },
   chart: {
     title: "走势", span: "时间跨度", throughput: "吞吐", latency: "提交到送达", failures: "按原因分的失败", noFailures: "该时间段内没有失败。", otherCauses: (n) => `其他 ${number(n)} 种原因`, wait: "首次尝试前的等待", received: "接收", accepted: "送达", failed: "失败", time: "时间", asTable: "表格", asChart: "图表", empty: "该时间段内没有数据。",
@@ -167,6 +167,11 @@ export const zh: Text = {
     start: { retry: (n) => `重试 ${number(n)} 条`, cancel: (n) => `取消 ${number(n)} 条`, replay: (n) => `重放 ${number(n)} 条` },
     replayTo: "发给哪个订阅方", counting: "正在统计…", match: "条匹配", countsOn: "还有更多，任务会边做边找", takes: (time) => `大约需要 ${time}。`, at: "在", samples: "最新的几条", leftOut: "不处理：", everything: "全部",
     why: { ended_well: "已成功", not_ended: "会自动进行", cancelled: "已取消", pending: "尚未接收", not_asked_for: "不在要求内" },
+    not: (kind, why) => `不能${kind}：${why}。`,
+    obstacles: {
+      replay: (names) => `重放不分消息的结果和去向，请先去掉条件：${list(names)}`, unknown: (names) => `任务不能按这些条件进行：${list(names)}。请去掉，或改用状态、投递或原因`,
+      pending: "待处理的消息会自动进行", ended: "此条件下的消息已结束",
+    },
     rate: "每秒最多消息数", rateHelp: "限速可保护接收方。", rateWrong: "大于 0 的数，或留空。", fast: "尽快", type: (n) => `数量很大：输入 ${n} 以继续`, started: "任务将在 5 秒后开始。", open: "打开", stop: "停止", stopped: "已停止。",
   },
   failures: {
@@ -179,7 +184,7 @@ export const zh: Text = {
   },
   subscriptions: {
     title: "订阅", lede: "谁收到什么。没有匹配订阅的消息发往默认目标，否则无法发送。", create: "新建订阅", none: "还没有订阅。", noneHelp: "订阅规定哪些主题发往何处。没有订阅时，消息都发往 RELAY_DEFAULT_DESTINATION。", builtIn: "内置",
-    columns: { name: "名称", state: "状态", topics: "主题", target: "目标", rate: "每秒", outstanding: "未完成", oldest: "最早", dead: "已放弃", spark: "1 小时" }, states: { active: "正常", paused: "已暂停", invalid: "无效", circuit: "断路器打开", dead: "有放弃的", failing: "失败中" },
+    columns: { name: "名称", state: "状态", topics: "主题", target: "目标", rate: "每秒", outstanding: "未完成", oldest: "最早", dead: "已放弃", spark: "1 小时" }, circuit: (intervals) => `由到期的重试来探测${intervals ? `，重试间隔为 ${intervals}` : ""}`, states: { active: "正常", paused: "已暂停", invalid: "无效", circuit: "断路器打开", dead: "有放弃的", failing: "失败中" },
   },
   subscription: {
     tabs: { deliveries: "投递", charts: "图表", settings: "设置", instances: "实例" }, columns: { next: "下次尝试", duration: "耗时", code: "状态码" },
