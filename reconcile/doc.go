@@ -3,11 +3,11 @@
 //
 // # The idea
 //
-// The loop owns everything that the relay knows of messages. One goroutine at a time has a turn with it, and tells the
-// machine (relay/reconcile/machine) what has happened. The machine, which has no goroutines, locks, clock or I/O, answers
-// with commands. Workers carry them out: they combine many commands into few statements, and turn the results into
-// events. A doorbell says only that rows exist. What they are, and whether they are still due, is read from the table
-// just before sending, so that there is one path for every message:
+// The loop owns everything that the relay knows of messages. One goroutine at a time has a turn with it, and tells
+// the machine (relay/reconcile/machine) what has happened. The machine, which has no goroutines, locks, clock or I/O,
+// answers with commands. Workers carry them out: they combine many commands into few statements, and turn the results
+// into events. A doorbell says only that rows exist. What they are, and whether they are still due, is read from the
+// table just before sending, so that there is one path for every message:
 //
 //	stream or NOTIFY ─┐
 //	sweep, due time  ─┼─> machine ─> read ─> machine ─> send ─> machine ─> write ─> machine

@@ -17,19 +17,20 @@ const (
 	mostUntold = 1000
 	// turnRounds is how often a goroutine that told the machine something tells it what has come meanwhile.
 	turnRounds = 8
-	// readAhead is how many pending messages of one key are read at once at first, mostAhead how many of a key that goes
-	// fast.
+	// readAhead is how many pending messages of one key are read at once at first, mostAhead how many of a key that
+	// goes fast.
 	readAhead = 64
 	mostAhead = 512
 	// dueBatch is the most due rows that one statement finds.
 	dueBatch = 500
 )
 
-// loop owns the machine: it is told what has happened, and has the workers carry out the machine's commands. Nothing in it
-// waits for the database or for a destination. It has no goroutine of its own. One goroutine at a time has a turn with the
-// machine: the one that tells something while no other has one. It also tells what others bring meanwhile (Hendler, Incze,
-// Shavit and Tzafrir, "Flat Combining and the Synchronization-Parallelism Tradeoff", 2010). So the worker whose attempt
-// has ended starts the next attempt of its key, and nothing has to wake up for that.
+// loop owns the machine: it is told what has happened, and has the workers carry out the machine's commands. Nothing
+// in it waits for the database or for a destination. It has no goroutine of its own. One goroutine at a time has a
+// turn with the machine: the one that tells something while no other has one. It also tells what others bring
+// meanwhile (Hendler, Incze, Shavit and Tzafrir, "Flat Combining and the Synchronization-Parallelism Tradeoff",
+// 2010). So the worker whose attempt has ended starts the next attempt of its key, and nothing has to wake up for
+// that.
 type loop struct {
 	*core
 	machine *machine.Machine
@@ -126,8 +127,8 @@ func ask[T any](ctx context.Context, l *loop, question func(*machine.Machine) T)
 	}
 }
 
-// takeTurn lets go of the mutex, which the caller holds, and tells the machine what waits, unless another goroutine does.
-// The caller has other work to do: if much comes meanwhile, a goroutine takes over.
+// takeTurn lets go of the mutex, which the caller holds, and tells the machine what waits, unless another goroutine
+// does. The caller has other work to do: if much comes meanwhile, a goroutine takes over.
 func (l *loop) takeTurn() {
 	if l.taken || l.ended {
 		l.mu.Unlock()

@@ -51,9 +51,9 @@ func (q *queue[T]) waiting() int {
 	return len(q.items)
 }
 
-// gather waits for an item, then for its company, and takes a batch: nothing if ctx ends before. It waits for company as
-// long as company says unless most items are there, and for more longer at a high rate: the more a statement does, the
-// less each item costs. One worker at a time does so: two would share what arrives, in batches of half the size.
+// gather waits for an item, then for its company, and takes a batch: nothing if ctx ends before. It waits for company
+// as long as company says unless most items are there, and for more longer at a high rate: the more a statement does,
+// the less each item costs. One worker at a time does so: two would share what arrives, in batches of half the size.
 func (q *queue[T]) gather(ctx context.Context, most int, company, more time.Duration, take func() []T) []T {
 	select {
 	case <-ctx.Done():
