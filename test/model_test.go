@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net"
 	"regexp"
@@ -171,7 +172,7 @@ func (m *model) rest() {
 			m.t.Log("still to be done: ", last)
 		}
 	}()
-	harness.Eventually(m.t, 40*time.Second, "the system comes to rest", func() bool {
+	harness.AsLongAsItMoves(m.t, 40*time.Second, "the system comes to rest", func() (bool, int) {
 		if time.Now().After(next) {
 			m.retry("d.status = 'dead' and d.subscription = '"+holdsKeys+"'", 1000)
 			next = time.Now().Add(time.Second)
@@ -183,7 +184,10 @@ func (m *model) rest() {
 				(select count(*) from relay.ack), (select count(*) from relay.job where status = 'running')`).Scan(&unrouted, &acks, &jobs)
 		}
 		last = fmt.Sprint(u, ", ", unrouted, " without a route, ", acks, " acknowledgements to be applied, ", jobs, " jobs running ", err)
-		return err == nil && u == checker.Unrest{} && unrouted == 0 && acks == 0 && jobs == 0
+		if err != nil {
+			return false, math.MaxInt
+		}
+		return u == checker.Unrest{} && unrouted == 0 && acks == 0 && jobs == 0, u.Pending + u.Open
 	})
 }
 

@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -192,9 +193,11 @@ func settled(t testing.TB, admin *pgxpool.Pool, within time.Duration) {
 			t.Log("still to be done: ", last)
 		}
 	}()
-	harness.Eventually(t, within, "the system comes to rest", func() bool {
+	harness.AsLongAsItMoves(t, within, "the system comes to rest", func() (bool, int) {
 		u, err := checker.ReadUnrest(t.Context(), admin)
-		last = fmt.Sprint(u, " ", err)
-		return err == nil && u == checker.Unrest{}
+		if last = fmt.Sprint(u, " ", err); err != nil {
+			return false, math.MaxInt
+		}
+		return u == checker.Unrest{}, u.Pending + u.Open
 	})
 }

@@ -10,6 +10,7 @@ package harness
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"testing"
@@ -52,9 +53,23 @@ const patience = 3
 // do at the most. what completes the sentence 'not within 15s: …'.
 func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
 	t.Helper()
+	AsLongAsItMoves(t, within, what, func() (bool, int) { return ok(), 0 })
+}
+
+// AsLongAsItMoves is Eventually for what takes as long as there is work: within begins anew when left, which counts
+// what is still to be done, is lower than ever before.
+func AsLongAsItMoves(t testing.TB, within time.Duration, what string, look func() (ok bool, left int)) {
+	t.Helper()
 	within *= patience
-	begun := time.Now()
-	for !ok() {
+	begun, least := time.Now(), math.MaxInt
+	for {
+		ok, left := look()
+		if ok {
+			return
+		}
+		if left < least {
+			begun, least = time.Now(), left
+		}
 		waited := time.Since(begun)
 		if waited > within {
 			t.Fatalf("not within %s: %s", within, what)
