@@ -102,7 +102,10 @@ func TestATriggerThatRaisesForOneRowHoldsUpNoOther(t *testing.T) {
 	if was := s.status(t, cursed); was != "pending" || state() != "handle_failed 1" {
 		t.Errorf("they are %q and %q, which the triggers do not allow", was, state())
 	}
-	s.exec(t, "drop trigger audit on relay.outbox")
+	// An outcome that is refused is tried as a rejection right after that: between the two, a trigger that is dropped lets
+	// the rejection pass.
+	s.exec(t, "drop trigger audit on relay.outbox; "+
+		"create trigger audit before update on relay.outbox for each row when (new.status = 'rejected') execute function public.audit()")
 	s.exec(t, "drop trigger audit on relay.delivery")
 	s.waitStatus(t, cursed, "done")
 	harness.Eventually(t, 20*time.Second, "the second attempt is written", func() bool { return state() == "handle_failed 2" })

@@ -29,7 +29,7 @@ func TestRabbitConfirmsAndKeepsOverStopAndKill(t *testing.T) {
 	if !queue.Durable {
 		t.Error("the queue is not durable")
 	}
-	if n := depth(t, r, "a/b"); n != 3 {
+	if n := depth(t, r, "a/b", 3); n != 3 {
 		t.Errorf("%d messages in the queue, want 3", n)
 	}
 	out, err := r.Ctl(t.Context(), "list_vhosts")
@@ -75,15 +75,15 @@ func publish(t *testing.T, r *throwaway.Rabbit, vhost string) {
 	}
 }
 
-// depth counts what is ready in the queue; what was recovered is counted a moment later.
-func depth(t *testing.T, r *throwaway.Rabbit, vhost string) (n int) {
+// depth counts what is ready in the queue, and waits for least: what was recovered is counted little by little.
+func depth(t *testing.T, r *throwaway.Rabbit, vhost string, least int) (n int) {
 	t.Helper()
 	ch := channel(t, r, vhost)
-	eventually(t, 10*time.Second, "the queue counts its messages", func() bool {
+	eventually(t, 30*time.Second, "the queue counts its messages", func() bool {
 		q, err := ch.QueueDeclarePassive("kept", true, false, false, false, nil)
 		check(t, err)
 		n = q.Messages
-		return n > 0
+		return n >= least
 	})
 	return n
 }
