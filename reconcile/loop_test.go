@@ -105,9 +105,16 @@ func TestALoopThatHasEnded(t *testing.T) {
 		t.Fatal("the doorbell did not wait")
 	case <-time.After(10 * time.Millisecond):
 	}
-	go func() { time.Sleep(10 * time.Millisecond); close(held) }()
-	end()
-	<-announced
+	ended := make(chan struct{})
+	go func() { end(); close(ended) }()
+	<-announced // although the turn goes on
+	select {
+	case <-ended:
+		t.Error("the loop ended before the turn")
+	default:
+	}
+	close(held)
+	<-ended
 	l.tell(report())
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("nobody answers"))

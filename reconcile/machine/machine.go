@@ -45,7 +45,7 @@ type Config struct {
 }
 
 // Machine decides everything about the messages of a group of shards. It is not safe for
-// concurrent use: one goroutine owns it.
+// concurrent use: one goroutine at a time has it.
 type Machine struct {
 	config  Config
 	now     time.Duration
