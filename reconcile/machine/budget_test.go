@@ -30,6 +30,31 @@ func TestFullMemoryLeavesRowsToASweep(t *testing.T) {
 	d.none()
 }
 
+// TestASweepThatFailsIsMadeAgainAsItWas checks that the next sweep looks for the keys that only wait if the one that
+// failed did.
+func TestASweepThatFailsIsMadeAgainAsItWas(t *testing.T) {
+	t.Parallel()
+	d := drive(t, testConfig)
+	d.quiet = false
+	sweep := func() (found Sweep) {
+		for _, c := range d.take() {
+			if s, ok := c.(Sweep); ok {
+				found = s
+			}
+		}
+		return found
+	}
+	d.do(SweepNow{All: true})
+	if c := sweep(); !c.Waiting {
+		t.Fatalf("sweep %+v", c)
+	}
+	d.do(Swept{Failed: true})
+	d.wait(sweepAfter)
+	if c := sweep(); !c.Waiting || !c.Begin {
+		t.Fatalf("after one that failed: sweep %+v", c)
+	}
+}
+
 func TestDestinationKeepsToItsShare(t *testing.T) {
 	t.Parallel()
 	config := testConfig

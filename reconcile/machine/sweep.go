@@ -124,7 +124,7 @@ func (e Swept) apply(m *Machine) {
 	s := m.sweeps[e.Group]
 	s.asked = false
 	if e.Failed {
-		s.running = false
+		s.running, s.waiting = false, s.waiting || s.whole // the next pass looks for what this one did not find
 		m.sweeps.leave(0)
 		return
 	}

@@ -86,6 +86,8 @@ var mutations = []mutation{
 		"case open && e.ends && ", "case open && e.ends && false && ", 0},
 	{"take the sweep of one group for that of another", "sweep.go",
 		"s := m.sweeps[e.Group]", "s := m.sweeps[0]", 0},
+	{"look no more for keys that only wait after a sweep has failed", "sweep.go",
+		"s.running, s.waiting = false, s.waiting || s.whole", "s.running = false", 21402},
 	{"ask a destination for room once alone", "room.go",
 		"\td.asked = false\n\td.room", "\td.room", 0},
 	{"forget what waits in memory for room", "crowd.go",
