@@ -102,6 +102,30 @@ func TestFailureParksWhatIsBehind(t *testing.T) {
 	}
 }
 
+// TestAcceptedWhileItIsReadHoldsNothing checks that what waits behind a delivery goes on if that is found to be
+// awaiting its acknowledgement, although the read of the key still showed it as due.
+func TestAcceptedWhileItIsReadHoldsNothing(t *testing.T) {
+	t.Parallel()
+	d, s := drive(t, testConfig), subscriber("s")
+	second := Waiting{ID: openID(2, s), Seq: 2, State: relay.WaitsForKey}
+	d.do(LookAt{Keys: []Report{{Key: "k"}}})
+	one[ReadKey](d)
+	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{{ID: openID(1, s), Seq: 1, State: relay.WaitsDue}, second}})
+	reads := d.take()
+	d.do(RowRead{Entry: reads[0].(ReadRow).Entry, Snapshot: shows(1000), Verdict: Later})
+	one[ReadKey](d)
+	row := openRow(2, "k", s, retry.Open{Status: relay.DeliveryWaiting, Reason: relay.ReasonKeyBlocked})
+	d.do(RowRead{Entry: reads[1].(ReadRow).Entry, Snapshot: shows(1000), Verdict: Readable, Row: row})
+	d.none() // the first may hold the key
+	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{second}})
+	one[ReadKey](d) // that read began before the second was put back
+	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{second}})
+	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: row})
+	if c := one[Send](d); c.Entry != openID(2, s) {
+		t.Fatalf("sends %+v", c)
+	}
+}
+
 func TestDeadUnderBlockHoldsItsKey(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")

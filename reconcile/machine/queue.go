@@ -133,6 +133,7 @@ func (d *delivery) wait() bool {
 	case e.state == reading:
 		return false
 	default: // it stands there
+		d.queue.look = true // the read that is under way takes no notice of it
 		d.queue.hold(e.seq)
 		e.remove()
 	}

@@ -33,6 +33,7 @@ func (r *RowRead) judge(e *entry) {
 		e.later(50*time.Millisecond, time.Second)
 	case Later:
 		e.m.due.look(e.m.now + dueEvery/10)
+		e.key.want() // it may have been accepted meanwhile, and hold its key no more
 		e.putBack()
 	case Absent:
 		if e.xid != 0 && !r.Snapshot.Shows(e.xid) {
@@ -79,6 +80,7 @@ func (r *RowRead) readable(e *entry) {
 		m.fanout.await(e, len(r.Row.Deliveries))
 		return
 	case !r.Row.fits(m):
+		m.leftWaiting = m.leftWaiting || !e.id.Pending()
 		e.putBack()
 		m.leave(1)
 		return

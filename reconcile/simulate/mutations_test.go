@@ -88,6 +88,8 @@ var mutations = []mutation{
 		"s := m.sweeps[e.Group]", "s := m.sweeps[0]", 0},
 	{"look no more for keys that only wait after a sweep has failed", "sweep.go",
 		"s.running, s.waiting = false, s.waiting || s.whole", "s.running = false", 21402},
+	{"let what is put back while its key is read wait for the next sweep", "queue.go",
+		"d.queue.look = true // the read", "// the read", 30205699},
 	{"ask a destination for room once alone", "room.go",
 		"\td.asked = false\n\td.room", "\td.room", 0},
 	{"forget what waits in memory for room", "crowd.go",
