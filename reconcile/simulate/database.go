@@ -69,6 +69,7 @@ type row struct {
 	outside   bool          // a person had it sent again
 	again     bool
 	status    relay.MessageStatus
+	hindered  bool // its outcomes could not be written for a while
 	locked    bool
 	refused   bool
 	failing   bool // whatever is written of it fails

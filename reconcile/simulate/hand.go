@@ -33,9 +33,10 @@ func (w *world) byHand(o *op) {
 		case opRetry:
 			w.retry(r)
 		case opLock:
-			r.locked = true
+			r.locked, r.hindered = true, true
 			w.say("A session locks message %d.", r.seq)
 		case opRefuse:
+			r.hindered = true
 			if r.refused, r.failing = o.mode%2 == 0, o.mode%2 == 1; r.failing {
 				w.say("A trigger fails whatever is written of message %d.", r.seq)
 			} else {
