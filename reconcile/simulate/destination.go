@@ -205,6 +205,9 @@ func (w *world) acknowledge(i, what int) {
 		return
 	}
 	s.ack, s.ackOf = &relay.Ack{Handled: w.calm || !rng.one(4), Retry: true}, attempt
+	if s.ack.Handled && !s.accepted {
+		s.accepted, s.acceptedAt = true, w.now // it took the message before a person had that sent again
+	}
 	w.say("The consumer of %s acknowledges message %d: handled %t.", subNames[j], r.seq, s.ack.Handled)
 }
 
