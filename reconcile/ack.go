@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/retry"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -44,7 +46,7 @@ func (e *Engine) Acknowledge(ctx context.Context, token string, body []byte) (re
 	}
 	e.config.Metrics.acks.WithLabelValues(string(result)).Inc()
 	if result == relay.AckHandled || result == relay.AckFailed {
-		poke(e.acked)
+		wait.Signal(e.acked)
 	}
 	return result, nil
 }
@@ -61,17 +63,17 @@ func (e *ackTaker) acknowledge(ctx context.Context, token string, body []byte) (
 	if err != nil {
 		return relay.AckBadBody, nil
 	}
-	of := ofMessage(takeAck, subject.Message)
+	of := quarantine.Message(quarantine.TakeAck, subject.Message)
 	most := ackLockedMost
-	if e.quarantine.waits(of) {
+	if e.quarantine.Waits(of) {
 		most = 0 // it was locked a moment ago
 	}
 	result, err := e.recordAck(ctx, subject, ack, most)
 	switch {
 	case errors.Is(err, sql.ErrHeld):
-		e.quarantine.failed(of, err.Error())
-	case err == nil && e.quarantine.size(takeAck) > 0:
-		e.quarantine.ended(of)
+		e.quarantine.Hold(of, err.Error())
+	case err == nil:
+		e.quarantine.Free(of)
 	}
 	return result, err
 }
@@ -81,9 +83,9 @@ func (e *ackTaker) acknowledge(ctx context.Context, token string, body []byte) (
 func (e *ackTaker) recordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack, most time.Duration) (relay.AckResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeLimit)
 	defer cancel()
-	for wait := ackLocked; ; wait *= 2 {
+	for pause := ackLocked; ; pause *= 2 {
 		result, err := e.config.Store.RecordAck(ctx, subject, ack)
-		if !errors.Is(err, sql.ErrHeld) || wait > most || !pause(ctx, wait, nil) {
+		if !errors.Is(err, sql.ErrHeld) || pause > most || !wait.For(ctx, pause) {
 			return result, err
 		}
 	}
@@ -96,14 +98,14 @@ func (e *ackTaker) watchAcks(ctx context.Context) error {
 		if e.config.Subscriptions.WantsAcks() {
 			every = ackEvery
 		}
-		if !pause(ctx, every, e.acked) || !pause(ctx, ackGather, nil) || !e.loop.waitWorking(ctx) {
+		if !wait.Until(ctx, every, e.acked) || !wait.For(ctx, ackGather) || !e.loop.waitWorking(ctx) {
 			return nil
 		}
 		err := e.findAcks(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.trouble.note("apply acknowledgements", err)
+		e.trouble.Note("apply acknowledgements", err)
 	}
 }
 
@@ -115,7 +117,7 @@ func (e *ackTaker) findAcks(ctx context.Context) error {
 		return err
 	}
 	if len(found) == acksBatch {
-		poke(e.acked)
+		wait.Signal(e.acked)
 	}
 	var moot []sql.AckRow
 	var told machine.Acknowledged
@@ -135,15 +137,17 @@ func (e *ackTaker) findAcks(ctx context.Context) error {
 
 // dropMoot removes acknowledgements that have nothing left to be applied to.
 func (e *ackTaker) dropMoot(ctx context.Context, moot []sql.AckRow) error {
-	moot = slices.DeleteFunc(moot, func(a sql.AckRow) bool { return e.quarantine.waits(ofMessage(dropAck, a.Message)) })
-	return inHalves(ctx, moot, func(some []sql.AckRow) error { return e.config.Store.DropAcks(ctx, some) },
-		func(a sql.AckRow, why error) { e.isolator.isolate(ofMessage(dropAck, a.Message), why) })
+	moot = slices.DeleteFunc(moot, func(a sql.AckRow) bool { return e.quarantine.Waits(quarantine.Message(quarantine.DropAck, a.Message)) })
+	return quarantine.InHalves(ctx, moot, func(some []sql.AckRow) error { return e.config.Store.DropAcks(ctx, some) },
+		func(a sql.AckRow, why error) {
+			e.quarantine.Isolate(quarantine.Message(quarantine.DropAck, a.Message), why)
+		})
 }
 
 // readAcks reads what consumers have said when the machine asks for it, until ctx ends. It is read once more since what
 // was under way when it was found may have been written meanwhile.
 func (e *ackTaker) readAcks(ctx context.Context) error {
-	for await(ctx, e.acksToRead.ready, gather) {
+	for wait.Ready(ctx, e.acksToRead.ready, gather) {
 		batch := e.acksToRead.take(acksBatch)
 		asked := make([]sql.AckRow, len(batch))
 		for i, c := range batch {
@@ -153,7 +157,7 @@ func (e *ackTaker) readAcks(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.trouble.note("apply acknowledgements", err)
+		e.trouble.Note("apply acknowledgements", err)
 		words := make(map[relay.DeliveryID]machine.AckRead, len(rows))
 		for i := range rows {
 			words[rows[i].Delivery] = e.ackRead(&rows[i])

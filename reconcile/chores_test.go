@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/quarantine"
 	"relay/sql"
 	"relay/test/harness"
 )
@@ -78,10 +79,7 @@ func TestWhatIsOldIsRemoved(t *testing.T) {
 	if left := b.text("select count(*)::text from relay.outbox"); left != "2" {
 		t.Errorf("%s messages are left, want the one that is referred to and the one that has ended just now", left)
 	}
-	if b.engine.quarantine.size(removeRow) != 1 {
-		t.Error("the one that cannot be removed is not in quarantine")
-	}
-	if waiting := b.engine.quarantine.waiting(removeRow); len(waiting) != 1 || waiting[0] != ids[0] {
+	if waiting := b.engine.quarantine.Waiting(quarantine.RemoveRow); len(waiting) != 1 || waiting[0] != ids[0] {
 		t.Errorf("there wait %v", waiting)
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"sync/atomic"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/trouble"
 )
 
 // core is what the loop and its workers share.
@@ -18,7 +20,7 @@ type core struct {
 	lease    atomic.Pointer[ownership]
 	watch    sql.Watch // of the other relays; keepLeases alone uses it
 	stopping atomic.Bool
-	trouble  troubles
+	trouble  *trouble.Log
 	pulse    *pulse
 
 	// What the workers are to do.
@@ -41,8 +43,7 @@ type core struct {
 	blocking atomic.Pointer[[]string] // the subscriptions whose dead messages hold their key
 
 	// What cannot be read, changed or removed, each row alone.
-	quarantine quarantine
-	tellings   chan sql.Telling // to be written into rows in quarantine
+	quarantine *quarantine.Quarantine
 	// newMessages is when a message was taken up that had not been taken up before.
 	newMessages lastTime
 
@@ -59,7 +60,7 @@ type core struct {
 	leases   leaseKeeper
 	ringer   ringer
 	hinted   hintReader
-	isolator isolator
+	orphaned orphanEnder
 	jobs     jobRunner
 	cleaner  cleaner
 }
@@ -67,12 +68,14 @@ type core struct {
 // newCore wires the workers.
 func newCore(config Config) *core {
 	c := &core{
-		config: config, id: config.ID, trouble: troubles{log: config.Log}, pulse: newPulse(),
+		config: config, id: config.ID, trouble: trouble.New(config.Log), pulse: newPulse(),
 		toRead: newQueue[machine.ReadRow](), keysToRead: newQueue[machine.ReadKey](), acksToRead: newQueue[machine.ReadAck](),
 		dueWanted: newQueue[machine.FindDue](), parkedWanted: newQueue[machine.Command](), orphans: newQueue[machine.EndOrphan](),
 		missed: newQueue[relay.ID](), others: newForwarder(), hints: newHints(), acked: make(chan struct{}, 1),
-		tellings: make(chan sql.Telling, tellMost),
 	}
+	c.quarantine = quarantine.New(quarantine.Config{
+		Store: config.Store, ID: config.ID, Trouble: c.trouble, Log: config.Log, Metrics: config.Metrics.quarantine,
+	})
 	for range config.Groups {
 		c.sweeps = append(c.sweeps, newQueue[machine.Sweep]())
 	}
@@ -80,7 +83,7 @@ func newCore(config Config) *core {
 	c.lease.Store(&ownership{lease: sql.Lease{Owner: c.id}})
 	c.memory.core, c.sender.core, c.rows.core, c.careful.core, c.keys.core = c, c, c, c, c
 	c.dues.core, c.parked.core, c.sweeper.core, c.acks.core, c.loader.core = c, c, c, c, c
-	c.leases.core, c.ringer.core, c.hinted.core, c.isolator.core, c.jobs.core, c.cleaner.core = c, c, c, c, c, c
+	c.leases.core, c.ringer.core, c.hinted.core, c.orphaned.core, c.jobs.core, c.cleaner.core = c, c, c, c, c, c
 	c.loop = newLoop(c)
 	c.writer = newWriter(c)
 	return c
@@ -119,8 +122,8 @@ type ringer struct{ *core }
 // hintReader looks at ids that arrived by NOTIFY (hints.go).
 type hintReader struct{ *core }
 
-// isolator keeps rows that cannot be read, changed or removed apart from the others (quarantine.go, orphans.go).
-type isolator struct{ *core }
+// orphanEnder ends deliveries whose message has ended (orphans.go).
+type orphanEnder struct{ *core }
 
 // jobRunner does what people asked for by filter (jobs.go).
 type jobRunner struct{ *core }

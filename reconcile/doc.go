@@ -45,7 +45,10 @@
 //	parked.go                what waits for its destination
 //	ack.go                   what consumers say
 //	forward.go, hints.go     what other relays are told, and what arrives by NOTIFY
-//	lease.go, jobs.go, tidy.go, subscriptions.go, quarantine.go, pulse.go
+//	lease.go, jobs.go, tidy.go, subscriptions.go, orphans.go, pulse.go
+//
+// What has a purpose of its own is a package of its own, which the engine wires and which does not know it:
+// relay/quarantine, relay/trouble and relay/wait.
 //
 // # Jobs
 //

@@ -133,14 +133,6 @@ func (e *Engine) Crowded(circuit string) bool { return (*e.loop.blocked.Load())[
 // sweepAll has everything in the table looked at that could be sent.
 func (e *sweeper) sweepAll() { e.loop.tell(machine.SweepNow{All: true}) }
 
-// poke sends without waiting to a channel that holds one value.
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 // lastWrites is the least time that the last outcomes have to be written in, after the
 // attempts under way have ended.
 const lastWrites = 2 * time.Second
@@ -169,7 +161,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, work := range []func(context.Context) error{
 		e.keys.read, e.careful.watchMissed, e.dues.watchDue, e.parked.find, e.parked.wake, e.acks.watchAcks, e.acks.readAcks,
 		e.loader.watchSubscriptions, e.leases.keepLeases, e.ringer.forward, e.hinted.followHints, e.cleaner.tidy, e.cleaner.writePulse,
-		e.jobs.runJobs, e.isolator.endOrphans, e.isolator.watchQuarantine, e.isolator.runTell,
+		e.jobs.runJobs, e.orphaned.end, e.quarantine.Run,
 	} {
 		intake.Go(func() error { return work(ctx) })
 	}
@@ -196,13 +188,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	if n := e.loop.finish(last); n > 0 {
 		err = errors.Join(err, fmt.Errorf("the outcomes of %d messages could not be written in time; they may be sent again", n))
 	}
-	e.trouble.note("write the pulse", e.cleaner.flushPulse(last))
+	e.trouble.Note("write the pulse", e.cleaner.flushPulse(last))
 	stopRenewing()
 	renewal.Wait()
 	stopWriting()
 	writers.Wait()
 	owner.Wait()
-	e.trouble.note("report what is in quarantine", e.isolator.leaveQuarantine())
+	e.trouble.Note("report what is in quarantine", e.quarantine.Leave())
 	return errors.Join(err, e.leases.release())
 }
 
@@ -228,18 +220,5 @@ func (e *Engine) Status() Status {
 	if !time.Now().Before(own.until) {
 		own = new(ownership)
 	}
-	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes, Trouble: e.trouble.last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.total()}
-}
-
-// pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.
-func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-wake:
-	}
-	return true
+	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes, Trouble: e.trouble.Last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.Total()}
 }

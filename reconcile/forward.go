@@ -8,6 +8,7 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/wait"
 )
 
 const (
@@ -53,7 +54,7 @@ func (f *forwarder) add(rows []foreign) {
 		f.rows = append(f.rows, rows...)
 	}
 	f.mu.Unlock()
-	poke(f.ready)
+	wait.Signal(f.ready)
 }
 
 // missed has the others sweep.
@@ -61,7 +62,7 @@ func (f *forwarder) missed() {
 	f.mu.Lock()
 	f.many = true
 	f.mu.Unlock()
-	poke(f.ready)
+	wait.Signal(f.ready)
 }
 
 func (f *forwarder) take() (rows []foreign, many bool) {
@@ -135,10 +136,10 @@ func (e *ringer) ring(rings []relay.Ring) {
 
 // forward rings the other relays for what the stream shows here, until ctx ends.
 func (e *ringer) forward(ctx context.Context) error {
-	for await(ctx, e.others.ready, forwardGather) {
+	for wait.Ready(ctx, e.others.ready, forwardGather) {
 		err := e.others.tell(func(rows []foreign) ([]foreign, error) { return e.ringOthers(ctx, rows) })
-		e.trouble.note("ring the other relays", ignoreEnd(ctx, err))
-		if err != nil && !pause(ctx, forwardAgain, nil) {
+		e.trouble.NoteDuring(ctx, "ring the other relays", err)
+		if err != nil && !wait.For(ctx, forwardAgain) {
 			return nil
 		}
 	}

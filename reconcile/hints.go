@@ -12,6 +12,7 @@ import (
 	"relay"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -94,7 +95,7 @@ func (h *hints) add(sender uint32, ids []relay.ID) (dropped int, heeded bool) {
 		}
 	}
 	h.dropped += dropped
-	poke(h.ready)
+	wait.Signal(h.ready)
 	return dropped, heeded
 }
 
@@ -114,7 +115,7 @@ func (h *hints) take() (batch []hint, dropped int) {
 		}
 	}
 	if h.ids = h.ids[n:]; len(h.ids) > 0 {
-		poke(h.ready)
+		wait.Signal(h.ready)
 	} else {
 		h.ids = nil
 	}
@@ -171,11 +172,11 @@ func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
 
 // followHints looks at what was notified, until ctx ends.
 func (e *hintReader) followHints(ctx context.Context) error {
-	for await(ctx, e.hints.ready, gather) && e.loop.waitWorking(ctx) {
+	for wait.Ready(ctx, e.hints.ready, gather) && e.loop.waitWorking(ctx) {
 		batch, dropped := e.hints.take()
 		e.config.Metrics.hints.WithLabelValues(hintDropped).Add(float64(dropped))
 		vain, err := e.followBatch(ctx, batch)
-		e.trouble.note("look at notified messages", ignoreEnd(ctx, err))
+		e.trouble.NoteDuring(ctx, "look at notified messages", err)
 		if err != nil {
 			vain = len(batch) // nor does a database that fails get more of them at once
 		}

@@ -9,8 +9,10 @@ import (
 	"golang.org/x/time/rate"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -98,16 +100,16 @@ func (t *lastTime) within(d time.Duration, now time.Time) bool {
 // ctx ends.
 func (e *jobRunner) runJobs(ctx context.Context) error {
 	rates, sizes := make(jobRates), make(jobSizes)
-	for wait := jobsEvery; pause(ctx, wait, nil); {
-		if wait = jobsEvery; !e.lease.Load().sends(sql.JobShard) {
+	for pause := jobsEvery; wait.For(ctx, pause); {
+		if pause = jobsEvery; !e.lease.Load().sends(sql.JobShard) {
 			clear(rates)
 			e.config.Metrics.jobsRunning.Set(0)
 			continue
 		}
 		next, err := e.stepJobs(ctx, rates, sizes)
-		e.trouble.note("run jobs", ignoreEnd(ctx, err))
+		e.trouble.NoteDuring(ctx, "run jobs", err)
 		if err == nil {
-			wait = next
+			pause = next
 		}
 	}
 	return nil
@@ -164,7 +166,7 @@ func (e *jobRunner) stepped(job sql.Job, step sql.JobStep) {
 		e.ringer.found(step.Pending)
 	}
 	if step.Refused != nil {
-		e.isolator.isolate(ofMessage(changeByJob, step.First), step.Refused)
+		e.quarantine.Isolate(quarantine.Message(quarantine.ChangeByJob, step.First), step.Refused)
 	}
 	if step.Changed > 0 {
 		// Also for what waited behind messages that were cancelled, here and elsewhere.

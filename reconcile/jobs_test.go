@@ -46,3 +46,24 @@ func TestNewMessagesAreRemembered(t *testing.T) {
 		t.Errorf("one of %s ago counts, or one of less does not", jobAlone)
 	}
 }
+
+func TestAJobsBatchIsHalvedAndGrowsAgain(t *testing.T) {
+	t.Parallel()
+	sizes, id := make(jobSizes), relay.NewID()
+	var got []int
+	for range 20 {
+		size := sizes.of(id, jobBatch)
+		got = append(got, size)
+		if size > 1 && len(got) < 10 {
+			sizes.refused(id, size)
+		} else {
+			sizes.done(id, size)
+		}
+	}
+	want := []int{500, 250, 125, 62, 31, 15, 7, 3, 1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500, 500}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("sizes %v, want %v", got, want)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"relay/crash"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -108,18 +109,18 @@ func (e *leaseKeeper) keepLeases(ctx context.Context) error {
 				return nil
 			}
 			done(e.config.Metrics.renewals, err)
-			e.trouble.note("renew leases", err)
+			e.trouble.Note("renew leases", err)
 			if own := e.lease.Load(); len(own.lease.Epochs) == 0 || !time.Now().Before(own.until) {
 				e.config.Metrics.shards.Set(0)
 			}
 			next = time.Now().Add(e.renewalInterval(err))
 		}
-		wait := time.Until(next)
+		pause := time.Until(next)
 		if len(e.lease.Load().giving) > 0 {
-			e.trouble.note("give up shards", ignoreEnd(ctx, e.giveDrained(ctx)))
-			wait = min(wait, drainEvery)
+			e.trouble.NoteDuring(ctx, "give up shards", e.giveDrained(ctx))
+			pause = min(pause, drainEvery)
 		}
-		if !pause(ctx, wait, nil) {
+		if !wait.For(ctx, pause) {
 			return nil
 		}
 	}
@@ -250,14 +251,4 @@ func (e *leaseKeeper) release() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return e.config.Store.Release(ctx, e.id)
-}
-
-// leaveQuarantine removes what people were told of the quarantine, within a short time of its own.
-func (e *isolator) leaveQuarantine() error {
-	if !e.quarantine.everTold() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return e.config.Store.LeaveQuarantine(ctx, e.id)
 }

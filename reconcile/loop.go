@@ -10,6 +10,7 @@ import (
 	"relay/crash"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -253,7 +254,7 @@ func (l *loop) publish() {
 	}
 	l.left, l.swept = left, swept
 	if held.Writes == 0 {
-		poke(l.settled)
+		wait.Signal(l.settled)
 	}
 }
 
@@ -263,7 +264,7 @@ func (l *loop) works() bool { return !l.failing.Load() }
 // waitWorking waits until outcomes can be written, and reports false if ctx ends before.
 func (l *loop) waitWorking(ctx context.Context) bool {
 	for !l.works() {
-		if !pause(ctx, roomEvery, nil) {
+		if !wait.For(ctx, roomEvery) {
 			return false
 		}
 	}

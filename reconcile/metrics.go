@@ -6,24 +6,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"relay"
+	"relay/quarantine"
 	"relay/sql"
 )
 
 // Metrics counts what the engine does.
 type Metrics struct {
-	announced prometheus.Counter
-	swept     prometheus.Counter
-	written   *prometheus.CounterVec
-	acks      *prometheus.CounterVec
-	latency   prometheus.Histogram
-	inFlight  prometheus.Gauge
-	bytes     prometheus.Gauge
-	shards    prometheus.Gauge
-	removed   prometheus.Counter
-	sweeping  prometheus.Counter
-	// by operation
-	isolated    *prometheus.CounterVec
-	quarantined *prometheus.GaugeVec
+	announced   prometheus.Counter
+	swept       prometheus.Counter
+	written     *prometheus.CounterVec
+	acks        *prometheus.CounterVec
+	latency     prometheus.Histogram
+	inFlight    prometheus.Gauge
+	bytes       prometheus.Gauge
+	shards      prometheus.Gauge
+	removed     prometheus.Counter
+	sweeping    prometheus.Counter
+	quarantine  *quarantine.Metrics
 	hints       *prometheus.CounterVec
 	subscribers *subscriberMetrics
 	received    prometheus.Counter
@@ -84,22 +83,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		removed:  counter("relay_reconcile_removed_messages_total", "Messages removed because their retention was over."),
 		sweeping: counter("relay_reconcile_sweep_seconds_total", "Time that the statements of sweeps took, in all groups together."),
 	}
-	m.isolated = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "relay_reconcile_isolated_failures_total", Help: "Failures of what was tried for one row alone, by operation.",
-	}, []string{"operation"})
-	m.quarantined = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "relay_reconcile_quarantined_rows", Help: "Rows that cannot be read, changed or removed at present, by operation; nothing else waits for them.",
-	}, []string{"operation"})
+	m.quarantine = quarantine.NewMetrics(r)
 	m.fannedOut = gauge("relay_reconcile_fanned_out_waiting_messages", "Messages with many deliveries, or keys of such messages, that wait until those before them are written.")
 	m.left = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "relay_reconcile_left_to_table_total", Help: "Messages and deliveries that were left to the table, to be read later, by the bound that had no room: RELAY_IN_FLIGHT (messages) or RELAY_IN_FLIGHT_BYTES (bytes).",
 	}, []string{"bound"})
 	m.left.WithLabelValues(wantMessages)
 	m.left.WithLabelValues(wantBytes)
-	for _, op := range operations {
-		m.isolated.WithLabelValues(string(op))
-		m.quarantined.WithLabelValues(string(op))
-	}
 	m.acks.WithLabelValues("locked")
 	m.hints = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "relay_reconcile_notified_ids_total", Help: "Ids that arrived by NOTIFY, by what they were found to name. Any role that can connect may send them.",
@@ -117,7 +107,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}
 		r.MustRegister(m.received, m.sent, m.handled, m.sweeps, m.renewals,
 			m.relays, m.jobs, m.jobMessages, m.jobsRunning, m.limits)
-		r.MustRegister(m.announced, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.isolated, m.quarantined, m.hints, m.fannedOut, m.left)
+		r.MustRegister(m.announced, m.swept, m.written, m.acks, m.latency, m.inFlight, m.bytes, m.shards, m.removed, m.sweeping, m.hints, m.fannedOut, m.left)
 	}
 	return m
 }

@@ -7,6 +7,7 @@ import (
 	"relay"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 // namedCircuits bounds the circuits of rows' own destinations that one look at the table lists: rows may name any
@@ -43,13 +44,13 @@ func circuitOf(destination string) sql.Parked {
 
 // find finds what waits for its destination when the machine asks for it, until ctx ends.
 func (e *parkedReader) find(ctx context.Context) error {
-	for await(ctx, e.parkedWanted.ready, 0) {
+	for wait.Ready(ctx, e.parkedWanted.ready, 0) {
 		for _, c := range e.parkedWanted.take(1) {
 			answer, err := e.answer(ctx, c)
 			if ctx.Err() != nil {
 				return nil
 			}
-			e.trouble.note("read parked deliveries", err)
+			e.trouble.Note("read parked deliveries", err)
 			e.loop.tell(answer)
 		}
 	}
@@ -102,7 +103,7 @@ func (e *parkedReader) wake(ctx context.Context) error {
 		case <-e.config.Circuits.Wake():
 			e.loop.tell(machine.Worked{})
 		}
-		if !pause(ctx, gather, nil) {
+		if !wait.For(ctx, gather) {
 			return nil
 		}
 	}

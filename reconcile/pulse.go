@@ -7,6 +7,7 @@ import (
 
 	"relay"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -176,9 +177,9 @@ func (p *pulse) giveBack(sent []sql.PulseSent, outcomes []sql.PulseOutcome, now 
 
 // writePulse writes what was counted, until ctx ends.
 func (e *cleaner) writePulse(ctx context.Context) error {
-	for pause(ctx, pulseEvery, nil) {
-		e.trouble.note("write the pulse", ignoreEnd(ctx, e.flushPulse(ctx)))
-		e.trouble.note("count what is outstanding", ignoreEnd(ctx, e.countOutstanding(ctx)))
+	for wait.For(ctx, pulseEvery) {
+		e.trouble.NoteDuring(ctx, "write the pulse", e.flushPulse(ctx))
+		e.trouble.NoteDuring(ctx, "count what is outstanding", e.countOutstanding(ctx))
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func TestThePulseBoundsItsPairs(t *testing.T) {
 // a panic.
 func TestOneRelayCountsWhatIsOutstandingOnceAMinute(t *testing.T) {
 	t.Parallel()
-	e := New(Config{Log: slog.New(slog.DiscardHandler)}).core
+	e := New(Config{Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(nil)}).core
 	if err := e.cleaner.countOutstanding(t.Context()); err != nil {
 		t.Errorf("without shard 0: %v", err)
 	}

@@ -233,6 +233,6 @@ func newest(rows []sql.MessageRow) (version int64) {
 
 func (e *core) noteRead(ctx context.Context, err error) {
 	if ctx.Err() == nil {
-		e.trouble.note("read messages", err)
+		e.trouble.Note("read messages", err)
 	}
 }

@@ -5,8 +5,10 @@ import (
 
 	"relay"
 	"relay/crash"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -20,8 +22,8 @@ const (
 
 // read reads what the table holds of keys, until ctx ends.
 func (e *keyReader) read(ctx context.Context) error {
-	for await(ctx, e.keysToRead.ready, 0) {
-		if e.keysToRead.waiting() < keysBatch && !pause(ctx, gather, nil) {
+	for wait.Ready(ctx, e.keysToRead.ready, 0) {
+		if e.keysToRead.waiting() < keysBatch && !wait.For(ctx, gather) {
 			return nil
 		}
 		if batch := e.keysToRead.take(keysBatch); len(batch) > 0 {
@@ -41,7 +43,7 @@ func (e *keyReader) readBatch(ctx context.Context, batch []machine.ReadKey) {
 		e.config.Metrics.left.WithLabelValues(wantBytes).Add(float64(len(batch)))
 	}
 	read := make(map[string]bool, len(batch))
-	err := inHalves(ctx, batch, func(some []machine.ReadKey) error {
+	err := quarantine.InHalves(ctx, batch, func(some []machine.ReadKey) error {
 		if reserved == 0 {
 			return nil
 		}
@@ -51,13 +53,15 @@ func (e *keyReader) readBatch(ctx context.Context, batch []machine.ReadKey) {
 		}
 		for _, c := range some {
 			read[c.Key] = true
-			if e.quarantine.size(readRow) > 0 {
-				e.quarantine.ended(subject{operation: readRow, key: c.Key})
+			if e.quarantine.Has(quarantine.ReadRow) {
+				e.quarantine.Free(quarantine.Subject{Operation: quarantine.ReadRow, Key: c.Key})
 			}
 		}
 		answers = append(answers, found...)
 		return nil
-	}, func(c machine.ReadKey, why error) { e.isolator.isolate(subject{operation: readRow, key: c.Key}, why) })
+	}, func(c machine.ReadKey, why error) {
+		e.quarantine.Isolate(quarantine.Subject{Operation: quarantine.ReadRow, Key: c.Key}, why)
+	})
 	e.noteRead(ctx, err)
 	for _, c := range batch {
 		if !read[c.Key] {

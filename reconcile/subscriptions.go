@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
+	"relay/wait"
 )
 
 // lookAtSubscriptions is how often the subscriptions' version is asked for, besides coming
@@ -19,8 +21,8 @@ func (e *subscriptionLoader) watchSubscriptions(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.trouble.note("read subscriptions", err)
-		if !pause(ctx, lookAtSubscriptions, nil) {
+		e.trouble.Note("read subscriptions", err)
+		if !wait.For(ctx, lookAtSubscriptions) {
 			return nil
 		}
 	}
@@ -103,7 +105,8 @@ func (e *subscriptionLoader) reroute(ctx context.Context) error {
 		return nil
 	}
 	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed, func(ids []relay.ID, change func([]relay.ID) error) error {
-		return e.isolator.eachAlone(ctx, takeUpAgain, "", ids, change)
+		_, err := e.quarantine.EachAlone(ctx, quarantine.TakeUpAgain, ids, change)
+		return err
 	})
 	if err == nil && n > 0 {
 		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)

@@ -65,7 +65,7 @@ func (e *sweeper) sweep(ctx context.Context, group int) error {
 				e.config.Metrics.sweeping.Add(p.took.Seconds())
 				timer.Reset(e.rest(g, p.took, err))
 			}
-			e.trouble.note("sweep", err)
+			e.trouble.Note("sweep", err)
 			e.loop.tell(answer)
 		}
 	}

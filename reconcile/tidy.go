@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -22,26 +24,18 @@ const (
 // tidy removes what has been kept long enough and gives up what no consumer can wait for, until
 // ctx ends.
 func (e *cleaner) tidy(ctx context.Context) error {
-	for pause(ctx, tidyEvery, nil) {
-		e.trouble.note("remove old messages", ignoreEnd(ctx, e.Retain(ctx)))
-		e.trouble.note("remove old jobs", ignoreEnd(ctx, e.RetainJobs(ctx)))
-		e.trouble.note("remove old entries for people", ignoreEnd(ctx, e.retainForPeople(ctx)))
-		e.trouble.note("give up overdue messages", ignoreEnd(ctx, e.giveUpAll(ctx)))
-		e.trouble.note("remove old reports", ignoreEnd(ctx, e.config.Store.TidyQuarantine(ctx)))
+	for wait.For(ctx, tidyEvery) {
+		e.trouble.NoteDuring(ctx, "remove old messages", e.Retain(ctx))
+		e.trouble.NoteDuring(ctx, "remove old jobs", e.RetainJobs(ctx))
+		e.trouble.NoteDuring(ctx, "remove old entries for people", e.retainForPeople(ctx))
+		e.trouble.NoteDuring(ctx, "give up overdue messages", e.giveUpAll(ctx))
+		e.trouble.NoteDuring(ctx, "remove old reports", e.config.Store.TidyQuarantine(ctx))
 		held := e.loop.held.Load()
 		e.config.Metrics.inFlight.Set(float64(held.Entries))
 		e.config.Metrics.bytes.Set(float64(held.Bytes))
 		e.config.Metrics.fannedOut.Set(float64(held.FannedOut))
 	}
 	return nil
-}
-
-// ignoreEnd drops an error that is only the end of ctx.
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // giveUpAll gives up one batch after the other, for as long as tidyEvery: other things are
@@ -52,7 +46,7 @@ func (e *cleaner) giveUpAll(ctx context.Context) error {
 		if err != nil || n < tidyBatch || time.Now().After(until) {
 			return err
 		}
-		if !pause(ctx, giveUpAgain, nil) || !e.loop.waitWorking(ctx) {
+		if !wait.For(ctx, giveUpAgain) || !e.loop.waitWorking(ctx) {
 			return nil
 		}
 	}
@@ -97,7 +91,7 @@ func (e *cleaner) removeKept(ctx context.Context, found []sql.Kept) (removed map
 	for i, k := range found {
 		ids[i] = k.ID
 	}
-	err = e.isolator.eachAlone(ctx, removeRow, "it is kept beyond its retention", ids, func(some []relay.ID) error {
+	_, err = e.quarantine.EachAlone(ctx, quarantine.RemoveRow, ids, func(some []relay.ID) error {
 		gone, err := e.config.Store.RemoveMessages(ctx, some)
 		for _, id := range gone {
 			removed[id] = true
@@ -110,11 +104,12 @@ func (e *cleaner) removeKept(ctx context.Context, found []sql.Kept) (removed map
 
 // stampEnds notes the end of messages that a person ended by hand without a time.
 func (e *cleaner) stampEnds(ctx context.Context) error {
-	ids, err := e.config.Store.Unstamped(ctx, e.quarantine.waiting(stampFinished), tidyBatch)
+	ids, err := e.config.Store.Unstamped(ctx, e.quarantine.Waiting(quarantine.StampFinished), tidyBatch)
 	if err != nil {
 		return err
 	}
-	return e.isolator.eachAlone(ctx, stampFinished, "", ids, func(some []relay.ID) error { return e.config.Store.Stamp(ctx, some) })
+	_, err = e.quarantine.EachAlone(ctx, quarantine.StampFinished, ids, func(some []relay.ID) error { return e.config.Store.Stamp(ctx, some) })
+	return err
 }
 
 // RetainJobs removes the jobs whose retention is over, with their results.

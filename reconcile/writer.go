@@ -9,9 +9,11 @@ import (
 
 	"relay"
 	"relay/crash"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/retry"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -41,7 +43,7 @@ const (
 type written struct {
 	command machine.Write
 	changes []sql.Change
-	of      subject // its name in the quarantine
+	of      quarantine.Subject // its name in the quarantine
 }
 
 func (w *written) circuit() string { return w.changes[0].Circuit }
@@ -65,7 +67,7 @@ func newWriter(c *core) *writer {
 // put queues what the machine wants to be written.
 func (w *writer) put(c machine.Write) {
 	item := &written{command: c, changes: changesOf(&c)}
-	item.of = subject{operation: writeOutcome, id: item.changes[0].Delivery}
+	item.of = quarantine.Subject{Operation: quarantine.WriteOutcome, ID: item.changes[0].Delivery}
 	if c.Taking && !c.Again && c.Tries == 0 && c.Reduced == 0 && c.Message != nil {
 		w.pulse.took(c.Message, c.MessageStatus == relay.MessageRejected, time.Now())
 	}
@@ -114,7 +116,7 @@ func (w *writer) start(ctx context.Context, group *sync.WaitGroup) {
 
 // runFanned writes the outcomes of messages with many deliveries.
 func (w *writer) runFanned(ctx context.Context) {
-	for await(ctx, w.fanned.ready, 0) {
+	for wait.Ready(ctx, w.fanned.ready, 0) {
 		w.write(ctx, takeRows(w.fanned, fannedRows))
 	}
 }
@@ -192,7 +194,7 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (dueToRows 
 	switch {
 	case err == nil:
 		crash.At(crash.AfterWrite)
-		w.trouble.note("write outcomes", nil)
+		w.trouble.Note("write outcomes", nil)
 		w.settle(ctx, g.items, ids)
 	case errors.Is(err, sql.ErrFenced):
 		w.unwritten(g.items, machine.WhyFenced, "")
@@ -200,7 +202,7 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (dueToRows 
 		return true, err
 	default:
 		if ctx.Err() == nil {
-			w.trouble.note("write outcomes", err)
+			w.trouble.Note("write outcomes", err)
 		}
 		w.unwritten(g.items, machine.WhyUnknown, "")
 	}
@@ -278,7 +280,7 @@ func (w *writer) count(item *written) {
 		w.newMessages.note(now)
 	}
 	if c.Tries > 0 {
-		w.quarantine.ended(item.of)
+		w.quarantine.Free(item.of)
 	}
 	r := w.config.Router
 	if c.MessageStatus == relay.MessageRejected && c.Message != nil && item.changes[0].Error == r.NoRoute() && r.Routes(c.Message.Topic) > 0 {
@@ -305,7 +307,7 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 		ids[i] = item.changes[0].Delivery.Message
 	}
 	there, err := w.config.Store.StillThere(ctx, ids, !missed[0].command.Taking)
-	w.trouble.note("look for unwritten messages", ignoreEnd(ctx, err))
+	w.trouble.NoteDuring(ctx, "look for unwritten messages", err)
 	if err != nil {
 		there = ids
 	}
@@ -315,12 +317,12 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	}
 	for _, item := range missed {
 		if !unfinished[item.changes[0].Delivery.Message] {
-			w.quarantine.ended(item.of)
+			w.quarantine.Free(item.of)
 			w.unwritten([]*written{item}, machine.WhyGone, "")
 			continue
 		}
 		if item.command.Since >= lockedSeen {
-			w.isolator.isolate(item.of, errHeld)
+			w.quarantine.Isolate(item.of, errHeld)
 			w.tellWhy(item, sql.Refusal(errHeld))
 		}
 		w.unwritten([]*written{item}, machine.WhyLocked, "")
@@ -334,5 +336,5 @@ func (w *writer) tellWhy(item *written, why string) {
 		id = relay.DeliveryID{Message: id.Message}
 	}
 	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(&item.changes[0]), why)
-	w.isolator.tell(sql.Telling{ID: id, Why: text})
+	w.quarantine.Tell(sql.Telling{ID: id, Why: text})
 }
