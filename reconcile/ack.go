@@ -181,7 +181,7 @@ func (e *ackTaker) ackRead(a *sql.AckRow) machine.AckRead {
 		d = &relay.Delivery{Message: m, Subscriber: &relay.Subscriber{Name: a.Delivery.Subscription}, Instance: a.Delivery.Instance, Attempt: a.Attempts}
 	}
 	if a.Ack.Handled {
-		e.config.Metrics.handled.Observe(a.Received.Sub(a.DueAt).Seconds())
+		e.config.Metrics.pulse.Handled(a.Received.Sub(a.DueAt))
 	}
 	return machine.AckRead{
 		Delivery: d, Waited: time.Since(a.DueAt),

@@ -5,8 +5,11 @@ import (
 	"sync/atomic"
 
 	"relay"
+	"relay/jobs"
+	"relay/pulse"
 	"relay/quarantine"
 	"relay/reconcile/machine"
+	"relay/retention"
 	"relay/sql"
 	"relay/trouble"
 )
@@ -21,7 +24,7 @@ type core struct {
 	watch    sql.Watch // of the other relays; keepLeases alone uses it
 	stopping atomic.Bool
 	trouble  *trouble.Log
-	pulse    *pulse
+	pulse    *pulse.Pulse
 
 	// What the workers are to do.
 	toRead       *queue[machine.ReadRow]
@@ -44,8 +47,6 @@ type core struct {
 
 	// What cannot be read, changed or removed, each row alone.
 	quarantine *quarantine.Quarantine
-	// newMessages is when a message was taken up that had not been taken up before.
-	newMessages lastTime
 
 	// The workers.
 	sender   sender
@@ -61,20 +62,31 @@ type core struct {
 	ringer   ringer
 	hinted   hintReader
 	orphaned orphanEnder
-	jobs     jobRunner
-	cleaner  cleaner
+	jobs     *jobs.Runner
+	overdue  overdueFinder
+	remover  *retention.Remover
 }
 
 // newCore wires the workers.
 func newCore(config Config) *core {
 	c := &core{
-		config: config, id: config.ID, trouble: trouble.New(config.Log), pulse: newPulse(),
+		config: config, id: config.ID, trouble: trouble.New(config.Log),
 		toRead: newQueue[machine.ReadRow](), keysToRead: newQueue[machine.ReadKey](), acksToRead: newQueue[machine.ReadAck](),
 		dueWanted: newQueue[machine.FindDue](), parkedWanted: newQueue[machine.Command](), orphans: newQueue[machine.EndOrphan](),
 		missed: newQueue[relay.ID](), others: newForwarder(), hints: newHints(), acked: make(chan struct{}, 1),
 	}
 	c.quarantine = quarantine.New(quarantine.Config{
 		Store: config.Store, ID: config.ID, Trouble: c.trouble, Log: config.Log, Metrics: config.Metrics.quarantine,
+	})
+	c.pulse = pulse.New(pulse.Config{
+		Store: config.Store, Sampler: config.Sampler, ID: config.ID, Counts: c.ownsJobs, Trouble: c.trouble, Metrics: config.Metrics.pulse,
+	})
+	c.jobs = jobs.New(jobs.Config{
+		Store: config.Store, Lease: func() (sql.Lease, bool) { return c.lease.Load().lease, c.ownsJobs() }, Changed: c.ringer.jobChanged,
+		Quarantine: c.quarantine, Trouble: c.trouble, Log: config.Log, Metrics: config.Metrics.jobs,
+	})
+	c.remover = retention.New(retention.Config{
+		Store: config.Store, Retention: config.Retention, ForAll: c.ownsJobs, Quarantine: c.quarantine, Trouble: c.trouble, Metrics: config.Metrics.retention,
 	})
 	for range config.Groups {
 		c.sweeps = append(c.sweeps, newQueue[machine.Sweep]())
@@ -83,11 +95,14 @@ func newCore(config Config) *core {
 	c.lease.Store(&ownership{lease: sql.Lease{Owner: c.id}})
 	c.memory.core, c.sender.core, c.rows.core, c.careful.core, c.keys.core = c, c, c, c, c
 	c.dues.core, c.parked.core, c.sweeper.core, c.acks.core, c.loader.core = c, c, c, c, c
-	c.leases.core, c.ringer.core, c.hinted.core, c.orphaned.core, c.jobs.core, c.cleaner.core = c, c, c, c, c, c
+	c.leases.core, c.ringer.core, c.hinted.core, c.orphaned.core, c.overdue.core = c, c, c, c, c
 	c.loop = newLoop(c)
 	c.writer = newWriter(c)
 	return c
 }
+
+// ownsJobs reports whether this relay does what one of them does for all.
+func (c *core) ownsJobs() bool { return c.lease.Load().sends(sql.JobShard) }
 
 // rowReader reads pending messages, and deliveries of open ones, by their ids (read.go).
 type rowReader struct{ *core }
@@ -125,8 +140,5 @@ type hintReader struct{ *core }
 // orphanEnder ends deliveries whose message has ended (orphans.go).
 type orphanEnder struct{ *core }
 
-// jobRunner does what people asked for by filter (jobs.go).
-type jobRunner struct{ *core }
-
-// cleaner removes and gives up what is old (tidy.go).
-type cleaner struct{ *core }
+// overdueFinder gives up what has been due for too long (overdue.go).
+type overdueFinder struct{ *core }

@@ -45,15 +45,15 @@
 //	parked.go                what waits for its destination
 //	ack.go                   what consumers say
 //	forward.go, hints.go     what other relays are told, and what arrives by NOTIFY
-//	lease.go, jobs.go, tidy.go, subscriptions.go, orphans.go, pulse.go
+//	lease.go, overdue.go, subscriptions.go, orphans.go
 //
 // What has a purpose of its own is a package of its own, which the engine wires and which does not know it:
-// relay/quarantine, relay/trouble and relay/wait.
+// relay/quarantine, relay/pulse, relay/jobs, relay/retention, relay/trouble and relay/wait.
 //
 // # Jobs
 //
 // What a person asks for by filter is done by the owner of shard 0, in batches whose results
-// and progress are part of the same transaction (sql.StepJob). It changes rows as a person
+// and progress are part of the same transaction (relay/jobs). It changes rows as a person
 // would; what is due then comes by the due times, what is pending again is told to the machine. A
 // delivery that is sent again stands outside the order: its row has no key. One that died where a dead message holds
 // its key keeps it. The same goes for the deliveries of a message that had ended and is sent again as a whole.

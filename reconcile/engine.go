@@ -101,10 +101,8 @@ type Engine struct{ *core }
 
 // New returns an engine that does nothing before Run.
 func New(config Config) *Engine {
-	if m := config.Metrics; m != nil {
-		m.limits.WithLabelValues(wantMessages).Set(float64(config.InFlight))
-		m.limits.WithLabelValues(wantBytes).Set(float64(config.InFlightBytes))
-	}
+	config.Metrics.limits.WithLabelValues(wantMessages).Set(float64(config.InFlight))
+	config.Metrics.limits.WithLabelValues(wantBytes).Set(float64(config.InFlightBytes))
 	return &Engine{newCore(config)}
 }
 
@@ -160,8 +158,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	for _, work := range []func(context.Context) error{
 		e.keys.read, e.careful.watchMissed, e.dues.watchDue, e.parked.find, e.parked.wake, e.acks.watchAcks, e.acks.readAcks,
-		e.loader.watchSubscriptions, e.leases.keepLeases, e.ringer.forward, e.hinted.followHints, e.cleaner.tidy, e.cleaner.writePulse,
-		e.jobs.runJobs, e.orphaned.end, e.quarantine.Run,
+		e.loader.watchSubscriptions, e.leases.keepLeases, e.ringer.forward, e.hinted.followHints, e.overdue.watchOverdue, e.remover.Run, e.loop.measure, e.pulse.Run,
+		e.jobs.Run, e.orphaned.end, e.quarantine.Run,
 	} {
 		intake.Go(func() error { return work(ctx) })
 	}
@@ -188,7 +186,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if n := e.loop.finish(last); n > 0 {
 		err = errors.Join(err, fmt.Errorf("the outcomes of %d messages could not be written in time; they may be sent again", n))
 	}
-	e.trouble.Note("write the pulse", e.cleaner.flushPulse(last))
+	e.trouble.Note("write the pulse", e.pulse.Flush(last))
 	stopRenewing()
 	renewal.Wait()
 	stopWriting()

@@ -8,6 +8,7 @@ import (
 
 	"relay"
 	"relay/reconcile/machine"
+	"relay/sql"
 	"relay/wait"
 )
 
@@ -188,5 +189,20 @@ func (e *ringer) found(rings []relay.Ring) {
 	e.loop.tell(rows)
 	if len(others) > 0 && own.fleet.Relays > 1 {
 		e.others.add(others)
+	}
+}
+
+// jobChanged tells of what a batch of a job has changed, here and elsewhere: also for what waited behind messages that
+// were cancelled.
+func (e *ringer) jobChanged(step sql.JobStep) {
+	if len(step.Pending) > 0 {
+		e.found(step.Pending)
+	}
+	if step.Changed == 0 {
+		return
+	}
+	e.loop.tell(machine.Found{})
+	if e.lease.Load().fleet.Relays > 1 {
+		e.others.add([]foreign{{id: step.First}})
 	}
 }

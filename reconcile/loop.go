@@ -258,6 +258,20 @@ func (l *loop) publish() {
 	}
 }
 
+// measureEvery is how often it is measured what is in memory.
+const measureEvery = 10 * time.Second
+
+// measure shows in the metrics what is in memory, until ctx ends.
+func (l *loop) measure(ctx context.Context) error {
+	for wait.For(ctx, measureEvery) {
+		held := l.held.Load()
+		l.config.Metrics.inFlight.Set(float64(held.Entries))
+		l.config.Metrics.bytes.Set(float64(held.Bytes))
+		l.config.Metrics.fannedOut.Set(float64(held.FannedOut))
+	}
+	return nil
+}
+
 // works reports whether outcomes can be written. It is asked several times for each message.
 func (l *loop) works() bool { return !l.failing.Load() }
 
@@ -310,10 +324,7 @@ func (s *sender) send(c machine.Send) {
 	s.config.Dispatcher.Dispatch(d, c.Due, func(o relay.Outcome) {
 		crash.At(crash.AfterAnswer)
 		if o.Class.Accepted() {
-			if !c.Due {
-				s.config.Metrics.latency.Observe(time.Since(due).Seconds())
-			}
-			s.config.Metrics.accepted(o.Class, time.Since(due))
+			s.config.Metrics.pulse.Accepted(o.Class, time.Since(due), !c.Due)
 		}
 		ended(o)
 	})

@@ -75,7 +75,7 @@ func (e *subscriptionLoader) upTo(ctx context.Context, version int64) error {
 	}
 	e.blocking.Store(&blocking)
 	e.loop.tell(machine.Subscribed{Subscribers: settings})
-	e.config.Metrics.subscribers.keep(names)
+	e.config.Metrics.pulse.Keep(names)
 	for _, s := range all {
 		if s.Invalid != "" {
 			e.config.Log.Warn("a subscription cannot be served", "subscription", s.Name, "why", s.Invalid)

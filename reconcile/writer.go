@@ -9,6 +9,7 @@ import (
 
 	"relay"
 	"relay/crash"
+	"relay/pulse"
 	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/retry"
@@ -69,7 +70,7 @@ func (w *writer) put(c machine.Write) {
 	item := &written{command: c, changes: changesOf(&c)}
 	item.of = quarantine.Subject{Operation: quarantine.WriteOutcome, ID: item.changes[0].Delivery}
 	if c.Taking && !c.Again && c.Tries == 0 && c.Reduced == 0 && c.Message != nil {
-		w.pulse.took(c.Message, c.MessageStatus == relay.MessageRejected, time.Now())
+		w.pulse.Took(c.Message, c.MessageStatus == relay.MessageRejected, time.Now())
 	}
 	switch {
 	case c.Last == machine.WhyRefused || c.Last == machine.WhyFailed:
@@ -272,12 +273,9 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 // that took up what was rejected then found it pending.
 func (w *writer) count(item *written) {
 	c, now := &item.command, time.Now()
-	w.pulse.wrote(item.changes, now)
-	for i := range item.changes {
-		w.config.Metrics.wrote(&item.changes[i], i == 0)
-	}
+	w.pulse.Wrote(item.changes, now)
 	if c.Taking && !c.Again {
-		w.newMessages.note(now)
+		w.jobs.Arrived(now)
 	}
 	if c.Tries > 0 {
 		w.quarantine.Free(item.of)
@@ -286,14 +284,6 @@ func (w *writer) count(item *written) {
 	if c.MessageStatus == relay.MessageRejected && c.Message != nil && item.changes[0].Error == r.NoRoute() && r.Routes(c.Message.Topic) > 0 {
 		w.unrouted.Store(true)
 	}
-}
-
-// outcomeLabel is the status that an outcome is counted under.
-func outcomeLabel(c *sql.Change) string {
-	if c.MessageStatus == relay.MessageRejected {
-		return string(relay.MessageRejected)
-	}
-	return string(c.Status)
 }
 
 // lookAgain sorts out the items whose rows were not written, either all of messages taken
@@ -335,6 +325,6 @@ func (w *writer) tellWhy(item *written, why string) {
 	if item.command.Taking {
 		id = relay.DeliveryID{Message: id.Message}
 	}
-	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(&item.changes[0]), why)
+	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", pulse.Status(&item.changes[0]), why)
 	w.quarantine.Tell(sql.Telling{ID: id, Why: text})
 }

@@ -27,7 +27,8 @@ var arrows = map[string][]string{
 	"relay/notify":        {"relay", "relay/crash", "relay/sql"},
 	"relay/tracing":       {"relay"},
 	"relay/reconcile": {
-		"relay", "relay/crash", "relay/sql", "relay/reconcile/machine", "relay/retry", "relay/schedule", "relay/quarantine", "relay/trouble", "relay/wait",
+		"relay", "relay/crash", "relay/sql", "relay/reconcile/machine", "relay/retry", "relay/schedule", "relay/quarantine", "relay/pulse", "relay/jobs",
+		"relay/retention", "relay/trouble", "relay/wait",
 	},
 	"relay/throwaway":    nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":         {"relay", "relay/throwaway"},
@@ -60,6 +61,9 @@ var arrows = map[string][]string{
 	"relay/wait":       nil,
 	"relay/trouble":    {"relay/sql"},
 	"relay/quarantine": {"relay", "relay/sql", "relay/trouble", "relay/wait"},
+	"relay/pulse":      {"relay", "relay/sql", "relay/trouble", "relay/wait"},
+	"relay/retention":  {"relay", "relay/sql", "relay/quarantine", "relay/trouble", "relay/wait"},
+	"relay/jobs":       {"relay", "relay/sql", "relay/quarantine", "relay/trouble", "relay/wait"},
 }
 
 // goPackage is what go list tells of a package.

@@ -1,4 +1,4 @@
-package reconcile
+package jobs
 
 import (
 	"testing"
@@ -11,25 +11,25 @@ import (
 // next batch may go.
 func TestBatchesOfAJobComeEvenly(t *testing.T) {
 	t.Parallel()
-	rates, job, now := make(jobRates), relay.ID{1}, time.Now()
-	if most := rates.allow(job, 0, now); most != jobBatch || rates.wait(job, now) != 0 {
-		t.Errorf("without a rate: %d messages, the next after %s", most, rates.wait(job, now))
+	limits, job, now := make(rates), relay.ID{1}, time.Now()
+	if n := limits.allow(job, 0, now); n != batch || limits.wait(job, now) != 0 {
+		t.Errorf("without a rate: %d messages, the next after %s", n, limits.wait(job, now))
 	}
 	for i := range 20 {
-		if most := rates.allow(job, 200, now); most != 10 {
-			t.Fatalf("batch %d has %d messages, want 10", i, most)
+		if n := limits.allow(job, 200, now); n != 10 {
+			t.Fatalf("batch %d has %d messages, want 10", i, n)
 		}
-		if most := rates.allow(job, 200, now); most != 0 {
-			t.Fatalf("%d messages more at the same time", most)
+		if n := limits.allow(job, 200, now); n != 0 {
+			t.Fatalf("%d messages more at the same time", n)
 		}
-		wait := rates.wait(job, now)
+		wait := limits.wait(job, now)
 		if wait < 49*time.Millisecond || wait > 51*time.Millisecond {
 			t.Fatalf("the next batch comes after %s, want 50ms", wait)
 		}
 		now = now.Add(wait + time.Microsecond)
 	}
-	if most := rates.allow(job, 3, now); most != 1 {
-		t.Errorf("another rate: %d messages, want 1", most)
+	if n := limits.allow(job, 3, now); n != 1 {
+		t.Errorf("another rate: %d messages, want 1", n)
 	}
 }
 
@@ -42,17 +42,17 @@ func TestNewMessagesAreRemembered(t *testing.T) {
 		t.Error("there was one before the first")
 	}
 	last.note(now)
-	if !last.within(jobAlone, now.Add(jobAlone-1)) || last.within(jobAlone, now.Add(jobAlone)) {
-		t.Errorf("one of %s ago counts, or one of less does not", jobAlone)
+	if !last.within(alone, now.Add(alone-1)) || last.within(alone, now.Add(alone)) {
+		t.Errorf("one of %s ago counts, or one of less does not", alone)
 	}
 }
 
 func TestAJobsBatchIsHalvedAndGrowsAgain(t *testing.T) {
 	t.Parallel()
-	sizes, id := make(jobSizes), relay.NewID()
+	sizes, id := make(sizes), relay.NewID()
 	var got []int
 	for range 20 {
-		size := sizes.of(id, jobBatch)
+		size := sizes.of(id, batch)
 		got = append(got, size)
 		if size > 1 && len(got) < 10 {
 			sizes.refused(id, size)
