@@ -39,7 +39,7 @@ const (
 func (e *Engine) Acknowledge(ctx context.Context, token string, body []byte) (relay.AckResult, error) {
 	result, err := e.acks.acknowledge(ctx, token, body)
 	if errors.Is(err, sql.ErrHeld) {
-		e.config.Metrics.acks.WithLabelValues("locked").Inc()
+		e.config.Metrics.acks.WithLabelValues(ackHeld).Inc()
 	}
 	if err != nil {
 		return "", err
@@ -112,7 +112,7 @@ func (e *ackTaker) watchAcks(ctx context.Context) error {
 // findAcks makes one pass over what consumers have said: it tells the machine what may be applied, and removes what is
 // moot. A delivery that is under way is left to the next pass: its outcome comes first.
 func (e *ackTaker) findAcks(ctx context.Context) error {
-	found, err := e.config.Store.FindAcks(ctx, e.lease.Load().shards, acksBatch)
+	found, err := e.config.Store.FindAcks(ctx, e.leases.Now().Shards, acksBatch)
 	if err != nil || len(found) == 0 {
 		return err
 	}

@@ -1,11 +1,14 @@
 package reconcile
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
 	"relay"
 	"relay/jobs"
+	"relay/lease"
+	"relay/notice"
 	"relay/pulse"
 	"relay/quarantine"
 	"relay/reconcile/machine"
@@ -16,15 +19,13 @@ import (
 
 // core is what the loop and its workers share.
 type core struct {
-	config   Config
-	id       relay.ID
-	loop     *loop
-	writer   *writer
-	lease    atomic.Pointer[ownership]
-	watch    sql.Watch // of the other relays; keepLeases alone uses it
-	stopping atomic.Bool
-	trouble  *trouble.Log
-	pulse    *pulse.Pulse
+	config  Config
+	id      relay.ID
+	loop    *loop
+	writer  *writer
+	leases  *lease.Keeper
+	trouble *trouble.Log
+	pulse   *pulse.Pulse
 
 	// What the workers are to do.
 	toRead       *queue[machine.ReadRow]
@@ -35,8 +36,6 @@ type core struct {
 	parkedWanted *queue[machine.Command] // ReadParked and FindBacklog
 	orphans      *queue[machine.EndOrphan]
 	missed       *queue[relay.ID]
-	others       *forwarder
-	hints        *hints
 	acked        chan struct{} // a consumer has acknowledged something here
 	memory       memory
 
@@ -58,9 +57,10 @@ type core struct {
 	sweeper  sweeper
 	acks     ackTaker
 	loader   subscriptionLoader
-	leases   leaseKeeper
+	holder   shardHolder
 	ringer   ringer
-	hinted   hintReader
+	others   *notice.Forwarder
+	hints    *notice.Hints
 	orphaned orphanEnder
 	jobs     *jobs.Runner
 	overdue  overdueFinder
@@ -73,7 +73,7 @@ func newCore(config Config) *core {
 		config: config, id: config.ID, trouble: trouble.New(config.Log),
 		toRead: newQueue[machine.ReadRow](), keysToRead: newQueue[machine.ReadKey](), acksToRead: newQueue[machine.ReadAck](),
 		dueWanted: newQueue[machine.FindDue](), parkedWanted: newQueue[machine.Command](), orphans: newQueue[machine.EndOrphan](),
-		missed: newQueue[relay.ID](), others: newForwarder(), hints: newHints(), acked: make(chan struct{}, 1),
+		missed: newQueue[relay.ID](), acked: make(chan struct{}, 1),
 	}
 	c.quarantine = quarantine.New(quarantine.Config{
 		Store: config.Store, ID: config.ID, Trouble: c.trouble, Log: config.Log, Metrics: config.Metrics.quarantine,
@@ -82,7 +82,7 @@ func newCore(config Config) *core {
 		Store: config.Store, Sampler: config.Sampler, ID: config.ID, Counts: c.ownsJobs, Trouble: c.trouble, Metrics: config.Metrics.pulse,
 	})
 	c.jobs = jobs.New(jobs.Config{
-		Store: config.Store, Lease: func() (sql.Lease, bool) { return c.lease.Load().lease, c.ownsJobs() }, Changed: c.ringer.jobChanged,
+		Store: config.Store, Lease: func() (sql.Lease, bool) { return c.leases.Now().Lease, c.ownsJobs() }, Changed: c.ringer.jobChanged,
 		Quarantine: c.quarantine, Trouble: c.trouble, Log: config.Log, Metrics: config.Metrics.jobs,
 	})
 	c.remover = retention.New(retention.Config{
@@ -92,17 +92,26 @@ func newCore(config Config) *core {
 		c.sweeps = append(c.sweeps, newQueue[machine.Sweep]())
 	}
 	c.blocking.Store(new([]string))
-	c.lease.Store(&ownership{lease: sql.Lease{Owner: c.id}})
+	c.others = notice.NewForwarder(notice.ForwarderConfig{Store: config.Store, Trouble: c.trouble})
+	c.hints = notice.NewHints(notice.HintsConfig{
+		Store: config.Store, Await: func(ctx context.Context) bool { return c.loop.waitWorking(ctx) },
+		Holds: func(shard int16) bool { return c.leases.Now().Holds(shard) }, Found: c.ringer.hinted, Sweep: c.sweeper.sweepAll,
+		Trouble: c.trouble, Log: config.Log, Metrics: config.Metrics.notice,
+	})
+	c.leases = lease.New(lease.Config{
+		Store: config.Store, ID: config.ID, Name: config.Name, Version: config.Version, TTL: config.LeaseTTL, Streaming: config.Streaming,
+		Worker: &c.holder, Trouble: c.trouble, Log: config.Log, Metrics: config.Metrics.lease,
+	})
 	c.memory.core, c.sender.core, c.rows.core, c.careful.core, c.keys.core = c, c, c, c, c
 	c.dues.core, c.parked.core, c.sweeper.core, c.acks.core, c.loader.core = c, c, c, c, c
-	c.leases.core, c.ringer.core, c.hinted.core, c.orphaned.core, c.overdue.core = c, c, c, c, c
+	c.holder.core, c.ringer.core, c.orphaned.core, c.overdue.core = c, c, c, c
 	c.loop = newLoop(c)
 	c.writer = newWriter(c)
 	return c
 }
 
 // ownsJobs reports whether this relay does what one of them does for all.
-func (c *core) ownsJobs() bool { return c.lease.Load().sends(sql.JobShard) }
+func (c *core) ownsJobs() bool { return c.leases.Now().Sends(sql.JobShard) }
 
 // rowReader reads pending messages, and deliveries of open ones, by their ids (read.go).
 type rowReader struct{ *core }
@@ -128,14 +137,11 @@ type ackTaker struct{ *core }
 // subscriptionLoader keeps the subscriptions up to date (subscriptions.go).
 type subscriptionLoader struct{ *core }
 
-// leaseKeeper renews leases and gives shards up (lease.go).
-type leaseKeeper struct{ *core }
+// shardHolder tells the machine of leases (shards.go).
+type shardHolder struct{ *core }
 
 // ringer takes what the doorbell shows, and rings other relays (forward.go).
 type ringer struct{ *core }
-
-// hintReader looks at ids that arrived by NOTIFY (hints.go).
-type hintReader struct{ *core }
 
 // orphanEnder ends deliveries whose message has ended (orphans.go).
 type orphanEnder struct{ *core }

@@ -44,11 +44,21 @@
 //	sweep.go, due.go         what was left to the table, and what has become due
 //	parked.go                what waits for its destination
 //	ack.go                   what consumers say
-//	forward.go, hints.go     what other relays are told, and what arrives by NOTIFY
-//	lease.go, overdue.go, subscriptions.go, orphans.go
+//	ring.go                  what the doorbell shows, here or by NOTIFY
+//	subscriptions.go         what the router knows
+//	overdue.go, orphans.go   what is given up, and what has lost its message
+//	shards.go                what the machine is told of leases
 //
-// What has a purpose of its own is a package of its own, which the engine wires and which does not know it:
-// relay/quarantine, relay/pulse, relay/jobs, relay/retention, relay/trouble and relay/wait.
+// What has a purpose of its own is a package of its own, which the engine wires and which knows neither the engine nor
+// the machine:
+//
+//	relay/lease              which shards this relay owns
+//	relay/notice             ids that arrive by NOTIFY, and rows that other relays are told of
+//	relay/quarantine         rows that cannot be read, changed or removed
+//	relay/jobs               what people asked for by filter
+//	relay/retention          the removal of what has been kept long enough
+//	relay/pulse              what is counted, minute by minute and in the metrics
+//	relay/trouble            which operations fail at present
 //
 // # Jobs
 //

@@ -30,7 +30,7 @@ func (e *dueReader) watchDue(ctx context.Context) error {
 // find makes one pass over what is due: it makes delayed messages whose time has come ordinary ones, and finds the
 // retries. It tells how long it is until the next.
 func (e *dueReader) find(ctx context.Context, limit int) (out machine.Due, err error) {
-	shards := e.lease.Load().shards
+	shards := e.leases.Now().Shards
 	out.Next = -1
 	// Asked first: what becomes due between the two questions is found by the second.
 	next, some, err := e.config.Store.NextDue(ctx, shards)

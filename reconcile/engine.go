@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"relay"
+	"relay/lease"
 	"relay/reconcile/machine"
 	"relay/retry"
 	"relay/schedule"
@@ -121,7 +122,14 @@ func (n Notified) Missed() { n.loop.tell(machine.Gap{}) }
 // so do those of the other relays, which hear of rows by this one alone.
 func (e *Engine) Missed() {
 	e.loop.tell(machine.Gap{})
-	e.others.missed()
+	e.others.Missed()
+}
+
+// Changed takes a hint that arrived by NOTIFY: these messages, of any shard, may be pending, and
+// something may be due. Without ids it asks for a look at what is pending, due or waiting. It
+// reports whether the sender, a process of the server, is heeded, and returns at once.
+func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
+	return e.hints.Heard(sender, ids)
 }
 
 // Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be
@@ -158,7 +166,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	for _, work := range []func(context.Context) error{
 		e.keys.read, e.careful.watchMissed, e.dues.watchDue, e.parked.find, e.parked.wake, e.acks.watchAcks, e.acks.readAcks,
-		e.loader.watchSubscriptions, e.leases.keepLeases, e.ringer.forward, e.hinted.followHints, e.overdue.watchOverdue, e.remover.Run, e.loop.measure, e.pulse.Run,
+		e.loader.watchSubscriptions, e.leases.Run, e.others.Run, e.hints.Run, e.overdue.watchOverdue, e.remover.Run, e.loop.measure, e.pulse.Run,
 		e.jobs.Run, e.orphaned.end, e.quarantine.Run,
 	} {
 		intake.Go(func() error { return work(ctx) })
@@ -168,13 +176,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	err := intake.Wait()
 
-	e.stopping.Store(true)
+	e.leases.Stop()
 	e.loop.tell(machine.Stop{})
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Grace)
 	defer cancel()
 	renewing, stopRenewing := context.WithCancel(grace)
 	var renewal sync.WaitGroup
-	renewal.Go(func() { e.leases.keepLeases(renewing) })
+	renewal.Go(func() { _ = e.leases.Run(renewing) })
 	e.config.Dispatcher.Stop(grace)
 	// What was cut off at the end of the grace has an outcome too.
 	until := time.Now().Add(lastWrites)
@@ -193,7 +201,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	writers.Wait()
 	owner.Wait()
 	e.trouble.Note("report what is in quarantine", e.quarantine.Leave())
-	return errors.Join(err, e.leases.release())
+	return errors.Join(err, e.leases.Release())
 }
 
 // Status is what an engine says about itself. Shards and relays are zero before it has a
@@ -213,10 +221,10 @@ type Status struct {
 
 // Status returns the present state.
 func (e *Engine) Status() Status {
-	own := e.lease.Load()
+	own := e.leases.Now()
 	held := e.loop.held.Load()
-	if !time.Now().Before(own.until) {
-		own = new(ownership)
+	if !own.Lasts() {
+		own = new(lease.Ownership)
 	}
-	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes, Trouble: e.trouble.Last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.Total()}
+	return Status{Shards: len(own.Lease.Epochs), Relays: own.Fleet.Relays, Streaming: own.Fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes, Trouble: e.trouble.Last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.Total()}
 }

@@ -44,7 +44,7 @@ func (e *overdueFinder) giveUp(ctx context.Context) (found int, err error) {
 	if e.config.Policy.GiveUpAfter == 0 {
 		return 0, nil
 	}
-	overdue, err := e.config.Store.Overdue(ctx, e.lease.Load().shards, e.config.Policy.GiveUpAfter, overdueBatch)
+	overdue, err := e.config.Store.Overdue(ctx, e.leases.Now().Shards, e.config.Policy.GiveUpAfter, overdueBatch)
 	if err != nil || len(overdue) == 0 {
 		return 0, err
 	}

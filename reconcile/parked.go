@@ -61,7 +61,7 @@ func (e *parkedReader) answer(ctx context.Context, c machine.Command) (machine.E
 	switch c := c.(type) {
 	case machine.ReadParked:
 		out := machine.Parked{Destination: c.Destination}
-		found, err := e.config.Store.ParkedDeliveries(ctx, circuitOf(c.Destination), e.lease.Load().shards, c.After, c.Limit)
+		found, err := e.config.Store.ParkedDeliveries(ctx, circuitOf(c.Destination), e.leases.Now().Shards, c.After, c.Limit)
 		out.Failed = err != nil
 		out.Deliveries, out.End = dueDeliveries(found), len(found) < c.Limit
 		if len(found) > 0 {

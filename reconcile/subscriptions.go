@@ -104,7 +104,7 @@ func (e *subscriptionLoader) reroute(ctx context.Context) error {
 	if len(routed) == 0 {
 		return nil
 	}
-	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed, func(ids []relay.ID, change func([]relay.ID) error) error {
+	n, err := e.config.Store.Reroute(ctx, e.leases.Now().Shards, e.config.Router.NoRoute(), routed, func(ids []relay.ID, change func([]relay.ID) error) error {
 		_, err := e.quarantine.EachAlone(ctx, quarantine.TakeUpAgain, ids, change)
 		return err
 	})

@@ -54,14 +54,14 @@ func (e *sweeper) sweep(ctx context.Context, group int) error {
 		}
 		for _, c := range e.sweeps[group].take(1) {
 			if c.Begin || p == nil {
-				p = &pass{group: g, walks: beginWalks(e.lease.Load().among(g.Shards))}
+				p = &pass{group: g, walks: beginWalks(e.leases.Now().Among(g.Shards))}
 			}
 			answer, err := e.next(ctx, p, c)
 			if ctx.Err() != nil {
 				return nil
 			}
 			if failed = err; err != nil || answer.End {
-				done(e.config.Metrics.sweeps, err)
+				e.config.Metrics.done(err)
 				e.config.Metrics.sweeping.Add(p.took.Seconds())
 				timer.Reset(e.rest(g, p.took, err))
 			}
@@ -89,8 +89,8 @@ func (e *sweeper) next(ctx context.Context, p *pass, c machine.Sweep) (out machi
 	out.Group = c.Group
 	begun := time.Now()
 	defer func() { p.took += time.Since(begun) }()
-	own := e.lease.Load()
-	p.walks = slices.DeleteFunc(p.walks, func(w sql.Walk) bool { return !own.holds(w.Shard) })
+	own := e.leases.Now()
+	p.walks = slices.DeleteFunc(p.walks, func(w sql.Walk) bool { return !own.Holds(w.Shard) })
 	if len(p.walks) > 0 {
 		err = e.plain(ctx, p, c.Limit, &out)
 	} else {
@@ -122,7 +122,7 @@ func (e *sweeper) keysOf(ctx context.Context, p *pass, c machine.Sweep, out *mac
 	if p.keys {
 		sweep = e.config.Store.SweepWaitingKeys
 	}
-	found, err := sweep(ctx, e.lease.Load().among(p.group.Shards), p.at, c.Limit)
+	found, err := sweep(ctx, e.leases.Now().Among(p.group.Shards), p.at, c.Limit)
 	if err != nil {
 		return err
 	}

@@ -191,7 +191,7 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (dueToRows 
 		changes = append(changes, item.changes...)
 	}
 	crash.At(crash.BeforeWrite)
-	ids, err := g.write(store, ctx, w.lease.Load().lease, changes)
+	ids, err := g.write(store, ctx, w.leases.Now().Lease, changes)
 	switch {
 	case err == nil:
 		crash.At(crash.AfterWrite)

@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"relay/tracing":       {"relay"},
 	"relay/reconcile": {
 		"relay", "relay/crash", "relay/sql", "relay/reconcile/machine", "relay/retry", "relay/schedule", "relay/quarantine", "relay/pulse", "relay/jobs",
-		"relay/retention", "relay/trouble", "relay/wait",
+		"relay/retention", "relay/lease", "relay/notice", "relay/trouble", "relay/wait",
 	},
 	"relay/throwaway":    nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":         {"relay", "relay/throwaway"},
@@ -63,6 +63,8 @@ var arrows = map[string][]string{
 	"relay/quarantine": {"relay", "relay/sql", "relay/trouble", "relay/wait"},
 	"relay/pulse":      {"relay", "relay/sql", "relay/trouble", "relay/wait"},
 	"relay/retention":  {"relay", "relay/sql", "relay/quarantine", "relay/trouble", "relay/wait"},
+	"relay/lease":      {"relay", "relay/crash", "relay/sql", "relay/trouble", "relay/wait"},
+	"relay/notice":     {"relay", "relay/sql", "relay/trouble", "relay/wait"},
 	"relay/jobs":       {"relay", "relay/sql", "relay/quarantine", "relay/trouble", "relay/wait"},
 }
 
