@@ -32,6 +32,13 @@ const (
 	ackTimeLimit = 5 * time.Second
 )
 
+// ackTaker takes what consumers say.
+type ackTaker struct {
+	*shared
+	wanted *queue[machine.ReadAck]
+	acked  chan struct{} // a consumer has acknowledged something here
+}
+
 // Acknowledge takes a consumer's word: a token and the JSON of relay.ParseAck. Any relay of
 // the database may take any. The word is durable when this returns without an error; the
 // owner of the message's shard applies it. An error says that the database could not be
@@ -46,7 +53,7 @@ func (e *Engine) Acknowledge(ctx context.Context, token string, body []byte) (re
 	}
 	e.config.Metrics.acks.WithLabelValues(string(result)).Inc()
 	if result == relay.AckHandled || result == relay.AckFailed {
-		wait.Signal(e.acked)
+		wait.Signal(e.acks.acked)
 	}
 	return result, nil
 }
@@ -147,8 +154,8 @@ func (e *ackTaker) dropMoot(ctx context.Context, moot []sql.AckRow) error {
 // readAcks reads what consumers have said when the machine asks for it, until ctx ends. It is read once more since what
 // was under way when it was found may have been written meanwhile.
 func (e *ackTaker) readAcks(ctx context.Context) error {
-	for wait.Ready(ctx, e.acksToRead.ready, gather) {
-		batch := e.acksToRead.take(acksBatch)
+	for wait.Ready(ctx, e.wanted.ready, gather) {
+		batch := e.wanted.take(acksBatch)
 		asked := make([]sql.AckRow, len(batch))
 		for i, c := range batch {
 			asked[i].Message, asked[i].Subscriber = c.Entry.Message, relay.AckSubscriberOf(c.Entry.Subscription, c.Entry.Instance)

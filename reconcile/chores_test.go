@@ -120,7 +120,7 @@ func TestOtherRelaysAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := b.send("a", "")
-	b.engine.others.Add(relay.Ring{ID: id}, relay.Ring{ID: relay.NewID(), Xid: 3})
+	b.engine.ringer.others.Add(relay.Ring{ID: id}, relay.Ring{ID: relay.NewID(), Xid: 3})
 	note, err := conn.Conn().WaitForNotification(t.Context())
 	if err != nil || note.Payload != id.String() {
 		t.Errorf("told %+v: %v", note, err)

@@ -49,6 +49,8 @@
 //	overdue.go, orphans.go   what is given up, and what has lost its message
 //	shards.go                what the machine is told of leases
 //
+// wire.go makes the workers, and hands each command to the one that it is for.
+//
 // What has a purpose of its own is a package of its own, which the engine wires and which knows neither the engine nor
 // the machine:
 //

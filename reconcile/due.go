@@ -11,10 +11,16 @@ import (
 	"relay/wait"
 )
 
+// dueReader finds what is due.
+type dueReader struct {
+	*shared
+	wanted *queue[machine.FindDue]
+}
+
 // watchDue finds what is due when the machine asks for it, until ctx ends.
 func (e *dueReader) watchDue(ctx context.Context) error {
-	for wait.Ready(ctx, e.dueWanted.ready, 0) {
-		for _, c := range e.dueWanted.take(1) {
+	for wait.Ready(ctx, e.wanted.ready, 0) {
+		for _, c := range e.wanted.take(1) {
 			due, err := e.find(ctx, c.Limit)
 			if ctx.Err() != nil {
 				return nil

@@ -96,17 +96,6 @@ type Config struct {
 	Metrics       *Metrics
 }
 
-// Engine brings every row of the shards it owns to an end. It is made by New, run once by
-// Run, and told of rows by Ring.
-type Engine struct{ *core }
-
-// New returns an engine that does nothing before Run.
-func New(config Config) *Engine {
-	config.Metrics.limits.WithLabelValues(wantMessages).Set(float64(config.InFlight))
-	config.Metrics.limits.WithLabelValues(wantBytes).Set(float64(config.InFlightBytes))
-	return &Engine{newCore(config)}
-}
-
 // Ring tells of the rows of one committed transaction. It returns at once, whatever destinations do. Rows of other
 // relays' shards are passed on to them.
 func (e *Engine) Ring(rings []relay.Ring) { e.ringer.ring(rings) }
@@ -122,7 +111,7 @@ func (n Notified) Missed() { n.loop.tell(machine.Gap{}) }
 // so do those of the other relays, which hear of rows by this one alone.
 func (e *Engine) Missed() {
 	e.loop.tell(machine.Gap{})
-	e.others.Missed()
+	e.ringer.others.Missed()
 }
 
 // Changed takes a hint that arrived by NOTIFY: these messages, of any shard, may be pending, and
@@ -135,9 +124,6 @@ func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
 // Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be
 // written: each attempt would be one more that a crash repeats.
 func (e *Engine) Crowded(circuit string) bool { return (*e.loop.blocked.Load())[circuit] }
-
-// sweepAll has everything in the table looked at that could be sent.
-func (e *sweeper) sweepAll() { e.loop.tell(machine.SweepNow{All: true}) }
 
 // lastWrites is the least time that the last outcomes have to be written in, after the
 // attempts under way have ended.
@@ -166,8 +152,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	for _, work := range []func(context.Context) error{
 		e.keys.read, e.careful.watchMissed, e.dues.watchDue, e.parked.find, e.parked.wake, e.acks.watchAcks, e.acks.readAcks,
-		e.loader.watchSubscriptions, e.leases.Run, e.others.Run, e.hints.Run, e.overdue.watchOverdue, e.remover.Run, e.loop.measure, e.pulse.Run,
-		e.jobs.Run, e.orphaned.end, e.quarantine.Run,
+		e.loader.watchSubscriptions, e.leases.Run, e.ringer.others.Run, e.hints.Run, e.overdue.watchOverdue, e.remover.Run, e.loop.measure, e.pulse.Run,
+		e.jobs.Run, e.orphans.end, e.quarantine.Run,
 	} {
 		intake.Go(func() error { return work(ctx) })
 	}

@@ -9,13 +9,19 @@ import (
 	"relay/wait"
 )
 
-// endOrphans ends deliveries that may be unfinished although their message has ended or is gone, until ctx ends. One
+// orphanEnder ends deliveries whose message has ended.
+type orphanEnder struct {
+	*shared
+	wanted *queue[machine.EndOrphan]
+}
+
+// end ends deliveries that may be unfinished although their message has ended or is gone, until ctx ends. One
 // that cannot be ended is found again when it is due. What waited behind them may go.
 func (e *orphanEnder) end(ctx context.Context) error {
-	for wait.Ready(ctx, e.orphans.ready, 0) {
+	for wait.Ready(ctx, e.wanted.ready, 0) {
 		var free []relay.DeliveryID
 		var freed machine.LookAt
-		for _, c := range e.orphans.take(readBatch) {
+		for _, c := range e.wanted.take(readBatch) {
 			if id := c.ID; !e.quarantine.Waits(quarantine.Subject{Operation: quarantine.EndOrphan, ID: id}) {
 				free = append(free, id)
 			}

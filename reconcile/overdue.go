@@ -18,6 +18,9 @@ const (
 	overdueBatch = 500
 )
 
+// overdueFinder gives up what has been due for too long.
+type overdueFinder struct{ *shared }
+
 // watchOverdue gives up what no consumer can wait for, until ctx ends.
 func (e *overdueFinder) watchOverdue(ctx context.Context) error {
 	for wait.For(ctx, overdueEvery) {

@@ -42,10 +42,16 @@ func circuitOf(destination string) sql.Parked {
 	return sql.Parked{Circuit: destination, Direct: relay.CircuitOfRow(destination)}
 }
 
+// parkedReader finds what waits for its destination.
+type parkedReader struct {
+	*shared
+	wanted *queue[machine.Command] // ReadParked and FindBacklog
+}
+
 // find finds what waits for its destination when the machine asks for it, until ctx ends.
 func (e *parkedReader) find(ctx context.Context) error {
-	for wait.Ready(ctx, e.parkedWanted.ready, 0) {
-		for _, c := range e.parkedWanted.take(1) {
+	for wait.Ready(ctx, e.wanted.ready, 0) {
+		for _, c := range e.wanted.take(1) {
 			answer, err := e.answer(ctx, c)
 			if ctx.Err() != nil {
 				return nil

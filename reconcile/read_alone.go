@@ -10,6 +10,12 @@ import (
 	"relay/wait"
 )
 
+// carefulReader reads rows in halves where one of them cannot be read, and tells what is gone.
+type carefulReader struct {
+	*shared
+	missed *queue[relay.ID] // which the stream has shown
+}
+
 // readAlone reads rows, in halves if one of them cannot be read, until the culprits stand alone: those are refused. An
 // error says that nothing can be read at present.
 func readAlone[R any](ctx context.Context, e *carefulReader, batch []machine.ReadRow, limits *sql.Limits, of func(*R) *sql.MessageRow, read func([]machine.ReadRow) ([]R, error)) (sound []machine.ReadRow, rows []R, refused []machine.ReadRow, err error) {

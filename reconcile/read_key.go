@@ -20,13 +20,19 @@ const (
 	waitingAlone = 128
 )
 
+// keyReader reads what the table holds of keys.
+type keyReader struct {
+	reader
+	wanted *queue[machine.ReadKey]
+}
+
 // read reads what the table holds of keys, until ctx ends.
 func (e *keyReader) read(ctx context.Context) error {
-	for wait.Ready(ctx, e.keysToRead.ready, 0) {
-		if e.keysToRead.waiting() < keysBatch && !wait.For(ctx, gather) {
+	for wait.Ready(ctx, e.wanted.ready, 0) {
+		if e.wanted.waiting() < keysBatch && !wait.For(ctx, gather) {
 			return nil
 		}
-		if batch := e.keysToRead.take(keysBatch); len(batch) > 0 {
+		if batch := e.wanted.take(keysBatch); len(batch) > 0 {
 			e.readBatch(ctx, batch)
 		}
 	}
@@ -69,7 +75,7 @@ func (e *keyReader) readBatch(ctx context.Context, batch []machine.ReadKey) {
 		}
 	}
 	crash.At(crash.AfterRead)
-	e.loop.tellRead(reserved, events(answers))
+	e.memory.tell(reserved, events(answers))
 }
 
 // readSome reads keys with one statement, and lowers the budget by what their messages hold.
@@ -83,7 +89,7 @@ func (e *keyReader) readSome(ctx context.Context, batch []machine.ReadKey, limit
 		keys[i] = sql.Key{Shard: c.Shard, Key: c.Key, After: c.After, Most: c.Most, Taken: c.Known}
 	}
 	each := max(waitingAhead, min(waitingAlone, readBatch/len(batch)))
-	snapshot, states, err := e.config.Store.ReadKeys(ctx, keys, *limits, *e.blocking.Load(), each+1)
+	snapshot, states, err := e.config.Store.ReadKeys(ctx, keys, *limits, *e.loader.blocking.Load(), each+1)
 	for i := 0; err == nil && i < len(states); i++ {
 		err = e.loader.upTo(ctx, newest(states[i].Rows))
 	}

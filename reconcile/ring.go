@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/notice"
 	"relay/reconcile/machine"
 	"relay/sql"
 )
@@ -17,6 +18,12 @@ func dueIn(at, now time.Time) time.Duration {
 		return 0
 	}
 	return min(at.Sub(now), dueMost)
+}
+
+// ringer takes what the doorbell shows.
+type ringer struct {
+	*shared
+	others *notice.Forwarder // tells the other relays
 }
 
 // ring tells the machine of the rows of one committed transaction. Rows of other relays' shards are passed on to them.

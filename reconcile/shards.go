@@ -24,6 +24,12 @@ const slotShard = 0
 // HoldsSlot reports whether this relay is the one that streams and rings the others.
 func (e *Engine) HoldsSlot() bool { return e.MaySend(slotShard) }
 
+// shardHolder tells the machine of leases.
+type shardHolder struct {
+	*shared
+	loader *subscriptionLoader
+}
+
 // Stuck implements what the keeper of the leases asks.
 func (h *shardHolder) Stuck(ctx context.Context) [relay.Shards]bool {
 	held, _ := ask(ctx, h.loop, (*machine.Machine).Stuck)
@@ -59,8 +65,8 @@ func (h *shardHolder) Owns(now, was *lease.Ownership, gained int) {
 	h.loop.tell(events...)
 	switch {
 	case gained > 0:
-		h.unrouted.Store(true)
+		h.loader.unrouted.Store(true)
 	case was.Fleet.Streaming && !now.Fleet.Streaming:
-		h.loop.tell(machine.SweepNow{All: true}) // no ring comes for the time being
+		h.loop.sweepAll() // no ring comes for the time being
 	}
 }

@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"relay"
@@ -13,6 +15,21 @@ import (
 // lookAtSubscriptions is how often the subscriptions' version is asked for, besides coming
 // with every message that is read.
 const lookAtSubscriptions = time.Second
+
+// subscriptionLoader keeps the subscriptions up to date.
+type subscriptionLoader struct {
+	*shared
+	loading  sync.Mutex               // while subscriptions are loaded
+	looked   int64                    // the version of the subscriptions that waiting messages were looked at with
+	unrouted atomic.Bool              // what was rejected for want of a route is to be looked at again
+	blocking atomic.Pointer[[]string] // the subscriptions whose dead messages hold their key
+}
+
+func newSubscriptionLoader(s *shared) *subscriptionLoader {
+	e := &subscriptionLoader{shared: s}
+	e.blocking.Store(new([]string))
+	return e
+}
 
 // watchSubscriptions keeps the router at the subscriptions' version, until ctx ends.
 func (e *subscriptionLoader) watchSubscriptions(ctx context.Context) error {
@@ -110,7 +127,7 @@ func (e *subscriptionLoader) reroute(ctx context.Context) error {
 	})
 	if err == nil && n > 0 {
 		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)
-		e.sweeper.sweepAll()
+		e.loop.sweepAll()
 	}
 	return err
 }

@@ -25,6 +25,20 @@ const (
 	roomEvery = 10 * time.Millisecond
 )
 
+// sweeper finds what was left to the table.
+type sweeper struct {
+	*shared
+	wanted []*queue[machine.Sweep] // one for each group
+}
+
+func newSweeper(s *shared) *sweeper {
+	e := &sweeper{shared: s}
+	for range s.config.Groups {
+		e.wanted = append(e.wanted, newQueue[machine.Sweep]())
+	}
+	return e
+}
+
 // pass is one pass over the pending messages of a group's shards that this relay owns: those without a key shard beside
 // shard, then keys with pending messages, then, if wanted, keys with waiting deliveries.
 type pass struct {
@@ -50,9 +64,9 @@ func (e *sweeper) sweep(ctx context.Context, group int) error {
 			e.loop.tell(machine.SweepNow{Group: group})
 			timer.Reset(e.rest(g, 0, failed))
 			continue
-		case <-e.sweeps[group].ready:
+		case <-e.wanted[group].ready:
 		}
-		for _, c := range e.sweeps[group].take(1) {
+		for _, c := range e.wanted[group].take(1) {
 			if c.Begin || p == nil {
 				p = &pass{group: g, walks: beginWalks(e.leases.Now().Among(g.Shards))}
 			}

@@ -9,6 +9,7 @@ import (
 
 	"relay"
 	"relay/crash"
+	"relay/jobs"
 	"relay/pulse"
 	"relay/quarantine"
 	"relay/reconcile/machine"
@@ -51,16 +52,19 @@ func (w *written) circuit() string { return w.changes[0].Circuit }
 
 // writer writes outcomes in batches, and tells the machine of each whether it stands in the table.
 type writer struct {
-	*core
-	queue *queue[*written]
+	*shared
+	loader *subscriptionLoader
+	pulse  *pulse.Pulse
+	jobs   *jobs.Runner
+	queue  *queue[*written]
 	// fanned are those of messages with many deliveries.
 	fanned *queue[*written]
 	// apart writes what must not be written together with the rest.
 	apart *apart
 }
 
-func newWriter(c *core) *writer {
-	w := &writer{core: c, queue: newQueue[*written](), fanned: newQueue[*written]()}
+func newWriter(s *shared, loader *subscriptionLoader, counted *pulse.Pulse, working *jobs.Runner) *writer {
+	w := &writer{shared: s, loader: loader, pulse: counted, jobs: working, queue: newQueue[*written](), fanned: newQueue[*written]()}
 	w.apart = newApart(w)
 	return w
 }
@@ -282,7 +286,7 @@ func (w *writer) count(item *written) {
 	}
 	r := w.config.Router
 	if c.MessageStatus == relay.MessageRejected && c.Message != nil && item.changes[0].Error == r.NoRoute() && r.Routes(c.Message.Topic) > 0 {
-		w.unrouted.Store(true)
+		w.loader.unrouted.Store(true)
 	}
 }
 
