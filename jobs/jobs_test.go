@@ -14,32 +14,16 @@ import (
 	"relay/quarantine"
 	"relay/sql"
 	"relay/test/harness"
+	"relay/test/migrated"
 	"relay/trouble"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// migrated is a database that Migrate has prepared.
-var migrated = harness.Template{Make: func(t testing.TB, db *harness.DB) {
-	s, err := sql.Open(t.Context(), db.URL, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}}
-
 // open returns a store on a database of its own with dead messages.
 func open(t *testing.T, dead int) (*sql.Store, *pgxpool.Pool) {
 	t.Helper()
-	db := migrated.Database(t)
-	store, err := sql.Open(t.Context(), db.URL, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	store, db := migrated.Open(t)
 	if _, err := db.Admin(t).Exec(t.Context(), "insert into relay.outbox (topic, status) select 'a', 'dead' from generate_series(1, $1)", dead); err != nil {
 		t.Fatal(err)
 	}

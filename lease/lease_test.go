@@ -11,22 +11,11 @@ import (
 	"relay"
 	"relay/sql"
 	"relay/test/harness"
+	"relay/test/migrated"
 	"relay/trouble"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
-
-// migrated is a database that Migrate has prepared.
-var migrated = harness.Template{Make: func(t testing.TB, db *harness.DB) {
-	s, err := sql.Open(t.Context(), db.URL, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}}
 
 // scripted is a worker whose shards are busy as a test says.
 type scripted struct {
@@ -85,11 +74,7 @@ func owns(t *testing.T, what string, k *Keeper, n int) {
 // Two relays have half of the shards each. A shard moves when nothing of it is under way.
 func TestShardsMove(t *testing.T) {
 	t.Parallel()
-	store, err := sql.Open(t.Context(), migrated.Database(t).URL, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	store, _ := migrated.Open(t)
 	working := new(scripted)
 	first, stopFirst := start(t, store, working)
 	owns(t, "the first one has all", first, relay.Shards)
@@ -124,10 +109,7 @@ func TestShardsMove(t *testing.T) {
 // A keeper without a database owns nothing any more when its leases are over.
 func TestLeasesEndWithoutADatabase(t *testing.T) {
 	t.Parallel()
-	store, err := sql.Open(t.Context(), migrated.Database(t).URL, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
+	store, _ := migrated.Open(t)
 	k, _ := start(t, store, new(scripted))
 	owns(t, "it has all", k, relay.Shards)
 	store.Close()

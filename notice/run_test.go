@@ -12,34 +12,11 @@ import (
 	"relay"
 	"relay/sql"
 	"relay/test/harness"
+	"relay/test/migrated"
 	"relay/trouble"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
-
-// migrated is a database that Migrate has prepared.
-var migrated = harness.Template{Make: func(t testing.TB, db *harness.DB) {
-	s, err := sql.Open(t.Context(), db.URL, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}}
-
-// open returns a store on a database of its own.
-func open(t *testing.T) (*sql.Store, *harness.DB) {
-	t.Helper()
-	db := migrated.Database(t)
-	store, err := sql.Open(t.Context(), db.URL, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
-	return store, db
-}
 
 // start has a worker work until the test ends.
 func start(t *testing.T, run func(context.Context) error) {
@@ -58,7 +35,7 @@ func start(t *testing.T, run func(context.Context) error) {
 // Ids that name pending messages of this relay are told. Where others are named, a sweep is asked for.
 func TestIdsAreLookedAt(t *testing.T) {
 	t.Parallel()
-	store, db := open(t)
+	store, db := migrated.Open(t)
 	var ids []relay.ID
 	for _, status := range []string{"pending", "open", "done"} {
 		ids = append(ids, relay.NewID())
@@ -120,7 +97,7 @@ func TestManyIdsInVainAreLogged(t *testing.T) {
 // The other relays are told of rows that SQL shows, and asked to sweep where rows may have been missed.
 func TestOtherRelaysAreTold(t *testing.T) {
 	t.Parallel()
-	store, db := open(t)
+	store, db := migrated.Open(t)
 	conn, err := db.Admin(t).Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -11,32 +11,16 @@ import (
 	"relay"
 	"relay/sql"
 	"relay/test/harness"
+	"relay/test/migrated"
 	"relay/trouble"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// migrated is a database that Migrate has prepared.
-var migrated = harness.Template{Make: func(t testing.TB, db *harness.DB) {
-	s, err := sql.Open(t.Context(), db.URL, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}}
-
 // What is counted stands in the tables after it was written; what could not be written is written the next time.
 func TestWhatIsCountedIsWritten(t *testing.T) {
 	t.Parallel()
-	db := migrated.Database(t)
-	store, err := sql.Open(t.Context(), db.URL, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	store, db := migrated.Open(t)
 	counts := false
 	p := New(Config{Store: store, Sampler: sql.NewSampler(store), ID: relay.NewID(), Counts: func() bool { return counts }, Metrics: NewMetrics(nil)})
 	now := time.Now()

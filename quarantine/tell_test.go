@@ -12,32 +12,16 @@ import (
 	"relay"
 	"relay/sql"
 	"relay/test/harness"
+	"relay/test/migrated"
 	"relay/trouble"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// migrated is a database that Migrate has prepared.
-var migrated = harness.Template{Make: func(t testing.TB, db *harness.DB) {
-	s, err := sql.Open(t.Context(), db.URL, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}}
-
 // open returns a quarantine on a database of its own.
 func open(t *testing.T) (*Quarantine, *pgxpool.Pool) {
 	t.Helper()
-	db := migrated.Database(t)
-	store, err := sql.Open(t.Context(), db.URL, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	store, db := migrated.Open(t)
 	log := slog.New(slog.DiscardHandler)
 	return New(Config{Store: store, ID: relay.NewID(), Trouble: trouble.New(log), Log: log, Metrics: NewMetrics(nil)}), db.Admin(t)
 }

@@ -212,5 +212,8 @@ func (e *Engine) Status() Status {
 	if !own.Lasts() {
 		own = new(lease.Ownership)
 	}
-	return Status{Shards: len(own.Lease.Epochs), Relays: own.Fleet.Relays, Streaming: own.Fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes, Trouble: e.trouble.Last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.Total()}
+	return Status{
+		Shards: len(own.Lease.Epochs), Relays: own.Fleet.Relays, Streaming: own.Fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes,
+		Trouble: e.trouble.Last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.Total(),
+	}
 }

@@ -9,34 +9,17 @@ import (
 
 	"relay"
 	"relay/quarantine"
-	"relay/sql"
 	"relay/test/harness"
+	"relay/test/migrated"
 	"relay/trouble"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// migrated is a database that Migrate has prepared.
-var migrated = harness.Template{Make: func(t testing.TB, db *harness.DB) {
-	s, err := sql.Open(t.Context(), db.URL, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}}
-
 // What has been kept long enough is removed, but for what cannot be; ends by hand are noted.
 func TestWhatIsOldIsRemoved(t *testing.T) {
 	t.Parallel()
-	db := migrated.Database(t)
-	store, err := sql.Open(t.Context(), db.URL, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	store, db := migrated.Open(t)
 	log := slog.New(slog.DiscardHandler)
 	isolated := quarantine.New(quarantine.Config{Log: log, Metrics: quarantine.NewMetrics(nil)})
 	forAll, troubles := false, trouble.New(log)

@@ -30,13 +30,14 @@ var arrows = map[string][]string{
 		"relay", "relay/crash", "relay/sql", "relay/reconcile/machine", "relay/retry", "relay/schedule", "relay/quarantine", "relay/pulse", "relay/jobs",
 		"relay/retention", "relay/lease", "relay/notice", "relay/trouble", "relay/wait",
 	},
-	"relay/throwaway":    nil, // servers for the demo and the tests; knows nothing of the product
-	"relay/demo":         {"relay", "relay/throwaway"},
-	"relay/deploy/zip":   nil, // writes zip archives; knows nothing of the product
-	"relay/deploy/image": nil, // writes the container image; knows nothing of the product
-	"relay/cmd/relay":    {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/retry", "relay/schedule", "relay/tracing", "relay/demo", "relay/throwaway"},
-	"relay/test":         nil,
-	"relay/test/harness": {"relay/throwaway"},
+	"relay/throwaway":     nil, // servers for the demo and the tests; knows nothing of the product
+	"relay/demo":          {"relay", "relay/throwaway"},
+	"relay/deploy/zip":    nil, // writes zip archives; knows nothing of the product
+	"relay/deploy/image":  nil, // writes the container image; knows nothing of the product
+	"relay/cmd/relay":     {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/retry", "relay/schedule", "relay/tracing", "relay/demo", "relay/throwaway"},
+	"relay/test":          nil,
+	"relay/test/harness":  {"relay/throwaway"},
+	"relay/test/migrated": {"relay/sql", "relay/test/harness"},
 	"relay/test/bench": { // routing is measured alone, too, and so are the console's pages
 		"relay", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/notify", "relay/notify/amqp", "relay/notify/webhook",
 		"relay/operate", "relay/sql", "relay/throwaway",
