@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"relay/quarantine"
@@ -44,7 +45,7 @@ type Config struct {
 // Runner works at jobs. It is made by New, and run once by Run.
 type Runner struct {
 	config  Config
-	arrived lastTime // a new message
+	arrived atomic.Int64 // the time of the last new message, in nanoseconds since 1970; zero: there was none
 	rates   rates
 	sizes   sizes
 }
@@ -55,7 +56,10 @@ func New(config Config) *Runner {
 }
 
 // Arrived notes that a new message was taken up, for which jobs without a rate make way. It may be called at any time.
-func (r *Runner) Arrived(now time.Time) { r.arrived.note(now) }
+func (r *Runner) Arrived(now time.Time) { r.arrived.Store(now.UnixNano()) }
+
+// makesWay reports whether a new message has arrived lately.
+func (r *Runner) makesWay(now time.Time) bool { return now.UnixNano()-r.arrived.Load() < int64(alone) }
 
 // Run works at the jobs that people asked for, while this relay is the one that runs them, until
 // ctx ends. It returns no error: what fails is tried again.
@@ -93,7 +97,7 @@ func (r *Runner) step(ctx context.Context) (pause time.Duration, err error) {
 	}
 	pause = every
 	for _, job := range jobs {
-		if job.Rate == 0 && r.arrived.within(alone, time.Now()) {
+		if job.Rate == 0 && r.makesWay(time.Now()) {
 			job.Rate = beside / float64(len(jobs))
 		}
 		allowed := r.rates.allow(job.ID, job.Rate, time.Now())

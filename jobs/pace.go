@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -70,12 +69,4 @@ func (r rates) wait(job relay.ID, now time.Time) time.Duration {
 	}
 	lacks := float64(l.Burst()) - l.TokensAt(now)
 	return max(time.Millisecond, time.Duration(lacks/float64(l.Limit())*float64(time.Second)))
-}
-
-// lastTime is when something happened last. The zero value says that it never did.
-type lastTime struct{ nanos atomic.Int64 }
-
-func (t *lastTime) note(now time.Time) { t.nanos.Store(now.UnixNano()) }
-func (t *lastTime) within(d time.Duration, now time.Time) bool {
-	return now.UnixNano()-t.nanos.Load() < int64(d)
 }

@@ -33,16 +33,14 @@ func TestBatchesOfAJobComeEvenly(t *testing.T) {
 	}
 }
 
-// TestNewMessagesAreRemembered for as long as they are asked for.
-func TestNewMessagesAreRemembered(t *testing.T) {
+func TestNewMessagesAreRememberedForAWhile(t *testing.T) {
 	t.Parallel()
-	var last lastTime
-	now := time.Now()
-	if last.within(time.Hour, now) {
+	r, now := New(Config{}), time.Now()
+	if r.makesWay(now) {
 		t.Error("there was one before the first")
 	}
-	last.note(now)
-	if !last.within(alone, now.Add(alone-1)) || last.within(alone, now.Add(alone)) {
+	r.Arrived(now)
+	if !r.makesWay(now.Add(alone-1)) || r.makesWay(now.Add(alone)) {
 		t.Errorf("one of %s ago counts, or one of less does not", alone)
 	}
 }

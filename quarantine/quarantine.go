@@ -105,10 +105,13 @@ func (q *Quarantine) EachAlone(ctx context.Context, op Operation, ids []relay.ID
 	}
 	err = InHalves(ctx, free, func(some []relay.ID) error {
 		err := do(some)
-		if err == nil {
-			q.freeMessages(op, some)
+		if err != nil || !q.Has(op) {
+			return err
 		}
-		return err
+		for _, id := range some {
+			q.Free(Message(op, id))
+		}
+		return nil
 	}, func(id relay.ID, why error) {
 		culprits = append(culprits, id)
 		q.Isolate(Message(op, id), why)

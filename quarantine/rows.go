@@ -62,25 +62,11 @@ func (r *rows) Hold(of Subject, why string) {
 	one.tries++
 }
 
-// Free lets rows out.
-func (r *rows) Free(of ...Subject) {
+// Free lets a row out.
+func (r *rows) Free(of Subject) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range of {
-		r.free(s)
-	}
-}
-
-// freeMessages lets messages out.
-func (r *rows) freeMessages(op Operation, ids []relay.ID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.rows) == 0 {
-		return
-	}
-	for _, id := range ids {
-		r.free(Message(op, id))
-	}
+	r.free(of)
 }
 
 // free lets a row out. The caller holds the mutex.
