@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/retry"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -30,6 +32,13 @@ const (
 	ackTimeLimit = 5 * time.Second
 )
 
+// ackTaker takes what consumers say.
+type ackTaker struct {
+	*shared
+	wanted *queue[machine.ReadAck]
+	acked  chan struct{} // a consumer has acknowledged something here
+}
+
 // Acknowledge takes a consumer's word: a token and the JSON of relay.ParseAck. Any relay of
 // the database may take any. The word is durable when this returns without an error; the
 // owner of the message's shard applies it. An error says that the database could not be
@@ -37,14 +46,14 @@ const (
 func (e *Engine) Acknowledge(ctx context.Context, token string, body []byte) (relay.AckResult, error) {
 	result, err := e.acks.acknowledge(ctx, token, body)
 	if errors.Is(err, sql.ErrHeld) {
-		e.config.Metrics.acks.WithLabelValues("locked").Inc()
+		e.config.Metrics.acks.WithLabelValues(ackHeld).Inc()
 	}
 	if err != nil {
 		return "", err
 	}
 	e.config.Metrics.acks.WithLabelValues(string(result)).Inc()
 	if result == relay.AckHandled || result == relay.AckFailed {
-		poke(e.acked)
+		wait.Signal(e.acks.acked)
 	}
 	return result, nil
 }
@@ -61,17 +70,17 @@ func (e *ackTaker) acknowledge(ctx context.Context, token string, body []byte) (
 	if err != nil {
 		return relay.AckBadBody, nil
 	}
-	of := ofMessage(takeAck, subject.Message)
+	of := quarantine.Message(quarantine.TakeAck, subject.Message)
 	most := ackLockedMost
-	if e.quarantine.waits(of) {
+	if e.quarantine.Waits(of) {
 		most = 0 // it was locked a moment ago
 	}
 	result, err := e.recordAck(ctx, subject, ack, most)
 	switch {
 	case errors.Is(err, sql.ErrHeld):
-		e.quarantine.failed(of, err.Error())
-	case err == nil && e.quarantine.size(takeAck) > 0:
-		e.quarantine.ended(of)
+		e.quarantine.Hold(of, err.Error())
+	case err == nil:
+		e.quarantine.Free(of)
 	}
 	return result, err
 }
@@ -81,9 +90,9 @@ func (e *ackTaker) acknowledge(ctx context.Context, token string, body []byte) (
 func (e *ackTaker) recordAck(ctx context.Context, subject relay.AckSubject, ack relay.Ack, most time.Duration) (relay.AckResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeLimit)
 	defer cancel()
-	for wait := ackLocked; ; wait *= 2 {
+	for pause := ackLocked; ; pause *= 2 {
 		result, err := e.config.Store.RecordAck(ctx, subject, ack)
-		if !errors.Is(err, sql.ErrHeld) || wait > most || !pause(ctx, wait, nil) {
+		if !errors.Is(err, sql.ErrHeld) || pause > most || !wait.For(ctx, pause) {
 			return result, err
 		}
 	}
@@ -96,26 +105,26 @@ func (e *ackTaker) watchAcks(ctx context.Context) error {
 		if e.config.Subscriptions.WantsAcks() {
 			every = ackEvery
 		}
-		if !pause(ctx, every, e.acked) || !pause(ctx, ackGather, nil) || !e.loop.waitWorking(ctx) {
+		if !wait.Until(ctx, every, e.acked) || !wait.For(ctx, ackGather) || !e.loop.waitWorking(ctx) {
 			return nil
 		}
 		err := e.findAcks(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.trouble.note("apply acknowledgements", err)
+		e.trouble.Note("apply acknowledgements", err)
 	}
 }
 
 // findAcks makes one pass over what consumers have said: it tells the machine what may be applied, and removes what is
 // moot. A delivery that is under way is left to the next pass: its outcome comes first.
 func (e *ackTaker) findAcks(ctx context.Context) error {
-	found, err := e.config.Store.FindAcks(ctx, e.lease.Load().shards, acksBatch)
+	found, err := e.config.Store.FindAcks(ctx, e.leases.Now().Shards, acksBatch)
 	if err != nil || len(found) == 0 {
 		return err
 	}
 	if len(found) == acksBatch {
-		poke(e.acked)
+		wait.Signal(e.acked)
 	}
 	var moot []sql.AckRow
 	var told machine.Acknowledged
@@ -135,16 +144,18 @@ func (e *ackTaker) findAcks(ctx context.Context) error {
 
 // dropMoot removes acknowledgements that have nothing left to be applied to.
 func (e *ackTaker) dropMoot(ctx context.Context, moot []sql.AckRow) error {
-	moot = slices.DeleteFunc(moot, func(a sql.AckRow) bool { return e.quarantine.waits(ofMessage(dropAck, a.Message)) })
-	return inHalves(ctx, moot, func(some []sql.AckRow) error { return e.config.Store.DropAcks(ctx, some) },
-		func(a sql.AckRow, why error) { e.isolator.isolate(ofMessage(dropAck, a.Message), why) })
+	moot = slices.DeleteFunc(moot, func(a sql.AckRow) bool { return e.quarantine.Waits(quarantine.Message(quarantine.DropAck, a.Message)) })
+	return quarantine.InHalves(ctx, moot, func(some []sql.AckRow) error { return e.config.Store.DropAcks(ctx, some) },
+		func(a sql.AckRow, why error) {
+			e.quarantine.Isolate(quarantine.Message(quarantine.DropAck, a.Message), why)
+		})
 }
 
 // readAcks reads what consumers have said when the machine asks for it, until ctx ends. It is read once more since what
 // was under way when it was found may have been written meanwhile.
 func (e *ackTaker) readAcks(ctx context.Context) error {
-	for await(ctx, e.acksToRead.ready, gather) {
-		batch := e.acksToRead.take(acksBatch)
+	for wait.Ready(ctx, e.wanted.ready, gather) {
+		batch := e.wanted.take(acksBatch)
 		asked := make([]sql.AckRow, len(batch))
 		for i, c := range batch {
 			asked[i].Message, asked[i].Subscriber = c.Entry.Message, relay.AckSubscriberOf(c.Entry.Subscription, c.Entry.Instance)
@@ -153,7 +164,7 @@ func (e *ackTaker) readAcks(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.trouble.note("apply acknowledgements", err)
+		e.trouble.Note("apply acknowledgements", err)
 		words := make(map[relay.DeliveryID]machine.AckRead, len(rows))
 		for i := range rows {
 			words[rows[i].Delivery] = e.ackRead(&rows[i])
@@ -177,7 +188,7 @@ func (e *ackTaker) ackRead(a *sql.AckRow) machine.AckRead {
 		d = &relay.Delivery{Message: m, Subscriber: &relay.Subscriber{Name: a.Delivery.Subscription}, Instance: a.Delivery.Instance, Attempt: a.Attempts}
 	}
 	if a.Ack.Handled {
-		e.config.Metrics.handled.Observe(a.Received.Sub(a.DueAt).Seconds())
+		e.config.Metrics.pulse.Handled(a.Received.Sub(a.DueAt))
 	}
 	return machine.AckRead{
 		Delivery: d, Waited: time.Since(a.DueAt),

@@ -12,6 +12,7 @@ import (
 
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -100,7 +101,7 @@ func (a *apart) put(item *written) {
 	of := a.of(item.circuit())
 	of.queue = append(of.queue, item)
 	a.mu.Unlock()
-	poke(a.ready)
+	wait.Signal(a.ready)
 }
 
 // of returns the work of a destination, which has its turn from now on. The caller holds the mutex.
@@ -139,9 +140,9 @@ func (a *apart) add(g group, err error) {
 	stalled := a.stalled()
 	a.mu.Unlock()
 	if stalled {
-		a.writer.trouble.note("write outcomes", err)
+		a.writer.trouble.Note("write outcomes", err)
 	}
-	poke(a.ready)
+	wait.Signal(a.ready)
 }
 
 // stalled reports whether writing is in trouble as a whole: many outcomes cannot be written, and none is. The caller
@@ -208,23 +209,23 @@ func (a *apart) taken(circuit string, failed bool) {
 		a.turns = slices.DeleteFunc(a.turns, func(c string) bool { return c == circuit })
 	}
 	a.mu.Unlock()
-	poke(a.ready)
+	wait.Signal(a.ready)
 }
 
 func (a *apart) run(ctx context.Context, sound bool) {
-	for await(ctx, a.ready, writeGather) {
+	for wait.Ready(ctx, a.ready, writeGather) {
 		for {
 			circuit, g, some := a.take(sound)
 			if !some {
 				break
 			}
-			poke(a.ready) // another writer may find more
+			wait.Signal(a.ready) // another writer may find more
 			failed := a.write(ctx, g, groupLimit)
 			a.taken(circuit, failed)
 		}
 		if sound && ctx.Err() == nil && a.waiting() {
-			poke(a.ready) // it is for the others
-			if !pause(ctx, writeGatherBusy, nil) {
+			wait.Signal(a.ready) // it is for the others
+			if !wait.For(ctx, writeGatherBusy) {
 				return
 			}
 		}
@@ -240,7 +241,7 @@ func (a *apart) waiting() bool {
 
 // runAlone writes culprits.
 func (a *apart) runAlone(ctx context.Context) {
-	for await(ctx, a.alone.ready, 0) {
+	for wait.Ready(ctx, a.alone.ready, 0) {
 		for _, item := range a.alone.take(1) {
 			a.write(ctx, groupsOf([]*written{item})[0], min(aloneLimit<<min(item.command.Tries, 8), aloneMost))
 		}
@@ -259,7 +260,7 @@ func (a *apart) write(ctx context.Context, g group, limit time.Duration) (failed
 // refused tells the machine of an outcome that cannot be written although it stands alone.
 func (a *apart) refused(item *written, err error) {
 	if refusal(err) != nil && item.command.Reduces() {
-		a.writer.isolator.sayIsolated(item.of, sql.Refusal(err))
+		a.writer.quarantine.Refused(item.of, sql.Refusal(err))
 		a.writer.unwritten([]*written{item}, machine.WhyRefused, sql.Refusal(err))
 		return
 	}
@@ -269,7 +270,7 @@ func (a *apart) refused(item *written, err error) {
 		a.any.Store(true)
 	}
 	a.mu.Unlock()
-	a.writer.isolator.isolate(item.of, err)
+	a.writer.quarantine.Isolate(item.of, err)
 	a.writer.tellWhy(item, sql.Refusal(err))
 	why := machine.WhyFailed
 	if refusal(err) != nil {

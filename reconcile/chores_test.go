@@ -47,45 +47,6 @@ func TestJobsAreDone(t *testing.T) {
 	b.wait(ids[0], relay.MessageDone)
 }
 
-// What has been kept long enough is removed, but for what cannot be; ends by hand are noted.
-func TestWhatIsOldIsRemoved(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, func(c *Config) { c.Retention = time.Minute })
-	b.subscribe("a")
-	harness.Eventually(t, 10*time.Second, "it owns all", func() bool { return b.engine.Status().Shards == relay.Shards })
-	var ids []relay.ID
-	for range 5 {
-		ids = append(ids, b.send("a", ""))
-	}
-	for _, id := range ids {
-		b.wait(id, relay.MessageDone)
-	}
-	b.exec("create table refers (id uuid references relay.outbox)")
-	b.exec("insert into refers values ($1)", [16]byte(ids[0]))
-	b.exec("update relay.outbox set finished_at = finished_at - interval '1 hour'")
-	b.exec("insert into relay.outbox (topic, status) values ('a', 'done')")
-	for _, chore := range []func() error{
-		func() error { return b.engine.cleaner.Retain(t.Context()) },
-		func() error { return b.engine.cleaner.RetainJobs(t.Context()) },
-		func() error { return b.engine.cleaner.retainForPeople(t.Context()) },
-		func() error { return b.engine.cleaner.flushPulse(t.Context()) },
-		func() error { return b.engine.cleaner.giveUpAll(t.Context()) },
-	} {
-		if err := chore(); err != nil {
-			t.Error(err)
-		}
-	}
-	if left := b.text("select count(*)::text from relay.outbox"); left != "2" {
-		t.Errorf("%s messages are left, want the one that is referred to and the one that has ended just now", left)
-	}
-	if b.engine.quarantine.size(removeRow) != 1 {
-		t.Error("the one that cannot be removed is not in quarantine")
-	}
-	if waiting := b.engine.quarantine.waiting(removeRow); len(waiting) != 1 || waiting[0] != ids[0] {
-		t.Errorf("there wait %v", waiting)
-	}
-}
-
 // What has been due for too long ends, although it waits for a destination that is away; what waits behind it goes.
 func TestWhatIsOverdueIsGivenUp(t *testing.T) {
 	t.Parallel()
@@ -99,9 +60,12 @@ func TestWhatIsOverdueIsGivenUp(t *testing.T) {
 	b.waitDelivery(head, "a waiting circuit_open")
 	b.waitDelivery(plain, "a waiting circuit_open")
 	harness.Eventually(t, 20*time.Second, "both are overdue", func() bool {
-		n, err := b.engine.cleaner.GiveUp(t.Context())
+		n, err := b.engine.overdue.giveUp(t.Context())
 		return err == nil && n == 2
 	})
+	if err := b.engine.overdue.giveUpAll(t.Context()); err != nil {
+		t.Error(err)
+	}
 	b.wait(head, relay.MessageDead)
 	b.wait(plain, relay.MessageDead)
 }
@@ -156,7 +120,7 @@ func TestOtherRelaysAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := b.send("a", "")
-	b.engine.others.add([]foreign{{id: id}, {id: relay.NewID(), xid: 3}})
+	b.engine.ringer.others.Add(relay.Ring{ID: id}, relay.Ring{ID: relay.NewID(), Xid: 3})
 	note, err := conn.Conn().WaitForNotification(t.Context())
 	if err != nil || note.Payload != id.String() {
 		t.Errorf("told %+v: %v", note, err)

@@ -44,13 +44,28 @@
 //	sweep.go, due.go         what was left to the table, and what has become due
 //	parked.go                what waits for its destination
 //	ack.go                   what consumers say
-//	forward.go, hints.go     what other relays are told, and what arrives by NOTIFY
-//	lease.go, jobs.go, tidy.go, subscriptions.go, quarantine.go, pulse.go
+//	ring.go                  what the doorbell shows, here or by NOTIFY
+//	subscriptions.go         what the router knows
+//	overdue.go, orphans.go   what is given up, and what has lost its message
+//	shards.go                what the machine is told of leases
+//
+// wire.go makes the workers, and hands each command to the one that it is for.
+//
+// What has a purpose of its own is a package of its own, which the engine wires and which knows neither the engine nor
+// the machine:
+//
+//	relay/lease              which shards this relay owns
+//	relay/notice             ids that arrive by NOTIFY, and rows that other relays are told of
+//	relay/quarantine         rows that cannot be read, changed or removed
+//	relay/jobs               what people asked for by filter
+//	relay/retention          the removal of what has been kept long enough
+//	relay/pulse              what is counted, minute by minute and in the metrics
+//	relay/trouble            which operations fail at present
 //
 // # Jobs
 //
 // What a person asks for by filter is done by the owner of shard 0, in batches whose results
-// and progress are part of the same transaction (sql.StepJob). It changes rows as a person
+// and progress are part of the same transaction (relay/jobs). It changes rows as a person
 // would; what is due then comes by the due times, what is pending again is told to the machine. A
 // delivery that is sent again stands outside the order: its row has no key. One that died where a dead message holds
 // its key keeps it. The same goes for the deliveries of a message that had ended and is sent again as a whole.

@@ -5,19 +5,27 @@ import (
 	"time"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
+
+// dueReader finds what is due.
+type dueReader struct {
+	*shared
+	wanted *queue[machine.FindDue]
+}
 
 // watchDue finds what is due when the machine asks for it, until ctx ends.
 func (e *dueReader) watchDue(ctx context.Context) error {
-	for await(ctx, e.dueWanted.ready, 0) {
-		for _, c := range e.dueWanted.take(1) {
+	for wait.Ready(ctx, e.wanted.ready, 0) {
+		for _, c := range e.wanted.take(1) {
 			due, err := e.find(ctx, c.Limit)
 			if ctx.Err() != nil {
 				return nil
 			}
-			e.trouble.note("find what is due", err)
+			e.trouble.Note("find what is due", err)
 			due.Failed = err != nil
 			e.loop.tell(due)
 		}
@@ -28,7 +36,7 @@ func (e *dueReader) watchDue(ctx context.Context) error {
 // find makes one pass over what is due: it makes delayed messages whose time has come ordinary ones, and finds the
 // retries. It tells how long it is until the next.
 func (e *dueReader) find(ctx context.Context, limit int) (out machine.Due, err error) {
-	shards := e.lease.Load().shards
+	shards := e.leases.Now().Shards
 	out.Next = -1
 	// Asked first: what becomes due between the two questions is found by the second.
 	next, some, err := e.config.Store.NextDue(ctx, shards)
@@ -74,29 +82,15 @@ func dueDeliveries(found []sql.Due) []machine.DueDelivery {
 // release makes delayed messages ordinary ones, and reports whether it could: those for which PostgreSQL refuses it are
 // in quarantine, and the rest of the pass does without. Until then those with a key hold it.
 func (e *dueReader) release(ctx context.Context, found []sql.Due) (all bool, err error) {
-	all = true
-	free := make([]sql.Due, 0, len(found))
-	for _, due := range found {
-		if !e.quarantine.waits(ofMessage(makeDue, due.ID.Message)) {
-			free = append(free, due)
-		}
+	ids := make([]relay.ID, len(found))
+	for i, due := range found {
+		ids[i] = due.ID.Message
 	}
-	err = inHalves(ctx, free, func(some []sql.Due) error {
-		ids := make([]relay.ID, len(some))
-		for i, due := range some {
-			ids[i] = due.ID.Message
-		}
-		_, err := e.config.Store.ReleaseDue(ctx, ids)
-		if err == nil {
-			e.quarantine.endedMessages(makeDue, ids)
-		}
+	culprits, err := e.quarantine.EachAlone(ctx, quarantine.MakeDue, ids, func(some []relay.ID) error {
+		_, err := e.config.Store.ReleaseDue(ctx, some)
 		return err
-	}, func(due sql.Due, why error) {
-		all = false
-		e.isolator.isolate(ofMessage(makeDue, due.ID.Message), why)
-		e.isolator.tell(sql.Telling{ID: due.ID, Why: "it is due, and that cannot be noted: " + sql.Refusal(why)})
 	})
-	return all, err
+	return len(culprits) == 0, err
 }
 
 type findDue func(ctx context.Context, shards []int16, from time.Time, limit int) ([]sql.Due, error)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"relay"
+	"relay/lease"
 	"relay/reconcile/machine"
 	"relay/retry"
 	"relay/schedule"
@@ -95,19 +96,6 @@ type Config struct {
 	Metrics       *Metrics
 }
 
-// Engine brings every row of the shards it owns to an end. It is made by New, run once by
-// Run, and told of rows by Ring.
-type Engine struct{ *core }
-
-// New returns an engine that does nothing before Run.
-func New(config Config) *Engine {
-	if m := config.Metrics; m != nil {
-		m.limits.WithLabelValues(wantMessages).Set(float64(config.InFlight))
-		m.limits.WithLabelValues(wantBytes).Set(float64(config.InFlightBytes))
-	}
-	return &Engine{newCore(config)}
-}
-
 // Ring tells of the rows of one committed transaction. It returns at once, whatever destinations do. Rows of other
 // relays' shards are passed on to them.
 func (e *Engine) Ring(rings []relay.Ring) { e.ringer.ring(rings) }
@@ -123,23 +111,19 @@ func (n Notified) Missed() { n.loop.tell(machine.Gap{}) }
 // so do those of the other relays, which hear of rows by this one alone.
 func (e *Engine) Missed() {
 	e.loop.tell(machine.Gap{})
-	e.others.missed()
+	e.ringer.others.Missed()
+}
+
+// Changed takes a hint that arrived by NOTIFY: these messages, of any shard, may be pending, and
+// something may be due. Without ids it asks for a look at what is pending, due or waiting. It
+// reports whether the sender, a process of the server, is heeded, and returns at once.
+func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
+	return e.hints.Heard(sender, ids)
 }
 
 // Crowded reports whether nothing may be sent to a destination for the time being, because its outcomes cannot be
 // written: each attempt would be one more that a crash repeats.
 func (e *Engine) Crowded(circuit string) bool { return (*e.loop.blocked.Load())[circuit] }
-
-// sweepAll has everything in the table looked at that could be sent.
-func (e *sweeper) sweepAll() { e.loop.tell(machine.SweepNow{All: true}) }
-
-// poke sends without waiting to a channel that holds one value.
-func poke(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
 
 // lastWrites is the least time that the last outcomes have to be written in, after the
 // attempts under way have ended.
@@ -168,8 +152,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	for _, work := range []func(context.Context) error{
 		e.keys.read, e.careful.watchMissed, e.dues.watchDue, e.parked.find, e.parked.wake, e.acks.watchAcks, e.acks.readAcks,
-		e.loader.watchSubscriptions, e.leases.keepLeases, e.ringer.forward, e.hinted.followHints, e.cleaner.tidy, e.cleaner.writePulse,
-		e.jobs.runJobs, e.isolator.endOrphans, e.isolator.watchQuarantine, e.isolator.runTell,
+		e.loader.watchSubscriptions, e.leases.Run, e.ringer.others.Run, e.hints.Run, e.overdue.watchOverdue, e.remover.Run, e.loop.measure, e.pulse.Run,
+		e.jobs.Run, e.orphans.end, e.quarantine.Run,
 	} {
 		intake.Go(func() error { return work(ctx) })
 	}
@@ -178,13 +162,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	err := intake.Wait()
 
-	e.stopping.Store(true)
+	e.leases.Stop()
 	e.loop.tell(machine.Stop{})
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.Grace)
 	defer cancel()
 	renewing, stopRenewing := context.WithCancel(grace)
 	var renewal sync.WaitGroup
-	renewal.Go(func() { e.leases.keepLeases(renewing) })
+	renewal.Go(func() { _ = e.leases.Run(renewing) })
 	e.config.Dispatcher.Stop(grace)
 	// What was cut off at the end of the grace has an outcome too.
 	until := time.Now().Add(lastWrites)
@@ -196,14 +180,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	if n := e.loop.finish(last); n > 0 {
 		err = errors.Join(err, fmt.Errorf("the outcomes of %d messages could not be written in time; they may be sent again", n))
 	}
-	e.trouble.note("write the pulse", e.cleaner.flushPulse(last))
+	e.trouble.Note("write the pulse", e.pulse.Flush(last))
 	stopRenewing()
 	renewal.Wait()
 	stopWriting()
 	writers.Wait()
 	owner.Wait()
-	e.trouble.note("report what is in quarantine", e.isolator.leaveQuarantine())
-	return errors.Join(err, e.leases.release())
+	e.trouble.Note("report what is in quarantine", e.quarantine.Leave())
+	return errors.Join(err, e.leases.Release())
 }
 
 // Status is what an engine says about itself. Shards and relays are zero before it has a
@@ -223,23 +207,13 @@ type Status struct {
 
 // Status returns the present state.
 func (e *Engine) Status() Status {
-	own := e.lease.Load()
+	own := e.leases.Now()
 	held := e.loop.held.Load()
-	if !time.Now().Before(own.until) {
-		own = new(ownership)
+	if !own.Lasts() {
+		own = new(lease.Ownership)
 	}
-	return Status{Shards: len(own.lease.Epochs), Relays: own.fleet.Relays, Streaming: own.fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes, Trouble: e.trouble.last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.total()}
-}
-
-// pause waits for d, for a poke, or for the end of ctx; false means that ctx has ended.
-func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-wake:
+	return Status{
+		Shards: len(own.Lease.Epochs), Relays: own.Fleet.Relays, Streaming: own.Fleet.Streaming, InFlight: held.Entries, Bytes: held.Bytes,
+		Trouble: e.trouble.Last(), FannedOut: held.FannedOut, Quarantined: e.quarantine.Total(),
 	}
-	return true
 }

@@ -14,21 +14,10 @@ import (
 	"relay/schedule"
 	"relay/sql"
 	"relay/test/harness"
+	"relay/test/migrated"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
-
-// migrated is a database that Migrate has prepared.
-var migrated = harness.Template{Make: func(t testing.TB, db *harness.DB) {
-	s, err := sql.Open(t.Context(), db.URL, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if _, _, err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}}
 
 // bench is an engine on a database of its own, whose destinations are scripted.
 type bench struct {
@@ -45,12 +34,7 @@ type bench struct {
 // newBench starts an engine. Its sweeps run every 500 ms, as no doorbell works.
 func newBench(t *testing.T, change func(*Config)) *bench {
 	t.Helper()
-	db := migrated.Database(t)
-	store, err := sql.Open(t.Context(), db.URL, 8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
+	store, db := migrated.Open(t)
 	groups, err := schedule.Parse("0-31 every 1s; 32-63 every 1s limit 7")
 	if err != nil {
 		t.Fatal(err)

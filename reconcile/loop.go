@@ -10,6 +10,7 @@ import (
 	"relay/crash"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -32,11 +33,12 @@ const (
 // 2010). So the worker whose attempt has ended starts the next attempt of its key, and nothing has to wake up for
 // that.
 type loop struct {
-	*core
-	machine *machine.Machine
-	began   time.Time   // the zero of the machine's clock
-	timer   *time.Timer // brings the Tick that the machine wants
-	told    int         // changes of what is blocked that are known outside
+	metrics  *Metrics
+	machine  *machine.Machine
+	carryOut func(machine.Command) // waits for nothing
+	began    time.Time             // the zero of the machine's clock
+	timer    *time.Timer           // brings the Tick that the machine wants
+	told     int                   // changes of what is blocked that are known outside
 
 	mu    sync.Mutex
 	free  sync.Cond // nothing waits to be told, or the turn has ended
@@ -55,15 +57,15 @@ type loop struct {
 	settled chan struct{}                   // receives when no outcome is to be written
 }
 
-func newLoop(c *core) *loop {
-	limits := make([]int, len(c.config.Groups))
-	for i, g := range c.config.Groups {
+func newLoop(config Config, carryOut func(machine.Command)) *loop {
+	limits := make([]int, len(config.Groups))
+	for i, g := range config.Groups {
 		limits[i] = g.Limit
 	}
 	l := &loop{
-		core: c, began: time.Now(), settled: make(chan struct{}, 1),
+		metrics: config.Metrics, carryOut: carryOut, began: time.Now(), settled: make(chan struct{}, 1),
 		machine: machine.New(machine.Config{
-			Policy: c.config.Policy, Entries: c.config.InFlight, Bytes: c.config.InFlightBytes, ReadAhead: readAhead, MostAhead: mostAhead,
+			Policy: config.Policy, Entries: config.InFlight, Bytes: config.InFlightBytes, ReadAhead: readAhead, MostAhead: mostAhead,
 			Batch: dueBatch, Sweeps: limits, Seed: uint64(time.Now().UnixNano()),
 		}),
 	}
@@ -93,11 +95,11 @@ func events[E machine.Event](answers []E) []machine.Event {
 	return out
 }
 
-// tellRead tells the machine what was read, and gives back what was reserved for it when the machine has heard of that.
-func (l *loop) tellRead(reserved int64, events []machine.Event) {
+// tellThen is tell, and calls heard when the machine has heard of the events.
+func (l *loop) tellThen(heard func(), events ...machine.Event) {
 	l.mu.Lock()
 	l.inbox = append(l.inbox, events...)
-	l.asks = append(l.asks, func(*machine.Machine) { l.memory.reserved.Add(-reserved) })
+	l.asks = append(l.asks, func(*machine.Machine) { heard() })
 	l.takeTurn()
 }
 
@@ -197,39 +199,11 @@ func (l *loop) step(e machine.Event) {
 	}
 }
 
-// carryOut hands a command to the worker that it is for.
-func (l *loop) carryOut(c machine.Command) {
-	switch c := c.(type) {
-	case machine.Send:
-		l.sender.send(c)
-	case machine.ReadRow:
-		l.toRead.push(c)
-	case machine.ReadKey:
-		l.keysToRead.push(c)
-	case machine.ReadAck:
-		l.acksToRead.push(c)
-	case machine.Write:
-		l.writer.put(c)
-	case machine.Sweep:
-		l.sweeps[c.Group].push(c)
-	case machine.FindDue:
-		l.dueWanted.push(c)
-	case machine.AskRoom:
-		at := circuitOf(c.Destination)
-		l.tell(machine.Room{Destination: c.Destination, Deliveries: l.config.Circuits.Room(at.Circuit, at.Direct)})
-	case machine.ReadParked:
-		l.parkedWanted.push(c)
-	case machine.FindBacklog:
-		l.parkedWanted.push(c)
-	case machine.EndOrphan:
-		l.orphans.push(c)
-	case machine.Missed:
-		l.missed.push(c.ID)
-	case machine.WakeAt:
-		l.timer.Reset(max(0, c.At-l.clock(time.Now())))
-	case machine.Release: // the keeper of the leases asks before it gives a shard up
-	}
-}
+// wakeAt has the machine told a Tick at a time of its clock.
+func (l *loop) wakeAt(at time.Duration) { l.timer.Reset(max(0, at-l.clock(time.Now()))) }
+
+// sweepAll has everything in the table looked at that could be sent.
+func (l *loop) sweepAll() { l.tell(machine.SweepNow{All: true}) }
 
 // publish tells what others may know at any time.
 func (l *loop) publish() {
@@ -246,15 +220,29 @@ func (l *loop) publish() {
 	}
 	left, swept := l.machine.Counts()
 	if left > l.left {
-		l.config.Metrics.left.WithLabelValues(wantMessages).Add(float64(left - l.left))
+		l.metrics.left.WithLabelValues(wantMessages).Add(float64(left - l.left))
 	}
 	if swept > l.swept {
-		l.config.Metrics.swept.Add(float64(swept - l.swept))
+		l.metrics.swept.Add(float64(swept - l.swept))
 	}
 	l.left, l.swept = left, swept
 	if held.Writes == 0 {
-		poke(l.settled)
+		wait.Signal(l.settled)
 	}
+}
+
+// measureEvery is how often it is measured what is in memory.
+const measureEvery = 10 * time.Second
+
+// measure shows in the metrics what is in memory, until ctx ends.
+func (l *loop) measure(ctx context.Context) error {
+	for wait.For(ctx, measureEvery) {
+		held := l.held.Load()
+		l.metrics.inFlight.Set(float64(held.Entries))
+		l.metrics.bytes.Set(float64(held.Bytes))
+		l.metrics.fannedOut.Set(float64(held.FannedOut))
+	}
+	return nil
 }
 
 // works reports whether outcomes can be written. It is asked several times for each message.
@@ -263,7 +251,7 @@ func (l *loop) works() bool { return !l.failing.Load() }
 // waitWorking waits until outcomes can be written, and reports false if ctx ends before.
 func (l *loop) waitWorking(ctx context.Context) bool {
 	for !l.works() {
-		if !pause(ctx, roomEvery, nil) {
+		if !wait.For(ctx, roomEvery) {
 			return false
 		}
 	}
@@ -289,7 +277,7 @@ func (l *loop) finish(ctx context.Context) (unwritten int) {
 }
 
 // sender makes attempts.
-type sender struct{ *core }
+type sender struct{ *shared }
 
 // send has an attempt made, or only asks whether its instance still exists.
 func (s *sender) send(c machine.Send) {
@@ -309,10 +297,7 @@ func (s *sender) send(c machine.Send) {
 	s.config.Dispatcher.Dispatch(d, c.Due, func(o relay.Outcome) {
 		crash.At(crash.AfterAnswer)
 		if o.Class.Accepted() {
-			if !c.Due {
-				s.config.Metrics.latency.Observe(time.Since(due).Seconds())
-			}
-			s.config.Metrics.accepted(o.Class, time.Since(due))
+			s.config.Metrics.pulse.Accepted(o.Class, time.Since(due), !c.Due)
 		}
 		ended(o)
 	})
@@ -320,7 +305,7 @@ func (s *sender) send(c machine.Send) {
 
 // memory bounds what is being read, beside what the machine holds.
 type memory struct {
-	*core
+	*shared
 	reserved atomic.Int64
 }
 
@@ -339,4 +324,9 @@ func (m *memory) reserve() sql.Limits {
 	granted = max(0, granted)
 	m.reserved.Add(granted)
 	return sql.Limits{MaxPayload: m.config.MaxPayload, Budget: granted, Words: m.config.Subscriptions.WantsAcks()}
+}
+
+// tell tells the machine what was read, and gives back what was reserved for it when the machine has heard of that.
+func (m *memory) tell(reserved int64, events []machine.Event) {
+	m.loop.tellThen(func() { m.reserved.Add(-reserved) }, events...)
 }

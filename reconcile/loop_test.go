@@ -13,17 +13,27 @@ import (
 	"relay/schedule"
 )
 
-// testLoop returns a loop that owns shard 0 and whose workers do not run, and what ends it.
-func testLoop(t *testing.T) (*loop, func()) {
+// testLoop returns a loop that owns shard 0, what it wants to be read, and what ends it.
+func testLoop(t *testing.T) (l *loop, toRead *queue[machine.ReadRow], end func()) {
 	t.Helper()
-	l := newCore(Config{Groups: []schedule.Group{{Limit: 10}}, InFlight: 1 << 20, InFlightBytes: 1 << 30, Metrics: NewMetrics(nil)}).loop
+	toRead = newQueue[machine.ReadRow]()
+	l = newLoop(Config{
+		Groups: []schedule.Group{{Limit: 10}}, InFlight: 1 << 20, InFlightBytes: 1 << 30, Metrics: NewMetrics(nil),
+	}, func(c machine.Command) {
+		switch c := c.(type) {
+		case machine.ReadRow:
+			toRead.push(c)
+		case machine.WakeAt:
+			l.wakeAt(c.At)
+		}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { l.run(ctx); close(ended) }()
-	end := func() { cancel(); <-ended }
+	end = func() { cancel(); <-ended }
 	t.Cleanup(end)
 	l.tell(machine.Leased{Shard: 0, Epoch: 1}, machine.Renewed{Until: time.Hour})
-	return l, end
+	return l, toRead, end
 }
 
 func report() machine.Reported {
@@ -34,7 +44,7 @@ func report() machine.Reported {
 // at a time.
 func TestEveryEventIsHeardOnce(t *testing.T) {
 	const tellers, each = 16, 500
-	l, _ := testLoop(t)
+	l, toRead, _ := testLoop(t)
 	asked := 0 // by the goroutine whose turn it is
 	var all sync.WaitGroup
 	for range tellers {
@@ -56,14 +66,14 @@ func TestEveryEventIsHeardOnce(t *testing.T) {
 	if entries != tellers*each || asked != tellers*each/10 {
 		t.Errorf("%d of %d events were heard, %d of %d questions answered", entries, tellers*each, asked, tellers*each/10)
 	}
-	if n := l.toRead.waiting(); n != tellers*each {
+	if n := toRead.waiting(); n != tellers*each {
 		t.Errorf("%d rows are to be read", n)
 	}
 }
 
 // TestTheTellerDoesNotStay holds the machine up while much comes: the one who told something returns nevertheless.
 func TestTheTellerDoesNotStay(t *testing.T) {
-	l, _ := testLoop(t)
+	l, _, _ := testLoop(t)
 	again := make(chan struct{})
 	var keepAsking func(*machine.Machine)
 	keepAsking = func(*machine.Machine) {
@@ -89,7 +99,7 @@ func TestTheTellerDoesNotStay(t *testing.T) {
 
 // TestALoopThatHasEnded hears nothing and holds no goroutine up.
 func TestALoopThatHasEnded(t *testing.T) {
-	l, end := testLoop(t)
+	l, _, end := testLoop(t)
 	held := make(chan struct{})
 	go ask(t.Context(), l, func(*machine.Machine) error { <-held; return nil })
 	for !taken(l) {
@@ -131,12 +141,12 @@ func taken(l *loop) bool {
 
 // TestTheMachineIsWokenInTime has the machine ask for a time: a row that cannot be read is asked for again.
 func TestTheMachineIsWokenInTime(t *testing.T) {
-	l, _ := testLoop(t)
+	l, toRead, _ := testLoop(t)
 	row := report()
 	l.tell(row)
 	for range 3 {
-		<-l.toRead.ready
-		for _, c := range l.toRead.take(10) {
+		<-toRead.ready
+		for _, c := range toRead.take(10) {
 			l.tell(machine.RowRead{Entry: c.Entry, Failed: true})
 		}
 	}

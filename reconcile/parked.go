@@ -7,6 +7,7 @@ import (
 	"relay"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 // namedCircuits bounds the circuits of rows' own destinations that one look at the table lists: rows may name any
@@ -41,15 +42,21 @@ func circuitOf(destination string) sql.Parked {
 	return sql.Parked{Circuit: destination, Direct: relay.CircuitOfRow(destination)}
 }
 
+// parkedReader finds what waits for its destination.
+type parkedReader struct {
+	*shared
+	wanted *queue[machine.Command] // ReadParked and FindBacklog
+}
+
 // find finds what waits for its destination when the machine asks for it, until ctx ends.
 func (e *parkedReader) find(ctx context.Context) error {
-	for await(ctx, e.parkedWanted.ready, 0) {
-		for _, c := range e.parkedWanted.take(1) {
+	for wait.Ready(ctx, e.wanted.ready, 0) {
+		for _, c := range e.wanted.take(1) {
 			answer, err := e.answer(ctx, c)
 			if ctx.Err() != nil {
 				return nil
 			}
-			e.trouble.note("read parked deliveries", err)
+			e.trouble.Note("read parked deliveries", err)
 			e.loop.tell(answer)
 		}
 	}
@@ -60,7 +67,7 @@ func (e *parkedReader) answer(ctx context.Context, c machine.Command) (machine.E
 	switch c := c.(type) {
 	case machine.ReadParked:
 		out := machine.Parked{Destination: c.Destination}
-		found, err := e.config.Store.ParkedDeliveries(ctx, circuitOf(c.Destination), e.lease.Load().shards, c.After, c.Limit)
+		found, err := e.config.Store.ParkedDeliveries(ctx, circuitOf(c.Destination), e.leases.Now().Shards, c.After, c.Limit)
 		out.Failed = err != nil
 		out.Deliveries, out.End = dueDeliveries(found), len(found) < c.Limit
 		if len(found) > 0 {
@@ -102,7 +109,7 @@ func (e *parkedReader) wake(ctx context.Context) error {
 		case <-e.config.Circuits.Wake():
 			e.loop.tell(machine.Worked{})
 		}
-		if !pause(ctx, gather, nil) {
+		if !wait.For(ctx, gather) {
 			return nil
 		}
 	}

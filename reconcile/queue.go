@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"relay/wait"
 )
 
 // busy is how many items that came together are a sign of a high rate.
@@ -27,7 +29,7 @@ func (q *queue[T]) push(items ...T) {
 	q.mu.Lock()
 	q.items = append(q.items, items...)
 	q.mu.Unlock()
-	poke(q.ready)
+	wait.Signal(q.ready)
 }
 
 // take takes the first items, at most n of them.
@@ -40,7 +42,7 @@ func (q *queue[T]) take(n int) []T {
 	if q.items = q.items[n:]; len(q.items) == 0 {
 		q.items = nil
 	} else {
-		poke(q.ready)
+		wait.Signal(q.ready)
 	}
 	return out
 }
@@ -61,21 +63,11 @@ func (q *queue[T]) gather(ctx context.Context, most int, company, more time.Dura
 	case q.gathering <- struct{}{}:
 		defer func() { <-q.gathering }()
 	}
-	if !await(ctx, q.ready, 0) || q.waiting() < most && !pause(ctx, company, nil) {
+	if !wait.Ready(ctx, q.ready, 0) || q.waiting() < most && !wait.For(ctx, company) {
 		return nil
 	}
-	if n := q.waiting(); n >= busy && n < most && !pause(ctx, more, nil) {
+	if n := q.waiting(); n >= busy && n < most && !wait.For(ctx, more) {
 		return nil
 	}
 	return take()
-}
-
-// await waits until ready receives, and then for company as long as that says. It reports false if ctx ends before.
-func await(ctx context.Context, ready <-chan struct{}, company time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-ready:
-	}
-	return company == 0 || pause(ctx, company, nil)
 }

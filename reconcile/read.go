@@ -25,10 +25,24 @@ const (
 	headerOverhead = 64
 )
 
+// reader is what reading by ids and reading keys have in common.
+type reader struct {
+	*shared
+	memory *memory
+	loader *subscriptionLoader
+}
+
+// rowReader reads pending messages, and deliveries of open ones, by their ids.
+type rowReader struct {
+	reader
+	careful *carefulReader
+	wanted  *queue[machine.ReadRow]
+}
+
 // read reads what the machine asks for by ids, until ctx ends.
 func (e *rowReader) read(ctx context.Context) error {
 	for ctx.Err() == nil {
-		batch := e.toRead.gather(ctx, readBatch, gather, gatherBusy, func() []machine.ReadRow { return e.toRead.take(readBatch) })
+		batch := e.wanted.gather(ctx, readBatch, gather, gatherBusy, func() []machine.ReadRow { return e.wanted.take(readBatch) })
 		if len(batch) > 0 {
 			e.readBatch(ctx, batch)
 		}
@@ -57,7 +71,7 @@ func (e *rowReader) readBatch(ctx context.Context, batch []machine.ReadRow) {
 	answers := e.readMessages(ctx, messages, &limits)
 	answers = append(answers, e.readDeliveries(ctx, deliveries, &limits)...)
 	crash.At(crash.AfterRead)
-	e.loop.tellRead(reserved, events(answers))
+	e.memory.tell(reserved, events(answers))
 }
 
 // ofAll is the same answer to all.
@@ -138,7 +152,7 @@ func (e *rowReader) rowRead(id relay.DeliveryID, row *sql.MessageRow, limits *sq
 }
 
 // row is a message without its deliveries, as the machine knows it.
-func (e *core) row(row *sql.MessageRow) machine.Row {
+func (e *reader) row(row *sql.MessageRow) machine.Row {
 	out := machine.Row{Message: &row.Message, XID: row.XID, Size: row.Size, Again: row.Again, Unordered: row.Unordered}
 	if row.Verdict == sql.TooLarge {
 		out.Rejected, out.Size = tooLarge(row, e.config.MaxPayload).Error(), 0
@@ -157,7 +171,7 @@ func tooLarge(row *sql.MessageRow, most int64) error {
 }
 
 // route finds the subscribers of a pending message.
-func (e *core) route(out *machine.Row, row *sql.MessageRow) {
+func (e *reader) route(out *machine.Row, row *sql.MessageRow) {
 	if out.Rejected != "" {
 		return
 	}
@@ -231,8 +245,8 @@ func newest(rows []sql.MessageRow) (version int64) {
 	return version
 }
 
-func (e *core) noteRead(ctx context.Context, err error) {
+func (e *shared) noteRead(ctx context.Context, err error) {
 	if ctx.Err() == nil {
-		e.trouble.note("read messages", err)
+		e.trouble.Note("read messages", err)
 	}
 }

@@ -4,17 +4,22 @@ import (
 	"context"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
-// deletedEarly is no operation of the relay: people delete messages before it can read them.
-const deletedEarly operation = "deleted"
+// carefulReader reads rows in halves where one of them cannot be read, and tells what is gone.
+type carefulReader struct {
+	*shared
+	missed *queue[relay.ID] // which the stream has shown
+}
 
 // readAlone reads rows, in halves if one of them cannot be read, until the culprits stand alone: those are refused. An
 // error says that nothing can be read at present.
 func readAlone[R any](ctx context.Context, e *carefulReader, batch []machine.ReadRow, limits *sql.Limits, of func(*R) *sql.MessageRow, read func([]machine.ReadRow) ([]R, error)) (sound []machine.ReadRow, rows []R, refused []machine.ReadRow, err error) {
-	err = inHalves(ctx, batch, func(some []machine.ReadRow) error {
+	err = quarantine.InHalves(ctx, batch, func(some []machine.ReadRow) error {
 		found, err := read(some)
 		if err != nil {
 			return err
@@ -25,23 +30,23 @@ func readAlone[R any](ctx context.Context, e *carefulReader, batch []machine.Rea
 				limits.Budget = max(0, limits.Budget-row.Size)
 			}
 		}
-		if e.quarantine.size(readRow) > 0 {
+		if e.quarantine.Has(quarantine.ReadRow) {
 			for _, c := range some {
-				e.quarantine.ended(unread(c.Entry))
+				e.quarantine.Free(unread(c.Entry))
 			}
 		}
 		return nil
 	}, func(c machine.ReadRow, why error) {
 		refused = append(refused, c)
-		e.isolator.isolate(unread(c.Entry), why)
-		e.isolator.tell(sql.Telling{ID: c.Entry, Why: "it cannot be read: " + sql.Refusal(why)})
+		e.quarantine.Isolate(unread(c.Entry), why)
+		e.quarantine.Tell(sql.Telling{ID: c.Entry, Why: "it cannot be read: " + sql.Refusal(why)})
 	})
 	return sound, rows, refused, err
 }
 
 // unread is a row in quarantine that cannot be read.
-func unread(id relay.DeliveryID) subject {
-	return subject{operation: readRow, id: id}
+func unread(id relay.DeliveryID) quarantine.Subject {
+	return quarantine.Subject{Operation: quarantine.ReadRow, ID: id}
 }
 
 // readMessages reads the rows of messages as readAlone does.
@@ -93,7 +98,7 @@ func (e *carefulReader) tellGone(ctx context.Context, read []machine.ReadRow, ro
 // until ctx ends: what inserted them has deleted them again, as is usual with change data capture, or another session
 // did so at once. They are never delivered. All share one entry of the quarantine, which relay doctor shows.
 func (e *carefulReader) watchMissed(ctx context.Context) error {
-	for await(ctx, e.missed.ready, 0) {
+	for wait.Ready(ctx, e.missed.ready, 0) {
 		ids := e.missed.take(readBatch)
 		_, present, err := e.config.Store.Present(ctx, ids)
 		e.noteRead(ctx, err)
@@ -102,18 +107,9 @@ func (e *carefulReader) watchMissed(ctx context.Context) error {
 		}
 		for _, id := range ids {
 			if !present[id] {
-				e.deletedBefore(id)
+				e.quarantine.Deleted(id)
 			}
 		}
 	}
 	return nil
-}
-
-func (e *carefulReader) deletedBefore(id relay.ID) {
-	e.quarantine.failed(subject{operation: deletedEarly}, "message "+id.String()+" was deleted before it could be read")
-	e.config.Metrics.isolated.WithLabelValues(string(deletedEarly)).Inc()
-	if n, say := e.quarantine.say(deletedEarly); say {
-		e.config.Log.Warn("messages are deleted before they can be delivered, by the transaction that inserts them or right after it; "+
-			"they never are: leave rows in relay.outbox, which the relay removes after RELAY_RETENTION", "last", id.String(), "messages", n)
-	}
 }

@@ -5,8 +5,10 @@ import (
 
 	"relay"
 	"relay/crash"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -18,13 +20,19 @@ const (
 	waitingAlone = 128
 )
 
+// keyReader reads what the table holds of keys.
+type keyReader struct {
+	reader
+	wanted *queue[machine.ReadKey]
+}
+
 // read reads what the table holds of keys, until ctx ends.
 func (e *keyReader) read(ctx context.Context) error {
-	for await(ctx, e.keysToRead.ready, 0) {
-		if e.keysToRead.waiting() < keysBatch && !pause(ctx, gather, nil) {
+	for wait.Ready(ctx, e.wanted.ready, 0) {
+		if e.wanted.waiting() < keysBatch && !wait.For(ctx, gather) {
 			return nil
 		}
-		if batch := e.keysToRead.take(keysBatch); len(batch) > 0 {
+		if batch := e.wanted.take(keysBatch); len(batch) > 0 {
 			e.readBatch(ctx, batch)
 		}
 	}
@@ -41,7 +49,7 @@ func (e *keyReader) readBatch(ctx context.Context, batch []machine.ReadKey) {
 		e.config.Metrics.left.WithLabelValues(wantBytes).Add(float64(len(batch)))
 	}
 	read := make(map[string]bool, len(batch))
-	err := inHalves(ctx, batch, func(some []machine.ReadKey) error {
+	err := quarantine.InHalves(ctx, batch, func(some []machine.ReadKey) error {
 		if reserved == 0 {
 			return nil
 		}
@@ -51,13 +59,15 @@ func (e *keyReader) readBatch(ctx context.Context, batch []machine.ReadKey) {
 		}
 		for _, c := range some {
 			read[c.Key] = true
-			if e.quarantine.size(readRow) > 0 {
-				e.quarantine.ended(subject{operation: readRow, key: c.Key})
+			if e.quarantine.Has(quarantine.ReadRow) {
+				e.quarantine.Free(quarantine.Subject{Operation: quarantine.ReadRow, Key: c.Key})
 			}
 		}
 		answers = append(answers, found...)
 		return nil
-	}, func(c machine.ReadKey, why error) { e.isolator.isolate(subject{operation: readRow, key: c.Key}, why) })
+	}, func(c machine.ReadKey, why error) {
+		e.quarantine.Isolate(quarantine.Subject{Operation: quarantine.ReadRow, Key: c.Key}, why)
+	})
 	e.noteRead(ctx, err)
 	for _, c := range batch {
 		if !read[c.Key] {
@@ -65,7 +75,7 @@ func (e *keyReader) readBatch(ctx context.Context, batch []machine.ReadKey) {
 		}
 	}
 	crash.At(crash.AfterRead)
-	e.loop.tellRead(reserved, events(answers))
+	e.memory.tell(reserved, events(answers))
 }
 
 // readSome reads keys with one statement, and lowers the budget by what their messages hold.
@@ -79,7 +89,7 @@ func (e *keyReader) readSome(ctx context.Context, batch []machine.ReadKey, limit
 		keys[i] = sql.Key{Shard: c.Shard, Key: c.Key, After: c.After, Most: c.Most, Taken: c.Known}
 	}
 	each := max(waitingAhead, min(waitingAlone, readBatch/len(batch)))
-	snapshot, states, err := e.config.Store.ReadKeys(ctx, keys, *limits, *e.blocking.Load(), each+1)
+	snapshot, states, err := e.config.Store.ReadKeys(ctx, keys, *limits, *e.loader.blocking.Load(), each+1)
 	for i := 0; err == nil && i < len(states); i++ {
 		err = e.loader.upTo(ctx, newest(states[i].Rows))
 	}

@@ -2,15 +2,34 @@ package reconcile
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"relay"
+	"relay/quarantine"
 	"relay/reconcile/machine"
+	"relay/wait"
 )
 
 // lookAtSubscriptions is how often the subscriptions' version is asked for, besides coming
 // with every message that is read.
 const lookAtSubscriptions = time.Second
+
+// subscriptionLoader keeps the subscriptions up to date.
+type subscriptionLoader struct {
+	*shared
+	loading  sync.Mutex               // while subscriptions are loaded
+	looked   int64                    // the version of the subscriptions that waiting messages were looked at with
+	unrouted atomic.Bool              // what was rejected for want of a route is to be looked at again
+	blocking atomic.Pointer[[]string] // the subscriptions whose dead messages hold their key
+}
+
+func newSubscriptionLoader(s *shared) *subscriptionLoader {
+	e := &subscriptionLoader{shared: s}
+	e.blocking.Store(new([]string))
+	return e
+}
 
 // watchSubscriptions keeps the router at the subscriptions' version, until ctx ends.
 func (e *subscriptionLoader) watchSubscriptions(ctx context.Context) error {
@@ -19,8 +38,8 @@ func (e *subscriptionLoader) watchSubscriptions(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		e.trouble.note("read subscriptions", err)
-		if !pause(ctx, lookAtSubscriptions, nil) {
+		e.trouble.Note("read subscriptions", err)
+		if !wait.For(ctx, lookAtSubscriptions) {
 			return nil
 		}
 	}
@@ -73,7 +92,7 @@ func (e *subscriptionLoader) upTo(ctx context.Context, version int64) error {
 	}
 	e.blocking.Store(&blocking)
 	e.loop.tell(machine.Subscribed{Subscribers: settings})
-	e.config.Metrics.subscribers.keep(names)
+	e.config.Metrics.pulse.Keep(names)
 	for _, s := range all {
 		if s.Invalid != "" {
 			e.config.Log.Warn("a subscription cannot be served", "subscription", s.Name, "why", s.Invalid)
@@ -102,12 +121,13 @@ func (e *subscriptionLoader) reroute(ctx context.Context) error {
 	if len(routed) == 0 {
 		return nil
 	}
-	n, err := e.config.Store.Reroute(ctx, e.lease.Load().shards, e.config.Router.NoRoute(), routed, func(ids []relay.ID, change func([]relay.ID) error) error {
-		return e.isolator.eachAlone(ctx, takeUpAgain, "", ids, change)
+	n, err := e.config.Store.Reroute(ctx, e.leases.Now().Shards, e.config.Router.NoRoute(), routed, func(ids []relay.ID, change func([]relay.ID) error) error {
+		_, err := e.quarantine.EachAlone(ctx, quarantine.TakeUpAgain, ids, change)
+		return err
 	})
 	if err == nil && n > 0 {
 		e.config.Log.Info("messages that were rejected for want of a route are taken up", "messages", n)
-		e.sweeper.sweepAll()
+		e.loop.sweepAll()
 	}
 	return err
 }

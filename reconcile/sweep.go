@@ -25,6 +25,20 @@ const (
 	roomEvery = 10 * time.Millisecond
 )
 
+// sweeper finds what was left to the table.
+type sweeper struct {
+	*shared
+	wanted []*queue[machine.Sweep] // one for each group
+}
+
+func newSweeper(s *shared) *sweeper {
+	e := &sweeper{shared: s}
+	for range s.config.Groups {
+		e.wanted = append(e.wanted, newQueue[machine.Sweep]())
+	}
+	return e
+}
+
 // pass is one pass over the pending messages of a group's shards that this relay owns: those without a key shard beside
 // shard, then keys with pending messages, then, if wanted, keys with waiting deliveries.
 type pass struct {
@@ -50,22 +64,22 @@ func (e *sweeper) sweep(ctx context.Context, group int) error {
 			e.loop.tell(machine.SweepNow{Group: group})
 			timer.Reset(e.rest(g, 0, failed))
 			continue
-		case <-e.sweeps[group].ready:
+		case <-e.wanted[group].ready:
 		}
-		for _, c := range e.sweeps[group].take(1) {
+		for _, c := range e.wanted[group].take(1) {
 			if c.Begin || p == nil {
-				p = &pass{group: g, walks: beginWalks(e.lease.Load().among(g.Shards))}
+				p = &pass{group: g, walks: beginWalks(e.leases.Now().Among(g.Shards))}
 			}
 			answer, err := e.next(ctx, p, c)
 			if ctx.Err() != nil {
 				return nil
 			}
 			if failed = err; err != nil || answer.End {
-				done(e.config.Metrics.sweeps, err)
+				e.config.Metrics.done(err)
 				e.config.Metrics.sweeping.Add(p.took.Seconds())
 				timer.Reset(e.rest(g, p.took, err))
 			}
-			e.trouble.note("sweep", err)
+			e.trouble.Note("sweep", err)
 			e.loop.tell(answer)
 		}
 	}
@@ -89,8 +103,8 @@ func (e *sweeper) next(ctx context.Context, p *pass, c machine.Sweep) (out machi
 	out.Group = c.Group
 	begun := time.Now()
 	defer func() { p.took += time.Since(begun) }()
-	own := e.lease.Load()
-	p.walks = slices.DeleteFunc(p.walks, func(w sql.Walk) bool { return !own.holds(w.Shard) })
+	own := e.leases.Now()
+	p.walks = slices.DeleteFunc(p.walks, func(w sql.Walk) bool { return !own.Holds(w.Shard) })
 	if len(p.walks) > 0 {
 		err = e.plain(ctx, p, c.Limit, &out)
 	} else {
@@ -122,7 +136,7 @@ func (e *sweeper) keysOf(ctx context.Context, p *pass, c machine.Sweep, out *mac
 	if p.keys {
 		sweep = e.config.Store.SweepWaitingKeys
 	}
-	found, err := sweep(ctx, e.lease.Load().among(p.group.Shards), p.at, c.Limit)
+	found, err := sweep(ctx, e.leases.Now().Among(p.group.Shards), p.at, c.Limit)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,13 @@ import (
 
 	"relay"
 	"relay/crash"
+	"relay/jobs"
+	"relay/pulse"
+	"relay/quarantine"
 	"relay/reconcile/machine"
 	"relay/retry"
 	"relay/sql"
+	"relay/wait"
 )
 
 const (
@@ -41,23 +45,26 @@ const (
 type written struct {
 	command machine.Write
 	changes []sql.Change
-	of      subject // its name in the quarantine
+	of      quarantine.Subject // its name in the quarantine
 }
 
 func (w *written) circuit() string { return w.changes[0].Circuit }
 
 // writer writes outcomes in batches, and tells the machine of each whether it stands in the table.
 type writer struct {
-	*core
-	queue *queue[*written]
+	*shared
+	loader *subscriptionLoader
+	pulse  *pulse.Pulse
+	jobs   *jobs.Runner
+	queue  *queue[*written]
 	// fanned are those of messages with many deliveries.
 	fanned *queue[*written]
 	// apart writes what must not be written together with the rest.
 	apart *apart
 }
 
-func newWriter(c *core) *writer {
-	w := &writer{core: c, queue: newQueue[*written](), fanned: newQueue[*written]()}
+func newWriter(s *shared, loader *subscriptionLoader, counted *pulse.Pulse, working *jobs.Runner) *writer {
+	w := &writer{shared: s, loader: loader, pulse: counted, jobs: working, queue: newQueue[*written](), fanned: newQueue[*written]()}
 	w.apart = newApart(w)
 	return w
 }
@@ -65,9 +72,9 @@ func newWriter(c *core) *writer {
 // put queues what the machine wants to be written.
 func (w *writer) put(c machine.Write) {
 	item := &written{command: c, changes: changesOf(&c)}
-	item.of = subject{operation: writeOutcome, id: item.changes[0].Delivery}
+	item.of = quarantine.Subject{Operation: quarantine.WriteOutcome, ID: item.changes[0].Delivery}
 	if c.Taking && !c.Again && c.Tries == 0 && c.Reduced == 0 && c.Message != nil {
-		w.pulse.took(c.Message, c.MessageStatus == relay.MessageRejected, time.Now())
+		w.pulse.Took(c.Message, c.MessageStatus == relay.MessageRejected, time.Now())
 	}
 	switch {
 	case c.Last == machine.WhyRefused || c.Last == machine.WhyFailed:
@@ -114,7 +121,7 @@ func (w *writer) start(ctx context.Context, group *sync.WaitGroup) {
 
 // runFanned writes the outcomes of messages with many deliveries.
 func (w *writer) runFanned(ctx context.Context) {
-	for await(ctx, w.fanned.ready, 0) {
+	for wait.Ready(ctx, w.fanned.ready, 0) {
 		w.write(ctx, takeRows(w.fanned, fannedRows))
 	}
 }
@@ -188,11 +195,11 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (dueToRows 
 		changes = append(changes, item.changes...)
 	}
 	crash.At(crash.BeforeWrite)
-	ids, err := g.write(store, ctx, w.lease.Load().lease, changes)
+	ids, err := g.write(store, ctx, w.leases.Now().Lease, changes)
 	switch {
 	case err == nil:
 		crash.At(crash.AfterWrite)
-		w.trouble.note("write outcomes", nil)
+		w.trouble.Note("write outcomes", nil)
 		w.settle(ctx, g.items, ids)
 	case errors.Is(err, sql.ErrFenced):
 		w.unwritten(g.items, machine.WhyFenced, "")
@@ -200,7 +207,7 @@ func (w *writer) try(ctx context.Context, store *sql.Store, g group) (dueToRows 
 		return true, err
 	default:
 		if ctx.Err() == nil {
-			w.trouble.note("write outcomes", err)
+			w.trouble.Note("write outcomes", err)
 		}
 		w.unwritten(g.items, machine.WhyUnknown, "")
 	}
@@ -270,28 +277,17 @@ func (w *writer) settle(ctx context.Context, items []*written, ids []relay.ID) {
 // that took up what was rejected then found it pending.
 func (w *writer) count(item *written) {
 	c, now := &item.command, time.Now()
-	w.pulse.wrote(item.changes, now)
-	for i := range item.changes {
-		w.config.Metrics.wrote(&item.changes[i], i == 0)
-	}
+	w.pulse.Wrote(item.changes, now)
 	if c.Taking && !c.Again {
-		w.newMessages.note(now)
+		w.jobs.Arrived(now)
 	}
 	if c.Tries > 0 {
-		w.quarantine.ended(item.of)
+		w.quarantine.Free(item.of)
 	}
 	r := w.config.Router
 	if c.MessageStatus == relay.MessageRejected && c.Message != nil && item.changes[0].Error == r.NoRoute() && r.Routes(c.Message.Topic) > 0 {
-		w.unrouted.Store(true)
+		w.loader.unrouted.Store(true)
 	}
-}
-
-// outcomeLabel is the status that an outcome is counted under.
-func outcomeLabel(c *sql.Change) string {
-	if c.MessageStatus == relay.MessageRejected {
-		return string(relay.MessageRejected)
-	}
-	return string(c.Status)
 }
 
 // lookAgain sorts out the items whose rows were not written, either all of messages taken
@@ -305,7 +301,7 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 		ids[i] = item.changes[0].Delivery.Message
 	}
 	there, err := w.config.Store.StillThere(ctx, ids, !missed[0].command.Taking)
-	w.trouble.note("look for unwritten messages", ignoreEnd(ctx, err))
+	w.trouble.NoteDuring(ctx, "look for unwritten messages", err)
 	if err != nil {
 		there = ids
 	}
@@ -315,12 +311,12 @@ func (w *writer) lookAgain(ctx context.Context, missed []*written) {
 	}
 	for _, item := range missed {
 		if !unfinished[item.changes[0].Delivery.Message] {
-			w.quarantine.ended(item.of)
+			w.quarantine.Free(item.of)
 			w.unwritten([]*written{item}, machine.WhyGone, "")
 			continue
 		}
 		if item.command.Since >= lockedSeen {
-			w.isolator.isolate(item.of, errHeld)
+			w.quarantine.Isolate(item.of, errHeld)
 			w.tellWhy(item, sql.Refusal(errHeld))
 		}
 		w.unwritten([]*written{item}, machine.WhyLocked, "")
@@ -333,6 +329,6 @@ func (w *writer) tellWhy(item *written, why string) {
 	if item.command.Taking {
 		id = relay.DeliveryID{Message: id.Message}
 	}
-	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", outcomeLabel(&item.changes[0]), why)
-	w.isolator.tell(sql.Telling{ID: id, Why: text})
+	text := fmt.Sprintf("the outcome %q is not written yet, and nothing is sent again meanwhile: %s", pulse.Status(&item.changes[0]), why)
+	w.quarantine.Tell(sql.Telling{ID: id, Why: text})
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // arrows holds, for each package of this module, which others it may import outside of its tests. They point one
-// way: cmd/relay → admin → operate and cmd/relay → {cdc, notify, reconcile, operate} → sql → root. If you add a
-// package, decide here where it stands.
+// way: cmd/relay → admin → operate and cmd/relay → {cdc, notify, reconcile, operate} → sql → root. What the engine
+// wires stands between reconcile and sql. If you add a package, decide here where it stands.
 var arrows = map[string][]string{
 	"relay":               nil, // the vocabulary
 	"relay/crash":         nil, // marks at which tests kill the relay; nothing in ordinary builds
@@ -26,7 +26,10 @@ var arrows = map[string][]string{
 	"relay/cdc":           {"relay", "relay/crash", "relay/sql"},
 	"relay/notify":        {"relay", "relay/crash", "relay/sql"},
 	"relay/tracing":       {"relay"},
-	"relay/reconcile":     {"relay", "relay/crash", "relay/sql", "relay/reconcile/machine", "relay/retry", "relay/schedule"},
+	"relay/reconcile": {
+		"relay", "relay/crash", "relay/sql", "relay/reconcile/machine", "relay/retry", "relay/schedule", "relay/quarantine", "relay/pulse", "relay/jobs",
+		"relay/retention", "relay/lease", "relay/notice", "relay/trouble", "relay/wait",
+	},
 	"relay/throwaway":     nil, // servers for the demo and the tests; knows nothing of the product
 	"relay/demo":          {"relay", "relay/throwaway"},
 	"relay/deploy/zip":    nil, // writes zip archives; knows nothing of the product
@@ -34,6 +37,7 @@ var arrows = map[string][]string{
 	"relay/cmd/relay":     {"relay", "relay/sql", "relay/operate", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/cdc", "relay/notify", "relay/notify/amqp", "relay/notify/webhook", "relay/reconcile", "relay/retry", "relay/schedule", "relay/tracing", "relay/demo", "relay/throwaway"},
 	"relay/test":          nil,
 	"relay/test/harness":  {"relay/throwaway"},
+	"relay/test/migrated": {"relay/sql", "relay/test/harness"},
 	"relay/test/bench": { // routing is measured alone, too, and so are the console's pages
 		"relay", "relay/admin", "relay/admin/access", "relay/admin/api", "relay/admin/console", "relay/notify", "relay/notify/amqp", "relay/notify/webhook",
 		"relay/operate", "relay/sql", "relay/throwaway",
@@ -53,6 +57,16 @@ var arrows = map[string][]string{
 	"relay/schedule":           {"relay"},
 	"relay/reconcile/machine":  {"relay", "relay/retry"},
 	"relay/reconcile/simulate": {"relay", "relay/reconcile/machine", "relay/retry"},
+
+	// What the engine wires, each with a purpose of its own. They do not know the engine, nor the machine.
+	"relay/wait":       nil,
+	"relay/trouble":    {"relay/sql"},
+	"relay/quarantine": {"relay", "relay/sql", "relay/trouble", "relay/wait"},
+	"relay/pulse":      {"relay", "relay/sql", "relay/trouble", "relay/wait"},
+	"relay/retention":  {"relay", "relay/sql", "relay/quarantine", "relay/trouble", "relay/wait"},
+	"relay/lease":      {"relay", "relay/crash", "relay/sql", "relay/trouble", "relay/wait"},
+	"relay/notice":     {"relay", "relay/sql", "relay/trouble", "relay/wait"},
+	"relay/jobs":       {"relay", "relay/sql", "relay/quarantine", "relay/trouble", "relay/wait"},
 }
 
 // goPackage is what go list tells of a package.

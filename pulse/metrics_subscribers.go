@@ -1,10 +1,11 @@
-package reconcile
+package pulse
 
 import (
 	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"relay"
 	"relay/sql"
@@ -64,9 +65,9 @@ func knownFailures() []failure {
 	return known
 }
 
-func newSubscriberMetrics() *subscriberMetrics {
+func newSubscriberMetrics(register promauto.Factory) *subscriberMetrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"subscription"}, labels...))
+		return register.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"subscription"}, labels...))
 	}
 	m := &subscriberMetrics{
 		received: counter("relay_reconcile_received_deliveries_total",

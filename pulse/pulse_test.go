@@ -1,8 +1,7 @@
-package reconcile
+package pulse
 
 import (
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -14,7 +13,7 @@ var noon = time.Date(2026, 11, 30, 12, 0, 5, 0, time.UTC)
 
 func TestThePulseCountsWhatBecameOfEachAttempt(t *testing.T) {
 	t.Parallel()
-	p := newPulse()
+	p := New(Config{Metrics: NewMetrics(nil)})
 	change := func(status, outcome relay.DeliveryStatus, attempt int) sql.Change {
 		c := sql.Change{Delivery: relay.DeliveryID{Subscription: "a"}, Status: status, Due: noon}
 		if attempt > 0 {
@@ -30,7 +29,7 @@ func TestThePulseCountsWhatBecameOfEachAttempt(t *testing.T) {
 		}
 		return c
 	}
-	p.wrote([]sql.Change{
+	p.Wrote([]sql.Change{
 		change(relay.DeliveryHandled, relay.DeliveryHandled, 1),
 		change(relay.DeliveryDelivered, relay.DeliveryDelivered, 2),
 		change(relay.DeliveryAwaitingAck, relay.DeliveryAwaitingAck, 1),
@@ -70,9 +69,9 @@ func sumOf(l sql.Latencies) (n int64) {
 // Sources and topics are what applications write: their number is bounded.
 func TestThePulseBoundsItsPairs(t *testing.T) {
 	t.Parallel()
-	p := newPulse()
+	p := New(Config{Metrics: NewMetrics(nil)})
 	for i := range 2 * pulsePairs {
-		p.took(&relay.Message{Topic: fmt.Sprint("t", i), Body: []byte("abc")}, i%2 == 1, noon)
+		p.Took(&relay.Message{Topic: fmt.Sprint("t", i), Body: []byte("abc")}, i%2 == 1, noon)
 	}
 	sent, _ := p.take()
 	var taken, rejected, bytes int64
@@ -91,22 +90,5 @@ func TestThePulseBoundsItsPairs(t *testing.T) {
 	}
 	if len(again) > pulsePairs+1 || taken != pulsePairs {
 		t.Errorf("%d pairs with %d messages are written again, want what is young enough, once", len(again), taken)
-	}
-}
-
-// The owner of shard 0 counts what is outstanding, once in a minute. The engine has no store here: to count would be
-// a panic.
-func TestOneRelayCountsWhatIsOutstandingOnceAMinute(t *testing.T) {
-	t.Parallel()
-	e := New(Config{Log: slog.New(slog.DiscardHandler)}).core
-	if err := e.cleaner.countOutstanding(t.Context()); err != nil {
-		t.Errorf("without shard 0: %v", err)
-	}
-	owns := &ownership{until: time.Now().Add(time.Hour)}
-	owns.owned[sql.JobShard] = true
-	e.lease.Store(owns)
-	e.pulse.counted = time.Now().Truncate(time.Minute)
-	if err := e.cleaner.countOutstanding(t.Context()); err != nil {
-		t.Errorf("twice in a minute: %v", err)
 	}
 }

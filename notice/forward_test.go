@@ -1,4 +1,4 @@
-package reconcile
+package notice
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 // What could not be passed on was left to the others' own sweeps, hours away perhaps.
 func TestWhatCouldNotBePassedOnBecomesARequestToSweep(t *testing.T) {
 	t.Parallel()
-	f := newForwarder()
+	f := NewForwarder(ForwarderConfig{})
 	var told []string
 	broken := true
 	tell := func() error {
@@ -37,7 +37,7 @@ func TestWhatCouldNotBePassedOnBecomesARequestToSweep(t *testing.T) {
 	if err := tell(); err != nil || !slices.Equal(told, []string{"2", "0"}) {
 		t.Errorf("told %v, error %v", told, err)
 	}
-	f.missed()
+	f.Missed()
 	<-f.ready
 	if err := tell(); err != nil || !slices.Equal(told, []string{"2", "0", "0"}) {
 		t.Errorf("told %v, error %v", told, err)
@@ -50,7 +50,7 @@ func TestWhatCouldNotBePassedOnBecomesARequestToSweep(t *testing.T) {
 // A row that SQL did not show yet meant nothing to the other relays, which look once.
 func TestTheOthersAreToldOfARowWhenSQLShowsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newForwarder()
+		f := NewForwarder(ForwarderConfig{})
 		late, seen := foreign{id: relay.NewID(), xid: 7}, foreign{id: relay.NewID(), xid: 8}
 		f.add([]foreign{late, seen})
 		asked := 0

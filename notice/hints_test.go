@@ -1,4 +1,4 @@
-package reconcile
+package notice
 
 import (
 	"sync"
@@ -11,7 +11,7 @@ import (
 
 func TestHintsAreBounded(t *testing.T) {
 	t.Parallel()
-	h := newHints()
+	h := NewHints(HintsConfig{})
 	ids := make([]relay.ID, 3*hintsMost)
 	for i := range ids {
 		ids[i] = relay.NewID()
@@ -46,16 +46,16 @@ func TestHintsAreBounded(t *testing.T) {
 // Each notification without ids caused a sweep of all groups.
 func TestHintsCauseOneSweepASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHints()
 		var mu sync.Mutex
 		var sweeps []time.Duration
 		begun := time.Now()
+		h := NewHints(HintsConfig{Sweep: func() {
+			mu.Lock()
+			defer mu.Unlock()
+			sweeps = append(sweeps, time.Since(begun))
+		}})
 		for range 10_000 {
-			h.sweep(0, func() {
-				mu.Lock()
-				defer mu.Unlock()
-				sweeps = append(sweeps, time.Since(begun))
-			})
+			h.Heard(1, nil)
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(2 * hintedSweepEvery)
@@ -69,7 +69,7 @@ func TestHintsCauseOneSweepASecond(t *testing.T) {
 // One sender that names ids at random takes no room from the others.
 func TestASenderOfUnknownIdsIsNotHeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHints()
+		h := NewHints(HintsConfig{})
 		const forger, honest = 1, 2
 		ids := func(n int) (all []relay.ID) {
 			for range n {

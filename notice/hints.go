@@ -1,7 +1,10 @@
-package reconcile
+// Package notice holds both ends of what sessions tell each other by NOTIFY: Hints takes ids that arrive, and Forwarder
+// tells the other relays of rows that this one hears of by the stream.
+package notice
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -10,8 +13,9 @@ import (
 	"golang.org/x/time/rate"
 
 	"relay"
-	"relay/reconcile/machine"
 	"relay/sql"
+	"relay/trouble"
+	"relay/wait"
 )
 
 const (
@@ -29,19 +33,40 @@ const (
 	vainGrace = 200 * vainDebt
 	// hintedSweepEvery keeps the sweeps apart that hints ask for.
 	hintedSweepEvery = time.Second
+	// hintsGather is how long ids wait for company before they are looked at.
+	hintsGather = time.Millisecond
+	// sweepAfter is how long after ids were dropped, or looked at in vain, a sweep is asked for.
+	sweepAfter = 500 * time.Millisecond
 	// hintsOdd is how many ids in vain within hintsWarnEvery are worth a line in the log.
 	hintsOdd       = 1000
 	hintsWarnEvery = time.Minute
 )
 
-// hints collects the ids that arrive by NOTIFY. Every role that can connect to the database
+// HintsConfig is what hints need. All of it is required.
+type HintsConfig struct {
+	Store *sql.Store
+	// Await waits until it makes sense to look at ids. It reports false if ctx ends before.
+	Await func(ctx context.Context) bool
+	// Holds reports whether messages of the shard are this relay's.
+	Holds func(shard int16) bool
+	// Found is told of the messages among those looked at that are pending and this relay's, perhaps of none.
+	Found func(pending []sql.Glance)
+	// Sweep has everything in the table looked at that could be sent.
+	Sweep   func()
+	Trouble *trouble.Log
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
+// Hints collects the ids that arrive by NOTIFY. Every role that can connect to the database
 // may send them, hence they get no place in memory before the table has shown that they
 // name pending messages: an id that names none costs one probe of the primary key, at a
 // limited rate. Such an id is not looked at again, since PostgreSQL passes a notification on
 // only when its transaction is visible. A sender that names many such ids is not heeded for a
 // while, so that it takes no room from the others.
-type hints struct {
-	ready chan struct{}
+type Hints struct {
+	config HintsConfig
+	ready  chan struct{}
 
 	mu   sync.Mutex
 	ids  []hint
@@ -65,21 +90,37 @@ type hint struct {
 	sender uint32
 }
 
-func newHints() *hints {
-	return &hints{
-		ready: make(chan struct{}, 1), here: make(map[relay.ID]bool), owing: make(map[uint32]time.Time),
+// NewHints returns hints that are not looked at before Run.
+func NewHints(config HintsConfig) *Hints {
+	return &Hints{
+		config: config, ready: make(chan struct{}, 1), here: make(map[relay.ID]bool), owing: make(map[uint32]time.Time),
 		allowance: rate.NewLimiter(vainRate, hintsBatch),
 	}
 }
 
+// Heard takes what arrived by NOTIFY: these messages, of any shard, may be pending, and
+// something may be due. Without ids it asks for a look at what is pending, due or waiting. It
+// reports whether the sender, a process of the server, is heeded, and returns at once.
+func (h *Hints) Heard(sender uint32, ids []relay.ID) (heeded bool) {
+	if len(ids) == 0 {
+		h.sweep(0)
+		return true
+	}
+	dropped, heeded := h.add(sender, ids)
+	if dropped > 0 {
+		h.sweep(sweepAfter)
+	}
+	return heeded
+}
+
 // heeds reports whether ids of a sender are looked at. The caller holds the mutex.
-func (h *hints) heeds(sender uint32, now time.Time) bool {
+func (h *Hints) heeds(sender uint32, now time.Time) bool {
 	return h.owing[sender].Sub(now) <= vainGrace
 }
 
 // add collects ids of a sender as far as there is room, and returns how many were dropped and
 // whether the sender is heeded.
-func (h *hints) add(sender uint32, ids []relay.ID) (dropped int, heeded bool) {
+func (h *Hints) add(sender uint32, ids []relay.ID) (dropped int, heeded bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	heeded = h.heeds(sender, time.Now())
@@ -94,13 +135,13 @@ func (h *hints) add(sender uint32, ids []relay.ID) (dropped int, heeded bool) {
 		}
 	}
 	h.dropped += dropped
-	poke(h.ready)
+	wait.Signal(h.ready)
 	return dropped, heeded
 }
 
 // take returns the hints that have waited the longest, at most hintsBatch of them, and how many
 // were dropped since the last time. It drops those whose sender is not heeded any more.
-func (h *hints) take() (batch []hint, dropped int) {
+func (h *Hints) take() (batch []hint, dropped int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
@@ -114,7 +155,7 @@ func (h *hints) take() (batch []hint, dropped int) {
 		}
 	}
 	if h.ids = h.ids[n:]; len(h.ids) > 0 {
-		poke(h.ready)
+		wait.Signal(h.ready)
 	} else {
 		h.ids = nil
 	}
@@ -123,7 +164,7 @@ func (h *hints) take() (batch []hint, dropped int) {
 }
 
 // charge notes that no message has these ids.
-func (h *hints) charge(unknown []hint) {
+func (h *Hints) charge(unknown []hint) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
@@ -137,9 +178,9 @@ func (h *hints) charge(unknown []hint) {
 	}
 }
 
-// sweep has sweep called after a delay, but not sooner than hintedSweepEvery after the last
-// time. It does nothing if a call is to come already.
-func (h *hints) sweep(after time.Duration, sweep func()) {
+// sweep has a sweep begin after a delay, but not sooner than hintedSweepEvery after the last
+// time. It does nothing if one is to come already.
+func (h *Hints) sweep(after time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.sweeping {
@@ -150,49 +191,33 @@ func (h *hints) sweep(after time.Duration, sweep func()) {
 		h.mu.Lock()
 		h.sweeping, h.swept = false, time.Now()
 		h.mu.Unlock()
-		sweep()
+		h.config.Sweep()
 	})
 }
 
-// Changed takes a hint that arrived by NOTIFY: these messages, of any shard, may be pending, and
-// something may be due. Without ids it asks for a look at what is pending, due or waiting. It
-// reports whether the sender, a process of the server, is heeded, and returns at once.
-func (e *Engine) Changed(sender uint32, ids []relay.ID) (heeded bool) {
-	if len(ids) == 0 {
-		e.hints.sweep(0, e.sweeper.sweepAll)
-		return true
-	}
-	dropped, heeded := e.hints.add(sender, ids)
-	if dropped > 0 {
-		e.hints.sweep(pollEvery, e.sweeper.sweepAll)
-	}
-	return heeded
-}
-
-// followHints looks at what was notified, until ctx ends.
-func (e *hintReader) followHints(ctx context.Context) error {
-	for await(ctx, e.hints.ready, gather) && e.loop.waitWorking(ctx) {
-		batch, dropped := e.hints.take()
-		e.config.Metrics.hints.WithLabelValues(hintDropped).Add(float64(dropped))
-		vain, err := e.followBatch(ctx, batch)
-		e.trouble.note("look at notified messages", ignoreEnd(ctx, err))
+// Run looks at what was heard, until ctx ends. It returns no error: what fails is left to a sweep.
+func (h *Hints) Run(ctx context.Context) error {
+	for wait.Ready(ctx, h.ready, hintsGather) && h.config.Await(ctx) {
+		batch, dropped := h.take()
+		h.config.Metrics.hints.WithLabelValues(hintDropped).Add(float64(dropped))
+		vain, err := h.look(ctx, batch)
+		h.config.Trouble.NoteDuring(ctx, "look at notified messages", err)
 		if err != nil {
 			vain = len(batch) // nor does a database that fails get more of them at once
 		}
 		if vain+dropped > 0 {
-			e.hints.sweep(pollEvery, e.sweeper.sweepAll)
+			h.sweep(sweepAfter)
 		}
-		e.warnOfHints(vain + dropped)
-		if e.hints.allowance.WaitN(ctx, vain) != nil {
+		h.warn(vain + dropped)
+		if h.allowance.WaitN(ctx, vain) != nil {
 			return nil
 		}
 	}
 	return nil
 }
 
-// followBatch tells the machine of the messages that are pending and this relay's, and returns how many were looked at
-// in vain.
-func (e *hintReader) followBatch(ctx context.Context, batch []hint) (vain int, err error) {
+// look finds the messages that are pending and this relay's, and returns how many ids were looked at in vain.
+func (h *Hints) look(ctx context.Context, batch []hint) (vain int, err error) {
 	if len(batch) == 0 {
 		return 0, nil
 	}
@@ -200,44 +225,38 @@ func (e *hintReader) followBatch(ctx context.Context, batch []hint) (vain int, e
 	for i, one := range batch {
 		ids[i] = one.id
 	}
-	found, err := e.config.Store.Glance(ctx, ids)
+	found, err := h.config.Store.Glance(ctx, ids)
 	if err != nil {
 		return 0, err
 	}
-	e.hints.charge(unknown(batch, found))
-	counts := e.registerHinted(found)
+	h.charge(unknown(batch, found))
+	counts := h.report(found)
 	counts[hintUnknown] = len(ids) - len(found)
 	for result, n := range counts {
-		e.config.Metrics.hints.WithLabelValues(result).Add(float64(n))
+		h.config.Metrics.hints.WithLabelValues(result).Add(float64(n))
 	}
-	e.config.Metrics.announced.Add(float64(counts[hintPending]))
 	return counts[hintUnknown] + counts[hintEnded], nil
 }
 
-// registerHinted tells the machine of the messages that are pending and this relay's, and counts what became of each.
-func (e *hintReader) registerHinted(found []sql.Glance) (counts map[string]int) {
-	var rows machine.Found
-	own, now := e.lease.Load(), time.Now()
+// report tells of the messages that are pending and this relay's, and counts what became of each.
+func (h *Hints) report(found []sql.Glance) (counts map[string]int) {
+	var mine []sql.Glance
 	counts = make(map[string]int)
 	for _, g := range found {
-		switch pending := g.Status == relay.MessagePending; {
-		case !pending && g.Status != relay.MessageOpen:
+		switch isPending := g.Status == relay.MessagePending; {
+		case !isPending && g.Status != relay.MessageOpen:
 			counts[hintEnded]++
-		case !own.holds(g.Shard):
+		case !h.config.Holds(g.Shard):
 			counts[hintForeign]++
-		case !pending:
+		case !isPending:
 			counts[hintOpen]++
 		default:
 			counts[hintPending]++
-			row := machine.Report{ID: g.ID, Key: g.Key, Shard: g.Shard}
-			if !g.DeliverAt.IsZero() {
-				row.DueIn = min(g.DeliverAt.Sub(now), dueMost)
-			}
-			rows.Rows = append(rows.Rows, row)
+			mine = append(mine, g)
 		}
 	}
 	if len(found) > 0 { // also for what is due of messages that a person has changed
-		e.loop.tell(rows)
+		h.config.Found(mine)
 	}
 	return counts
 }
@@ -254,15 +273,15 @@ func unknown(batch []hint, found []sql.Glance) []hint {
 	return slices.DeleteFunc(batch, func(one hint) bool { return known[one.id] })
 }
 
-// warnOfHints logs once in a while that many ids were looked at in vain, or dropped.
-func (e *hintReader) warnOfHints(vain int) {
-	e.hints.vain += vain
-	if since := time.Since(e.hints.warned); since < hintsWarnEvery {
+// warn logs once in a while that many ids were looked at in vain, or dropped.
+func (h *Hints) warn(vain int) {
+	h.vain += vain
+	if since := time.Since(h.warned); since < hintsWarnEvery {
 		return
 	}
-	if e.hints.vain > hintsOdd {
-		e.config.Log.Warn("many notifications name no pending message: a role that can connect to the database may be sending them; "+
-			"find it with: select usename, query from pg_stat_activity where query ilike '%notify%'", "ids", e.hints.vain)
+	if h.vain > hintsOdd {
+		h.config.Log.Warn("many notifications name no pending message: a role that can connect to the database may be sending them; "+
+			"find it with: select usename, query from pg_stat_activity where query ilike '%notify%'", "ids", h.vain)
 	}
-	e.hints.vain, e.hints.warned = 0, time.Now()
+	h.vain, h.warned = 0, time.Now()
 }

@@ -1,7 +1,8 @@
-package reconcile
+package trouble
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,16 +18,18 @@ func TestAnErrorThatChangesItsWordsIsNotPrintedEachTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		troubles := troubles{log: slog.New(slog.NewTextHandler(&out, nil))}
+		troubles := New(slog.New(slog.NewTextHandler(&out, nil)))
 		for port := range 600 {
-			troubles.note("sweep", fmt.Errorf("read tcp 127.0.0.1:%d: reset", port))
+			troubles.Note("sweep", fmt.Errorf("read tcp 127.0.0.1:%d: reset", port))
 			time.Sleep(100 * time.Millisecond)
 		}
-		if got := troubles.last(); got != "sweep: read tcp 127.0.0.1:599: reset" {
+		if got := troubles.Last(); got != "sweep: read tcp 127.0.0.1:599: reset" {
 			t.Errorf("the last trouble is %q", got)
 		}
-		troubles.note("sweep", nil)
-		troubles.note("sweep", nil)
+		troubles.Note("sweep", nil)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		troubles.NoteDuring(ended, "sweep", errors.New("the end"))
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		if len(lines) != 7 || !strings.Contains(lines[6], "failures=600") {
 			t.Errorf("%d lines:\n%s", len(lines), out.String())
@@ -38,9 +41,9 @@ func TestTheSameErrorIsPrintedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		troubles := troubles{log: slog.New(slog.NewTextHandler(&out, nil))}
+		troubles := New(slog.New(slog.NewTextHandler(&out, nil)))
 		for range 5 {
-			troubles.note("sweep", errors.New("no table"))
+			troubles.Note("sweep", errors.New("no table"))
 			time.Sleep(time.Minute)
 		}
 		if n := strings.Count(out.String(), "\n"); n != 1 {
@@ -54,17 +57,17 @@ func TestTheSameErrorIsPrintedOnce(t *testing.T) {
 func TestTheLastTroubleIsTheYoungestAndNotAnOldOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		troubles := troubles{log: slog.New(slog.DiscardHandler)}
+		troubles := New(slog.New(slog.DiscardHandler))
 		for i := range 20 {
 			operation := fmt.Sprint("operation ", i)
-			troubles.note(operation, errors.New("no table"))
+			troubles.Note(operation, errors.New("no table"))
 			time.Sleep(time.Second)
-			if got := troubles.last(); got != operation+": no table" {
+			if got := troubles.Last(); got != operation+": no table" {
 				t.Fatalf("the last trouble is %q, not that of %s", got, operation)
 			}
 		}
 		time.Sleep(time.Minute)
-		if got := troubles.last(); got != "" {
+		if got := troubles.Last(); got != "" {
 			t.Errorf("a minute later the last trouble is %q", got)
 		}
 	})

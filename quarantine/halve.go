@@ -1,4 +1,4 @@
-package reconcile
+package quarantine
 
 import (
 	"context"
@@ -6,10 +6,10 @@ import (
 	"relay/sql"
 )
 
-// inHalves does something for all items at once. If that fails because of some item, it is done for each half, and
+// InHalves does something for all items at once. If that fails because of some item, it is done for each half, and
 // so on, until the culprits stand alone: culprit gets each, and the others are done. An error says that
 // nothing at all can be done at present, not even for no item, or that ctx has ended.
-func inHalves[T any](ctx context.Context, items []T, do func([]T) error, culprit func(T, error)) error {
+func InHalves[T any](ctx context.Context, items []T, do func([]T) error, culprit func(T, error)) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -23,7 +23,7 @@ func inHalves[T any](ctx context.Context, items []T, do func([]T) error, culprit
 	return halve(ctx, items, err, do, culprit)
 }
 
-// halve is inHalves for items for which it has failed.
+// halve is InHalves for items for which it has failed.
 func halve[T any](ctx context.Context, items []T, failed error, do func([]T) error, culprit func(T, error)) error {
 	if len(items) == 1 {
 		culprit(items[0], failed)

@@ -1,4 +1,4 @@
-package reconcile
+package pulse
 
 import (
 	"testing"
@@ -33,7 +33,7 @@ func seriesOf(c prometheus.Collector) (n int) {
 // Deaths without an attempt are counted too: what the sweep gave up, and what no consumer acknowledged.
 func TestEveryDeathIsCountedUnderTheClassOfItsCause(t *testing.T) {
 	t.Parallel()
-	m := newSubscriberMetrics()
+	m := NewMetrics(nil).subscribers
 	m.keep([]string{"billing"})
 	died := func(cause relay.Cause, attempt *relay.Attempt) *sql.Change {
 		return &sql.Change{Delivery: relay.DeliveryID{Subscription: "billing"}, Status: relay.DeliveryDead, Cause: cause, Attempt: attempt}
@@ -62,7 +62,7 @@ func TestEveryDeathIsCountedUnderTheClassOfItsCause(t *testing.T) {
 // bounded.
 func TestEachCauseHasASeriesFromTheStart(t *testing.T) {
 	t.Parallel()
-	m := newSubscriberMetrics()
+	m := NewMetrics(nil).subscribers
 	m.keep([]string{"billing"})
 	series := seriesOf(m.failed)
 	causes := append(relay.Causes(), relay.CauseNone, "invented")
@@ -85,7 +85,7 @@ func TestEachCauseHasASeriesFromTheStart(t *testing.T) {
 // What is taken up again, and what is rejected, is received by no subscription.
 func TestOnlyFirstDeliveriesAreReceived(t *testing.T) {
 	t.Parallel()
-	m := newSubscriberMetrics()
+	m := NewMetrics(nil).subscribers
 	m.keep([]string{"billing"})
 	for _, c := range []sql.Change{
 		{Delivery: relay.DeliveryID{Subscription: "billing"}, Taking: true, Status: relay.DeliveryHandled},

@@ -1,4 +1,6 @@
-package reconcile
+// Package pulse counts what a relay takes up and what becomes of it: minute by minute in the tables relay.pulse_sent,
+// relay.pulse_outcome and relay.pulse_standing, for the people who look at rates and latencies, and in the metrics.
+package pulse
 
 import (
 	"context"
@@ -7,6 +9,8 @@ import (
 
 	"relay"
 	"relay/sql"
+	"relay/trouble"
+	"relay/wait"
 )
 
 const (
@@ -32,20 +36,36 @@ type (
 	}
 )
 
-// pulse counts what this relay sends, by minute, for the people who look at rates and latencies.
-type pulse struct {
+// Config is what a pulse needs. All of it is required.
+type Config struct {
+	Store *sql.Store
+	// Sampler counts what has not ended, for all in this process who ask.
+	Sampler *sql.Sampler
+	// ID names the relay that counts.
+	ID relay.ID
+	// Counts reports whether this relay counts what has not ended: one of those that share a database does.
+	Counts  func() bool
+	Trouble *trouble.Log
+	Metrics *Metrics
+}
+
+// Pulse counts what this relay sends. Its methods may be called at the same time.
+type Pulse struct {
+	config Config
+
 	mu       sync.Mutex
 	sent     map[pair]*sql.PulseSent
 	outcomes map[reach]*sql.PulseOutcome
-	counted  time.Time // the minute for which outstanding was kept last; writePulse alone uses it
+	counted  time.Time // the minute for which outstanding was kept last; Run alone uses it
 }
 
-func newPulse() *pulse {
-	return &pulse{sent: make(map[pair]*sql.PulseSent), outcomes: make(map[reach]*sql.PulseOutcome)}
+// New returns a pulse that has counted nothing. Run writes what it counts.
+func New(config Config) *Pulse {
+	return &Pulse{config: config, sent: make(map[pair]*sql.PulseSent), outcomes: make(map[reach]*sql.PulseOutcome)}
 }
 
-// took counts a message that was taken up, or rejected.
-func (p *pulse) took(m *relay.Message, rejected bool, now time.Time) {
+// Took counts a message that was taken up, or rejected.
+func (p *Pulse) Took(m *relay.Message, rejected bool, now time.Time) {
 	one := sql.PulseSent{Minute: now.Truncate(time.Minute), Source: m.Source, Topic: m.Topic, Taken: 1, Bytes: int64(len(m.Body)), LastAt: m.CreatedAt}
 	if rejected {
 		one.Taken, one.Rejected = 0, 1
@@ -56,7 +76,7 @@ func (p *pulse) took(m *relay.Message, rejected bool, now time.Time) {
 }
 
 // addSent adds counts. The caller holds the mutex.
-func (p *pulse) addSent(one sql.PulseSent) {
+func (p *Pulse) addSent(one sql.PulseSent) {
 	key, rest := pair{one.Minute, one.Source, one.Topic}, pair{one.Minute, pulseOther, pulseOther}
 	most := pulsePairs
 	if p.sent[rest] != nil {
@@ -76,8 +96,11 @@ func (p *pulse) addSent(one sql.PulseSent) {
 	}
 }
 
-// wrote counts outcomes that stand in the table.
-func (p *pulse) wrote(changes []sql.Change, now time.Time) {
+// Wrote counts outcomes of one message that stand in the table.
+func (p *Pulse) Wrote(changes []sql.Change, now time.Time) {
+	for i := range changes {
+		p.config.Metrics.wrote(&changes[i], i == 0)
+	}
 	minute := now.Truncate(time.Minute)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,7 +147,7 @@ func addChange(sum *sql.PulseOutcome, c *sql.Change, now time.Time) {
 }
 
 // outcomeOf returns the sum of a subscription in a minute. The caller holds the mutex.
-func (p *pulse) outcomeOf(of reach) *sql.PulseOutcome {
+func (p *Pulse) outcomeOf(of reach) *sql.PulseOutcome {
 	sum := p.outcomes[of]
 	if sum == nil {
 		sum = &sql.PulseOutcome{Minute: of.minute, Subscription: of.subscription}
@@ -134,7 +157,7 @@ func (p *pulse) outcomeOf(of reach) *sql.PulseOutcome {
 }
 
 // addOutcome adds counts. The caller holds the mutex.
-func (p *pulse) addOutcome(one sql.PulseOutcome) {
+func (p *Pulse) addOutcome(one sql.PulseOutcome) {
 	sum := p.outcomeOf(reach{one.Minute, one.Subscription})
 	sum.Accepted, sum.Handled, sum.Dead = sum.Accepted+one.Accepted, sum.Handled+one.Handled, sum.Dead+one.Dead
 	sum.PushFailed, sum.HandleFailed = sum.PushFailed+one.PushFailed, sum.HandleFailed+one.HandleFailed
@@ -144,7 +167,7 @@ func (p *pulse) addOutcome(one sql.PulseOutcome) {
 }
 
 // take returns what was counted and begins anew.
-func (p *pulse) take() (sent []sql.PulseSent, outcomes []sql.PulseOutcome) {
+func (p *Pulse) take() (sent []sql.PulseSent, outcomes []sql.PulseOutcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range p.sent {
@@ -159,7 +182,7 @@ func (p *pulse) take() (sent []sql.PulseSent, outcomes []sql.PulseOutcome) {
 }
 
 // giveBack adds what could not be written, unless it is too old.
-func (p *pulse) giveBack(sent []sql.PulseSent, outcomes []sql.PulseOutcome, now time.Time) {
+func (p *Pulse) giveBack(sent []sql.PulseSent, outcomes []sql.PulseOutcome, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, one := range sent {
@@ -174,41 +197,42 @@ func (p *pulse) giveBack(sent []sql.PulseSent, outcomes []sql.PulseOutcome, now 
 	}
 }
 
-// writePulse writes what was counted, until ctx ends.
-func (e *cleaner) writePulse(ctx context.Context) error {
-	for pause(ctx, pulseEvery, nil) {
-		e.trouble.note("write the pulse", ignoreEnd(ctx, e.flushPulse(ctx)))
-		e.trouble.note("count what is outstanding", ignoreEnd(ctx, e.countOutstanding(ctx)))
+// Run writes what was counted, until ctx ends. It returns no error. What is counted after its end, Flush writes.
+func (p *Pulse) Run(ctx context.Context) error {
+	for wait.For(ctx, pulseEvery) {
+		p.config.Trouble.NoteDuring(ctx, "write the pulse", p.Flush(ctx))
+		p.config.Trouble.NoteDuring(ctx, "count what is outstanding", p.countOutstanding(ctx))
 	}
 	return nil
 }
 
-// countOutstanding keeps, once in each minute, how much has not ended. The owner of shard 0 alone counts, and shares
+// countOutstanding keeps, once in each minute, how much has not ended. One relay alone counts, and shares
 // its count with those who read /metrics.
-func (e *cleaner) countOutstanding(ctx context.Context) error {
+func (p *Pulse) countOutstanding(ctx context.Context) error {
 	minute := time.Now().Truncate(time.Minute)
-	if minute.Equal(e.pulse.counted) || !e.lease.Load().sends(sql.JobShard) {
+	if minute.Equal(p.counted) || !p.config.Counts() {
 		return nil
 	}
-	standing, err := e.config.Sampler.Standing(ctx)
+	standing, err := p.config.Sampler.Standing(ctx)
 	if err == nil {
-		err = e.config.Store.WritePulseStanding(ctx, minute, standing)
+		err = p.config.Store.WritePulseStanding(ctx, minute, standing)
 	}
 	if err == nil {
-		e.pulse.counted = minute
+		p.counted = minute
 	}
 	return err
 }
 
-// flushPulse writes what was counted since it was written last.
-func (e *cleaner) flushPulse(ctx context.Context) error {
-	sent, outcomes := e.pulse.take()
+// Flush writes what was counted since it was written last. After an error the counts are kept for ten minutes, and
+// written the next time.
+func (p *Pulse) Flush(ctx context.Context) error {
+	sent, outcomes := p.take()
 	if len(sent) == 0 && len(outcomes) == 0 {
 		return nil
 	}
-	err := e.config.Store.WritePulse(ctx, e.id, sent, outcomes)
+	err := p.config.Store.WritePulse(ctx, p.config.ID, sent, outcomes)
 	if err != nil {
-		e.pulse.giveBack(sent, outcomes, time.Now())
+		p.giveBack(sent, outcomes, time.Now())
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package reconcile
+package quarantine
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ func TestTheCulpritsOfABatchStandAlone(t *testing.T) {
 	}
 	var done, culprits []int
 	calls := 0
-	err := inHalves(t.Context(), items, func(some []int) error {
+	err := InHalves(t.Context(), items, func(some []int) error {
 		calls++
 		if slices.Contains(some, 17) || slices.Contains(some, 64) {
 			return refuse
@@ -48,7 +48,7 @@ func TestNothingIsHalvedWhereNothingCanBeDone(t *testing.T) {
 		"the server ends":        {&pgconn.PgError{Code: "57P01", SeverityUnlocalized: "FATAL"}, 1},
 	} {
 		calls := 0
-		err := inHalves(t.Context(), []int{1, 2, 3}, func([]int) error { calls++; return c.err },
+		err := InHalves(t.Context(), []int{1, 2, 3}, func([]int) error { calls++; return c.err },
 			func(i int, _ error) { t.Errorf("%s: %d is a culprit", name, i) })
 		if !errors.Is(err, c.err) || calls != c.calls {
 			t.Errorf("%s: %v after %d calls, want %d", name, err, calls, c.calls)
