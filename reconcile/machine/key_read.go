@@ -219,7 +219,7 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 		case e.seq == 0 && shown && k.asked.after == 0:
 			e.remove() // it stands behind what was read
 			k.more = true
-		case !whole && e.seq > last && shown && k.more: // it is read on
+		case !whole && e.seq > last && shown && k.more && k.loaded() > 0: // it is read on when something of these has ended
 		default:
 			again = true
 		}

@@ -90,6 +90,8 @@ var mutations = []mutation{
 		"s.running, s.waiting = false, s.waiting || s.whole", "s.running = false", 21402},
 	{"let what is put back while its key is read wait for the next sweep", "queue.go",
 		"d.queue.look = true // the read", "// the read", 30205699},
+	{"read a key no more in which a message found no room", "key_read.go",
+		"shown && k.more && k.loaded() > 0:", "shown && k.more:", 120431596},
 	{"ask a destination for room once alone", "room.go",
 		"\td.asked = false\n\td.room", "\td.room", 0},
 	{"forget what waits in memory for room", "crowd.go",
