@@ -71,30 +71,40 @@ func (q *Quarantine) Tell(t sql.Telling) {
 // tellRows writes into rows what people are to see there, until ctx ends.
 func (q *Quarantine) tellRows(ctx context.Context) {
 	for {
-		var all []sql.Telling
+		var first sql.Telling
 		select {
 		case <-ctx.Done():
 			return
-		case t := <-q.tellings:
-			all = append(all, t)
+		case first = <-q.tellings:
 		}
 		if !wait.For(ctx, tellGather) {
 			return
 		}
-		told := map[relay.ID]bool{all[0].ID.Message: true}
+		all := []sql.Telling{first}
 		for range len(q.tellings) {
-			if t := <-q.tellings; !told[t.ID.Message] {
-				told[t.ID.Message] = true
-				all = append(all, t)
-			}
+			all = append(all, <-q.tellings)
 		}
 		// What keeps a row from being changed may keep this from it, too.
 		untold := func(t sql.Telling, err error) {
 			q.config.Log.Debug("a row cannot tell why it is in quarantine", "message", t.ID.Message.String(), "error", err)
 		}
-		for _, tell := range []func(context.Context, []sql.Telling) error{q.config.Store.TellMessages, q.config.Store.TellDeliveries} {
-			err := InHalves(ctx, all, func(some []sql.Telling) error { return tell(ctx, some) }, untold)
+		tell := func(all []sql.Telling, do func(context.Context, []sql.Telling) error) {
+			err := InHalves(ctx, all, func(some []sql.Telling) error { return do(ctx, some) }, untold)
 			q.config.Trouble.NoteDuring(ctx, "tell what is in quarantine", err)
 		}
+		tell(firstOfEach(all, func(t sql.Telling) relay.ID { return t.ID.Message }), q.config.Store.TellMessages)
+		tell(firstOfEach(all, func(t sql.Telling) relay.DeliveryID { return t.ID }), q.config.Store.TellDeliveries)
 	}
+}
+
+// firstOfEach returns the first telling of each row: a statement changes a row once.
+func firstOfEach[K comparable](all []sql.Telling, row func(sql.Telling) K) (first []sql.Telling) {
+	told := make(map[K]bool, len(all))
+	for _, t := range all {
+		if !told[row(t)] {
+			told[row(t)] = true
+			first = append(first, t)
+		}
+	}
+	return first
 }

@@ -142,3 +142,21 @@ func TestRowsTellAlone(t *testing.T) {
 		return answer(t, db, "select string_agg(coalesce(last_error, ''), ',' order by seq) from relay.outbox") == ",why"
 	})
 }
+
+// Two deliveries of one message that cannot be written tell of it both.
+func TestEachDeliveryTells(t *testing.T) {
+	t.Parallel()
+	q, db := open(t)
+	id := insert(t, db, "open", 1)[0]
+	if _, err := db.Exec(t.Context(), `insert into relay.delivery (message_id, subscription, target, circuit, status, due_at, shard, seq)
+		select id, s, 'http://x', s, 'waiting', now(), shard, seq from relay.outbox, unnest(array['a', 'b']) s`); err != nil {
+		t.Fatal(err)
+	}
+	for _, subscription := range []string{"a", "b"} {
+		q.Tell(sql.Telling{ID: relay.DeliveryID{Message: id, Subscription: subscription}, Why: "why " + subscription})
+	}
+	defer run(t, q)()
+	harness.Eventually(t, 20*time.Second, "both tell", func() bool {
+		return answer(t, db, "select string_agg(coalesce(last_error, ''), ',' order by subscription) from relay.delivery") == "why a,why b"
+	})
+}

@@ -38,12 +38,11 @@ type trouble struct {
 	again   int       // failures since the first
 }
 
-// NoteDuring is Note for what was done during ctx: an error after its end is none.
+// NoteDuring is Note for what was done during ctx: an error after its end says nothing.
 func (l *Log) NoteDuring(ctx context.Context, operation string, err error) {
-	if ctx.Err() != nil {
-		err = nil
+	if err == nil || ctx.Err() == nil {
+		l.Note(operation, err)
 	}
-	l.Note(operation, err)
 }
 
 // Note records how an operation ended: it prints an error that is new, though not too
