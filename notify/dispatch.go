@@ -10,6 +10,7 @@ import (
 
 	"relay"
 	"relay/crash"
+	"relay/wait"
 )
 
 const (
@@ -182,9 +183,9 @@ func (d *Dispatcher) Wake() <-chan struct{} { return d.wake }
 
 // Run returns what waited too long to the table, until ctx ends.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	for wait := idleHousekeeping; pause(ctx, wait); {
-		if wait = idleHousekeeping; d.expire(time.Now()) {
-			wait = housekeeping
+	for every := idleHousekeeping; wait.For(ctx, every); {
+		if every = idleHousekeeping; d.expire(time.Now()) {
+			every = housekeeping
 		}
 	}
 	return nil
@@ -363,18 +364,6 @@ func (d *Dispatcher) resolved(delivery *relay.Delivery) (*relay.Delivery, error)
 func (d *Dispatcher) Gone(ctx context.Context, delivery *relay.Delivery) bool {
 	technology, err := d.config.Technologies.Of(delivery.Subscriber.Target)
 	return err == nil && technology.Gone != nil && technology.Gone(ctx, delivery)
-}
-
-// pause waits, and reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // trace has a span made of an attempt, if spans are wanted.

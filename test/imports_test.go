@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"relay/admin/console": nil, // the pages; they know what the API tells them
 	"relay/admin/api":     {"relay", "relay/sql", "relay/operate", "relay/admin/access"},
 	"relay/cdc":           {"relay", "relay/crash", "relay/sql"},
-	"relay/notify":        {"relay", "relay/crash", "relay/sql"},
+	"relay/notify":        {"relay", "relay/crash", "relay/sql", "relay/wait"},
 	"relay/tracing":       {"relay"},
 	"relay/reconcile": {
 		"relay", "relay/crash", "relay/sql", "relay/reconcile/machine", "relay/retry", "relay/schedule", "relay/quarantine", "relay/pulse", "relay/jobs",
@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	// One package for each technology by which messages travel. Routing and dispatching know them by
 	// what cmd/relay registers, and they do not know each other.
 	"relay/notify/webhook":     {"relay", "relay/crash", "relay/notify", "relay/sql"},
-	"relay/notify/amqp":        {"relay", "relay/crash", "relay/notify"},
+	"relay/notify/amqp":        {"relay", "relay/crash", "relay/notify", "relay/wait"},
 	"relay/notify/conformance": {"relay", "relay/notify"}, // the suite that each of them passes; for tests alone
 
 	// What the engine decides, apart from what it does; the simulation is for tests alone.

@@ -9,6 +9,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"relay"
+	"relay/wait"
 )
 
 const (
@@ -56,7 +57,7 @@ func replyTarget(queue string) relay.Target {
 // and that would hold the acks of replies back.
 func (a *Destination) runReplies(ctx context.Context) {
 	for !a.cfg.Replies.Wanted() {
-		if !pause(ctx, repliesEvery) {
+		if !wait.For(ctx, repliesEvery) {
 			return
 		}
 	}
@@ -106,7 +107,7 @@ func (a *Destination) takeReplies(ctx context.Context, c *connection) error {
 			return context.Cause(ctx)
 		}
 		a.sayUntaken(err)
-		if !pause(ctx, repliesAgain) {
+		if !wait.For(ctx, repliesAgain) {
 			return context.Cause(ctx)
 		}
 	}
@@ -158,7 +159,7 @@ func (a *Destination) takeReply(ctx context.Context, reply amqp091.Delivery, tur
 		if failures, say := a.unstored.more(); say && ctx.Err() == nil {
 			a.cfg.Log.Warn("an acknowledgement cannot be stored; trying again", "queue", a.cfg.Replies.Queue, "failures", failures, "error", err)
 		}
-		if !pause(ctx, repliesAgain) {
+		if !wait.For(ctx, repliesAgain) {
 			return
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"relay/wait"
 )
 
 // These are the pauses between attempts to connect.
@@ -53,7 +55,7 @@ func keepConnected(ctx context.Context, connect func() time.Duration) {
 		if connect() > steadyConnection {
 			failures = 0
 		}
-		if ctx.Err() != nil || !pause(ctx, reconnectPause(failures)) {
+		if ctx.Err() != nil || !wait.For(ctx, reconnectPause(failures)) {
 			return
 		}
 	}
@@ -95,18 +97,6 @@ func (a *Destination) attend(ctx context.Context, c *connection) error {
 func reconnectPause(failures int) time.Duration {
 	d := min(minReconnectPause<<min(failures, 10), maxReconnectPause)
 	return d/2 + rand.N(d/2)
-}
-
-// pause waits and reports whether ctx still holds.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // report logs changes of the connection: the same failure again is counted, not printed.
