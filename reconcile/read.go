@@ -101,7 +101,7 @@ func (e *rowReader) readMessages(ctx context.Context, batch []machine.ReadRow, l
 	if err != nil {
 		return ofAll(batch, failed)
 	}
-	answers = ofAll(refused, failed)
+	answers = slices.Grow(ofAll(refused, failed), len(rows))
 	snapshot, present := e.careful.tellGone(ctx, read, rows)
 	for i := range rows {
 		answer := e.rowRead(read[i].Entry, &rows[i], limits)
@@ -208,7 +208,7 @@ func (e *rowReader) readDeliveries(ctx context.Context, batch []machine.ReadRow,
 	if err != nil {
 		return ofAll(batch, failed)
 	}
-	answers = ofAll(refused, failed)
+	answers = slices.Grow(ofAll(refused, failed), len(rows))
 	for i := range rows {
 		answer := e.rowRead(read[i].Entry, &rows[i].MessageRow, limits)
 		if answer.Verdict == machine.Readable {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 
 	"relay"
 	"relay/quarantine"
@@ -24,7 +25,11 @@ func readAlone[R any](ctx context.Context, e *carefulReader, batch []machine.Rea
 		if err != nil {
 			return err
 		}
-		sound, rows = append(sound, some...), append(rows, found...)
+		if sound == nil {
+			sound, rows = some, found
+		} else {
+			sound, rows = slices.Concat(sound, some), append(rows, found...)
+		}
 		for i := range found {
 			if row := of(&found[i]); row.Verdict == sql.Readable {
 				limits.Budget = max(0, limits.Budget-row.Size)

@@ -190,7 +190,11 @@ func groupsOf(batch []*written) (groups []group) {
 // try writes outcomes, and tells the machine what became of them. If it reports that the failure is due to one of them,
 // they are to be divided, and the machine has been told nothing.
 func (w *writer) try(ctx context.Context, store *sql.Store, g group) (dueToRows bool, err error) {
-	var changes []sql.Change
+	n := 0
+	for _, item := range g.items {
+		n += len(item.changes)
+	}
+	changes := make([]sql.Change, 0, n)
 	for _, item := range g.items {
 		changes = append(changes, item.changes...)
 	}

@@ -150,10 +150,10 @@ func readKeysBatch(keys []Key, limits Limits, blocking []string, each int, snaps
 		return err
 	})
 	batch.Queue(readKeys, shards, names, after, most, limits.MaxPayload, limits.Budget, taken).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var ord, xid int64
-			var row MessageRow
-			if err := scanMessage(rows, &row, &ord, &xid); err != nil {
+		var ord, xid int64
+		var row MessageRow
+		for scan := newMessageScan(&row, &ord, &xid); rows.Next(); {
+			if err := scan.next(rows); err != nil {
 				return err
 			}
 			row.XID = uint32(xid)

@@ -53,7 +53,7 @@ type MessageRow struct {
 	XID uint32
 }
 
-// messageColumns are read in this order by scanMessage. What has no bound of its own in the
+// messageColumns are read in this order by messageScan. What has no bound of its own in the
 // table comes along of readable rows alone.
 const messageColumns = `
 	x.id, x.seq, x.shard, x.topic, coalesce(x.key, ''), x.content_type,
@@ -132,10 +132,10 @@ func (s *Store) ReadMessages(ctx context.Context, ids []relay.ID, limits Limits)
 		return nil, fmt.Errorf("read messages: %w", err)
 	}
 	defer rows.Close()
-	for rows.Next() {
-		var ord int64
-		var row MessageRow
-		if err := scanMessage(rows, &row, &ord); err != nil {
+	var ord int64
+	var row MessageRow
+	for scan := newMessageScan(&row, &ord); rows.Next(); {
+		if err := scan.next(rows); err != nil {
 			return nil, fmt.Errorf("read messages: %w", err)
 		}
 		out[ord-1] = row
@@ -187,21 +187,33 @@ func (s *Store) noteHandled(ctx context.Context, messages ...[]MessageRow) error
 	return nil
 }
 
-func scanMessage(rows pgx.Rows, row *MessageRow, first ...any) error {
-	var payload, body []byte
-	var deliverAt *time.Time
-	m := &row.Message
-	dest := append(first, &row.Verdict, (*[16]byte)(&m.ID), &m.Seq, &m.Shard, &m.Topic, &m.Key, &m.ContentType,
-		&m.Source, &m.Destination, &deliverAt, &m.CreatedAt, &row.Size, &row.Oversized, &row.Again, &row.Version, &m.Headers, &payload, &body)
-	if err := rows.Scan(dest...); err != nil {
+// messageScan scans the messages of a result one after the other into the same row, with messageColumns behind first.
+type messageScan struct {
+	row           *MessageRow
+	deliverAt     *time.Time
+	payload, body []byte
+	into          []any
+}
+
+func newMessageScan(row *MessageRow, first ...any) *messageScan {
+	s, m := &messageScan{row: row}, &row.Message
+	s.into = append(first, &row.Verdict, (*[16]byte)(&m.ID), &m.Seq, &m.Shard, &m.Topic, &m.Key, &m.ContentType,
+		&m.Source, &m.Destination, &s.deliverAt, &m.CreatedAt, &row.Size, &row.Oversized, &row.Again, &row.Version, &m.Headers, &s.payload, &s.body)
+	return s
+}
+
+// next scans the message at which rows stands.
+func (s *messageScan) next(rows pgx.Rows) error {
+	if err := rows.Scan(s.into...); err != nil {
 		return err
 	}
-	if deliverAt != nil {
-		m.DeliverAt = *deliverAt
+	m := &s.row.Message
+	m.DeliverAt, m.Body = time.Time{}, s.payload
+	if s.deliverAt != nil {
+		m.DeliverAt = *s.deliverAt
 	}
-	m.Body = payload
-	if body != nil {
-		m.Body = body
+	if s.body != nil {
+		m.Body = s.body
 	}
 	return nil
 }
@@ -284,11 +296,11 @@ func (s *Store) ReadDeliveries(ctx context.Context, ids []relay.DeliveryID, limi
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
 	defer rows.Close()
+	var ord int64
+	var row DeliveryRow
+	scan := newMessageScan(&row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt, &row.Reason, &row.Unordered, &row.Accepted)
 	for rows.Next() {
-		var ord int64
-		var row DeliveryRow
-		err := scanMessage(rows, &row.MessageRow, &ord, &row.Target, &row.Circuit, &row.Status, &row.Attempts, &row.HandleAttempts, &row.DueAt, &row.Reason, &row.Unordered, &row.Accepted)
-		if err != nil {
+		if err := scan.next(rows); err != nil {
 			return nil, fmt.Errorf("read deliveries: %w", err)
 		}
 		row.Delivery = ids[ord-1]

@@ -82,7 +82,16 @@ func readBody(resp *http.Response) []byte {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return nil
 	}
-	head, err := io.ReadAll(io.LimitReader(resp.Body, relay.MaxResponse))
+	first := io.LimitReader(resp.Body, relay.MaxResponse)
+	var head []byte
+	var err error
+	if resp.ContentLength < 0 {
+		head, err = io.ReadAll(first)
+	} else if head = make([]byte, min(resp.ContentLength, relay.MaxResponse)); len(head) > 0 {
+		var n int
+		n, err = io.ReadFull(first, head)
+		head = head[:n]
+	}
 	if err == nil {
 		// An error means that the connection is of no further use, which Close sees to.
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer-relay.MaxResponse))

@@ -20,20 +20,49 @@ const userAgent = "relay"
 func requestHeader(d *relay.Delivery, keys [][]byte, now time.Time) (http.Header, error) {
 	m := d.Message
 	headers := relay.MergeHeaders(ownHeaders(d.Subscriber), d.Headers)
-	h := make(http.Header, 16+len(headers))
+	h := newFields(ownFields + len(headers))
 	for name, value := range headers {
 		if !relay.IsBrokerHeader(name) {
-			h.Set(name, headerValue(value))
+			h.set(http.CanonicalHeaderKey(name), headerValue(value))
 		}
 	}
 	if err := setContentType(h, m.ContentType); err != nil {
 		return nil, err
 	}
-	h.Set("User-Agent", userAgent)
-	h.Set("Relay-Attempt", strconv.Itoa(d.Attempt))
+	h.set("User-Agent", userAgent)
+	h.set("Relay-Attempt", strconv.Itoa(d.Attempt))
 	setWebhook(h, m, keys, now)
 	setCloudEvent(h, d)
-	return h, nil
+	return h.header, nil
+}
+
+// ownFields is the most that the relay itself says, the address for acknowledgements included.
+const ownFields = 13
+
+// fields is a header whose values share one piece of memory.
+type fields struct {
+	header http.Header
+	values []string
+}
+
+func newFields(n int) *fields {
+	return &fields{header: make(http.Header, n), values: make([]string, 0, n)}
+}
+
+// set sets the only value of a name, which is in its canonical form.
+func (f *fields) set(name, value string) {
+	n := len(f.values)
+	f.values = append(f.values, value)
+	f.header[name] = f.values[n : n+1 : n+1]
+}
+
+// setOrDrop is set, but an empty value drops what others have set.
+func (f *fields) setOrDrop(name, value string) {
+	if value == "" {
+		delete(f.header, name)
+		return
+	}
+	f.set(name, value)
 }
 
 // ownHeaders returns what the operator has set for a subscriber: its headers and, unless they
@@ -61,45 +90,35 @@ func headerValue(value string) string {
 	return value
 }
 
-func setContentType(h http.Header, contentType string) error {
-	h.Del("Content-Type")
-	if contentType == "" {
-		return nil
-	}
+func setContentType(h *fields, contentType string) error {
 	for i := range len(contentType) {
 		if c := contentType[i]; c < 0x20 && c != '\t' || c >= 0x7f {
 			return relay.Rejection(fmt.Sprintf("content type %q holds a control character, or one outside ASCII", contentType))
 		}
 	}
-	h.Set("Content-Type", contentType)
+	h.setOrDrop("Content-Type", contentType)
 	return nil
 }
 
 // setWebhook sets the headers of Standard Webhooks 1.0.0. The timestamp is the attempt's,
 // so that a receiver's tolerance, five minutes as a rule, also accepts late attempts.
-func setWebhook(h http.Header, m *relay.Message, keys [][]byte, now time.Time) {
+func setWebhook(h *fields, m *relay.Message, keys [][]byte, now time.Time) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
-	h.Set("Webhook-Id", m.ID.String())
-	h.Set("Webhook-Timestamp", timestamp)
-	h.Del("Webhook-Signature")
-	if len(keys) > 0 {
-		h.Set("Webhook-Signature", signature(keys, m.ID, timestamp, m.Body))
-	}
+	h.set("Webhook-Id", m.ID.String())
+	h.set("Webhook-Timestamp", timestamp)
+	h.setOrDrop("Webhook-Signature", signature(keys, m.ID, timestamp, m.Body))
 }
 
 // setCloudEvent sets the attributes of CloudEvents 1.0 in the binary mode of its HTTP
 // binding; datacontenttype is Content-Type itself. A message without a key has no subject.
-func setCloudEvent(h http.Header, d *relay.Delivery) {
+func setCloudEvent(h *fields, d *relay.Delivery) {
 	m := d.Message
-	h.Set("Ce-Specversion", "1.0")
-	h.Set("Ce-Id", m.ID.String())
-	h.Set("Ce-Source", percentEncode(d.Source))
-	h.Set("Ce-Type", percentEncode(m.Topic))
-	h.Set("Ce-Time", m.CreatedAt.UTC().Format(time.RFC3339Nano))
-	h.Del("Ce-Subject")
-	if m.Key != "" {
-		h.Set("Ce-Subject", percentEncode(m.Key))
-	}
+	h.set("Ce-Specversion", "1.0")
+	h.set("Ce-Id", m.ID.String())
+	h.set("Ce-Source", percentEncode(d.Source))
+	h.set("Ce-Type", percentEncode(m.Topic))
+	h.set("Ce-Time", m.CreatedAt.UTC().Format(time.RFC3339Nano))
+	h.setOrDrop("Ce-Subject", percentEncode(m.Key))
 }
 
 // percentEncode writes an attribute as section 3.1.3.2 of the CloudEvents HTTP binding

@@ -145,7 +145,7 @@ func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.T
 	}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	t := try{parent: ctx, limited: limited, timeout: timeout, now: now}
+	t := try{parent: ctx, limited: limited, stop: cancel, timeout: timeout, now: now}
 	g, err := grantOf(d.Subscriber)
 	switch {
 	case err != nil:
@@ -159,7 +159,8 @@ func (h *Destination) attempt(ctx context.Context, d *relay.Delivery, now time.T
 // try is one request of an attempt; with a token there may be two.
 type try struct {
 	parent  context.Context // ended: the relay stops
-	limited context.Context // ended as well: the time of the attempt is over
+	limited context.Context // ended as well: the time of the attempt is over, or stop was called
+	stop    context.CancelFunc
 	timeout time.Duration   // of the attempt
 	now     time.Time
 }
@@ -209,10 +210,8 @@ func (h *Destination) try(t try, d *relay.Delivery) relay.Outcome {
 	if ackable {
 		header.Set("Relay-Ack-Url", h.cfg.AckURL+AckPath+d.AckToken(h.cfg.AckKey))
 	}
-	ctx, cancel := context.WithCancel(t.limited)
-	defer cancel()
-	p := &progress{stop: cancel, allowed: func() bool { return h.cfg.Allowed(d.Message.Shard) }}
-	resp, err := h.post(p.watch(ctx), d, header)
+	p := &progress{stop: t.stop, allowed: func() bool { return h.cfg.Allowed(d.Message.Shard) }}
+	resp, err := h.post(p.watch(t.limited), d, header)
 	if err != nil {
 		return failure{target: target, parent: t.parent, attempt: t.limited, timeout: t.timeout, progress: p, err: err, lack: notify.LackOf(err, h.rootless)}.outcome()
 	}
