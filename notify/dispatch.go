@@ -222,11 +222,13 @@ func (d *Dispatcher) Stop(ctx context.Context) {
 
 // work makes attempts for a lane until its queue is empty.
 func (d *Dispatcher) work(l *lane, it item) {
+	w := &watchdog{base: d.base}
+	defer w.close()
 	for {
 		var outcome relay.Outcome
 		tried := l.mayGo(d.base, it.since)
 		if tried {
-			outcome = d.attempt(it.delivery)
+			outcome = d.attempt(it.delivery, w)
 		}
 		if outcome.Reason == relay.ReasonCircuitOpen {
 			outcome.Circuit = d.gates(l, it.target).origin.name
@@ -293,7 +295,7 @@ func (d *Dispatcher) take(l *lane, now time.Time) (it item, more bool, refused [
 }
 
 // attempt asks the destination, bounded in time. A panic is that delivery's failure.
-func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
+func (d *Dispatcher) attempt(delivery *relay.Delivery, w *watchdog) (o relay.Outcome) {
 	if !d.config.Allowed(delivery.Message.Shard) {
 		return relay.Outcome{Class: relay.ClassParked}
 	}
@@ -310,8 +312,8 @@ func (d *Dispatcher) attempt(delivery *relay.Delivery) (o relay.Outcome) {
 	if t := delivery.Subscriber.Timeout; t > 0 {
 		timeout = t
 	}
-	ctx, cancel := context.WithTimeout(d.base, timeout+cutOff)
-	defer cancel()
+	ctx := w.begin(timeout + cutOff)
+	defer w.end()
 	defer func() {
 		if p := recover(); p != nil {
 			d.config.Log.Error("a destination panicked", "message", delivery.Message.ID.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))

@@ -34,7 +34,7 @@ func TestATargetOfNoTechnologyFailsLoudly(t *testing.T) {
 	}
 	d := newTestDispatcher(4, nil)
 	d.config.Technologies = Register(web)
-	if out := d.attempt(deliveryTo(t, "amqp:/orders")); out.Class != relay.ClassRejected {
+	if out := d.attempt(deliveryTo(t, "amqp:/orders"), &watchdog{base: t.Context()}); out.Class != relay.ClassRejected {
 		t.Errorf("an attempt: %+v", out)
 	}
 }
@@ -61,7 +61,7 @@ func TestATechnologyIsOneEntry(t *testing.T) {
 	}
 	d := newTestDispatcher(4, nil)
 	d.config.Technologies = all
-	if out := d.attempt(deliveries[0]); out.Class != relay.ClassDelivered || delivered != 1 {
+	if out := d.attempt(deliveries[0], &watchdog{base: t.Context()}); out.Class != relay.ClassDelivered || delivered != 1 {
 		t.Errorf("%+v", out)
 	}
 	if _, err := r.Route(&relay.Message{Topic: "t", Destination: "amqp:/orders"}); err == nil || !strings.Contains(err.Error(), "no row may") {
