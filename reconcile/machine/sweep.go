@@ -125,6 +125,7 @@ func (e Swept) apply(m *Machine) {
 	s.asked = false
 	if e.Failed {
 		s.running = false
+		m.leftWaiting = m.leftWaiting || s.whole // the next pass finds what this one was to find
 		m.sweeps.leave(0)
 		return
 	}
