@@ -14,7 +14,7 @@ type Command interface{ command() }
 // ReadRow reads a pending message by its id, or a delivery of an open one: RowRead.
 type ReadRow struct {
 	Entry relay.DeliveryID
-	Shard int16 // negative: not known
+	Shard int16
 	// Streamed says that the stream has shown the row, which is therefore durable.
 	Streamed bool
 }

@@ -172,7 +172,7 @@ func TestNotDurableIsReadAgain(t *testing.T) {
 func TestKeyIsFoundByReadingTheRow(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	d.do(Found{Rows: []Report{{ID: id(1), Shard: -1}}})
+	d.do(Found{Rows: []Report{{ID: id(1)}}})
 	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: pendingRow(1, "k", s)})
 	if c := one[ReadKey](d); c.Key != "k" || c.After != 0 {
 		t.Fatalf("read %+v", c)

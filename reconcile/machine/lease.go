@@ -6,14 +6,11 @@ import (
 	"relay"
 )
 
-// unplaced is the place of entries whose shard is not known before they are read.
-const unplaced = relay.Shards
-
 // leases is what this relay owns, and what is in memory of each shard.
 type leases struct {
 	m      *Machine
 	until  time.Duration
-	shards [relay.Shards + 1]shard
+	shards [relay.Shards]shard
 }
 
 // shard is one shard's lease.
@@ -24,22 +21,13 @@ type shard struct {
 	entries  []*entry
 }
 
-func (l *leases) of(s int16) *shard {
-	if s < 0 {
-		return &l.shards[unplaced]
-	}
-	return &l.shards[s]
-}
+func (l *leases) of(s int16) *shard { return &l.shards[s] }
 
 // Owns reports whether a shard is this relay's: of one that is given up, as long as something of it is under way.
 func (m *Machine) Owns(shard int16) bool { return m.leases.of(shard).owned }
 
-// takes reports whether messages of the shard may be read. Of a row whose shard is not known
-// the read tells.
-func (l *leases) takes(s int16) bool {
-	at := l.of(s)
-	return s < 0 || at.owned && !at.draining
-}
+// takes reports whether messages of the shard may be read.
+func (l *leases) takes(s int16) bool { return l.of(s).owned && !l.of(s).draining }
 
 // sends reports whether attempts for the shard may start now.
 func (l *leases) sends(s int16) bool {
@@ -104,9 +92,6 @@ func (e Drain) apply(m *Machine) {
 
 // drained releases a shard that is given up when nothing of it is in memory.
 func (l *leases) drained(s int16) {
-	if s < 0 {
-		return
-	}
 	if at := l.of(s); at.owned && at.draining && len(at.entries) == 0 {
 		at.owned, at.draining = false, false
 		l.m.do(Release{Shard: s})

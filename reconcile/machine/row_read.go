@@ -15,7 +15,7 @@ func (r RowRead) apply(m *Machine) {
 	switch owned := m.leases.of(at.shard); {
 	case !m.leases.takes(at.shard):
 		at.remove()
-	case at.shard >= 0 && owned.epoch != at.epoch:
+	case owned.epoch != at.epoch:
 		at.want() // another relay may have changed the row meanwhile
 	case r.Failed:
 		at.later(50*time.Millisecond, 10*time.Second)
@@ -65,7 +65,7 @@ func (r *RowRead) readable(e *entry) {
 		return
 	}
 	message := r.Row.Message
-	if e.shard < 0 || e.key == nil && e.id.Pending() && message.Key != "" {
+	if e.key == nil && e.id.Pending() && message.Key != "" {
 		xid := e.xid
 		e.again = false
 		e.remove()

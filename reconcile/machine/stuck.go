@@ -125,9 +125,7 @@ func (m *Machine) Blocked() (names map[string]bool, changes int) {
 func (m *Machine) Stuck() (shards [relay.Shards]bool) {
 	for _, d := range m.stuck.troubled {
 		for _, e := range d.stuck {
-			if e.shard >= 0 {
-				shards[e.shard] = true
-			}
+			shards[e.shard] = true
 		}
 	}
 	return shards
