@@ -41,7 +41,7 @@ func (d *delivery) crowds(o *relay.Outcome) bool {
 		}
 		d.step = idle
 		e.putBack()
-		m.leave(1)
+		m.leave()
 		return true
 	}
 	d.step, e.state = idle, wanted

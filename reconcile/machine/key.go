@@ -82,7 +82,7 @@ func (k *key) report(r *Report) {
 	}
 	if !m.budget.fits(false) {
 		m.reports.lost()
-		m.leave(1)
+		m.leave()
 		k.drop()
 		return
 	}

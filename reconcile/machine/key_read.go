@@ -107,7 +107,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 			k.later(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
 		case e == nil && !r.yield(k, seq, func() bool { return m.budget.fits(true) }):
-			m.leave(1)
+			m.leave()
 			k.more = true
 			return seq - 1, false
 		}
@@ -146,7 +146,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		return false
 	}
 	if !r.yield(k, row.Message.Seq, func() bool { return row.fits(k.m) }) {
-		k.m.leave(1)
+		k.m.leave()
 		return false
 	}
 	if e == nil {
@@ -260,8 +260,8 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 // mayLoad reports whether a delivery that waits may go as far as it itself is concerned.
 func (w *Waiting) mayLoad(m *Machine) bool {
 	if !m.budget.fits(true) {
-		m.leave(1)
-		m.leftWaiting = true
+		m.leave()
+		m.sweeps.waiting = true
 		return false
 	}
 	switch w.State {

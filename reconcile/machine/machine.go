@@ -36,7 +36,7 @@ type Config struct {
 	// ReadAhead is how many pending messages of one key are read at once at first, MostAhead
 	// how many of a key that moves fast.
 	ReadAhead, MostAhead int
-	// Batch is the most rows that one statement finds of what is due, and of a sweep if Sweeps is empty.
+	// Batch is the most rows that one statement finds of what is due.
 	Batch int
 	// Sweeps are the most rows that one statement of a sweep finds, for each group of shards.
 	Sweeps []int
@@ -63,8 +63,6 @@ type Machine struct {
 	destinations destinations
 	subscribers  map[string]*relay.Subscriber
 	sweeps       sweeps
-	sweepAt      time.Duration // when rows are looked for that were left to the table; zero: there are none
-	leftWaiting  bool          // deliveries of open messages are among them
 	fanout       fanout
 	due          dues
 	timers       timers
@@ -98,14 +96,11 @@ func New(config Config) *Machine {
 		budget: budget{maxEntries: config.Entries, maxBytes: config.Bytes},
 		random: rand.New(rand.NewPCG(config.Seed, 0)),
 	}
-	m.leases.m, m.due.m, m.entries.Machine, m.reports.Machine = m, m, m, m
+	m.leases.m, m.due.m, m.sweeps.m, m.entries.Machine, m.reports.Machine = m, m, m, m, m
 	m.stuck = stuck{m: m, blocked: make(map[string]bool)}
 	m.fanout = fanout{m: m, keys: make(map[string]int16)}
-	if len(config.Sweeps) == 0 {
-		m.config.Sweeps = []int{config.Batch}
-	}
-	for group, limit := range m.config.Sweeps {
-		m.sweeps = append(m.sweeps, &sweep{m: m, group: group, limit: limit})
+	for group, limit := range config.Sweeps {
+		m.sweeps.groups = append(m.sweeps.groups, &sweep{m: m, group: group, limit: limit})
 	}
 	m.destinations = destinations{m: m, byName: make(map[string]*destination)}
 	return m
@@ -150,10 +145,11 @@ func (m *Machine) Failing() bool { return m.failing }
 // that were not known.
 func (m *Machine) Counts() (left, swept int) { return m.left, m.swept }
 
-// leave notes that rows were left to the table for want of room: a sweep looks for them soon.
-func (m *Machine) leave(n int) {
-	m.left += n
-	m.sweeps.leave(n)
+// leave notes that a row was left to the table for want of room: a sweep looks for it soon.
+func (m *Machine) leave() {
+	m.left++
+	m.sweeps.left++
+	m.sweeps.later()
 }
 
 func (m *Machine) do(c Command) { m.out = append(m.out, c) }

@@ -80,7 +80,7 @@ func (r *RowRead) readable(e *entry) {
 		return
 	case !r.Row.fits(m):
 		e.putBack()
-		m.leave(1)
+		m.leave()
 		return
 	}
 	k := e.key

@@ -18,35 +18,34 @@ type sweep struct {
 	asked   bool // a statement is under way
 	whole   bool // the pass that runs looks at what waits, too
 	wholeAt time.Duration
-	// refused counts the rows that were left to the table since the pass began or went on. When they are as many as one
-	// statement finds, the pass rests until it is time to look for such rows.
-	refused int
 }
 
 // sweeps are those of all groups.
-type sweeps []*sweep
+type sweeps struct {
+	m      *Machine
+	groups []*sweep
+	at     time.Duration // when rows are looked for that were left to the table; zero: there are none
+	// left counts those rows. When they are as many as one statement finds, a pass rests until they are looked for.
+	left    int
+	waiting bool // deliveries of open messages are among them, so that keys that only wait are looked at, too
+}
 
 // begin asks for a pass.
 func (s *sweep) begin(waiting bool) { s.wanted, s.waiting = true, s.waiting || waiting }
 
 // begin asks for a pass of all groups.
-func (all sweeps) begin(waiting bool) {
-	for _, s := range all {
+func (all *sweeps) begin(waiting bool) {
+	for _, s := range all.groups {
 		s.begin(waiting)
 	}
 }
 
-// leave notes that n rows were left to the table: their group is not known.
-func (all sweeps) leave(n int) {
-	m := all[0].m
-	for _, s := range all {
-		s.refused += n
+// later has the table looked at soon, since rows were left there.
+func (all *sweeps) later() {
+	if m := all.m; all.at <= m.now {
+		all.at = m.now + sweepAfter
+		m.timers.wakeUp(all.at)
 	}
-	if m.sweepAt > m.now {
-		return
-	}
-	m.sweepAt = m.now + sweepAfter
-	m.timers.wakeUp(m.sweepAt)
 }
 
 // apply asks for passes. One of all groups is asked for when anything may have changed in the table.
@@ -58,11 +57,8 @@ func (e SweepNow) apply(m *Machine) {
 		m.destinations.list()
 		return
 	}
-	for _, s := range m.sweeps {
-		if s.group == e.Group {
-			s.begin(m.now-s.wholeAt >= wholeEvery)
-		}
-	}
+	s := m.sweeps.groups[e.Group]
+	s.begin(m.now-s.wholeAt >= wholeEvery)
 }
 
 // apply has every key read from its beginning, and forgets what was reported and is not
@@ -86,17 +82,12 @@ func (Gap) apply(m *Machine) {
 func (m reports) lost() { m.gap, m.horizon = m.gap+1, 0 }
 
 // next makes the next statements of the passes, as far as they are wanted and there is room.
-func (all sweeps) next() {
-	m := all[0].m
-	if m.sweepAt > 0 && m.sweepAt <= m.now {
-		m.sweepAt = 0
-		all.begin(m.leftWaiting)
-		m.leftWaiting = false
-		for _, s := range all {
-			s.refused = 0
-		}
+func (all *sweeps) next() {
+	if all.at > 0 && all.at <= all.m.now {
+		all.begin(all.waiting)
+		all.at, all.left, all.waiting = 0, 0, false
 	}
-	for _, s := range all {
+	for _, s := range all.groups {
 		s.next()
 	}
 }
@@ -109,7 +100,7 @@ func (s *sweep) next() {
 			s.wholeAt = m.now
 		}
 	}
-	if !s.running || s.asked || s.refused >= s.limit || m.keysReading > m.config.Batch {
+	if !s.running || s.asked || m.sweeps.left >= s.limit || m.keysReading > m.config.Batch {
 		return
 	}
 	room := min(m.budget.room(), s.limit)
@@ -121,12 +112,12 @@ func (s *sweep) next() {
 }
 
 func (e Swept) apply(m *Machine) {
-	s := m.sweeps[e.Group]
+	s := m.sweeps.groups[e.Group]
 	s.asked = false
 	if e.Failed {
 		s.running = false
-		m.leftWaiting = m.leftWaiting || s.whole // the next pass finds what this one was to find
-		m.sweeps.leave(0)
+		m.sweeps.waiting = m.sweeps.waiting || s.whole // the next pass finds what this one was to find
+		m.sweeps.later()
 		return
 	}
 	for i := range e.Rows {
@@ -202,7 +193,7 @@ func (m reports) add(r *Report, swept bool) {
 	case !m.leases.takes(r.Shard):
 		return
 	case !m.budget.fits(swept):
-		m.leave(1)
+		m.leave()
 		return
 	}
 	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}

@@ -85,7 +85,7 @@ var mutations = []mutation{
 	{"let the next message of a key pass one that is being given up", "key_read.go",
 		"case open && e.ends && ", "case open && e.ends && false && ", 0},
 	{"take the sweep of one group for that of another", "sweep.go",
-		"s := m.sweeps[e.Group]", "s := m.sweeps[0]", 0},
+		"s.asked = false", "s = m.sweeps.groups[0]\n\ts.asked = false", 0},
 	{"ask a destination for room once alone", "room.go",
 		"\td.asked = false\n\td.room", "\td.room", 0},
 	{"forget what waits in memory for room", "crowd.go",
