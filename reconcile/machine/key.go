@@ -246,7 +246,7 @@ func (k *key) blocks(seq int64) bool {
 
 // settle starts whatever may start, and forgets what nothing is known of any more.
 func (k *key) settle() {
-	if k.settling {
+	if k == nil || k.settling {
 		return
 	}
 	k.settling = true

@@ -20,13 +20,11 @@ func (r KeyRead) apply(m *Machine) {
 	case r.Failed:
 		k.gap, k.wanted = -1, true
 		k.later(50*time.Millisecond, 10*time.Second)
-		k.settle()
 		return
 	case r.Late:
 		k.gap, k.wanted = -1, true
 		m.due.look(m.now)
 		k.later(5*time.Millisecond, time.Second)
-		k.settle()
 		return
 	case k.asked.epoch != m.leases.of(k.shard).epoch, outdated(k):
 		k.want()

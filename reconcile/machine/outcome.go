@@ -13,11 +13,8 @@ func (e Ended) apply(m *Machine) {
 	if d == nil {
 		return
 	}
-	k := d.entry.key
 	d.outcome(e.Outcome)
-	if k != nil {
-		k.settle()
-	}
+	d.entry.key.settle()
 }
 
 // sent finds the delivery whose attempt has ended. The one of a message that was taken up
@@ -92,17 +89,10 @@ func (d *delivery) passes(c *retry.Change) bool {
 func (d *delivery) park(o *relay.Outcome) {
 	e, reason := d.entry, o.Reason
 	if !e.id.Pending() && e.parent == nil && e.open.Reason == reason && o.Lack == relay.ResourceNone && reason != relay.ReasonNone {
-		if d.queue != nil {
-			d.queue.hold(e.seq)
-		}
 		if reason != relay.ReasonKeyBlocked {
 			e.m.destinations.park(d.destination)
 		}
-		k := e.key
-		e.remove()
-		if k != nil {
-			k.settle()
-		}
+		e.putBack()
 		return
 	}
 	d.end(e.m.config.Policy.Change(d.to, past(e), *o, nil), false)

@@ -133,8 +133,7 @@ func (d *delivery) wait() bool {
 	case e.state == reading:
 		return false
 	default: // it stands there
-		d.queue.hold(e.seq)
-		e.remove()
+		e.putBack()
 	}
 	return true
 }

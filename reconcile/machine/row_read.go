@@ -83,9 +83,6 @@ func (r *RowRead) readable(e *entry) {
 		m.leave()
 		return
 	}
-	k := e.key
 	r.Row.take(e, e.askedAt)
-	if k != nil {
-		k.settle()
-	}
+	e.key.settle()
 }

@@ -122,14 +122,10 @@ func (w Written) apply(m *Machine) {
 			d.queue.look = true // a read made before this may have shown it in the place of the next
 		}
 	}
-	k := e.key
-	if k != nil && replaced {
-		k.want()
+	if replaced {
+		e.key.want()
 	}
 	e.remove()
-	if k != nil {
-		k.settle()
-	}
 }
 
 // announce notes what a change that is in the table waits for there.
@@ -199,7 +195,6 @@ func (w NotWritten) apply(m *Machine) {
 	if e == nil {
 		return
 	}
-	k := e.key
 	switch w.Why {
 	case WhyLocked:
 		e.write.command.Last = WhyLocked
@@ -219,9 +214,6 @@ func (w NotWritten) apply(m *Machine) {
 		e.later(50*time.Millisecond, time.Second) // the loop tells if the shard is another relay's
 	default:
 		e.later(50*time.Millisecond, 2*time.Second)
-	}
-	if k != nil {
-		k.settle()
 	}
 }
 
