@@ -230,7 +230,7 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 // waiting learns what waits in the table, and loads what may go.
 func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 	for _, q := range k.queues {
-		q.first, q.loadable = q.wrote, q.wrote == 0
+		q.first = q.wrote
 	}
 	for i := range r.Waiting {
 		w := &r.Waiting[i]
@@ -245,7 +245,7 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 			if k.waits = k.waits || w.State == relay.WaitsMore; w.mayLoad(k.m) {
 				w.load(k, nil)
 			}
-		case !whole && w.Seq > last, !q.loadable, !w.mayLoad(k.m):
+		case !whole && w.Seq > last, q.first != 0, !w.mayLoad(k.m):
 			if w.State != relay.WaitsDead || k.m.subscriber(w.ID.Subscription, nil).BlockOnDead {
 				q.hold(w.Seq)
 			}
@@ -279,28 +279,24 @@ func (w *Waiting) mayLoad(m *Machine) bool {
 
 // load has a delivery of an open message read, and puts it into its queue.
 func (w *Waiting) load(k *key, q *queue) {
-	e := &entry{id: w.ID, seq: w.Seq, shard: k.shard, key: k, swept: true}
-	d := &delivery{entry: e, queue: q}
-	e.deliveries = []*delivery{d}
-	k.m.entries.register(e)
+	e := k.m.entries.load(w.ID, k.shard)
+	e.seq, e.key = w.Seq, k
 	k.opens++
-	if q != nil {
+	if d := e.deliveries[0]; q != nil {
+		d.queue = q
 		q.insert(d)
 	}
-	e.want()
 }
 
-// load has a delivery of an open message read that waits for no other, and reports
-// whether there was room for it.
-func (m entries) load(id relay.DeliveryID, shard int16) bool {
-	switch {
-	case !m.leases.takes(shard) || m.open[id] != nil || m.pending[id.Message] != nil:
-		return false
-	case !m.budget.fits(true):
-		return false
+// load has a delivery of an open message read, unless something of it is in memory or there is no room for it. It
+// returns nil then.
+func (m entries) load(id relay.DeliveryID, shard int16) *entry {
+	if !m.leases.takes(shard) || m.open[id] != nil || m.pending[id.Message] != nil || !m.budget.fits(true) {
+		return nil
 	}
 	e := &entry{id: id, shard: shard, swept: true}
+	e.deliveries = []*delivery{{entry: e}}
 	m.entries.register(e)
 	e.want()
-	return true
+	return e
 }

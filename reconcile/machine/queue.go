@@ -21,8 +21,6 @@ type queue struct {
 	wrote int64         // the lowest sequence that came into the table since the key is being read
 	moved time.Duration // when a delivery was last accepted
 	look  bool          // what waits in the table may go now
-	// loadable says that what a read shows next may be loaded.
-	loadable bool
 }
 
 // queue returns one of the key's queues.
@@ -32,7 +30,7 @@ func (k *key) queue(subscription, instance string) *queue {
 			return q
 		}
 	}
-	q := &queue{key: k, subscription: subscription, instance: instance, loadable: true, moved: k.m.now}
+	q := &queue{key: k, subscription: subscription, instance: instance, moved: k.m.now}
 	k.queues = append(k.queues, q)
 	return q
 }
@@ -82,7 +80,6 @@ func (q *queue) pass(d *delivery) {
 
 // hold notes that a delivery waits in the table.
 func (q *queue) hold(seq int64) {
-	q.loadable = false
 	if q.first == 0 || seq < q.first {
 		q.first = seq
 	}

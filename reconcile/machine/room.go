@@ -142,7 +142,7 @@ func (e Parked) apply(m *Machine) {
 		d.found = true
 		if row.Key != "" {
 			m.lookAtKey(row.Key, row.Shard, false)
-		} else if m.entries.load(row.ID, row.Shard) {
+		} else if m.entries.load(row.ID, row.Shard) != nil {
 			d.room--
 		}
 	}

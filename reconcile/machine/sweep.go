@@ -139,8 +139,8 @@ func (e LookAt) apply(m *Machine) {
 // them is looked at afterwards.
 func (e Overdue) apply(m *Machine) {
 	for _, d := range e.Deliveries {
-		if m.entries.load(d.ID, d.Shard) {
-			m.open[d.ID].ends, m.open[d.ID].wakes = true, d.Key
+		if e := m.entries.load(d.ID, d.Shard); e != nil {
+			e.ends, e.wakes = true, d.Key
 		}
 	}
 }

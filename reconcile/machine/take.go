@@ -101,9 +101,6 @@ func splitLater(e *entry) {
 // resume begins the next attempt of an open message's delivery, or ends it without one.
 func (row *Row) resume(e *entry) {
 	to := row.Deliveries[0]
-	if len(e.deliveries) == 0 {
-		e.deliveries = []*delivery{{entry: e}}
-	}
 	d := e.deliveries[0]
 	d.to, d.destination = to, e.m.destinations.of(to.Circuit())
 	e.bytes, e.left = row.Size, 1
@@ -175,9 +172,6 @@ func (e *entry) reject(why string) {
 		e.deliveries, e.left = nil, 0
 		e.write.put([]retry.Change{{ID: e.id, Next: -1, Cause: relay.Rejection(why).Cause(), Error: why}}, relay.MessageRejected)
 		return
-	}
-	if len(e.deliveries) == 0 {
-		e.deliveries = []*delivery{{entry: e}}
 	}
 	d := e.deliveries[0]
 	change := d.unchanged()

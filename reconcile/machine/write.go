@@ -280,8 +280,11 @@ const (
 // loop tells of the word again.
 func (a Acknowledged) apply(m *Machine) {
 	for _, d := range a.Deliveries {
-		if !m.stopping && m.entries.load(d.ID, d.Shard) {
-			m.open[d.ID].acks, m.open[d.ID].wakes = true, d.Key
+		if m.stopping {
+			return
+		}
+		if e := m.entries.load(d.ID, d.Shard); e != nil {
+			e.acks, e.wakes = true, d.Key
 		}
 	}
 }
@@ -299,8 +302,8 @@ func (a AckRead) apply(m *Machine) {
 	}
 	e.state, e.open, e.due = ready, a.Open, m.now-a.Waited
 	e.open.Accepted = true
-	d := &delivery{entry: e, to: a.Delivery, destination: m.destinations.of(a.Delivery.Circuit())}
-	e.deliveries, e.left = []*delivery{d}, 1
+	d := e.deliveries[0]
+	d.to, d.destination, e.left = a.Delivery, m.destinations.of(a.Delivery.Circuit()), 1
 	e.charge()
 	d.end(m.config.Policy.Acknowledged(d.to, past(e), a.Word, m.random.Float64), false)
 	e.finish()
