@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"slices"
 	"time"
 
 	"relay"
@@ -51,15 +52,17 @@ func (l *leases) displace(e *entry) {
 	at.entries = at.entries[:len(at.entries)-1]
 }
 
-// abandon forgets everything of a shard that no attempt and no statement is under way for.
-func (l *leases) abandon(s int16) {
-	at := &l.shards[s]
-	for i := len(at.entries) - 1; i >= 0; i-- {
-		if i < len(at.entries) {
-			at.entries[i].abandon()
+// each calls do for all entries of a shard, the last first. do may have any of them forgotten.
+func (l *leases) each(s int16, do func(*entry)) {
+	for _, e := range slices.Backward(slices.Clone(l.shards[s].entries)) {
+		if !e.forgotten {
+			do(e)
 		}
 	}
 }
+
+// abandon forgets everything of a shard that no attempt and no statement is under way for.
+func (l *leases) abandon(s int16) { l.each(s, (*entry).abandon) }
 
 // apply begins with the shard: whatever the table holds of it may be waiting.
 func (e Leased) apply(m *Machine) {
@@ -71,10 +74,7 @@ func (e Leased) apply(m *Machine) {
 		m.leases.lose(e.Shard)
 	}
 	at.owned, at.draining, at.epoch = true, false, e.Epoch
-	m.reports.lost()
-	m.sweeps.begin(true)
-	m.due.look(m.now)
-	m.destinations.list()
+	m.lookAtTable()
 }
 
 // apply extends the leases. What was given back when they had ended is read now.

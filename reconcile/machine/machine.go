@@ -193,11 +193,11 @@ func (Tick) apply(*Machine) {}
 func (Stop) apply(m *Machine) {
 	m.stopping = true
 	for shard := range m.leases.shards {
-		for _, e := range m.leases.shards[shard].entries {
+		m.leases.each(int16(shard), func(e *entry) {
 			if e.state == writing {
 				e.hurry(m.now + whenStopping)
 			}
-		}
+		})
 		m.leases.abandon(int16(shard))
 	}
 }

@@ -51,14 +51,19 @@ func (all *sweeps) later() {
 // apply asks for passes. One of all groups is asked for when anything may have changed in the table.
 func (e SweepNow) apply(m *Machine) {
 	if e.All {
-		m.reports.lost()
-		m.sweeps.begin(true)
-		m.due.look(m.now)
-		m.destinations.list()
+		m.lookAtTable()
 		return
 	}
 	s := m.sweeps.groups[e.Group]
 	s.begin(m.now-s.wholeAt >= wholeEvery)
+}
+
+// lookAtTable has everything looked for that the table may hold, since anything may have changed in it.
+func (m *Machine) lookAtTable() {
+	m.reports.lost()
+	m.sweeps.begin(true)
+	m.due.look(m.now)
+	m.destinations.list()
 }
 
 // apply has every key read from its beginning, and forgets what was reported and is not
@@ -67,14 +72,11 @@ func (Gap) apply(m *Machine) {
 	m.reports.lost()
 	m.sweeps.begin(true)
 	for shard := range m.leases.shards {
-		entries := m.leases.shards[shard].entries
-		for i := len(entries) - 1; i >= 0; i-- {
-			if i < len(m.leases.shards[shard].entries) {
-				if e := m.leases.shards[shard].entries[i]; e.state == unseen {
-					e.remove()
-				}
+		m.leases.each(int16(shard), func(e *entry) {
+			if e.state == unseen {
+				e.remove()
 			}
-		}
+		})
 	}
 }
 
