@@ -51,11 +51,11 @@ type destinations struct {
 	m      *Machine
 	byName map[string]*destination
 	asking []*destination // with deliveries that wait for room, in the table or in memory
-	askAt  time.Duration  // when one of them is to be asked next
+	ask    alarm          // for when one of them is to be asked next
 	named  int            // of them, those that rows name
 	// part is the name up to which those were listed that rows name; empty: all, or none yet.
 	part    string
-	listAt  time.Duration // when the table is asked for them again
+	list    alarm // for when the table is asked for them again
 	listing bool
 }
 

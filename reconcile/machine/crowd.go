@@ -46,7 +46,7 @@ func (d *delivery) crowds(o *relay.Outcome) bool {
 	}
 	d.step, e.state = idle, wanted
 	dest.crowd = append(dest.crowd, waiter{d, m.now})
-	m.destinations.ask(dest, m.now+crowdEvery)
+	m.destinations.await(dest, m.now+crowdEvery)
 	return true
 }
 

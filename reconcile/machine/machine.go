@@ -102,7 +102,8 @@ func New(config Config) *Machine {
 	for group, limit := range config.Sweeps {
 		m.sweeps.groups = append(m.sweeps.groups, &sweep{m: m, group: group, limit: limit})
 	}
-	m.destinations = destinations{m: m, byName: make(map[string]*destination)}
+	m.sweeps.alarm.m, m.due.alarm.m = m, m
+	m.destinations = destinations{m: m, byName: make(map[string]*destination), ask: alarm{m: m}, list: alarm{m: m}}
 	return m
 }
 
@@ -206,7 +207,7 @@ func (Stop) apply(m *Machine) {
 func (s Subscribed) apply(m *Machine) {
 	m.subscribers = s.Subscribers
 	m.sweeps.begin(true)
-	m.destinations.list()
+	m.destinations.listAgain()
 	m.destinations.askSoon() // one may have been paused
 }
 

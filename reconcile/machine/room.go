@@ -17,20 +17,20 @@ const (
 	// rows name more of them than are looked at together.
 	listEvery   = 10 * time.Second
 	listOnEvery = time.Second
-	// listAgain is when it is asked again after it did not answer.
-	listAgain = 500 * time.Millisecond
+	// listFailed is when it is asked again after it did not answer.
+	listFailed = 500 * time.Millisecond
 )
 
 // park notes that a delivery waits for the destination in the table.
 func (ds *destinations) park(d *destination) {
 	d.renewed = true
-	if !d.parked && ds.ask(d, ds.m.now) {
+	if !d.parked && ds.await(d, ds.m.now) {
 		d.parked, d.after = true, 0
 	}
 }
 
-// ask has a destination asked for room at a time, and reports false if rows name too many others.
-func (ds *destinations) ask(d *destination, at time.Duration) bool {
+// await has a destination asked for room at a time, and reports false if rows name too many others.
+func (ds *destinations) await(d *destination, at time.Duration) bool {
 	if !d.listed {
 		if relay.CircuitOfRow(d.name) {
 			if ds.named >= namedMost && len(d.crowd) == 0 {
@@ -43,26 +43,18 @@ func (ds *destinations) ask(d *destination, at time.Duration) bool {
 		d.askAt = at
 	}
 	d.askAt = min(d.askAt, at)
-	ds.wakeUp(d.askAt)
+	ds.ask.ring(d.askAt)
 	return true
-}
-
-// wakeUp has destinations asked for room at a time.
-func (ds *destinations) wakeUp(at time.Duration) {
-	if at < ds.askAt || ds.askAt <= ds.m.now {
-		ds.askAt = at
-		ds.m.timers.wakeUp(at)
-	}
 }
 
 // askRoom asks those for room whose time has come, and the table for others.
 func (ds *destinations) askRoom() {
 	m := ds.m
-	if ds.listAt <= m.now && !ds.listing && ds.listAt > 0 {
+	if !ds.listing && ds.list.rings() {
 		ds.listing = true
 		m.do(FindBacklog{After: ds.part})
 	}
-	if len(ds.asking) == 0 || m.now < ds.askAt {
+	if !ds.ask.rings() {
 		return
 	}
 	next := m.now + listEvery
@@ -88,8 +80,9 @@ func (ds *destinations) askRoom() {
 		}
 		next = min(next, d.askAt)
 	}
-	ds.askAt = next
-	m.timers.wakeUp(next)
+	if len(ds.asking) > 0 {
+		ds.ask.ring(next)
+	}
 }
 
 // again has a destination asked again after the ordinary time.
@@ -99,7 +92,7 @@ func (ds *destinations) again(d *destination) {
 		every = crowdEvery
 	}
 	d.askAt = ds.m.now + every
-	ds.wakeUp(d.askAt)
+	ds.ask.ring(d.askAt)
 }
 
 func (e Worked) apply(m *Machine) { m.destinations.askSoon() }
@@ -109,7 +102,7 @@ func (ds *destinations) askSoon() {
 	for _, d := range ds.asking {
 		d.askAt = ds.m.now
 	}
-	ds.askAt = ds.m.now
+	ds.ask.ring(ds.m.now)
 }
 
 func (e Room) apply(m *Machine) {
@@ -155,9 +148,9 @@ func (e Parked) apply(m *Machine) {
 	}
 }
 
-// list has the table asked which destinations have something parked.
-func (ds *destinations) list() {
-	ds.listAt = max(1, ds.m.now)
+// listAgain has the table asked which destinations have something parked.
+func (ds *destinations) listAgain() {
+	ds.list.ring(ds.m.now)
 	ds.part = ""
 }
 
@@ -167,8 +160,7 @@ func (e Backlog) apply(m *Machine) {
 	ds := &m.destinations
 	ds.listing = false
 	if e.Failed {
-		ds.listAt = m.now + listAgain
-		m.timers.wakeUp(ds.listAt)
+		ds.list.ring(m.now + listFailed)
 		return
 	}
 	turns := e.After != "" || ds.part != ""
@@ -176,15 +168,14 @@ func (e Backlog) apply(m *Machine) {
 	if ds.part = e.After; ds.part != "" {
 		every = listOnEvery
 	}
-	ds.listAt = m.now + every
-	m.timers.wakeUp(ds.listAt)
+	ds.list.ring(m.now + every)
 	if turns {
 		for _, d := range ds.asking {
 			if relay.CircuitOfRow(d.name) && !d.asked && !d.reading {
 				d.parked = false
 			}
 		}
-		ds.askAt = m.now
+		ds.ask.ring(m.now)
 		ds.askRoom() // forgets those
 	}
 	for _, name := range e.Destinations {

@@ -60,7 +60,7 @@ func noRoom(d *driver, after time.Duration, asked ...string) (lists []FindBacklo
 		case FindBacklog:
 			lists = append(lists, c)
 		case AskRoom:
-			d.do(Room{Destination: c.Destination})
+			d.m.Step(d.now, Room{Destination: c.Destination}) // all at one time, so that none is asked again meanwhile
 		}
 	}
 	d.take()
@@ -103,7 +103,7 @@ func TestBacklogThatFailsIsListedAgain(t *testing.T) {
 	d := listed(t)
 	d.do(Backlog{Failed: true})
 	d.take()
-	d.wait(listAgain + time.Millisecond)
+	d.wait(listFailed + time.Millisecond)
 	if got := commands[FindBacklog](d); len(got) != 1 {
 		t.Fatalf("lists %+v", got)
 	}
@@ -128,7 +128,7 @@ func TestDestinationsThatRowsNameAreBounded(t *testing.T) {
 		t.Fatal("one more that rows name is looked at")
 	}
 	x := ds.of("http://x")
-	if x.crowd = []waiter{{}}; !ds.ask(x, d.now) {
+	if x.crowd = []waiter{{}}; !ds.await(x, d.now) {
 		t.Fatal("one for which a delivery waits in memory is not asked for room")
 	}
 }

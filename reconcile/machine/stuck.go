@@ -44,7 +44,7 @@ func (s *stuck) stick(e *entry) {
 	if len(d.stuck) == 0 {
 		d.stalled = s.m.now
 		s.troubled = append(s.troubled, d)
-		s.m.timers.wakeUp(s.m.now + stalledAfter)
+		s.m.timers.add(timer{at: s.m.now + stalledAfter}) // then it is decided anew
 	}
 	e.stuck, d.stuck = d, append(d.stuck, e)
 	s.n++

@@ -24,7 +24,7 @@ type sweep struct {
 type sweeps struct {
 	m      *Machine
 	groups []*sweep
-	at     time.Duration // when rows are looked for that were left to the table; zero: there are none
+	alarm  alarm // for rows that were left to the table
 	// left counts those rows. When they are as many as one statement finds, a pass rests until they are looked for.
 	left    int
 	waiting bool // deliveries of open messages are among them, so that keys that only wait are looked at, too
@@ -41,12 +41,7 @@ func (all *sweeps) begin(waiting bool) {
 }
 
 // later has the table looked at soon, since rows were left there.
-func (all *sweeps) later() {
-	if m := all.m; all.at <= m.now {
-		all.at = m.now + sweepAfter
-		m.timers.wakeUp(all.at)
-	}
-}
+func (all *sweeps) later() { all.alarm.ring(all.m.now + sweepAfter) }
 
 // apply asks for passes. One of all groups is asked for when anything may have changed in the table.
 func (e SweepNow) apply(m *Machine) {
@@ -63,7 +58,7 @@ func (m *Machine) lookAtTable() {
 	m.reports.lost()
 	m.sweeps.begin(true)
 	m.due.look(m.now)
-	m.destinations.list()
+	m.destinations.listAgain()
 }
 
 // apply has every key read from its beginning, and forgets what was reported and is not
@@ -85,9 +80,9 @@ func (m reports) lost() { m.gap, m.horizon = m.gap+1, 0 }
 
 // next makes the next statements of the passes, as far as they are wanted and there is room.
 func (all *sweeps) next() {
-	if all.at > 0 && all.at <= all.m.now {
+	if all.alarm.rings() {
 		all.begin(all.waiting)
-		all.at, all.left, all.waiting = 0, 0, false
+		all.left, all.waiting = 0, false
 	}
 	for _, s := range all.groups {
 		s.next()
@@ -209,39 +204,31 @@ func (m reports) add(r *Report, swept bool) {
 // dues is what is known of due times.
 type dues struct {
 	m       *Machine
-	at      time.Duration // the earliest that is known
-	some    bool
+	alarm   alarm // for the earliest that is known
 	finding bool
 	looks   int           // how often they were looked at
 	found   time.Duration // when that was last
 }
 
 // look has due times looked at at a time.
-func (d *dues) look(at time.Duration) {
-	if !d.some || at < d.at {
-		d.at, d.some = at, true
-		d.m.timers.wakeUp(at)
-	}
-}
+func (d *dues) look(at time.Duration) { d.alarm.ring(at) }
 
-// findDue makes what is due ordinary work, when a time has come.
+// find makes what is due ordinary work, when a time has come.
 func (d *dues) find() {
 	m := d.m
-	if d.finding || !d.some || m.now < d.at {
+	if d.finding || !d.alarm.rings() {
 		return
 	}
 	limit := min(m.budget.room(), m.config.Batch)
 	if limit == 0 {
-		d.some = false
-		m.due.look(m.now + dueEvery/2)
+		d.look(m.now + dueEvery/2)
 		return
 	}
 	if m.now < d.found+dueGap && d.looks > 0 {
-		d.at = d.found + dueGap
-		m.timers.wakeUp(d.at)
+		d.look(d.found + dueGap)
 		return
 	}
-	d.finding, d.some, d.found = true, false, m.now
+	d.finding, d.found = true, m.now
 	d.looks++
 	m.do(FindDue{Limit: limit + len(m.open)})
 	m.due.look(m.now + dueEvery)

@@ -59,5 +59,28 @@ func (t *timers) pop(now time.Duration) (first timer, due bool) {
 	}
 }
 
-// wakeUp asks for a tick at a time that belongs to neither an entry nor a key.
-func (t *timers) wakeUp(at time.Duration) { t.add(timer{at: at}) }
+// alarm is a time that belongs to neither an entry nor a key: the machine looks at it in each step in which it may read.
+type alarm struct {
+	m   *Machine
+	at  time.Duration
+	set bool
+}
+
+// ring has it ring at a time, unless it rings before. What is to ring now needs no timer: this step looks at it.
+func (a *alarm) ring(at time.Duration) {
+	if a.set && a.at <= at {
+		return
+	}
+	if a.at, a.set = at, true; at > a.m.now {
+		a.m.timers.add(timer{at: at})
+	}
+}
+
+// rings reports whether its time has come; then it is set no more.
+func (a *alarm) rings() bool {
+	if !a.set || a.m.now < a.at {
+		return false
+	}
+	a.set = false
+	return true
+}
