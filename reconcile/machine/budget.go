@@ -29,14 +29,12 @@ type destination struct {
 	bytes   int64
 	slow    bool // the last delivery that waited for it waited in vain
 	// parked says that deliveries are parked in the table; they were read up to after.
-	parked  bool
-	after   int64
-	asked   bool // for room
-	askAt   time.Duration
-	room    int
-	reading bool
-	found   bool // the pass that is under way has found something
-	renewed bool // something was parked since the pass began
+	parked bool
+	after  int64
+	more   bool // the pass over them has found some, or some were parked since it began
+	askAt  time.Duration
+	busy   bool // it is being asked for room, or what is parked is being read
+	room   int
 
 	crowd   []waiter      // deliveries that wait in memory for room
 	stuck   []*entry      // outcomes that cannot be written because of their rows
@@ -94,7 +92,7 @@ func (ds *destinations) of(name string) *destination {
 
 // forget drops a destination that has nothing in memory and nothing known to wait.
 func (ds *destinations) forget(d *destination) {
-	if d.entries == 0 && !d.listed && !d.asked && !d.reading && len(d.stuck) == 0 {
+	if d.entries == 0 && !d.listed && len(d.stuck) == 0 {
 		delete(ds.byName, d.name)
 	}
 }

@@ -23,7 +23,7 @@ const (
 
 // park notes that a delivery waits for the destination in the table.
 func (ds *destinations) park(d *destination) {
-	d.renewed = true
+	d.more = true
 	if !d.parked && ds.await(d, ds.m.now) {
 		d.parked, d.after = true, 0
 	}
@@ -58,23 +58,16 @@ func (ds *destinations) askRoom() {
 		return
 	}
 	next := m.now + listEvery
-	for i := 0; i < len(ds.asking); i++ {
-		d := ds.asking[i]
+	ds.asking = slices.DeleteFunc(ds.asking, ds.unlist)
+	for _, d := range ds.asking {
 		switch {
-		case !d.parked && len(d.crowd) == 0 && !d.asked && !d.reading:
-			ds.asking = slices.Delete(ds.asking, i, i+1)
-			i--
-			if d.listed = false; relay.CircuitOfRow(d.name) {
-				ds.named--
-			}
-			ds.forget(d)
+		case d.busy:
 			continue
-		case d.asked || d.reading:
-			continue
+		case m.now < d.askAt:
 		case len(d.crowd) == 0 && ds.paused(d.name):
 			d.askAt = m.now + time.Second
-		case m.now >= d.askAt:
-			d.asked = true
+		default:
+			d.busy = true
 			m.do(AskRoom{Destination: d.name})
 			continue
 		}
@@ -85,8 +78,21 @@ func (ds *destinations) askRoom() {
 	}
 }
 
+// unlist has a destination asked no more for which nothing waits, and reports whether that is so.
+func (ds *destinations) unlist(d *destination) bool {
+	if d.parked || len(d.crowd) > 0 || d.busy {
+		return false
+	}
+	if d.listed = false; relay.CircuitOfRow(d.name) {
+		ds.named--
+	}
+	ds.forget(d)
+	return true
+}
+
 // again has a destination asked again after the ordinary time.
 func (ds *destinations) again(d *destination) {
+	d.busy = false
 	every := roomEvery
 	if len(d.crowd) > 0 {
 		every = crowdEvery
@@ -107,10 +113,9 @@ func (ds *destinations) askSoon() {
 
 func (e Room) apply(m *Machine) {
 	d := m.destinations.byName[e.Destination]
-	if d == nil || !d.asked {
+	if d == nil || !d.busy {
 		return
 	}
-	d.asked = false
 	d.room = d.serve(m.now, e.Deliveries)
 	limit := min(d.room, m.budget.room())
 	if limit <= 0 || !d.parked || m.stopping || m.failing || m.destinations.paused(d.name) {
@@ -118,21 +123,19 @@ func (e Room) apply(m *Machine) {
 		return
 	}
 	if d.after == 0 {
-		d.found, d.renewed = false, false
+		d.more = false
 	}
-	d.reading = true
 	m.do(ReadParked{Destination: d.name, After: d.after, Limit: limit})
 }
 
 func (e Parked) apply(m *Machine) {
 	d := m.destinations.of(e.Destination)
-	d.reading = false
 	defer m.destinations.again(d)
 	if e.Failed {
 		return
 	}
 	for _, row := range e.Deliveries {
-		d.found = true
+		d.more = true
 		if row.Key != "" {
 			m.lookAtKey(row.Key, row.Shard, false)
 		} else if m.entries.load(row.ID, row.Shard) != nil {
@@ -143,9 +146,7 @@ func (e Parked) apply(m *Machine) {
 	if !e.End {
 		return
 	}
-	if d.after = 0; !d.found && !d.renewed {
-		d.parked = false
-	}
+	d.after, d.parked = 0, d.more
 }
 
 // listAgain has the table asked which destinations have something parked.
@@ -171,7 +172,7 @@ func (e Backlog) apply(m *Machine) {
 	ds.list.ring(m.now + every)
 	if turns {
 		for _, d := range ds.asking {
-			if relay.CircuitOfRow(d.name) && !d.asked && !d.reading {
+			if relay.CircuitOfRow(d.name) && !d.busy {
 				d.parked = false
 			}
 		}

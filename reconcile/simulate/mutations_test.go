@@ -87,7 +87,7 @@ var mutations = []mutation{
 	{"take the sweep of one group for that of another", "sweep.go",
 		"s.asked = false", "s = m.sweeps.groups[0]\n\ts.asked = false", 0},
 	{"ask a destination for room once alone", "room.go",
-		"\td.asked = false\n\td.room", "\td.room", 0},
+		"\td.busy = false\n", "", 0},
 	{"forget what waits in memory for room", "crowd.go",
 		"\t\t\td.entry.want()\n", "", 0},
 	{"send to a destination whose outcomes cannot be written", "take.go",
