@@ -36,11 +36,10 @@ type destination struct {
 	busy   bool // it is being asked for room, or what is parked is being read
 	room   int
 
-	crowd   []waiter      // deliveries that wait in memory for room
+	crowd   []*delivery   // that wait in memory for room
 	stuck   []*entry      // outcomes that cannot be written because of their rows
 	stalled time.Duration // when one was written last, or could not be written first
 	hurried time.Duration // when they were last tried before their time
-	blocked bool          // nothing is sent for the time being
 	listed  bool          // it is among those that are asked for room
 }
 

@@ -17,12 +17,6 @@ const (
 	crowdEvery = 10 * time.Millisecond
 )
 
-// waiter is a delivery that waits in memory for room at its destination.
-type waiter struct {
-	delivery *delivery
-	since    time.Duration
-}
-
 // crowds has a delivery wait for which its destination had no room just now, and reports false if it has to be parked:
 // in memory or, if its destination has as much there as it works off soon, and nothing else depends on it, as a pending
 // row in the table. To write it twice costs several times as much as to read it again.
@@ -45,17 +39,17 @@ func (d *delivery) crowds(o *relay.Outcome) bool {
 		return true
 	}
 	d.step, e.state = idle, wanted
-	dest.crowd = append(dest.crowd, waiter{d, m.now})
+	dest.crowd = append(dest.crowd, d)
 	m.destinations.await(dest, m.now+crowdEvery)
 	return true
 }
 
-// serve has those read again for which there is room, and those that have waited for too long. It returns the room that
-// is left.
+// serve has those read again for which there is room, and those whose last read is too old. It returns the room that is
+// left.
 func (dest *destination) serve(now time.Duration, room int) int {
 	n := 0
-	for ; n < len(dest.crowd) && (room > 0 || now-dest.crowd[n].since > crowdFor); n++ {
-		if d := dest.crowd[n].delivery; !d.entry.forgotten && d.entry.state == wanted && d.step == idle {
+	for ; n < len(dest.crowd) && (room > 0 || now-dest.crowd[n].entry.readAt > crowdFor); n++ {
+		if d := dest.crowd[n]; !d.entry.forgotten && d.entry.state == wanted && d.step == idle {
 			d.entry.want()
 			room--
 		}

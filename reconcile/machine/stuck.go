@@ -104,15 +104,14 @@ func (s *stuck) judge(d *destination) {
 	n := len(d.stuck)
 	blocked := n > 0 && (n >= max(StalledCount, s.m.config.Entries/stuckShare) || s.n >= max(1, s.m.config.Entries/stuckMost) ||
 		n >= StalledCount && (s.m.now-d.stalled >= stalledAfter || s.m.now-s.wroteAt >= StalledAll))
-	if blocked == d.blocked {
+	if blocked == s.blocked[d.name] {
 		return
 	}
-	if d.blocked = blocked; blocked {
+	if s.changes++; blocked {
 		s.blocked[d.name] = true
 	} else {
 		delete(s.blocked, d.name)
 	}
-	s.changes++
 }
 
 // Blocked returns the destinations that are sent nothing at present, since their outcomes cannot be written, and how

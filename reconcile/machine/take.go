@@ -190,7 +190,7 @@ func (d *delivery) start() bool {
 		d.park(&relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonPaused})
 		return true
 	}
-	if d.destination.blocked && len(e.deliveries) == 1 && e.parent == nil {
+	if m.stuck.blocked[d.destination.name] && len(e.deliveries) == 1 && e.parent == nil {
 		d.step, e.state = idle, wanted
 		e.later(crowdedOut, crowdedOut)
 		return false

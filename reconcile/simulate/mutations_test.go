@@ -91,7 +91,7 @@ var mutations = []mutation{
 	{"forget what waits in memory for room", "crowd.go",
 		"\t\t\td.entry.want()\n", "", 0},
 	{"send to a destination whose outcomes cannot be written", "take.go",
-		"if d.destination.blocked && ", "if false && ", 0},
+		"if m.stuck.blocked[d.destination.name] && ", "if false && ", 0},
 	{"never send again to a destination whose outcomes could not be written", "stuck.go",
 		"\ts.judge(d)\n\ts.m.destinations.forget(d)", "\ts.m.destinations.forget(d)", 0},
 	{"never list the first part of the parked destinations again", "room.go",
