@@ -230,14 +230,14 @@ func (e *entry) later(first, most time.Duration) {
 	}
 	e.retryAt = e.m.now + min(first<<min(e.tries, 20), most)
 	e.tries++
-	e.m.timers.add(timer{at: e.retryAt, entry: e})
+	e.m.timers.add(timer{e.retryAt, e})
 }
 
 // hurry has what waits to be read or written again wait no longer than to a time.
 func (e *entry) hurry(at time.Duration) {
 	if e.retryAt > at {
 		e.retryAt = at
-		e.m.timers.add(timer{at: at, entry: e})
+		e.m.timers.add(timer{at, e})
 	}
 }
 

@@ -111,7 +111,7 @@ func (k *key) want() {
 	k.wanted = true
 	if !k.queued && !k.asked.reading {
 		k.queued = true
-		k.m.unreadKeys = append(k.m.unreadKeys, k)
+		k.m.unread = append(k.m.unread, k)
 	}
 }
 
@@ -257,7 +257,7 @@ func (k *key) settle() {
 	k.settling = false
 	if waits && k.checkAt <= k.m.now {
 		k.checkAt = k.m.now + staleAfter
-		k.m.timers.add(timer{at: k.checkAt, key: k})
+		k.m.timers.add(timer{k.checkAt, k})
 	}
 	k.drop()
 }
@@ -289,5 +289,5 @@ func (k *key) wake(at time.Duration) {
 func (k *key) later(first, most time.Duration) {
 	k.retryAt = k.m.now + min(first<<min(k.tries, 20), most)
 	k.tries++
-	k.m.timers.add(timer{at: k.retryAt, key: k})
+	k.m.timers.add(timer{k.retryAt, k})
 }

@@ -47,14 +47,13 @@ type Config struct {
 // Machine decides everything about the messages of a group of shards. It is not safe for
 // concurrent use: one goroutine at a time has it.
 type Machine struct {
-	config  Config
-	now     time.Duration
-	out     []Command
-	pending map[relay.ID]*entry
-	open    map[relay.DeliveryID]*entry
-	keys    map[string]*key
-	// unread are entries, and unreadKeys keys, that are to be read as soon as that is allowed.
-	unreadKeys   []*key
+	config       Config
+	now          time.Duration
+	out          []Command
+	pending      map[relay.ID]*entry
+	open         map[relay.DeliveryID]*entry
+	keys         map[string]*key
+	unread       []reader // entries and keys that are to be read as soon as that is allowed
 	keysReading  int
 	entries      entries
 	reports      reports
@@ -77,9 +76,14 @@ type Machine struct {
 	stuck    stuck
 	left     int // rows that were left to the table for want of room
 	swept    int // rows that sweeps found
-	unread   []*entry
 	stopping bool
 	random   *rand.Rand
+}
+
+// reader is an entry or a key.
+type reader interface {
+	read()                 // asks for what is to be read of it
+	wake(at time.Duration) // a time has come
 }
 
 // entries are what is in memory of rows: the machine's own maps.
@@ -159,13 +163,11 @@ func (m *Machine) do(c Command) { m.out = append(m.out, c) }
 func (m *Machine) fire() {
 	for {
 		t, due := m.timers.pop(m.now)
-		switch {
-		case !due:
+		if !due {
 			return
-		case t.entry != nil:
-			t.entry.wake(t.at)
-		case t.key != nil:
-			t.key.wake(t.at)
+		}
+		if t.of != nil {
+			t.of.wake(t.at)
 		}
 	}
 }
@@ -176,13 +178,10 @@ func (m *Machine) pump() {
 		return
 	}
 	m.fanout.goOn()
-	entries, keys := m.unread, m.unreadKeys
-	m.unread, m.unreadKeys = nil, nil
-	for _, e := range entries {
-		e.read()
-	}
-	for _, k := range keys {
-		k.read()
+	unread := m.unread
+	m.unread = nil
+	for _, r := range unread {
+		r.read()
 	}
 	m.destinations.askRoom()
 	m.sweeps.next()

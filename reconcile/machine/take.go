@@ -95,7 +95,7 @@ func (d *delivery) handled() {
 
 func splitLater(e *entry) {
 	e.splitAt = e.m.now + splitAfter
-	e.m.timers.add(timer{at: e.splitAt, entry: e})
+	e.m.timers.add(timer{e.splitAt, e})
 }
 
 // resume begins the next attempt of an open message's delivery, or ends it without one.

@@ -5,9 +5,8 @@ import "time"
 // timer says when an entry or a key wants to be looked at. One that is not wanted any more
 // fires all the same; its owner knows.
 type timer struct {
-	at    time.Duration
-	entry *entry
-	key   *key
+	at time.Duration
+	of reader // nil: the step itself is all that is wanted
 }
 
 // timers is a heap of times (Williams, "Algorithm 232: Heapsort", 1964).
