@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"relay"
@@ -108,77 +109,38 @@ func (w Written) apply(m *Machine) {
 	}
 	m.stuck.unstick(e, true)
 	m.stuck.wrote(e.write.command.Changes[0].Destination)
-	replaced := false
-	for i := range e.write.command.Changes {
-		c := &e.write.command.Changes[i]
-		e.write.announce(c)
-		replaced = replaced || c.Acknowledges // the consumer may have said meanwhile that the work succeeded
-	}
-	for i := range e.write.command.Spread {
-		e.write.announce(&e.write.command.Spread[i])
-	}
 	for _, d := range e.deliveries {
+		d.announce(&d.change)
+		for i := range d.spread {
+			d.announce(&d.spread[i])
+		}
 		if d.queue != nil && d.passes(&d.change) {
 			d.queue.look = true // a read made before this may have shown it in the place of the next
 		}
 	}
-	if replaced {
-		e.key.want()
+	if slices.ContainsFunc(e.write.command.Changes, func(c retry.Change) bool { return c.Acknowledges }) {
+		e.key.want() // the consumer may have said meanwhile that the work succeeded
 	}
 	e.remove()
 }
 
-// announce notes what a change that is in the table waits for there.
-func (w *pendingWrite) announce(c *retry.Change) {
-	e := w.entry
-	m := e.m
+// announce notes what a delivery, or one that takes its place, waits for in the table after a change: also in the order
+// of its key.
+func (d *delivery) announce(c *retry.Change) {
+	e, m := d.entry, d.entry.m
 	switch {
-	case c.ID.Pending():
-		return // it was rejected
 	case c.Next >= 0:
 		m.due.look(m.now + c.Next)
 	case c.Status.Ended() || c.Status == relay.DeliveryAwaitingAck, c.Reason == relay.ReasonKeyBlocked:
-	case w.adopted(c.ID):
-		return // it goes on in memory
 	default:
 		m.destinations.park(m.destinations.of(c.Destination))
 	}
-	w.held(c)
-}
-
-// adopted reports whether a delivery goes on as an entry of its own.
-func (w *pendingWrite) adopted(id relay.DeliveryID) bool {
-	for _, child := range w.entry.children {
-		if child.id == id {
-			return true
-		}
-	}
-	return false
-}
-
-// held notes that a delivery waits in the table in the order of its key.
-func (w *pendingWrite) held(c *retry.Change) {
-	e := w.entry
-	if e.key == nil || e.open.Accepted || w.adopted(c.ID) {
-		return
-	}
-	s := e.m.subscriber(c.ID.Subscription, w.routed(c.ID))
-	if s.Unordered || c.Status.Ended() && !(c.Status == relay.DeliveryDead && s.BlockOnDead) || c.Status == relay.DeliveryAwaitingAck {
+	if e.key == nil || e.open.Accepted || d.passes(c) || m.subscriber(c.ID.Subscription, d.to).Unordered {
 		return
 	}
 	q := e.key.queue(c.ID.Subscription, c.ID.Instance)
 	q.hold(e.seq)
 	q.look = q.look || c.Reason == relay.ReasonKeyBlocked
-}
-
-// routed returns the delivery that a change is of.
-func (w *pendingWrite) routed(id relay.DeliveryID) *relay.Delivery {
-	for _, d := range w.entry.deliveries {
-		if d.to != nil && d.to.Subscriber.Name == id.Subscription && d.to.Instance == id.Instance {
-			return d.to
-		}
-	}
-	return nil
 }
 
 func (d Divided) apply(m *Machine) {
@@ -227,8 +189,8 @@ func (w *pendingWrite) forget() {
 		k.want()
 	}
 	e.again = e.again || k == nil && e.id.Pending()
-	for i := range w.command.Changes {
-		w.announce(&w.command.Changes[i]) // it may be in the table, if the answer to an earlier write was lost
+	for _, d := range e.deliveries {
+		d.announce(&d.change) // it may be in the table, if the answer to an earlier write was lost
 	}
 	e.remove()
 	m.due.look(m.now)
