@@ -149,7 +149,7 @@ func (e *entry) remove() {
 		if e.key != nil {
 			r.Key = e.key.name
 		}
-		m.reports.found(r)
+		m.reports.heard(&r, false)
 	}
 }
 

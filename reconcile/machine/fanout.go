@@ -26,12 +26,9 @@ type fanout struct {
 	keysNeed   int              // the most deliveries that the next message of one of those has
 }
 
-// most is how many deliveries there may be, if they are not those of a single message.
-func (f *fanout) most() int { return max(1, f.m.config.Entries/fanoutShare) }
-
-// fits reports whether there is room for a message with that number of deliveries.
+// fits reports whether there is room for a message with that number of deliveries. A single one always has it.
 func (f *fanout) fits(deliveries int) bool {
-	return f.deliveries == 0 || f.deliveries+deliveries <= f.most()
+	return f.deliveries == 0 || f.deliveries+deliveries <= f.m.config.Entries/fanoutShare
 }
 
 // holdsUp reports whether a pending message has to wait for those before it. e is its entry; nil: it has none.

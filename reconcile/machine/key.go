@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -39,10 +40,9 @@ type key struct {
 
 // asked is a read that is under way.
 type asked struct {
+	ReadKey
 	reading bool
-	command ReadKey
 	at      time.Duration
-	after   int64
 	epoch   int64
 	gap     int
 	looks   int   // how often due times had been looked at
@@ -120,10 +120,8 @@ func (k *key) position() int64 {
 	if k.gap != k.m.gap || k.m.due.finding {
 		return 0
 	}
-	for _, e := range k.entries {
-		if e.state == unseen {
-			return max(0, min(k.after, e.seq-1))
-		}
+	if e := k.unseenBefore(math.MaxInt64); e != nil {
+		return max(0, min(k.after, e.seq-1))
 	}
 	return k.after
 }
@@ -144,11 +142,10 @@ func (k *key) read() {
 		k.wanted, k.more = false, true
 		return
 	}
-	k.asked = asked{reading: true, at: m.now, after: k.position(), epoch: m.leases.of(k.shard).epoch, gap: m.gap, looks: m.due.looks}
-	if k.wanted, k.more = false, false; k.asked.after == 0 {
+	c := ReadKey{Key: k.name, Shard: k.shard, After: k.position(), Most: most, ended: k.base}
+	if k.wanted, k.more = false, false; c.After == 0 {
 		k.gap = m.gap
 	}
-	c := ReadKey{Key: k.name, Shard: k.shard, After: k.asked.after, Most: most, ended: k.base}
 	for _, e := range k.entries {
 		switch {
 		case e.state == unseen && e.xid != 0 && len(c.Streamed) < most: // the read shows no others
@@ -156,7 +153,7 @@ func (k *key) read() {
 				c.Streamed = make(map[relay.ID]bool, min(most, k.unseen))
 			}
 			c.Streamed[e.id.Message] = true
-		case e.state != unseen && e.seq > k.asked.after:
+		case e.state != unseen && e.seq > c.After:
 			c.Known = append(c.Known, e.seq)
 		}
 	}
@@ -164,7 +161,7 @@ func (k *key) read() {
 		q.wrote = 0
 	}
 	m.keysReading++
-	k.asked.command = c
+	k.asked = asked{ReadKey: c, reading: true, at: m.now, epoch: m.leases.of(k.shard).epoch, gap: m.gap, looks: m.due.looks}
 	m.do(c)
 }
 
@@ -228,20 +225,20 @@ func (k *key) pace() {
 	}
 }
 
-// blocks reports whether a message with a lower sequence is known that SQL does not show yet.
-func (k *key) blocks(seq int64) bool {
+// unseenBefore returns the first message that SQL does not show yet, if its sequence is lower than another; else nil.
+func (k *key) unseenBefore(seq int64) *entry {
 	if k.unseen == 0 {
-		return false
+		return nil
 	}
 	for _, e := range k.entries {
 		if e.seq >= seq {
-			return false
+			return nil
 		}
 		if e.state == unseen {
-			return true
+			return e
 		}
 	}
-	return false
+	return nil
 }
 
 // settle starts whatever may start, and forgets what nothing is known of any more.

@@ -26,7 +26,7 @@ func (r KeyRead) apply(m *Machine) {
 		m.due.look(m.now)
 		k.later(5*time.Millisecond, time.Second)
 		return
-	case k.asked.epoch != m.leases.of(k.shard).epoch, outdated(k):
+	case k.asked.epoch != m.leases.of(k.shard).epoch, k.asked.outdated(k):
 		k.want()
 	default:
 		r.know(k)
@@ -46,18 +46,18 @@ func (r *KeyRead) know(k *key) {
 	if k.asked.gap == m.gap && m.horizon == 0 {
 		m.horizon = s.Xmax
 	}
-	if k.asked.after == 0 {
+	if k.asked.After == 0 {
 		k.base = *s
 	}
-	if k.asked.after == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
+	if k.asked.After == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
 		k.gap = -1
 	}
 }
 
 // outdated reports whether a read that began behind a sequence may have passed over a message:
 // reports were lost, or one has become due meanwhile.
-func outdated(k *key) bool {
-	return k.asked.after > 0 && (k.gap != k.m.gap || k.asked.looks != k.m.due.looks)
+func (a *asked) outdated(k *key) bool {
+	return a.After > 0 && (k.gap != k.m.gap || a.looks != k.m.due.looks)
 }
 
 // take takes what was read of the key, as far as it may be had.
@@ -79,7 +79,7 @@ func (r *KeyRead) take(k *key) {
 // known now. whole says that this is all there is.
 func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 	m := k.m
-	last = k.asked.after
+	last = k.asked.After
 	hidden, hides := r.hidden(k)
 	for i := range r.Rows {
 		row := &r.Rows[i]
@@ -96,7 +96,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 			continue
 		}
 		switch {
-		case e == nil && k.asked.command.Awaits(row.Message.ID, row.XID):
+		case e == nil && k.asked.Awaits(row.Message.ID, row.XID):
 			if k.base.Full(row.XID) < k.base.Xmax {
 				k.gap, k.more = -1, true // it may have been reported before that
 			}
@@ -130,7 +130,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 // Of one whose sequence is not known that may be the lowest of all.
 func (r *KeyRead) hidden(k *key) (seq int64, some bool) {
 	for _, e := range k.entries {
-		if e.state == unseen && (e.seq <= k.asked.after && k.asked.after > 0 || !r.Snapshot.Shows(e.xid)) {
+		if e.state == unseen && (e.seq <= k.asked.After && k.asked.After > 0 || !r.Snapshot.Shows(e.xid)) {
 			return e.seq, true
 		}
 	}
@@ -209,12 +209,12 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 			continue
 		}
 		shown := r.Snapshot.Shows(e.xid)
-		covered := e.seq > k.asked.after && (whole || e.seq <= last)
+		covered := e.seq > k.asked.After && (whole || e.seq <= last)
 		switch {
-		case covered && shown, e.seq == 0 && shown && whole && k.asked.after == 0:
+		case covered && shown, e.seq == 0 && shown && whole && k.asked.After == 0:
 			e.remove()
 			k.m.do(Missed{ID: e.id.Message})
-		case e.seq == 0 && shown && k.asked.after == 0:
+		case e.seq == 0 && shown && k.asked.After == 0:
 			e.remove() // it stands behind what was read
 			k.more = true
 		case !whole && e.seq > last && shown && k.more: // it is read on
@@ -286,6 +286,16 @@ func (w *Waiting) load(k *key, q *queue) {
 		d.queue = q
 		q.insert(d)
 	}
+}
+
+// resume has a delivery read whose time has come: with its key if it has its place there. Else it reports whether there
+// was room for it.
+func (m entries) resume(d DueDelivery) (loaded bool) {
+	if d.Key != "" {
+		m.lookAtKey(d.Key, d.Shard, false)
+		return false
+	}
+	return m.entries.load(d.ID, d.Shard) != nil
 }
 
 // load has a delivery of an open message read, unless something of it is in memory or there is no room for it. It

@@ -104,7 +104,7 @@ func (q *queue) settle() (waits bool) {
 			if !d.wait() {
 				return false
 			}
-		case d.entry.state != ready || q.key.blocks(d.entry.seq) || !d.start():
+		case d.entry.state != ready || q.key.unseenBefore(d.entry.seq) != nil || !d.start():
 			return len(q.list) > 1
 		}
 	}
@@ -140,7 +140,7 @@ func (d *delivery) wait() bool {
 func (q *queue) expire() {
 	now := q.key.m.now
 	switch {
-	case len(q.list) > 0 && q.list[0].step == idle && q.key.blocks(q.list[0].entry.seq):
+	case len(q.list) > 0 && q.list[0].step == idle && q.key.unseenBefore(q.list[0].entry.seq) != nil:
 		q.yield()
 		return
 	case len(q.list) < 2 || q.list[0].step != sent || now-q.moved < staleAfter && !crowded(q.key):

@@ -136,9 +136,7 @@ func (e Parked) apply(m *Machine) {
 	}
 	for _, row := range e.Deliveries {
 		d.more = true
-		if row.Key != "" {
-			m.lookAtKey(row.Key, row.Shard, false)
-		} else if m.entries.load(row.ID, row.Shard) != nil {
+		if m.entries.resume(row) {
 			d.room--
 		}
 	}

@@ -69,7 +69,7 @@ func (r *RowRead) readable(e *entry) {
 		xid := e.xid
 		e.again = false
 		e.remove()
-		m.reports.found(Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid})
+		m.reports.heard(&Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid}, false)
 		return
 	}
 	e.tries = 0

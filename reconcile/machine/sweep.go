@@ -144,22 +144,13 @@ func (e Overdue) apply(m *Machine) {
 
 func (e Reported) apply(m *Machine) {
 	for i := range e.Rows {
-		r := &e.Rows[i]
-		switch {
-		case r.DueIn > 0:
-			m.due.look(m.now + r.DueIn)
-		case !m.leases.takes(r.Shard):
-		case r.Key != "":
-			m.key(r.Key, r.Shard).report(r)
-		default:
-			m.reports.add(r, false)
-		}
+		m.reports.heard(&e.Rows[i], true)
 	}
 }
 
 func (e Found) apply(m *Machine) {
 	for i := range e.Rows {
-		m.reports.found(e.Rows[i])
+		m.reports.heard(&e.Rows[i], false)
 	}
 	m.due.look(max(m.now, m.due.found+foundEvery))
 }
@@ -167,16 +158,18 @@ func (e Found) apply(m *Machine) {
 // foundEvery keeps the looks at due times apart that follow changes by other sessions.
 const foundEvery = 100 * time.Millisecond
 
-// found takes a row that SQL shows.
-func (m reports) found(r Report) {
+// heard takes a row that the stream shows, or that SQL shows.
+func (m reports) heard(r *Report, stream bool) {
 	switch {
 	case r.DueIn > 0:
 		m.due.look(m.now + r.DueIn)
 	case !m.leases.takes(r.Shard):
+	case r.Key != "" && stream:
+		m.key(r.Key, r.Shard).report(r)
 	case r.Key != "":
 		m.lookAtKey(r.Key, r.Shard, true)
 	default:
-		m.reports.add(&r, false)
+		m.reports.add(r, false)
 	}
 }
 
@@ -241,14 +234,10 @@ func (e Due) apply(m *Machine) {
 		return
 	}
 	for i := range e.Messages {
-		m.reports.found(e.Messages[i])
+		m.reports.heard(&e.Messages[i], false)
 	}
 	for _, d := range e.Deliveries {
-		if d.Key != "" {
-			m.lookAtKey(d.Key, d.Shard, false)
-		} else {
-			m.entries.load(d.ID, d.Shard)
-		}
+		m.entries.resume(d)
 	}
 	if e.Next >= 0 {
 		m.due.look(m.now + e.Next)
