@@ -122,9 +122,9 @@ func (m *Machine) Step(now time.Duration, e Event) []Command {
 	m.fire()
 	m.stuck.pass()
 	m.pump()
-	if at, some := m.timers.next(); some && at != m.wakeAt {
-		m.wakeAt = at
-		m.do(WakeAt{At: at})
+	if len(m.timers) > 0 && m.timers[0].at != m.wakeAt {
+		m.wakeAt = m.timers[0].at
+		m.do(WakeAt{At: m.wakeAt})
 	}
 	return m.out
 }
@@ -162,7 +162,7 @@ func (m *Machine) do(c Command) { m.out = append(m.out, c) }
 // fire acts on the times that have come.
 func (m *Machine) fire() {
 	for {
-		t, due := m.timers.pop(m.now)
+		t, due := m.timers.due(m.now)
 		if !due {
 			return
 		}
