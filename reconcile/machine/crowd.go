@@ -26,7 +26,7 @@ func (d *delivery) crowds(o *relay.Outcome) bool {
 	if d.crowdedAt == 0 {
 		d.crowdedAt = m.now
 	}
-	if o.Pace == 0 || e.parent != nil || len(e.deliveries) != 1 || m.stopping || !m.leases.takes(e.shard) || m.now-d.crowdedAt > crowdLongest {
+	if o.Pace == 0 || !e.alone() || m.stopping || !m.leases.takes(e.shard) || m.now-d.crowdedAt > crowdLongest {
 		return false
 	}
 	if float64(len(dest.crowd)) >= max(1, o.Pace*crowdFor.Seconds()) {

@@ -82,6 +82,9 @@ const (
 	passing             // the same, and the next one of its queue goes when it is written
 )
 
+// alone reports whether an entry is a single delivery, whose row is in the table: it can be read again.
+func (e *entry) alone() bool { return e.parent == nil && len(e.deliveries) == 1 }
+
 // register adds an entry.
 func (m entries) register(e *entry) {
 	e.m, e.write.entry = m.Machine, e

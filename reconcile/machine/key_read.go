@@ -104,12 +104,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
 			k.later(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
-		case e == nil && !r.yield(k, seq, func() bool { return m.budget.fits(true) }):
-			m.leave()
-			k.more = true
-			return seq - 1, false
-		}
-		if !r.row(k, e, row) {
+		case !r.row(k, e, row):
 			k.more = true
 			return seq - 1, false
 		}
@@ -143,7 +138,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		k.m.fanout.awaitKey(k, len(row.Deliveries))
 		return false
 	}
-	if !r.yield(k, row.Message.Seq, func() bool { return row.fits(k.m) }) {
+	if !r.yield(k, row.Message.Seq, func() bool { return (e != nil || k.m.budget.fits(true)) && row.fits(k.m) }) {
 		k.m.leave()
 		return false
 	}

@@ -45,7 +45,7 @@ func (d *delivery) outcome(o relay.Outcome) {
 		d.spreadOver(o.Instances)
 		return
 	case o.Class == relay.ClassParked && o.Reason == relay.ReasonNone:
-		if e.parent == nil && (!e.id.Pending() || len(e.deliveries) == 1) {
+		if e.alone() {
 			d.step, e.state = idle, wanted
 			e.later(10*time.Millisecond, time.Second)
 		} else {
@@ -61,7 +61,7 @@ func (d *delivery) outcome(o relay.Outcome) {
 		d.destination.slow = true
 		d.park(&o)
 		return
-	case o.Class == relay.ClassRejected && e.id.Pending() && len(e.deliveries) == 1:
+	case o.Class == relay.ClassRejected && e.id.Pending() && e.alone():
 		e.reject(o.Error)
 		return
 	}

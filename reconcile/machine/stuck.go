@@ -71,10 +71,11 @@ func (s *stuck) unstick(e *entry, written bool) {
 	s.m.destinations.forget(d)
 }
 
-// wrote notes that an outcome of a destination was written.
-func (s *stuck) wrote(name string) {
+// wrote notes that the outcome of an entry was written.
+func (s *stuck) wrote(e *entry) {
+	s.unstick(e, true)
 	s.wroteAt = s.m.now
-	if d := s.m.destinations.byName[name]; d != nil && len(d.stuck) > 0 {
+	if d := s.m.destinations.byName[e.write.command.Changes[0].Destination]; d != nil && len(d.stuck) > 0 {
 		d.stalled = s.m.now
 		s.judge(d)
 	}

@@ -190,7 +190,7 @@ func (d *delivery) start() bool {
 		d.park(&relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonPaused})
 		return true
 	}
-	if m.stuck.blocked[d.destination.name] && len(e.deliveries) == 1 && e.parent == nil {
+	if m.stuck.blocked[d.destination.name] && e.alone() {
 		d.step, e.state = idle, wanted
 		e.later(crowdedOut, crowdedOut)
 		return false
@@ -220,7 +220,7 @@ func (d *delivery) giveBack() {
 	case e.parent != nil: // its row is not in the table yet
 		d.step = idle
 		e.state = wanted
-	case !e.id.Pending() || len(e.deliveries) == 1:
+	case e.alone():
 		d.step = idle
 		e.want()
 	default:

@@ -107,8 +107,7 @@ func (w Written) apply(m *Machine) {
 	if e == nil {
 		return
 	}
-	m.stuck.unstick(e, true)
-	m.stuck.wrote(e.write.command.Changes[0].Destination)
+	m.stuck.wrote(e)
 	for _, d := range e.deliveries {
 		d.announce(&d.change)
 		for i := range d.spread {
@@ -158,17 +157,16 @@ func (w NotWritten) apply(m *Machine) {
 		return
 	}
 	switch w.Why {
-	case WhyLocked:
-		e.write.command.Last = WhyLocked
+	case WhyLocked, WhyRefused, WhyFailed:
+		e.write.command.Last = w.Why
 		m.stuck.stick(e)
+	}
+	switch w.Why {
+	case WhyLocked:
 		e.later(100*time.Millisecond, time.Second)
 	case WhyRefused:
-		e.write.command.Last = WhyRefused
-		m.stuck.stick(e)
 		e.write.reduce(w.Text)
 	case WhyFailed:
-		e.write.command.Last = WhyFailed
-		m.stuck.stick(e)
 		e.later(refusedFirst, refusedMost)
 	case WhyGone:
 		e.write.forget()
