@@ -36,7 +36,6 @@ type entry struct {
 	swept     bool // it counts for sweeps and parked deliveries
 	again     bool // it was reported again: when it has ended, it is looked at once more
 
-	askedAt time.Duration // when its row was last asked for
 	readAt  time.Duration // when the read was asked for that it stands on
 	due     time.Duration // when it was due, by the relay's clock
 	tries   int           // reads or writes in vain
@@ -211,7 +210,7 @@ func (e *entry) read() {
 		e.remove()
 		return
 	}
-	e.state, e.askedAt = reading, e.m.now
+	e.state, e.readAt = reading, e.m.now
 	e.epoch = e.m.leases.of(e.shard).epoch
 	if e.acks {
 		e.m.do(ReadAck{Entry: e.id, Shard: e.shard})

@@ -155,7 +155,8 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		k.unseen--
 	}
 	k.tries = 0
-	row.take(e, k.asked.at)
+	e.readAt = k.asked.at
+	row.take(e)
 	return true
 }
 

@@ -83,6 +83,6 @@ func (r *RowRead) readable(e *entry) {
 		m.leave()
 		return
 	}
-	r.Row.take(e, e.askedAt)
+	r.Row.take(e)
 	e.key.settle()
 }

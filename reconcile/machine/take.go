@@ -1,8 +1,6 @@
 package machine
 
 import (
-	"time"
-
 	"relay"
 	"relay/retry"
 )
@@ -28,9 +26,9 @@ func (row *Row) fits(m *Machine) bool {
 }
 
 // take takes a row that was read. Its deliveries begin as soon as their queues let them.
-func (row *Row) take(e *entry, readAt time.Duration) {
+func (row *Row) take(e *entry) {
 	fresh := e.message == nil
-	e.state, e.readAt, e.due = ready, readAt, e.m.now-row.Waited
+	e.state, e.due = ready, e.m.now-row.Waited
 	e.write.command.Again = row.Again
 	e.message, e.epoch = row.Message, e.m.leases.of(e.shard).epoch
 	if row.Open != nil {
