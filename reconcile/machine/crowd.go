@@ -35,7 +35,7 @@ func (d *delivery) crowds(o *relay.Outcome) bool {
 		}
 		d.step = idle
 		e.putBack()
-		m.leave()
+		m.sweepLater(pendingOnly)
 		return true
 	}
 	d.step, e.state = idle, wanted

@@ -46,7 +46,7 @@ func (f *fanout) holdsUp(e *entry, deliveries int) bool {
 func (f *fanout) await(e *entry, deliveries int) {
 	if len(f.waiting) >= max(1, f.m.config.Entries/fanoutWaits) {
 		e.putBack()
-		f.m.leave()
+		f.m.sweepLater(pendingOnly)
 		return
 	}
 	e.state, e.fans = wanted, deliveries

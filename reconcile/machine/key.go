@@ -82,7 +82,7 @@ func (k *key) report(r *Report) {
 	}
 	if !m.budget.fits(false) {
 		m.reports.lost()
-		m.leave()
+		m.sweepLater(pendingOnly)
 		k.drop()
 		return
 	}

@@ -139,7 +139,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		return false
 	}
 	if !r.yield(k, row.Message.Seq, func() bool { return (e != nil || k.m.budget.fits(true)) && row.fits(k.m) }) {
-		k.m.leave()
+		k.m.sweepLater(pendingOnly)
 		return false
 	}
 	if e == nil {
@@ -254,8 +254,7 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 // mayLoad reports whether a delivery that waits may go as far as it itself is concerned.
 func (w *Waiting) mayLoad(m *Machine) bool {
 	if !m.budget.fits(true) {
-		m.leave()
-		m.sweeps.waiting = true
+		m.sweepLater(everything)
 		return false
 	}
 	switch w.State {

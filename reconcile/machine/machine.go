@@ -150,11 +150,11 @@ func (m *Machine) Failing() bool { return m.failing }
 // that were not known.
 func (m *Machine) Counts() (left, swept int) { return m.left, m.swept }
 
-// leave notes that a row was left to the table for want of room: a sweep looks for it soon.
-func (m *Machine) leave() {
+// sweepLater notes that a row was left to the table for want of room: a sweep looks for it soon.
+func (m *Machine) sweepLater(e extent) {
 	m.left++
 	m.sweeps.left++
-	m.sweeps.later()
+	m.sweeps.later(e)
 }
 
 func (m *Machine) do(c Command) { m.out = append(m.out, c) }
@@ -205,7 +205,7 @@ func (Stop) apply(m *Machine) {
 // apply notes the settings, under which what waits may go now.
 func (s Subscribed) apply(m *Machine) {
 	m.subscribers = s.Subscribers
-	m.sweeps.begin(true)
+	m.sweeps.begin(everything)
 	m.destinations.listAgain()
 	m.destinations.askSoon() // one may have been paused
 }

@@ -80,7 +80,7 @@ func (r *RowRead) readable(e *entry) {
 		return
 	case !r.Row.fits(m):
 		e.putBack()
-		m.leave()
+		m.sweepLater(pendingOnly)
 		return
 	}
 	r.Row.take(e)

@@ -10,15 +10,22 @@ import (
 type sweep struct {
 	m       *Machine
 	group   int
-	limit   int // rows of one statement
-	wanted  bool
-	waiting bool // keys with waiting deliveries alone are wanted, too
-	running bool
-	begun   bool // the pass that runs has made its first statement
-	asked   bool // a statement is under way
-	whole   bool // the pass that runs looks at what waits, too
+	limit   int    // rows of one statement
+	wanted  extent // of the next pass
+	running extent // of the pass that is under way
+	begun   bool   // it has made its first statement
+	asked   bool   // a statement is under way
 	wholeAt time.Duration
 }
+
+// extent is how much a pass finds.
+type extent int
+
+const (
+	noPass      extent = iota // there is no pass
+	pendingOnly               // pending messages
+	everything                // keys with waiting deliveries alone, too
+)
 
 // sweeps are those of all groups.
 type sweeps struct {
@@ -26,22 +33,25 @@ type sweeps struct {
 	groups []*sweep
 	alarm  alarm // for rows that were left to the table
 	// left counts those rows. When they are as many as one statement finds, a pass rests until they are looked for.
-	left    int
-	waiting bool // deliveries of open messages are among them, so that keys that only wait are looked at, too
+	left   int
+	extent extent // of the pass that looks for them
 }
 
 // begin asks for a pass.
-func (s *sweep) begin(waiting bool) { s.wanted, s.waiting = true, s.waiting || waiting }
+func (s *sweep) begin(e extent) { s.wanted = max(s.wanted, e) }
 
 // begin asks for a pass of all groups.
-func (all *sweeps) begin(waiting bool) {
+func (all *sweeps) begin(e extent) {
 	for _, s := range all.groups {
-		s.begin(waiting)
+		s.begin(e)
 	}
 }
 
-// later has the table looked at soon, since rows were left there.
-func (all *sweeps) later() { all.alarm.ring(all.m.now + sweepAfter) }
+// later asks for a pass of all groups in a while, since rows were left to the table.
+func (all *sweeps) later(e extent) {
+	all.extent = max(all.extent, e)
+	all.alarm.ring(all.m.now + sweepAfter)
+}
 
 // apply asks for passes. One of all groups is asked for when anything may have changed in the table.
 func (e SweepNow) apply(m *Machine) {
@@ -50,13 +60,15 @@ func (e SweepNow) apply(m *Machine) {
 		return
 	}
 	s := m.sweeps.groups[e.Group]
-	s.begin(m.now-s.wholeAt >= wholeEvery)
+	if s.begin(pendingOnly); m.now-s.wholeAt >= wholeEvery {
+		s.begin(everything)
+	}
 }
 
 // lookAtTable has everything looked for that the table may hold, since anything may have changed in it.
 func (m *Machine) lookAtTable() {
 	m.reports.lost()
-	m.sweeps.begin(true)
+	m.sweeps.begin(everything)
 	m.due.look(m.now)
 	m.destinations.listAgain()
 }
@@ -65,7 +77,7 @@ func (m *Machine) lookAtTable() {
 // visible: if it exists, it is found like everything else.
 func (Gap) apply(m *Machine) {
 	m.reports.lost()
-	m.sweeps.begin(true)
+	m.sweeps.begin(everything)
 	for shard := range m.leases.shards {
 		m.leases.each(int16(shard), func(e *entry) {
 			if e.state == unseen {
@@ -81,8 +93,8 @@ func (m reports) lost() { m.gap, m.horizon = m.gap+1, 0 }
 // next makes the next statements of the passes, as far as they are wanted and there is room.
 func (all *sweeps) next() {
 	if all.alarm.rings() {
-		all.begin(all.waiting)
-		all.left, all.waiting = 0, false
+		all.begin(all.extent)
+		all.left, all.extent = 0, noPass
 	}
 	for _, s := range all.groups {
 		s.next()
@@ -91,20 +103,20 @@ func (all *sweeps) next() {
 
 func (s *sweep) next() {
 	m := s.m
-	if s.wanted && !s.running {
-		s.wanted, s.running, s.begun = false, true, false
-		if s.whole, s.waiting = s.waiting, false; s.whole {
+	if s.running == noPass && s.wanted != noPass {
+		s.running, s.wanted, s.begun = s.wanted, noPass, false
+		if s.running == everything {
 			s.wholeAt = m.now
 		}
 	}
-	if !s.running || s.asked || m.sweeps.left >= s.limit || m.keysReading > m.config.Batch {
+	if s.running == noPass || s.asked || m.sweeps.left >= s.limit || m.keysReading > m.config.Batch {
 		return
 	}
 	room := min(m.budget.room(), s.limit)
 	if room == 0 {
 		return
 	}
-	m.do(Sweep{Group: s.group, Begin: !s.begun, Waiting: s.whole, Limit: room})
+	m.do(Sweep{Group: s.group, Begin: !s.begun, Waiting: s.running == everything, Limit: room})
 	s.begun, s.asked = true, true
 }
 
@@ -112,9 +124,8 @@ func (e Swept) apply(m *Machine) {
 	s := m.sweeps.groups[e.Group]
 	s.asked = false
 	if e.Failed {
-		s.running = false
-		m.sweeps.waiting = m.sweeps.waiting || s.whole // the next pass finds what this one was to find
-		m.sweeps.later()
+		m.sweeps.later(s.running) // the next pass finds what this one was to find
+		s.running = noPass
 		return
 	}
 	for i := range e.Rows {
@@ -123,7 +134,9 @@ func (e Swept) apply(m *Machine) {
 	for i := range e.Keys {
 		m.lookAtKey(e.Keys[i].Key, e.Keys[i].Shard, true)
 	}
-	s.running = !e.End
+	if e.End {
+		s.running = noPass
+	}
 }
 
 func (e LookAt) apply(m *Machine) {
@@ -183,7 +196,7 @@ func (m reports) add(r *Report, swept bool) {
 	case !m.leases.takes(r.Shard):
 		return
 	case !m.budget.fits(swept):
-		m.leave()
+		m.sweepLater(pendingOnly)
 		return
 	}
 	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}

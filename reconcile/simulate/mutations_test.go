@@ -45,7 +45,7 @@ var mutations = []mutation{
 	{"read on behind a sequence although reports of open transactions were lost", "key_read.go",
 		"(m.horizon == 0 || s.Xmin < m.horizon)", "m.horizon == 0", 232049},
 	{"take no notice of lost reports", "sweep.go",
-		"func (Gap) apply(m *Machine) {\n\tm.reports.lost()\n\tm.sweeps.begin(true)\n", "func (Gap) apply(m *Machine) {\n", 29900},
+		"func (Gap) apply(m *Machine) {\n\tm.reports.lost()\n\tm.sweeps.begin(everything)\n", "func (Gap) apply(m *Machine) {\n", 29900},
 	{"trust a row that was not reported yet", "key_read.go",
 		"case e == nil && k.asked.Awaits(row.Message.ID, row.XID):", "case false:", 12193},
 	{"take a message although one before it found no room", "key_read.go",
