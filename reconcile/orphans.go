@@ -12,7 +12,7 @@ import (
 func (e *isolator) endOrphans(ctx context.Context) error {
 	for await(ctx, e.orphans.ready, 0) {
 		var free []relay.DeliveryID
-		var freed machine.LookAt
+		var freed machine.KeysFreed
 		for _, c := range e.orphans.take(readBatch) {
 			if id := c.ID; !e.quarantine.waits(subject{operation: endOrphan, id: id}) {
 				free = append(free, id)

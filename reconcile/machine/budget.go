@@ -36,11 +36,11 @@ type destination struct {
 	busy   bool // it is being asked for room, or what is parked is being read
 	room   int
 
-	crowd   []*delivery   // that wait in memory for room
-	stuck   []*entry      // outcomes that cannot be written because of their rows
-	stalled time.Duration // when one was written last, or could not be written first
-	hurried time.Duration // when they were last tried before their time
-	listed  bool          // it is among those that are asked for room
+	crowd      []*delivery   // that wait in memory for room
+	stuck      []*entry      // outcomes that cannot be written because of their rows
+	stalled    time.Duration // when one was written last, or could not be written first
+	retriedAll time.Duration // when they were last tried before their time
+	listed     bool          // it is among those that are asked for room
 }
 
 // destinations are those that have something in memory or waiting.
@@ -90,7 +90,7 @@ func (ds *destinations) of(name string) *destination {
 }
 
 // forget drops a destination that has nothing in memory and nothing known to wait.
-func (ds *destinations) forget(d *destination) {
+func (ds *destinations) forgetIfEmpty(d *destination) {
 	if d.entries == 0 && !d.listed && len(d.stuck) == 0 {
 		delete(ds.byName, d.name)
 	}

@@ -131,7 +131,7 @@ type FindBacklog struct {
 	After string
 }
 
-// EndOrphan ends a delivery whose message has ended or is gone. LookAt follows when something of its key may go.
+// EndOrphan ends a delivery whose message has ended or is gone. KeysFreed follows when something of its key may go.
 type EndOrphan struct {
 	ID    relay.DeliveryID
 	Key   string // empty: it waits for no other

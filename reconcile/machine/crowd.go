@@ -34,11 +34,11 @@ func (d *delivery) crowds(o *relay.Outcome) bool {
 			return false
 		}
 		d.step = idle
-		e.putBack()
+		e.leaveInTable()
 		m.sweepLater(pendingOnly)
 		return true
 	}
-	d.step, e.state = idle, wanted
+	d.step, e.state = idle, toRead
 	dest.crowd = append(dest.crowd, d)
 	m.destinations.await(dest, m.now+crowdEvery)
 	return true
@@ -49,8 +49,8 @@ func (d *delivery) crowds(o *relay.Outcome) bool {
 func (dest *destination) serve(now time.Duration, room int) int {
 	n := 0
 	for ; n < len(dest.crowd) && (room > 0 || now-dest.crowd[n].entry.readAt > crowdFor); n++ {
-		if d := dest.crowd[n]; !d.entry.forgotten && d.entry.state == wanted && d.step == idle {
-			d.entry.want()
+		if d := dest.crowd[n]; !d.entry.removed && d.entry.state == toRead && d.step == idle {
+			d.entry.readSoon()
 			room--
 		}
 	}

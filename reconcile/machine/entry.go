@@ -13,7 +13,7 @@ type state int
 
 const (
 	unseen  state = iota // the stream has shown it, and SQL perhaps not yet
-	wanted               // it is to be read by its id
+	toRead               // it is to be read by its id
 	reading              // it is being read
 	ready                // it was read: its deliveries are on their way
 	writing              // its outcomes are being written
@@ -31,10 +31,10 @@ type entry struct {
 	key   *key   // nil: it has none, or it is not known yet
 	xid   uint32 // zero: not reported by the stream
 	state state
-	// forgotten says that it was removed.
-	forgotten bool
-	swept     bool // it counts for sweeps and parked deliveries
-	again     bool // it was reported again: when it has ended, it is looked at once more
+	// removed says that it is not in memory any more.
+	removed       bool
+	swept         bool // it counts for sweeps and parked deliveries
+	reportedAgain bool // when it has ended, it is read once more
 
 	readAt  time.Duration // when the read was asked for that it stands on
 	due     time.Duration // when it was due, by the relay's clock
@@ -50,7 +50,7 @@ type entry struct {
 	parent     *entry   // the pending message that is being taken up
 	children   []*entry // deliveries that go on while their message is taken up
 	write      pendingWrite
-	wakes      string       // the key that is read when the entry has left memory; empty: none
+	readAfter  string       // the key that is read when the entry has left memory; empty: none
 	acks       bool         // what the consumer said is being read
 	ends       bool         // it has been due for too long: it is ended, or left as it is
 	fanned     int          // deliveries that count as those of a message with many
@@ -107,13 +107,13 @@ func (m entries) find(id relay.DeliveryID) *entry {
 	return m.open[id]
 }
 
-// remove forgets an entry, in its key and its queues, too.
+// remove takes an entry out of memory, out of its key and its queues, too.
 func (e *entry) remove() {
-	if e.forgotten {
+	if e.removed {
 		return
 	}
 	m := e.m
-	e.forgotten = true
+	e.removed = true
 	m.stuck.unstick(e, false)
 	if e.state == writing {
 		if m.writes--; m.writes == 0 {
@@ -132,7 +132,7 @@ func (e *entry) remove() {
 	}
 	for _, d := range e.deliveries {
 		if d.queue != nil {
-			d.queue.leave(d)
+			d.queue.drop(d)
 		}
 	}
 	e.discharge()
@@ -141,12 +141,12 @@ func (e *entry) remove() {
 		c.finish()
 	}
 	if e.key != nil {
-		e.key.removed(e)
+		e.key.removeEntry(e)
 	}
-	if e.wakes != "" {
-		m.lookAtKey(e.wakes, e.shard, false)
+	if e.readAfter != "" {
+		m.readKey(e.readAfter, e.shard, false)
 	}
-	if m.leases.drained(e.shard); e.again && m.leases.takes(e.shard) {
+	if m.leases.drained(e.shard); e.reportedAgain && m.leases.takes(e.shard) {
 		r := Report{ID: e.id.Message, Shard: e.shard}
 		if e.key != nil {
 			r.Key = e.key.name
@@ -173,7 +173,7 @@ func (e *entry) discharge() {
 			d.destination.entries--
 			e.m.budget.routed--
 			d.destination.bytes -= e.bytes
-			e.m.destinations.forget(d.destination)
+			e.m.destinations.forgetIfEmpty(d.destination)
 		}
 	}
 	e.m.budget.entries -= max(0, len(e.deliveries)-1)
@@ -182,28 +182,28 @@ func (e *entry) discharge() {
 	e.m.fanout.discharge(e)
 }
 
-// abandon forgets the entry unless an attempt or a statement is under way for it, or an outcome is
-// known; then it is forgotten, or written, when that has ended. Those of its deliveries that have not begun are
+// abandon removes the entry unless an attempt or a statement is under way for it, or an outcome is
+// known; then it is removed, or written, when that has ended. Those of its deliveries that have not begun are
 // taken up with it, as due at once.
 func (e *entry) abandon() {
 	if e.state == reading || e.state == writing || e.parent != nil {
 		return
 	}
 	if !slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
-		e.again = false
+		e.reportedAgain = false
 		e.remove()
 		return
 	}
 	for _, d := range e.deliveries {
 		if d.step == idle {
-			d.giveBack()
+			d.readAgain()
 		}
 	}
 }
 
 // read asks for the entry's row.
 func (e *entry) read() {
-	if e.state != wanted || e.forgotten {
+	if e.state != toRead || e.removed {
 		return
 	}
 	if !e.m.leases.takes(e.shard) {
@@ -219,14 +219,14 @@ func (e *entry) read() {
 	e.m.do(ReadRow{Entry: e.id, Shard: e.shard, Streamed: e.xid != 0})
 }
 
-// want has the row read as soon as that is allowed.
-func (e *entry) want() {
-	e.state = wanted
+// readSoon has the row read as soon as that is allowed.
+func (e *entry) readSoon() {
+	e.state = toRead
 	e.m.unread = append(e.m.unread, e)
 }
 
-// later has the row read, or written, again after a while that grows with each try.
-func (e *entry) later(first, most time.Duration) {
+// retryLater has the row read, or written, again after a while that grows with each try.
+func (e *entry) retryLater(first, most time.Duration) {
 	if e.m.stopping {
 		most = min(most, whenStopping)
 	}
@@ -235,8 +235,8 @@ func (e *entry) later(first, most time.Duration) {
 	e.m.timers.add(timer{e.retryAt, e})
 }
 
-// hurry has what waits to be read or written again wait no longer than to a time.
-func (e *entry) hurry(at time.Duration) {
+// retryBy has what waits to be read or written again wait no longer than to a time.
+func (e *entry) retryBy(at time.Duration) {
 	if e.retryAt > at {
 		e.retryAt = at
 		e.m.timers.add(timer{at, e})
@@ -246,12 +246,12 @@ func (e *entry) hurry(at time.Duration) {
 // whenStopping is the longest time until what cannot be written is tried again by a relay that stops.
 const whenStopping = 100 * time.Millisecond
 
-// wake acts on a time that has come.
-func (e *entry) wake(at time.Duration) {
+// onTime acts on a time that has come.
+func (e *entry) onTime(at time.Duration) {
 	switch {
-	case e.forgotten:
-	case at == e.retryAt && e.state == wanted:
-		e.want()
+	case e.removed:
+	case at == e.retryAt && e.state == toRead:
+		e.readSoon()
 	case at == e.retryAt && e.state == writing:
 		e.write.rewrite()
 	case at == e.splitAt && e.state == ready && e.left > 0:
@@ -259,8 +259,8 @@ func (e *entry) wake(at time.Duration) {
 	}
 }
 
-// putBack forgets an entry whose row stays as it is in the table.
-func (e *entry) putBack() {
+// leaveInTable removes an entry whose row stays as it is in the table.
+func (e *entry) leaveInTable() {
 	for _, d := range e.deliveries {
 		if d.queue != nil {
 			d.queue.hold(e.seq)

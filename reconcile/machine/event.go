@@ -44,8 +44,8 @@ type Ended struct {
 	Outcome      relay.Outcome
 }
 
-// LookAt says that something of these keys may go.
-type LookAt struct{ Keys []Report }
+// KeysFreed says that something of these keys may go.
+type KeysFreed struct{ Keys []Report }
 
 // Overdue are deliveries that have been due for too long, and are to be ended.
 type Overdue struct{ Deliveries []DueDelivery }

@@ -45,11 +45,11 @@ func (f *fanout) holdsUp(e *entry, deliveries int) bool {
 // await has an entry read again when there is room. If too many wait already, a sweep finds it.
 func (f *fanout) await(e *entry, deliveries int) {
 	if len(f.waiting) >= max(1, f.m.config.Entries/fanoutWaits) {
-		e.putBack()
+		e.leaveInTable()
 		f.m.sweepLater(pendingOnly)
 		return
 	}
-	e.state, e.fans = wanted, deliveries
+	e.state, e.fans = toRead, deliveries
 	f.waiting = append(f.waiting, e)
 }
 
@@ -79,7 +79,7 @@ func (f *fanout) discharge(e *entry) {
 func (f *fanout) goOn() {
 	if len(f.keys) > 0 && f.fits(f.keysNeed) {
 		for _, name := range slices.Sorted(maps.Keys(f.keys)) { // the same events lead to the same commands
-			f.m.lookAtKey(name, f.keys[name], false)
+			f.m.readKey(name, f.keys[name], false)
 		}
 		clear(f.keys)
 		f.keysNeed = 0
@@ -87,14 +87,14 @@ func (f *fanout) goOn() {
 	n := 0
 	for ; n < len(f.waiting); n++ {
 		e := f.waiting[n]
-		if e.forgotten {
+		if e.removed {
 			continue
 		}
 		if !f.fits(e.fans) {
 			break
 		}
 		f.charge(e, e.fans)
-		e.want()
+		e.readSoon()
 	}
 	f.waiting = slices.Delete(f.waiting, 0, n)
 }

@@ -24,7 +24,7 @@ type key struct {
 	gap   int
 	base  relay.Snapshot // of the last read from the beginning
 
-	wanted bool // it is to be read
+	toRead bool // it is to be read
 	queued bool // it stands in the machine's list
 	more   bool // the table has more than is in memory
 	waits  bool // so it has of what waits for a subscription that has no order any more
@@ -41,12 +41,12 @@ type key struct {
 // asked is a read that is under way.
 type asked struct {
 	ReadKey
-	reading bool
-	at      time.Duration
-	epoch   int64
-	gap     int
-	looks   int   // how often due times had been looked at
-	back    int64 // the lowest sequence of those that were put back since; zero: none was
+	reading     bool
+	at          time.Duration
+	epoch       int64
+	gap         int
+	dueSearches int   // how often due times had been searched
+	evicted     int64 // the lowest sequence of those that were evicted since; zero: none was
 }
 
 // key returns what is known of a key.
@@ -59,9 +59,9 @@ func (m *Machine) key(name string, shard int16) *key {
 	return k
 }
 
-// lookAtKey has a key read; from its beginning if something is known to be there that the
+// readKey has a key read; from its beginning if something is known to be there that the
 // stream has not shown.
-func (m *Machine) lookAtKey(name string, shard int16, begin bool) {
+func (m *Machine) readKey(name string, shard int16, begin bool) {
 	if !m.leases.takes(shard) {
 		return
 	}
@@ -69,7 +69,7 @@ func (m *Machine) lookAtKey(name string, shard int16, begin bool) {
 	if begin {
 		k.gap = -1
 	}
-	k.want()
+	k.readSoon()
 }
 
 // report notes a message that the stream has shown. Until SQL shows it too, nothing of the key
@@ -77,20 +77,20 @@ func (m *Machine) lookAtKey(name string, shard int16, begin bool) {
 func (k *key) report(r *Report) {
 	m := k.m
 	if e := m.pending[r.ID]; e != nil {
-		e.again = e.again || e.state != unseen
+		e.reportedAgain = e.reportedAgain || e.state != unseen
 		return
 	}
 	if !m.budget.fits(false) {
 		m.reports.lost()
 		m.sweepLater(pendingOnly)
-		k.drop()
+		k.forgetIfEmpty()
 		return
 	}
 	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: k.shard, key: k, xid: r.XID, state: unseen}
 	m.entries.register(e)
 	k.insert(e)
 	k.unseen++
-	k.want()
+	k.readSoon()
 }
 
 // insert puts a pending message into its place.
@@ -102,13 +102,13 @@ func (k *key) insert(e *entry) {
 	k.entries = slices.Insert(k.entries, i, e)
 }
 
-// want has the key read as soon as that is allowed. Whatever a read that is under way brings,
+// readSoon has the key read as soon as that is allowed. Whatever a read that is under way brings,
 // it is read once more.
-func (k *key) want() {
+func (k *key) readSoon() {
 	if k == nil {
 		return
 	}
-	k.wanted = true
+	k.toRead = true
 	if !k.queued && !k.asked.reading {
 		k.queued = true
 		k.m.unread = append(k.m.unread, k)
@@ -132,18 +132,18 @@ func (k *key) read() {
 	m := k.m
 	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.early())
 	switch {
-	case m.keys[k.name] != k || !k.wanted || k.asked.reading:
+	case m.keys[k.name] != k || !k.toRead || k.asked.reading:
 		return
 	case !m.leases.takes(k.shard):
-		k.wanted = false
-		k.drop()
+		k.toRead = false
+		k.forgetIfEmpty()
 		return
 	case most == 0:
-		k.wanted, k.more = false, true
+		k.toRead, k.more = false, true
 		return
 	}
 	c := ReadKey{Key: k.name, Shard: k.shard, After: k.position(), Most: most, ended: k.base}
-	if k.wanted, k.more = false, false; c.After == 0 {
+	if k.toRead, k.more = false, false; c.After == 0 {
 		k.gap = m.gap
 	}
 	for _, e := range k.entries {
@@ -161,7 +161,7 @@ func (k *key) read() {
 		q.wrote = 0
 	}
 	m.keysReading++
-	k.asked = asked{ReadKey: c, reading: true, at: m.now, epoch: m.leases.of(k.shard).epoch, gap: m.gap, looks: m.due.looks}
+	k.asked = asked{ReadKey: c, reading: true, at: m.now, epoch: m.leases.of(k.shard).epoch, gap: m.gap, dueSearches: m.due.searches}
 	m.do(c)
 }
 
@@ -181,12 +181,12 @@ func (k *key) early() (n int) {
 	return n
 }
 
-// removed notes that an entry has left memory.
-func (k *key) removed(e *entry) {
+// removeEntry notes that an entry has left memory.
+func (k *key) removeEntry(e *entry) {
 	if !e.id.Pending() {
 		if k.opens--; k.opens == 0 && k.waits {
 			k.waits = false
-			k.want()
+			k.readSoon()
 		}
 	} else if i := slices.Index(k.entries, e); i >= 0 {
 		k.entries = slices.Delete(k.entries, i, i+1)
@@ -208,7 +208,7 @@ func (k *key) loaded() int { return len(k.entries) - k.unseen - k.written }
 func readOn(k *key) {
 	if k.more && k.loaded() <= k.ahead/2 {
 		k.pace()
-		k.want()
+		k.readSoon()
 	}
 }
 
@@ -256,23 +256,23 @@ func (k *key) settle() {
 		k.checkAt = k.m.now + staleAfter
 		k.m.timers.add(timer{k.checkAt, k})
 	}
-	k.drop()
+	k.forgetIfEmpty()
 }
 
-// drop forgets the key, and what is known of its queues, if nothing of it is in memory.
-func (k *key) drop() {
-	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.wanted && !k.asked.reading && !k.settling {
+// forgetIfEmpty forgets the key, and what is known of its queues, if nothing of it is in memory.
+func (k *key) forgetIfEmpty() {
+	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.toRead && !k.asked.reading && !k.settling {
 		delete(k.m.keys, k.name)
 	}
 }
 
-// wake acts on a time that has come.
-func (k *key) wake(at time.Duration) {
+// onTime acts on a time that has come.
+func (k *key) onTime(at time.Duration) {
 	if k.m.keys[k.name] != k {
 		return
 	}
 	if at == k.retryAt {
-		k.want()
+		k.readSoon()
 	}
 	if at == k.checkAt {
 		for _, q := range k.queues {
@@ -282,8 +282,8 @@ func (k *key) wake(at time.Duration) {
 	}
 }
 
-// later has the key read again after a while that grows with each try.
-func (k *key) later(first, most time.Duration) {
+// retryLater has the key read again after a while that grows with each try.
+func (k *key) retryLater(first, most time.Duration) {
 	k.retryAt = k.m.now + min(first<<min(k.tries, 20), most)
 	k.tries++
 	k.m.timers.add(timer{k.retryAt, k})

@@ -16,24 +16,24 @@ func (r KeyRead) apply(m *Machine) {
 	k.asked.reading = false
 	switch {
 	case !m.leases.takes(k.shard):
-		k.wanted = false
+		k.toRead = false
 	case r.Failed:
-		k.gap, k.wanted = -1, true
-		k.later(50*time.Millisecond, 10*time.Second)
+		k.gap, k.toRead = -1, true
+		k.retryLater(50*time.Millisecond, 10*time.Second)
 		return
 	case r.Late:
-		k.gap, k.wanted = -1, true
-		m.due.look(m.now)
-		k.later(5*time.Millisecond, time.Second)
+		k.gap, k.toRead = -1, true
+		m.due.findBy(m.now)
+		k.retryLater(5*time.Millisecond, time.Second)
 		return
 	case k.asked.epoch != m.leases.of(k.shard).epoch, k.asked.outdated(k):
-		k.want()
+		k.readSoon()
 	default:
 		r.know(k)
 		r.take(k)
 	}
-	if k.wanted {
-		k.want()
+	if k.toRead {
+		k.readSoon()
 	}
 	k.settle()
 }
@@ -57,7 +57,7 @@ func (r *KeyRead) know(k *key) {
 // outdated reports whether a read that began behind a sequence may have passed over a message:
 // reports were lost, or one has become due meanwhile.
 func (a *asked) outdated(k *key) bool {
-	return a.After > 0 && (k.gap != k.m.gap || a.looks != k.m.due.looks)
+	return a.After > 0 && (k.gap != k.m.gap || a.dueSearches != k.m.due.searches)
 }
 
 // take takes what was read of the key, as far as it may be had.
@@ -88,7 +88,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 		if hides && seq > hidden {
 			return last, false // it could not start
 		}
-		if back := k.asked.back; back > 0 && seq > back {
+		if back := k.asked.evicted; back > 0 && seq > back {
 			return min(last, back-1), false
 		}
 		if e != nil && e.state != unseen {
@@ -102,7 +102,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 			}
 			return seq - 1, false
 		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
-			k.later(2*time.Millisecond, 100*time.Millisecond)
+			k.retryLater(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
 		case !r.row(k, e, row):
 			k.more = true
@@ -110,7 +110,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 		}
 		last = seq
 	}
-	if back := k.asked.back; back > 0 {
+	if back := k.asked.evicted; back > 0 {
 		return min(last, back-1), false
 	}
 	if r.More {
@@ -138,12 +138,12 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		k.m.fanout.awaitKey(k, len(row.Deliveries))
 		return false
 	}
-	if !r.yield(k, row.Message.Seq, func() bool { return (e != nil || k.m.budget.fits(true)) && row.fits(k.m) }) {
+	if !r.evictBehind(k, row.Message.Seq, func() bool { return (e != nil || k.m.budget.fits(true)) && row.fits(k.m) }) {
 		k.m.sweepLater(pendingOnly)
 		return false
 	}
 	if e == nil {
-		e = &entry{id: relay.DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
+		e = &entry{id: relay.DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: toRead}
 		k.m.entries.register(e)
 		k.insert(e)
 	} else {
@@ -160,31 +160,31 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 	return true
 }
 
-// yield puts back what is in memory behind a message and could not start before it, the last
+// evictBehind evicts what is in memory behind a message and could not start before it, the last
 // first, until there is room. It reports whether there is. What SQL does not show yet stays: a read would not show it.
-func (r *KeyRead) yield(k *key, seq int64, room func() bool) bool {
+func (r *KeyRead) evictBehind(k *key, seq int64, room func() bool) bool {
 	for !room() {
 		i := len(k.entries) - 1
 		for i >= 0 && k.entries[i].state == unseen && !r.Snapshot.Shows(k.entries[i].xid) {
 			i--
 		}
-		if i < 0 || k.entries[i].seq <= seq || !putBack(k.entries[i]) {
+		if i < 0 || k.entries[i].seq <= seq || !evict(k.entries[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// putBack puts a pending message back, and reports false if something of it has begun. A read
-// that is under way takes nothing behind it.
-func putBack(e *entry) bool {
+// evict removes a pending message to make room for one before it in its key, and reports false if something of it has
+// begun. A read that is under way takes nothing behind it.
+func evict(e *entry) bool {
 	if e.state != ready && e.state != unseen || slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
 		return false
 	}
 	k := e.key
 	k.after, k.more = min(k.after, e.seq-1), true
-	if k.asked.back == 0 || e.seq < k.asked.back {
-		k.asked.back = e.seq
+	if k.asked.evicted == 0 || e.seq < k.asked.evicted {
+		k.asked.evicted = e.seq
 	}
 	if e.state == unseen {
 		k.m.reports.lost()
@@ -219,7 +219,7 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 		}
 	}
 	if again {
-		k.later(2*time.Millisecond, unseenMost)
+		k.retryLater(2*time.Millisecond, unseenMost)
 	}
 }
 
@@ -287,7 +287,7 @@ func (w *Waiting) load(k *key, q *queue) {
 // was room for it.
 func (m entries) resume(d DueDelivery) (loaded bool) {
 	if d.Key != "" {
-		m.lookAtKey(d.Key, d.Shard, false)
+		m.readKey(d.Key, d.Shard, false)
 		return false
 	}
 	return m.entries.load(d.ID, d.Shard) != nil
@@ -302,6 +302,6 @@ func (m entries) load(id relay.DeliveryID, shard int16) *entry {
 	e := &entry{id: id, shard: shard, swept: true}
 	e.deliveries = []*delivery{{entry: e}}
 	m.entries.register(e)
-	e.want()
+	e.readSoon()
 	return e
 }

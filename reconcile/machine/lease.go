@@ -42,7 +42,7 @@ func (l *leases) place(e *entry) {
 	at.entries = append(at.entries, e)
 }
 
-// displace forgets the entry.
+// displace undoes that.
 func (l *leases) displace(e *entry) {
 	at := l.of(e.shard)
 	last := at.entries[len(at.entries)-1]
@@ -52,16 +52,16 @@ func (l *leases) displace(e *entry) {
 	at.entries = at.entries[:len(at.entries)-1]
 }
 
-// each calls do for all entries of a shard, the last first. do may have any of them forgotten.
+// each calls do for all entries of a shard, the last first. do may remove any of them.
 func (l *leases) each(s int16, do func(*entry)) {
 	for _, e := range slices.Backward(slices.Clone(l.shards[s].entries)) {
-		if !e.forgotten {
+		if !e.removed {
 			do(e)
 		}
 	}
 }
 
-// abandon forgets everything of a shard that no attempt and no statement is under way for.
+// abandon removes everything of a shard that no attempt and no statement is under way for.
 func (l *leases) abandon(s int16) { l.each(s, (*entry).abandon) }
 
 // apply begins with the shard: whatever the table holds of it may be waiting.
@@ -74,7 +74,7 @@ func (e Leased) apply(m *Machine) {
 		m.leases.lose(e.Shard)
 	}
 	at.owned, at.draining, at.epoch = true, false, e.Epoch
-	m.lookAtTable()
+	m.searchTable()
 }
 
 // apply extends the leases. What was given back when they had ended is read now.

@@ -17,9 +17,9 @@ const (
 	splitAfter = 250 * time.Millisecond
 	// sweepAfter is how long after rows were left to the table a sweep looks for them.
 	sweepAfter = 500 * time.Millisecond
-	// dueGap keeps two looks apart, so that what is due together is found together.
+	// dueGap keeps two searches apart, so that what is due together is found together.
 	dueGap = 5 * time.Millisecond
-	// dueEvery is how often due times are looked at when none is known.
+	// dueEvery is how often due times are searched when none is known.
 	dueEvery = time.Second
 	// wholeEvery is how often the sweeps of the schedule look at keys with waiting
 	// deliveries alone. Each of them is woken otherwise, unless a session changes the table by hand.
@@ -82,8 +82,8 @@ type Machine struct {
 
 // reader is an entry or a key.
 type reader interface {
-	read()                 // asks for what is to be read of it
-	wake(at time.Duration) // a time has come
+	read()                   // asks for what is to be read of it
+	onTime(at time.Duration) // acts on a time that has come
 }
 
 // entries are what is in memory of rows: the machine's own maps.
@@ -167,7 +167,7 @@ func (m *Machine) fire() {
 			return
 		}
 		if t.of != nil {
-			t.of.wake(t.at)
+			t.of.onTime(t.at)
 		}
 	}
 }
@@ -195,7 +195,7 @@ func (Stop) apply(m *Machine) {
 	for shard := range m.leases.shards {
 		m.leases.each(int16(shard), func(e *entry) {
 			if e.state == writing {
-				e.hurry(m.now + whenStopping)
+				e.retryBy(m.now + whenStopping)
 			}
 		})
 		m.leases.abandon(int16(shard))

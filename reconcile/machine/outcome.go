@@ -46,10 +46,10 @@ func (d *delivery) outcome(o relay.Outcome) {
 		return
 	case o.Class == relay.ClassParked && o.Reason == relay.ReasonNone:
 		if e.alone() {
-			d.step, e.state = idle, wanted
-			e.later(10*time.Millisecond, time.Second)
+			d.step, e.state = idle, toRead
+			e.retryLater(10*time.Millisecond, time.Second)
 		} else {
-			d.giveBack()
+			d.readAgain()
 		}
 		if !e.m.leases.takes(e.shard) {
 			e.abandon()
@@ -92,7 +92,7 @@ func (d *delivery) park(o *relay.Outcome) {
 		if reason != relay.ReasonKeyBlocked {
 			e.m.destinations.park(d.destination)
 		}
-		e.putBack()
+		e.leaveInTable()
 		return
 	}
 	d.end(e.m.config.Policy.Change(d.to, past(e), *o, nil), false)
@@ -118,8 +118,8 @@ func (d *delivery) end(change retry.Change, passes bool) {
 func (e *entry) finish() {
 	switch {
 	case e.parent != nil:
-	case e.state == wanted:
-		e.want()
+	case e.state == toRead:
+		e.readSoon()
 	case e.state == ready && e.left == 0 && len(e.deliveries) > 0:
 		e.conclude()
 	}
@@ -167,7 +167,7 @@ func (e *entry) adopt(d *delivery, change retry.Change) {
 	}
 	d.entry = child
 	if other := e.m.open[child.id]; other != nil { // from an earlier life of the message
-		other.again = false
+		other.reportedAgain = false
 		other.remove()
 	}
 	e.m.entries.register(child)

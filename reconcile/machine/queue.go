@@ -63,8 +63,8 @@ func (q *queue) remove(d *delivery) {
 	}
 }
 
-// leave takes a delivery out whose entry is forgotten.
-func (q *queue) leave(d *delivery) {
+// drop takes a delivery out whose entry is removed.
+func (q *queue) drop(d *delivery) {
 	if d.step == passing {
 		q.pass(d)
 	} else {
@@ -109,7 +109,7 @@ func (q *queue) settle() (waits bool) {
 		}
 	}
 	if q.look && q.first != 0 {
-		q.key.want()
+		q.key.readSoon()
 	}
 	q.look = false
 	return false
@@ -120,7 +120,7 @@ func (q *queue) settle() (waits bool) {
 func (d *delivery) wait() bool {
 	e := d.entry
 	switch {
-	case d.step != idle || e.parent != nil || e.forgotten:
+	case d.step != idle || e.parent != nil || e.removed:
 		return false
 	case e.id.Pending():
 		if e.state != ready {
@@ -130,7 +130,7 @@ func (d *delivery) wait() bool {
 	case e.state == reading:
 		return false
 	default: // it stands there
-		e.putBack()
+		e.leaveInTable()
 	}
 	return true
 }
@@ -141,7 +141,7 @@ func (q *queue) expire() {
 	now := q.key.m.now
 	switch {
 	case len(q.list) > 0 && q.list[0].step == idle && q.key.unseenBefore(q.list[0].entry.seq) != nil:
-		q.yield()
+		q.evictWaiting()
 		return
 	case len(q.list) < 2 || q.list[0].step != sent || now-q.moved < staleAfter && !crowded(q.key):
 		return
@@ -153,11 +153,11 @@ func (q *queue) expire() {
 	}
 }
 
-// yield puts back what waits for a message that SQL does not show yet, the last first.
-func (q *queue) yield() {
+// evictWaiting evicts what waits for a message that SQL does not show yet, the last first.
+func (q *queue) evictWaiting() {
 	for len(q.list) > 0 {
 		d := q.list[len(q.list)-1]
-		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.Pending() && !putBack(e) || !e.id.Pending() && !d.wait() {
+		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.Pending() && !evict(e) || !e.id.Pending() && !d.wait() {
 			return
 		}
 	}

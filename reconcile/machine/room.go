@@ -86,12 +86,12 @@ func (ds *destinations) unlist(d *destination) bool {
 	if d.listed = false; relay.CircuitOfRow(d.name) {
 		ds.named--
 	}
-	ds.forget(d)
+	ds.forgetIfEmpty(d)
 	return true
 }
 
-// again has a destination asked again after the ordinary time.
-func (ds *destinations) again(d *destination) {
+// askAgain has a destination asked again after the ordinary time.
+func (ds *destinations) askAgain(d *destination) {
 	d.busy = false
 	every := roomEvery
 	if len(d.crowd) > 0 {
@@ -119,7 +119,7 @@ func (e Room) apply(m *Machine) {
 	d.room = d.serve(m.now, e.Deliveries)
 	limit := min(d.room, m.budget.room())
 	if limit <= 0 || !d.parked || m.stopping || m.failing || m.destinations.paused(d.name) {
-		m.destinations.again(d)
+		m.destinations.askAgain(d)
 		return
 	}
 	if d.after == 0 {
@@ -130,7 +130,7 @@ func (e Room) apply(m *Machine) {
 
 func (e Parked) apply(m *Machine) {
 	d := m.destinations.of(e.Destination)
-	defer m.destinations.again(d)
+	defer m.destinations.askAgain(d)
 	if e.Failed {
 		return
 	}

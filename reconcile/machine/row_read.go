@@ -11,14 +11,14 @@ func (r RowRead) apply(m *Machine) {
 	if at == nil || at.state != reading {
 		return
 	}
-	at.state = wanted
+	at.state = toRead
 	switch owned := m.leases.of(at.shard); {
 	case !m.leases.takes(at.shard):
 		at.remove()
 	case owned.epoch != at.epoch:
-		at.want() // another relay may have changed the row meanwhile
+		at.readSoon() // another relay may have changed the row meanwhile
 	case r.Failed:
-		at.later(50*time.Millisecond, 10*time.Second)
+		at.retryLater(50*time.Millisecond, 10*time.Second)
 	default:
 		r.judge(at)
 	}
@@ -30,13 +30,13 @@ func (r *RowRead) judge(e *entry) {
 	case Readable:
 		r.readable(e)
 	case NoRoom:
-		e.later(50*time.Millisecond, time.Second)
+		e.retryLater(50*time.Millisecond, time.Second)
 	case Later:
-		e.m.due.look(e.m.now + dueEvery/10)
-		e.putBack()
+		e.m.due.findBy(e.m.now + dueEvery/10)
+		e.leaveInTable()
 	case Absent:
 		if e.xid != 0 && !r.Snapshot.Shows(e.xid) {
-			e.later(2*time.Millisecond, unseenMost) // it is not visible yet
+			e.retryLater(2*time.Millisecond, unseenMost) // it is not visible yet
 			return
 		}
 		fallthrough
@@ -52,7 +52,7 @@ func (r *RowRead) judge(e *entry) {
 		if r.Verdict == Absent && e.xid != 0 {
 			e.m.do(Missed{ID: e.id.Message})
 		}
-		k.want()
+		k.readSoon()
 		e.remove()
 	}
 }
@@ -61,13 +61,13 @@ func (r *RowRead) judge(e *entry) {
 func (r *RowRead) readable(e *entry) {
 	m := e.m
 	if e.xid == 0 && !r.Snapshot.Durable {
-		e.later(2*time.Millisecond, 100*time.Millisecond)
+		e.retryLater(2*time.Millisecond, 100*time.Millisecond)
 		return
 	}
 	message := r.Row.Message
 	if e.key == nil && e.id.Pending() && message.Key != "" {
 		xid := e.xid
-		e.again = false
+		e.reportedAgain = false
 		e.remove()
 		m.reports.heard(&Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid}, false)
 		return
@@ -79,7 +79,7 @@ func (r *RowRead) readable(e *entry) {
 		m.fanout.await(e, len(r.Row.Deliveries))
 		return
 	case !r.Row.fits(m):
-		e.putBack()
+		e.leaveInTable()
 		m.sweepLater(pendingOnly)
 		return
 	}

@@ -20,8 +20,8 @@ const (
 	StalledAll   = 2 * time.Second
 	// crowdedOut is how long a message stays in memory that is not sent for that reason.
 	crowdedOut = time.Second
-	// hurryEvery keeps apart the times at which those of a destination are tried before their time.
-	hurryEvery = time.Second
+	// retryAllEvery keeps apart the times at which those of a destination are tried before their time.
+	retryAllEvery = time.Second
 )
 
 // stuck are the outcomes that cannot be written because of their rows.
@@ -65,10 +65,10 @@ func (s *stuck) unstick(e *entry, written bool) {
 		s.troubled = slices.DeleteFunc(s.troubled, func(other *destination) bool { return other == d })
 	}
 	if written {
-		s.hurry(d)
+		s.retryAll(d)
 	}
 	s.judge(d)
-	s.m.destinations.forget(d)
+	s.m.destinations.forgetIfEmpty(d)
 }
 
 // wrote notes that the outcome of an entry was written.
@@ -88,15 +88,15 @@ func (s *stuck) pass() {
 	}
 }
 
-// hurry has the outcomes of a destination tried at once since one of them could be written: what stood in their way may
-// be gone.
-func (s *stuck) hurry(d *destination) {
-	if s.m.now-d.hurried < hurryEvery && d.hurried > 0 {
+// retryAll has the outcomes of a destination tried at once since one of them could be written: what stood in their way
+// may be gone.
+func (s *stuck) retryAll(d *destination) {
+	if s.m.now-d.retriedAll < retryAllEvery && d.retriedAll > 0 {
 		return
 	}
-	d.hurried = s.m.now
+	d.retriedAll = s.m.now
 	for _, e := range d.stuck {
-		e.hurry(s.m.now)
+		e.retryBy(s.m.now)
 	}
 }
 

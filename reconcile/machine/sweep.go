@@ -56,7 +56,7 @@ func (all *sweeps) later(e extent) {
 // apply asks for passes. One of all groups is asked for when anything may have changed in the table.
 func (e SweepNow) apply(m *Machine) {
 	if e.All {
-		m.lookAtTable()
+		m.searchTable()
 		return
 	}
 	s := m.sweeps.groups[e.Group]
@@ -65,11 +65,11 @@ func (e SweepNow) apply(m *Machine) {
 	}
 }
 
-// lookAtTable has everything looked for that the table may hold, since anything may have changed in it.
-func (m *Machine) lookAtTable() {
+// searchTable has everything looked for that the table may hold, since anything may have changed in it.
+func (m *Machine) searchTable() {
 	m.reports.lost()
 	m.sweeps.begin(everything)
-	m.due.look(m.now)
+	m.due.findBy(m.now)
 	m.destinations.listAgain()
 }
 
@@ -132,16 +132,16 @@ func (e Swept) apply(m *Machine) {
 		m.reports.add(&e.Rows[i], true)
 	}
 	for i := range e.Keys {
-		m.lookAtKey(e.Keys[i].Key, e.Keys[i].Shard, true)
+		m.readKey(e.Keys[i].Key, e.Keys[i].Shard, true)
 	}
 	if e.End {
 		s.running = noPass
 	}
 }
 
-func (e LookAt) apply(m *Machine) {
+func (e KeysFreed) apply(m *Machine) {
 	for i := range e.Keys {
-		m.lookAtKey(e.Keys[i].Key, e.Keys[i].Shard, false)
+		m.readKey(e.Keys[i].Key, e.Keys[i].Shard, false)
 	}
 }
 
@@ -150,7 +150,7 @@ func (e LookAt) apply(m *Machine) {
 func (e Overdue) apply(m *Machine) {
 	for _, d := range e.Deliveries {
 		if e := m.entries.load(d.ID, d.Shard); e != nil {
-			e.ends, e.wakes = true, d.Key
+			e.ends, e.readAfter = true, d.Key
 		}
 	}
 }
@@ -165,22 +165,22 @@ func (e Found) apply(m *Machine) {
 	for i := range e.Rows {
 		m.reports.heard(&e.Rows[i], false)
 	}
-	m.due.look(max(m.now, m.due.found+foundEvery))
+	m.due.findBy(max(m.now, m.due.foundAt+foundEvery))
 }
 
-// foundEvery keeps the looks at due times apart that follow changes by other sessions.
+// foundEvery keeps the searches of due times apart that follow changes by other sessions.
 const foundEvery = 100 * time.Millisecond
 
 // heard takes a row that the stream shows, or that SQL shows.
 func (m reports) heard(r *Report, stream bool) {
 	switch {
 	case r.DueIn > 0:
-		m.due.look(m.now + r.DueIn)
+		m.due.findBy(m.now + r.DueIn)
 	case !m.leases.takes(r.Shard):
 	case r.Key != "" && stream:
 		m.key(r.Key, r.Shard).report(r)
 	case r.Key != "":
-		m.lookAtKey(r.Key, r.Shard, true)
+		m.readKey(r.Key, r.Shard, true)
 	default:
 		m.reports.add(r, false)
 	}
@@ -189,7 +189,7 @@ func (m reports) heard(r *Report, stream bool) {
 // add has a row without a key read, or one whose key is not known.
 func (m reports) add(r *Report, swept bool) {
 	if e := m.pending[r.ID]; e != nil {
-		e.again = e.again || !swept && e.state > wanted
+		e.reportedAgain = e.reportedAgain || !swept && e.state > toRead
 		return
 	}
 	switch {
@@ -204,20 +204,20 @@ func (m reports) add(r *Report, swept bool) {
 		m.Machine.swept++
 	}
 	m.entries.register(e)
-	e.want()
+	e.readSoon()
 }
 
 // dues is what is known of due times.
 type dues struct {
-	m       *Machine
-	alarm   alarm // for the earliest that is known
-	finding bool
-	looks   int           // how often they were looked at
-	found   time.Duration // when that was last
+	m        *Machine
+	alarm    alarm // for the earliest that is known
+	finding  bool
+	searches int           // how often they were searched
+	foundAt  time.Duration // when that was last
 }
 
-// look has due times looked at at a time.
-func (d *dues) look(at time.Duration) { d.alarm.ring(at) }
+// findBy has what is due found at a time, unless it is found before.
+func (d *dues) findBy(at time.Duration) { d.alarm.ring(at) }
 
 // find makes what is due ordinary work, when a time has come.
 func (d *dues) find() {
@@ -227,23 +227,23 @@ func (d *dues) find() {
 	}
 	limit := min(m.budget.room(), m.config.Batch)
 	if limit == 0 {
-		d.look(m.now + dueEvery/2)
+		d.findBy(m.now + dueEvery/2)
 		return
 	}
-	if m.now < d.found+dueGap && d.looks > 0 {
-		d.look(d.found + dueGap)
+	if m.now < d.foundAt+dueGap && d.searches > 0 {
+		d.findBy(d.foundAt + dueGap)
 		return
 	}
-	d.finding, d.found = true, m.now
-	d.looks++
+	d.finding, d.foundAt = true, m.now
+	d.searches++
 	m.do(FindDue{Limit: limit + len(m.open)})
-	m.due.look(m.now + dueEvery)
+	m.due.findBy(m.now + dueEvery)
 }
 
 func (e Due) apply(m *Machine) {
 	m.due.finding = false
 	if e.Failed {
-		m.due.look(m.now + dueEvery/2)
+		m.due.findBy(m.now + dueEvery/2)
 		return
 	}
 	for i := range e.Messages {
@@ -253,6 +253,6 @@ func (e Due) apply(m *Machine) {
 		m.entries.resume(d)
 	}
 	if e.Next >= 0 {
-		m.due.look(m.now + e.Next)
+		m.due.findBy(m.now + e.Next)
 	}
 }

@@ -189,12 +189,12 @@ func (d *delivery) start() bool {
 		return true
 	}
 	if m.stuck.blocked[d.destination.name] && e.alone() {
-		d.step, e.state = idle, wanted
-		e.later(crowdedOut, crowdedOut)
+		d.step, e.state = idle, toRead
+		e.retryLater(crowdedOut, crowdedOut)
 		return false
 	}
 	if !m.leases.sends(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
-		d.giveBack()
+		d.readAgain()
 		return false
 	}
 	d.send(false)
@@ -210,17 +210,17 @@ func (d *delivery) send(check bool) {
 	})
 }
 
-// giveBack has a delivery that was not attempted read again. One of several of a pending
+// readAgain has a delivery that was not attempted read again. One of several of a pending
 // message is taken up with the others instead, and is due at once.
-func (d *delivery) giveBack() {
+func (d *delivery) readAgain() {
 	e := d.entry
 	switch {
 	case e.parent != nil: // its row is not in the table yet
 		d.step = idle
-		e.state = wanted
+		e.state = toRead
 	case e.alone():
 		d.step = idle
-		e.want()
+		e.readSoon()
 	default:
 		change := d.unchanged()
 		change.Status, change.Next = relay.DeliveryWaiting, 0

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// timer says when an entry or a key wants to be looked at. One that is not wanted any more
-// fires all the same; its owner knows.
+// timer says when an entry or a key wants to act. One that has become needless fires all the same; its owner knows.
 type timer struct {
 	at time.Duration
 	of reader // nil: the step itself is all that is wanted
@@ -38,7 +37,7 @@ func (t *timers) due(now time.Duration) (first timer, due bool) {
 	return heap.Pop(t).(timer), true
 }
 
-// alarm is a time that belongs to neither an entry nor a key: the machine looks at it in each step in which it may read.
+// alarm is a time that belongs to neither an entry nor a key. Each step in which the machine may read looks at it.
 type alarm struct {
 	m   *Machine
 	at  time.Duration

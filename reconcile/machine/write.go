@@ -74,7 +74,7 @@ func (w *pendingWrite) rewrite() {
 		e.remove()
 		return
 	case at.epoch != e.epoch && !w.command.Taking && !w.command.accepted():
-		w.forget()
+		w.discard()
 		return
 	}
 	w.command.Epoch, w.command.Tries, w.command.Since = at.epoch, e.tries, e.m.now-w.begun
@@ -118,7 +118,7 @@ func (w Written) apply(m *Machine) {
 		}
 	}
 	if slices.ContainsFunc(e.write.command.Changes, func(c retry.Change) bool { return c.Acknowledges }) {
-		e.key.want() // the consumer may have said meanwhile that the work succeeded
+		e.key.readSoon() // the consumer may have said meanwhile that the work succeeded
 	}
 	e.remove()
 }
@@ -129,7 +129,7 @@ func (d *delivery) announce(c *retry.Change) {
 	e, m := d.entry, d.entry.m
 	switch {
 	case c.Next >= 0:
-		m.due.look(m.now + c.Next)
+		m.due.findBy(m.now + c.Next)
 	case c.Status.Ended() || c.Status == relay.DeliveryAwaitingAck, c.Reason == relay.ReasonKeyBlocked:
 	default:
 		m.destinations.park(m.destinations.of(c.Destination))
@@ -163,35 +163,35 @@ func (w NotWritten) apply(m *Machine) {
 	}
 	switch w.Why {
 	case WhyLocked:
-		e.later(100*time.Millisecond, time.Second)
+		e.retryLater(100*time.Millisecond, time.Second)
 	case WhyRefused:
 		e.write.reduce(w.Text)
 	case WhyFailed:
-		e.later(refusedFirst, refusedMost)
+		e.retryLater(refusedFirst, refusedMost)
 	case WhyGone:
-		e.write.forget()
+		e.write.discard()
 	case WhyFenced:
-		e.later(50*time.Millisecond, time.Second) // the loop tells if the shard is another relay's
+		e.retryLater(50*time.Millisecond, time.Second) // the loop tells if the shard is another relay's
 	default:
-		e.later(50*time.Millisecond, 2*time.Second)
+		e.retryLater(50*time.Millisecond, 2*time.Second)
 	}
 }
 
-// forgetWrite forgets outcomes that are not to be written. What the table holds is looked at
+// discard drops outcomes that are not to be written. What the table holds is looked at
 // anew.
-func (w *pendingWrite) forget() {
+func (w *pendingWrite) discard() {
 	e := w.entry
 	m, k := e.m, e.key
 	if k != nil {
 		k.gap = -1
-		k.want()
+		k.readSoon()
 	}
-	e.again = e.again || k == nil && e.id.Pending()
+	e.reportedAgain = e.reportedAgain || k == nil && e.id.Pending()
 	for _, d := range e.deliveries {
 		d.announce(&d.change) // it may be in the table, if the answer to an earlier write was lost
 	}
 	e.remove()
-	m.due.look(m.now)
+	m.due.findBy(m.now)
 }
 
 // reduce takes from an outcome that the database refuses what it may be refused for: first the
@@ -220,7 +220,7 @@ func (w *pendingWrite) reduce(text string) {
 		*c = whole
 	default:
 		c.Reduced = 1
-		e.later(refusedFirst, refusedMost)
+		e.retryLater(refusedFirst, refusedMost)
 	}
 }
 
@@ -244,7 +244,7 @@ func (a Acknowledged) apply(m *Machine) {
 			return
 		}
 		if e := m.entries.load(d.ID, d.Shard); e != nil {
-			e.acks, e.wakes = true, d.Key
+			e.acks, e.readAfter = true, d.Key
 		}
 	}
 }
@@ -256,7 +256,7 @@ func (a AckRead) apply(m *Machine) {
 	}
 	e.acks = false
 	if at := m.leases.of(e.shard); a.None || !at.owned || at.epoch != e.epoch {
-		e.state, e.wakes = ready, ""
+		e.state, e.readAfter = ready, ""
 		e.remove()
 		return
 	}

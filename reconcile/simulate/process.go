@@ -193,7 +193,7 @@ func (w *world) carryOut(p *process, c machine.Command) {
 	case machine.EndOrphan:
 		w.db.endOrphan(c.ID)
 		if c.Key != "" {
-			w.in(time.Millisecond, happening{kind: doEvent, relay: p.id, life: p.life, event: machine.LookAt{Keys: []machine.Report{{Key: c.Key, Shard: c.Shard}}}})
+			w.in(time.Millisecond, happening{kind: doEvent, relay: p.id, life: p.life, event: machine.KeysFreed{Keys: []machine.Report{{Key: c.Key, Shard: c.Shard}}}})
 		}
 	case machine.Missed:
 	case machine.Write:
