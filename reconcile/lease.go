@@ -155,7 +155,7 @@ func (e *leaseKeeper) renew(ctx context.Context) error {
 		share = sql.Share(fleet.Relays)
 	}
 	was := e.lease.Load()
-	held, _ := ask(ctx, e.loop, (*machine.Machine).Stuck)
+	held, _ := ask(ctx, e.loop, (*machine.Machine).Unwritable)
 	own := newOwnership(lease, share, was, func(shard int16, since time.Time) bool {
 		return stays && held[shard] && time.Since(since) > e.config.LeaseTTL
 	})

@@ -29,15 +29,15 @@ type destination struct {
 	bytes   int64
 	slow    bool // the last delivery that waited for it waited in vain
 	// parked says that deliveries are parked in the table; they were read up to after.
-	parked bool
-	after  int64
-	more   bool // the pass over them has found some, or some were parked since it began
-	askAt  time.Duration
-	busy   bool // it is being asked for room, or what is parked is being read
-	room   int
+	parked     bool
+	after      int64
+	moreParked bool // the pass over them has found some, or some were parked since it began
+	askAt      time.Duration
+	busy       bool // it is being asked for room, or what is parked is being read
+	room       int
 
-	crowd      []*delivery   // that wait in memory for room
-	stuck      []*entry      // outcomes that cannot be written because of their rows
+	waiting    []*delivery   // that wait in memory for room
+	unwritable []*entry      // outcomes that cannot be written because of their rows
 	stalled    time.Duration // when one was written last, or could not be written first
 	retriedAll time.Duration // when they were last tried before their time
 	listed     bool          // it is among those that are asked for room
@@ -91,7 +91,7 @@ func (ds *destinations) of(name string) *destination {
 
 // forget drops a destination that has nothing in memory and nothing known to wait.
 func (ds *destinations) forgetIfEmpty(d *destination) {
-	if d.entries == 0 && !d.listed && len(d.stuck) == 0 {
+	if d.entries == 0 && !d.listed && len(d.unwritable) == 0 {
 		delete(ds.byName, d.name)
 	}
 }

@@ -48,7 +48,7 @@ func (c *ReadKey) Awaits(id relay.ID, xid uint32) bool {
 	return c.After > 0 && !c.Streamed[id] && (xid == 0 || !c.ended.Ended(xid))
 }
 
-// Send makes an attempt: Ended. It begins before Before or not at all.
+// Send makes an attempt: AttemptEnded. It begins before Before or not at all.
 type Send struct {
 	Entry    relay.DeliveryID
 	Shard    int16

@@ -147,8 +147,8 @@ func openID(n int, s *relay.Subscriber) relay.DeliveryID {
 }
 
 // answered is the outcome of a send.
-func answered(c Send, o relay.Outcome) Ended {
-	return Ended{Entry: c.Entry, Subscription: c.Delivery.Subscriber.Name, Instance: c.Delivery.Instance, Outcome: o}
+func answered(c Send, o relay.Outcome) AttemptEnded {
+	return AttemptEnded{Entry: c.Entry, Subscription: c.Delivery.Subscriber.Name, Instance: c.Delivery.Instance, Outcome: o}
 }
 
 func accepted() relay.Outcome {

@@ -42,20 +42,20 @@ type entry struct {
 	retryAt time.Duration // when it is read or written again
 	splitAt time.Duration // when it is taken up with what is known
 
-	message    *relay.Message
-	bytes      int64
-	open       retry.Open
-	deliveries []*delivery
-	left       int      // deliveries without an outcome
-	parent     *entry   // the pending message that is being taken up
-	children   []*entry // deliveries that go on while their message is taken up
-	write      pendingWrite
-	readAfter  string       // the key that is read when the entry has left memory; empty: none
-	acks       bool         // what the consumer said is being read
-	ends       bool         // it has been due for too long: it is ended, or left as it is
-	fanned     int          // deliveries that count as those of a message with many
-	fans       int          // how many there were when it was read and found no room
-	stuck      *destination // whose outcomes cannot be written, this one among them
+	message     *relay.Message
+	bytes       int64
+	open        retry.Open
+	deliveries  []*delivery
+	undecided   int      // deliveries without an outcome
+	parent      *entry   // the pending message that is being taken up
+	children    []*entry // deliveries that go on while their message is taken up
+	write       pendingWrite
+	readAfter   string       // the key that is read when the entry has left memory; empty: none
+	readsAck    bool         // what the consumer said is being read
+	overdue     bool         // it has been due for too long: it is ended, or left as it is
+	fanoutHeld  int          // deliveries that count as those of a message with many
+	fanoutNeeds int          // how many there were when it was read and found no room
+	unwritable  *destination // whose outcomes cannot be written, this one among them
 }
 
 // delivery is one delivery of an entry.
@@ -66,7 +66,7 @@ type delivery struct {
 	destination *destination
 	step        step
 	checking    bool          // it is only asked whether its instance exists
-	crowdedAt   time.Duration // when it first found no room; zero: it did not
+	noRoomSince time.Duration // when it first found no room; zero: it did not
 	change      retry.Change
 	spread      []retry.Change
 }
@@ -75,10 +75,10 @@ type delivery struct {
 type step int
 
 const (
-	idle    step = iota // it waits for its turn
-	sent                // its attempt is under way
-	ended               // what is to be written of it is known
-	passing             // the same, and the next one of its queue goes when it is written
+	idle         step = iota // it waits for its turn
+	sent                     // its attempt is under way
+	decided                  // what is to be written of it is known
+	endedInOrder             // the same, and the next one of its queue goes when it is written
 )
 
 // alone reports whether an entry is a single delivery, whose row is in the table: it can be read again.
@@ -114,7 +114,7 @@ func (e *entry) remove() {
 	}
 	m := e.m
 	e.removed = true
-	m.stuck.unstick(e, false)
+	m.unwritable.remove(e, false)
 	if e.state == writing {
 		if m.writes--; m.writes == 0 {
 			m.failing = false // there is nothing left that could show that it works again
@@ -146,7 +146,7 @@ func (e *entry) remove() {
 	if e.readAfter != "" {
 		m.readKey(e.readAfter, e.shard, false)
 	}
-	if m.leases.drained(e.shard); e.reportedAgain && m.leases.takes(e.shard) {
+	if m.leases.drained(e.shard); e.reportedAgain && m.leases.mayRead(e.shard) {
 		r := Report{ID: e.id.Message, Shard: e.shard}
 		if e.key != nil {
 			r.Key = e.key.name
@@ -206,13 +206,13 @@ func (e *entry) read() {
 	if e.state != toRead || e.removed {
 		return
 	}
-	if !e.m.leases.takes(e.shard) {
+	if !e.m.leases.mayRead(e.shard) {
 		e.remove()
 		return
 	}
 	e.state, e.readAt = reading, e.m.now
 	e.epoch = e.m.leases.of(e.shard).epoch
-	if e.acks {
+	if e.readsAck {
 		e.m.do(ReadAck{Entry: e.id, Shard: e.shard})
 		return
 	}
@@ -254,7 +254,7 @@ func (e *entry) onTime(at time.Duration) {
 		e.readSoon()
 	case at == e.retryAt && e.state == writing:
 		e.write.rewrite()
-	case at == e.splitAt && e.state == ready && e.left > 0:
+	case at == e.splitAt && e.state == ready && e.undecided > 0:
 		e.split()
 	}
 }
@@ -263,7 +263,7 @@ func (e *entry) onTime(at time.Duration) {
 func (e *entry) leaveInTable() {
 	for _, d := range e.deliveries {
 		if d.queue != nil {
-			d.queue.hold(e.seq)
+			d.queue.noteWaiting(e.seq)
 		}
 	}
 	e.remove()

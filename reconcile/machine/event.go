@@ -36,8 +36,8 @@ type Found struct{ Rows []Report }
 // transaction that committed after a lost one.
 type Gap struct{}
 
-// Ended is the answer to a Send: how the attempt ended, or why there was none.
-type Ended struct {
+// AttemptEnded is the answer to a Send: how the attempt ended, or why there was none.
+type AttemptEnded struct {
 	Entry        relay.DeliveryID // as in the Send
 	Subscription string
 	Instance     string

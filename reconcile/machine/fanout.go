@@ -34,7 +34,7 @@ func (f *fanout) fits(deliveries int) bool {
 // holdsUp reports whether a pending message has to wait for those before it. e is its entry; nil: it has none.
 func (f *fanout) holdsUp(e *entry, deliveries int) bool {
 	switch {
-	case deliveries < FanoutFrom || e != nil && e.fanned > 0:
+	case deliveries < FanoutFrom || e != nil && e.fanoutHeld > 0:
 		return false
 	case e != nil && e.key == nil && len(f.waiting) > 0:
 		return true
@@ -49,7 +49,7 @@ func (f *fanout) await(e *entry, deliveries int) {
 		f.m.sweepLater(pendingOnly)
 		return
 	}
-	e.state, e.fans = toRead, deliveries
+	e.state, e.fanoutNeeds = toRead, deliveries
 	f.waiting = append(f.waiting, e)
 }
 
@@ -65,14 +65,14 @@ func (f *fanout) count() int { return len(f.waiting) + len(f.keys) }
 func (f *fanout) charge(e *entry, deliveries int) {
 	f.discharge(e)
 	if deliveries >= FanoutFrom {
-		e.fanned = deliveries
+		e.fanoutHeld = deliveries
 		f.deliveries += deliveries
 	}
 }
 
 func (f *fanout) discharge(e *entry) {
-	f.deliveries -= e.fanned
-	e.fanned = 0
+	f.deliveries -= e.fanoutHeld
+	e.fanoutHeld = 0
 }
 
 // goOn has those read again for which there is room, and keeps it for the messages without a key.
@@ -90,10 +90,10 @@ func (f *fanout) goOn() {
 		if e.removed {
 			continue
 		}
-		if !f.fits(e.fans) {
+		if !f.fits(e.fanoutNeeds) {
 			break
 		}
-		f.charge(e, e.fans)
+		f.charge(e, e.fanoutNeeds)
 		e.readSoon()
 	}
 	f.waiting = slices.Delete(f.waiting, 0, n)

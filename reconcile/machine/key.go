@@ -32,10 +32,10 @@ type key struct {
 	ahead  int // how many pending messages are read at once
 	paced  time.Duration
 
-	settling bool
-	tries    int // reads in vain
-	retryAt  time.Duration
-	checkAt  time.Duration // when it is looked whether something waits for too long
+	advancing bool
+	tries     int // reads in vain
+	retryAt   time.Duration
+	checkAt   time.Duration // when it is looked whether something waits for too long
 }
 
 // asked is a read that is under way.
@@ -62,7 +62,7 @@ func (m *Machine) key(name string, shard int16) *key {
 // readKey has a key read; from its beginning if something is known to be there that the
 // stream has not shown.
 func (m *Machine) readKey(name string, shard int16, begin bool) {
-	if !m.leases.takes(shard) {
+	if !m.leases.mayRead(shard) {
 		return
 	}
 	k := m.key(name, shard)
@@ -81,7 +81,7 @@ func (k *key) report(r *Report) {
 		return
 	}
 	if !m.budget.fits(false) {
-		m.reports.lost()
+		m.reports.noteGap()
 		m.sweepLater(pendingOnly)
 		k.forgetIfEmpty()
 		return
@@ -134,7 +134,7 @@ func (k *key) read() {
 	switch {
 	case m.keys[k.name] != k || !k.toRead || k.asked.reading:
 		return
-	case !m.leases.takes(k.shard):
+	case !m.leases.mayRead(k.shard):
 		k.toRead = false
 		k.forgetIfEmpty()
 		return
@@ -158,7 +158,7 @@ func (k *key) read() {
 		}
 	}
 	for _, q := range k.queues {
-		q.wrote = 0
+		q.wroteMeanwhile = 0
 	}
 	m.keysReading++
 	k.asked = asked{ReadKey: c, reading: true, at: m.now, epoch: m.leases.of(k.shard).epoch, gap: m.gap, dueSearches: m.due.searches}
@@ -198,7 +198,7 @@ func (k *key) removeEntry(e *entry) {
 		}
 	}
 	readOn(k)
-	k.settle()
+	k.advance()
 }
 
 // loaded is how many pending messages are in memory whose outcomes are not known yet.
@@ -241,17 +241,17 @@ func (k *key) unseenBefore(seq int64) *entry {
 	return nil
 }
 
-// settle starts whatever may start, and forgets what nothing is known of any more.
-func (k *key) settle() {
-	if k == nil || k.settling {
+// advance starts whatever may start, and forgets what nothing is known of any more.
+func (k *key) advance() {
+	if k == nil || k.advancing {
 		return
 	}
-	k.settling = true
+	k.advancing = true
 	waits := false
 	for i := 0; i < len(k.queues); i++ {
-		waits = k.queues[i].settle() || waits
+		waits = k.queues[i].advance() || waits
 	}
-	k.settling = false
+	k.advancing = false
 	if waits && k.checkAt <= k.m.now {
 		k.checkAt = k.m.now + staleAfter
 		k.m.timers.add(timer{k.checkAt, k})
@@ -261,7 +261,7 @@ func (k *key) settle() {
 
 // forgetIfEmpty forgets the key, and what is known of its queues, if nothing of it is in memory.
 func (k *key) forgetIfEmpty() {
-	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.toRead && !k.asked.reading && !k.settling {
+	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.toRead && !k.asked.reading && !k.advancing {
 		delete(k.m.keys, k.name)
 	}
 }
@@ -278,7 +278,7 @@ func (k *key) onTime(at time.Duration) {
 		for _, q := range k.queues {
 			q.expire()
 		}
-		k.settle()
+		k.advance()
 	}
 }
 

@@ -15,7 +15,7 @@ func (r KeyRead) apply(m *Machine) {
 	m.keysReading--
 	k.asked.reading = false
 	switch {
-	case !m.leases.takes(k.shard):
+	case !m.leases.mayRead(k.shard):
 		k.toRead = false
 	case r.Failed:
 		k.gap, k.toRead = -1, true
@@ -30,12 +30,12 @@ func (r KeyRead) apply(m *Machine) {
 		k.readSoon()
 	default:
 		r.know(k)
-		r.take(k)
+		r.merge(k)
 	}
 	if k.toRead {
 		k.readSoon()
 	}
-	k.settle()
+	k.advance()
 }
 
 // know decides whether the next read may go on where this one ends. It may if each transaction
@@ -60,9 +60,9 @@ func (a *asked) outdated(k *key) bool {
 	return a.After > 0 && (k.gap != k.m.gap || a.dueSearches != k.m.due.searches)
 }
 
-// take takes what was read of the key, as far as it may be had.
-func (r *KeyRead) take(k *key) {
-	k.settling = true // until all is in its place
+// merge takes what was read of the key, as far as it may be had.
+func (r *KeyRead) merge(k *key) {
+	k.advancing = true // until all is in its place
 	last, whole := r.rows(k)
 	r.absent(k, last, whole)
 	switch {
@@ -72,7 +72,7 @@ func (r *KeyRead) take(k *key) {
 		k.after = max(k.after, last)
 	}
 	r.waiting(k, last, whole)
-	k.settling = false
+	k.advancing = false
 }
 
 // rows takes pending messages in their order and returns the sequence up to which all are
@@ -156,7 +156,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 	}
 	k.tries = 0
 	e.readAt = k.asked.at
-	row.take(e)
+	row.begin(e)
 	return true
 }
 
@@ -187,7 +187,7 @@ func evict(e *entry) bool {
 		k.asked.evicted = e.seq
 	}
 	if e.state == unseen {
-		k.m.reports.lost()
+		k.m.reports.noteGap()
 	}
 	e.remove()
 	return true
@@ -226,7 +226,7 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 // waiting learns what waits in the table, and loads what may go.
 func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 	for _, q := range k.queues {
-		q.first = q.wrote
+		q.firstWaiting = q.wroteMeanwhile
 	}
 	for i := range r.Waiting {
 		w := &r.Waiting[i]
@@ -234,16 +234,16 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 		_, pending := k.m.pending[w.ID.Message]
 		e, open := k.m.open[w.ID]
 		switch {
-		case open && e.ends && !k.m.subscriber(w.ID.Subscription, nil).Unordered:
-			q.hold(w.Seq) // it ends outside the order of its key, and holds its place until then
+		case open && e.overdue && !k.m.subscriber(w.ID.Subscription, nil).Unordered:
+			q.noteWaiting(w.Seq) // it ends outside the order of its key, and holds its place until then
 		case w.State != relay.WaitsMore && (pending || open):
 		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
 			if k.waits = k.waits || w.State == relay.WaitsMore; w.mayLoad(k.m) {
 				w.load(k, nil)
 			}
-		case !whole && w.Seq > last, q.first != 0, !w.mayLoad(k.m):
+		case !whole && w.Seq > last, q.firstWaiting != 0, !w.mayLoad(k.m):
 			if w.State != relay.WaitsDead || k.m.subscriber(w.ID.Subscription, nil).BlockOnDead {
-				q.hold(w.Seq)
+				q.noteWaiting(w.Seq)
 			}
 		default:
 			w.load(k, q)
@@ -262,7 +262,7 @@ func (w *Waiting) mayLoad(m *Machine) bool {
 		return true
 	case relay.WaitsForRoom:
 		d := m.destinations.of(w.Destination)
-		m.destinations.park(d)
+		m.destinations.noteParked(d)
 		if d.room <= 0 || m.destinations.paused(d.name) {
 			return false
 		}
@@ -274,7 +274,7 @@ func (w *Waiting) mayLoad(m *Machine) bool {
 
 // load has a delivery of an open message read, and puts it into its queue.
 func (w *Waiting) load(k *key, q *queue) {
-	e := k.m.entries.load(w.ID, k.shard)
+	e := k.m.entries.loadDelivery(w.ID, k.shard)
 	e.seq, e.key = w.Seq, k
 	k.opens++
 	if d := e.deliveries[0]; q != nil {
@@ -290,13 +290,13 @@ func (m entries) resume(d DueDelivery) (loaded bool) {
 		m.readKey(d.Key, d.Shard, false)
 		return false
 	}
-	return m.entries.load(d.ID, d.Shard) != nil
+	return m.entries.loadDelivery(d.ID, d.Shard) != nil
 }
 
-// load has a delivery of an open message read, unless something of it is in memory or there is no room for it. It
-// returns nil then.
-func (m entries) load(id relay.DeliveryID, shard int16) *entry {
-	if !m.leases.takes(shard) || m.open[id] != nil || m.pending[id.Message] != nil || !m.budget.fits(true) {
+// loadDelivery has a delivery of an open message read. It returns nil if something of it is in memory, or if there is
+// no room for it.
+func (m entries) loadDelivery(id relay.DeliveryID, shard int16) *entry {
+	if !m.leases.mayRead(shard) || m.open[id] != nil || m.pending[id.Message] != nil || !m.budget.fits(true) {
 		return nil
 	}
 	e := &entry{id: id, shard: shard, swept: true}

@@ -27,12 +27,12 @@ func (l *leases) of(s int16) *shard { return &l.shards[s] }
 // Owns reports whether a shard is this relay's: of one that is given up, as long as something of it is under way.
 func (m *Machine) Owns(shard int16) bool { return m.leases.of(shard).owned }
 
-// takes reports whether messages of the shard may be read.
-func (l *leases) takes(s int16) bool { return l.of(s).owned && !l.of(s).draining }
+// mayRead reports whether messages of the shard may be read.
+func (l *leases) mayRead(s int16) bool { return l.of(s).owned && !l.of(s).draining }
 
-// sends reports whether attempts for the shard may start now.
-func (l *leases) sends(s int16) bool {
-	return l.takes(s) && l.m.now < l.until && !l.m.failing && !l.m.stopping
+// mayStart reports whether attempts for the shard may start now.
+func (l *leases) mayStart(s int16) bool {
+	return l.mayRead(s) && l.m.now < l.until && !l.m.failing && !l.m.stopping
 }
 
 // place notes that an entry belongs to a shard.

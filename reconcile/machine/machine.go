@@ -71,13 +71,13 @@ type Machine struct {
 	gap     int
 	horizon uint64
 	// failing says that outcomes cannot be written: nothing is sent whose outcome would be lost.
-	failing  bool
-	writes   int // entries that are being written
-	stuck    stuck
-	left     int // rows that were left to the table for want of room
-	swept    int // rows that sweeps found
-	stopping bool
-	random   *rand.Rand
+	failing    bool
+	writes     int // entries that are being written
+	unwritable unwritable
+	left       int // rows that were left to the table for want of room
+	swept      int // rows that sweeps found
+	stopping   bool
+	random     *rand.Rand
 }
 
 // reader is an entry or a key.
@@ -101,7 +101,7 @@ func New(config Config) *Machine {
 		random: rand.New(rand.NewPCG(config.Seed, 0)),
 	}
 	m.leases.m, m.due.m, m.sweeps.m, m.entries.Machine, m.reports.Machine = m, m, m, m, m
-	m.stuck = stuck{m: m, blocked: make(map[string]bool)}
+	m.unwritable = unwritable{m: m, blocked: make(map[string]bool)}
 	m.fanout = fanout{m: m, keys: make(map[string]int16)}
 	for group, limit := range config.Sweeps {
 		m.sweeps.groups = append(m.sweeps.groups, &sweep{m: m, group: group, limit: limit})
@@ -120,7 +120,7 @@ func (m *Machine) Step(now time.Duration, e Event) []Command {
 	m.out = m.out[:0]
 	e.apply(m)
 	m.fire()
-	m.stuck.pass()
+	m.unwritable.updateAll()
 	m.pump()
 	if len(m.timers) > 0 && m.timers[0].at != m.wakeAt {
 		m.wakeAt = m.timers[0].at

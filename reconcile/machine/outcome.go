@@ -8,18 +8,18 @@ import (
 	"relay/retry"
 )
 
-func (e Ended) apply(m *Machine) {
-	d := m.entries.sent(e)
+func (e AttemptEnded) apply(m *Machine) {
+	d := m.entries.attempted(e)
 	if d == nil {
 		return
 	}
 	d.outcome(e.Outcome)
-	d.entry.key.settle()
+	d.entry.key.advance()
 }
 
-// sent finds the delivery whose attempt has ended. The one of a message that was taken up
+// attempted finds the delivery whose attempt has ended. The one of a message that was taken up
 // meanwhile is an entry of its own.
-func (m entries) sent(e Ended) *delivery {
+func (m entries) attempted(e AttemptEnded) *delivery {
 	own := relay.DeliveryID{Message: e.Entry.Message, Subscription: e.Subscription, Instance: e.Instance}
 	for _, at := range [2]*entry{m.open[own], m.pending[e.Entry.Message]} {
 		if at == nil {
@@ -51,11 +51,11 @@ func (d *delivery) outcome(o relay.Outcome) {
 		} else {
 			d.readAgain()
 		}
-		if !e.m.leases.takes(e.shard) {
+		if !e.m.leases.mayRead(e.shard) {
 			e.abandon()
 		}
 		return
-	case o.Class == relay.ClassParked && o.Reason == relay.ReasonFull && d.crowds(&o):
+	case o.Class == relay.ClassParked && o.Reason == relay.ReasonFull && d.waitForRoom(&o):
 		return
 	case o.Class == relay.ClassParked:
 		d.destination.slow = true
@@ -69,12 +69,12 @@ func (d *delivery) outcome(o relay.Outcome) {
 	if d.checking {
 		change, _ = e.m.config.Policy.Over(d.to, past(e), o.Gone)
 	}
-	d.end(change, d.passes(&change))
+	d.decide(change, d.letsNextGo(&change))
 	e.finish()
 }
 
-// passes reports whether the change lets the next message of the key go.
-func (d *delivery) passes(c *retry.Change) bool {
+// letsNextGo reports whether the change lets the next message of the key go.
+func (d *delivery) letsNextGo(c *retry.Change) bool {
 	switch c.Status {
 	case relay.DeliveryDead:
 		return !d.entry.m.subscriber(c.ID.Subscription, d.to).BlockOnDead
@@ -90,27 +90,27 @@ func (d *delivery) park(o *relay.Outcome) {
 	e, reason := d.entry, o.Reason
 	if !e.id.Pending() && e.parent == nil && e.open.Reason == reason && o.Lack == relay.ResourceNone && reason != relay.ReasonNone {
 		if reason != relay.ReasonKeyBlocked {
-			e.m.destinations.park(d.destination)
+			e.m.destinations.noteParked(d.destination)
 		}
 		e.leaveInTable()
 		return
 	}
-	d.end(e.m.config.Policy.Change(d.to, past(e), *o, nil), false)
+	d.decide(e.m.config.Policy.Change(d.to, past(e), *o, nil), false)
 	e.finish()
 }
 
-// end notes what is to be written of a delivery. The next one of its queue may go at once if it
+// decide notes what is to be written of a delivery. The next one of its queue may go at once if it
 // was accepted. If it has ended otherwise, it has to be written first: after a crash it would be
 // tried again, and the next one would have passed it.
-func (d *delivery) end(change retry.Change, passes bool) {
-	d.step, d.change = ended, change
-	d.entry.left--
+func (d *delivery) decide(change retry.Change, passes bool) {
+	d.step, d.change = decided, change
+	d.entry.undecided--
 	switch q := d.queue; {
 	case q == nil || !passes:
 	case change.Status == relay.DeliveryDead || change.Status == relay.DeliveryCancelled:
-		d.step = passing
+		d.step = endedInOrder
 	default:
-		q.pass(d)
+		q.letNextGo(d)
 	}
 }
 
@@ -120,7 +120,7 @@ func (e *entry) finish() {
 	case e.parent != nil:
 	case e.state == toRead:
 		e.readSoon()
-	case e.state == ready && e.left == 0 && len(e.deliveries) > 0:
+	case e.state == ready && e.undecided == 0 && len(e.deliveries) > 0:
 		e.conclude()
 	}
 }
@@ -141,7 +141,7 @@ func (e *entry) split() {
 	var rest []*delivery
 	changes := make([]retry.Change, len(e.deliveries))
 	for i, d := range e.deliveries {
-		if d.step >= ended {
+		if d.step >= decided {
 			changes[i] = d.change
 			rest = append(rest, d)
 			continue
@@ -153,7 +153,7 @@ func (e *entry) split() {
 		}
 		e.adopt(d, changes[i])
 	}
-	e.deliveries, e.left = rest, 0
+	e.deliveries, e.undecided = rest, 0
 	e.m.budget.entries -= len(e.children) - 1 + min(1, len(rest))
 	e.write.put(changes, "")
 }
@@ -162,7 +162,7 @@ func (e *entry) split() {
 func (e *entry) adopt(d *delivery, change retry.Change) {
 	child := &entry{
 		id: change.ID, seq: e.seq, shard: e.shard, epoch: e.epoch, key: e.key, state: ready, readAt: e.readAt, due: e.due,
-		message: e.message, bytes: e.bytes, left: 1, parent: e, deliveries: []*delivery{d},
+		message: e.message, bytes: e.bytes, undecided: 1, parent: e, deliveries: []*delivery{d},
 		open: retry.Open{Status: change.Status, Reason: change.Reason},
 	}
 	d.entry = child
@@ -199,7 +199,7 @@ func (d *delivery) spreadOver(instances []string) {
 	e.discharge()
 	at := slices.Index(e.deliveries, d)
 	e.deliveries = slices.Concat(e.deliveries[:at], fresh, e.deliveries[at+1:])
-	e.left += len(fresh) - 1
+	e.undecided += len(fresh) - 1
 	e.bytes = size
 	e.charge()
 	if e.splitAt == 0 && len(e.deliveries) > 1 {
@@ -209,7 +209,7 @@ func (d *delivery) spreadOver(instances []string) {
 		f.launch()
 	}
 	if d.queue != nil {
-		d.queue.pass(d)
+		d.queue.letNextGo(d)
 	}
 }
 
@@ -228,6 +228,6 @@ func (d *delivery) spreadOpen(instances []string) {
 	}
 	change := d.unchanged()
 	change.Status = relay.DeliveryWaiting
-	d.end(change, false)
+	d.decide(change, false)
 	e.finish()
 }

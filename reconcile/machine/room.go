@@ -21,9 +21,9 @@ const (
 	listFailed = 500 * time.Millisecond
 )
 
-// park notes that a delivery waits for the destination in the table.
-func (ds *destinations) park(d *destination) {
-	d.more = true
+// noteParked notes that a delivery waits for the destination in the table.
+func (ds *destinations) noteParked(d *destination) {
+	d.moreParked = true
 	if !d.parked && ds.await(d, ds.m.now) {
 		d.parked, d.after = true, 0
 	}
@@ -33,7 +33,7 @@ func (ds *destinations) park(d *destination) {
 func (ds *destinations) await(d *destination, at time.Duration) bool {
 	if !d.listed {
 		if relay.CircuitOfRow(d.name) {
-			if ds.named >= namedMost && len(d.crowd) == 0 {
+			if ds.named >= namedMost && len(d.waiting) == 0 {
 				return false // the table knows it
 			}
 			ds.named++
@@ -64,7 +64,7 @@ func (ds *destinations) askRoom() {
 		case d.busy:
 			continue
 		case m.now < d.askAt:
-		case len(d.crowd) == 0 && ds.paused(d.name):
+		case len(d.waiting) == 0 && ds.paused(d.name):
 			d.askAt = m.now + time.Second
 		default:
 			d.busy = true
@@ -80,7 +80,7 @@ func (ds *destinations) askRoom() {
 
 // unlist has a destination asked no more for which nothing waits, and reports whether that is so.
 func (ds *destinations) unlist(d *destination) bool {
-	if d.parked || len(d.crowd) > 0 || d.busy {
+	if d.parked || len(d.waiting) > 0 || d.busy {
 		return false
 	}
 	if d.listed = false; relay.CircuitOfRow(d.name) {
@@ -94,8 +94,8 @@ func (ds *destinations) unlist(d *destination) bool {
 func (ds *destinations) askAgain(d *destination) {
 	d.busy = false
 	every := roomEvery
-	if len(d.crowd) > 0 {
-		every = crowdEvery
+	if len(d.waiting) > 0 {
+		every = roomEveryWaiting
 	}
 	d.askAt = ds.m.now + every
 	ds.ask.ring(d.askAt)
@@ -123,7 +123,7 @@ func (e Room) apply(m *Machine) {
 		return
 	}
 	if d.after == 0 {
-		d.more = false
+		d.moreParked = false
 	}
 	m.do(ReadParked{Destination: d.name, After: d.after, Limit: limit})
 }
@@ -135,7 +135,7 @@ func (e Parked) apply(m *Machine) {
 		return
 	}
 	for _, row := range e.Deliveries {
-		d.more = true
+		d.moreParked = true
 		if m.entries.resume(row) {
 			d.room--
 		}
@@ -144,7 +144,7 @@ func (e Parked) apply(m *Machine) {
 	if !e.End {
 		return
 	}
-	d.after, d.parked = 0, d.more
+	d.after, d.parked = 0, d.moreParked
 }
 
 // listAgain has the table asked which destinations have something parked.
@@ -178,6 +178,6 @@ func (e Backlog) apply(m *Machine) {
 		ds.askRoom() // forgets those
 	}
 	for _, name := range e.Destinations {
-		ds.park(ds.of(name))
+		ds.noteParked(ds.of(name))
 	}
 }

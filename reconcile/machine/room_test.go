@@ -119,16 +119,16 @@ func TestDestinationsThatRowsNameAreBounded(t *testing.T) {
 	if ds.named != namedMost || len(ds.asking) != namedMost {
 		t.Fatalf("looks at %d, of which rows name %d", len(ds.asking), ds.named)
 	}
-	ds.park(ds.of("s"))
+	ds.noteParked(ds.of("s"))
 	if !ds.of("s").parked || len(ds.asking) != namedMost+1 {
 		t.Fatal("a destination of an operator is not looked at")
 	}
-	ds.park(ds.of("http://x"))
+	ds.noteParked(ds.of("http://x"))
 	if ds.of("http://x").parked {
 		t.Fatal("one more that rows name is looked at")
 	}
 	x := ds.of("http://x")
-	if x.crowd = []*delivery{{}}; !ds.await(x, d.now) {
+	if x.waiting = []*delivery{{}}; !ds.await(x, d.now) {
 		t.Fatal("one for which a delivery waits in memory is not asked for room")
 	}
 }
@@ -160,7 +160,7 @@ func TestParkedDuringAPassIsLookedFor(t *testing.T) {
 	one[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 1})
 	one[ReadParked](d)
-	d.m.destinations.park(d.m.destinations.of("s"))
+	d.m.destinations.noteParked(d.m.destinations.of("s"))
 	d.do(Parked{Destination: "s", End: true})
 	if !d.m.destinations.of("s").parked {
 		t.Fatal("it is forgotten")

@@ -13,19 +13,19 @@ func (r RowRead) apply(m *Machine) {
 	}
 	at.state = toRead
 	switch owned := m.leases.of(at.shard); {
-	case !m.leases.takes(at.shard):
+	case !m.leases.mayRead(at.shard):
 		at.remove()
 	case owned.epoch != at.epoch:
 		at.readSoon() // another relay may have changed the row meanwhile
 	case r.Failed:
 		at.retryLater(50*time.Millisecond, 10*time.Second)
 	default:
-		r.judge(at)
+		r.onVerdict(at)
 	}
 }
 
-// judge decides what becomes of an entry whose row was read.
-func (r *RowRead) judge(e *entry) {
+// onVerdict decides what becomes of an entry whose row was read.
+func (r *RowRead) onVerdict(e *entry) {
 	switch r.Verdict {
 	case Readable:
 		r.readable(e)
@@ -83,6 +83,6 @@ func (r *RowRead) readable(e *entry) {
 		m.sweepLater(pendingOnly)
 		return
 	}
-	r.Row.take(e)
-	e.key.settle()
+	r.Row.begin(e)
+	e.key.advance()
 }

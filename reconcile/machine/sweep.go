@@ -67,7 +67,7 @@ func (e SweepNow) apply(m *Machine) {
 
 // searchTable has everything looked for that the table may hold, since anything may have changed in it.
 func (m *Machine) searchTable() {
-	m.reports.lost()
+	m.reports.noteGap()
 	m.sweeps.begin(everything)
 	m.due.findBy(m.now)
 	m.destinations.listAgain()
@@ -76,7 +76,7 @@ func (m *Machine) searchTable() {
 // apply has every key read from its beginning, and forgets what was reported and is not
 // visible: if it exists, it is found like everything else.
 func (Gap) apply(m *Machine) {
-	m.reports.lost()
+	m.reports.noteGap()
 	m.sweeps.begin(everything)
 	for shard := range m.leases.shards {
 		m.leases.each(int16(shard), func(e *entry) {
@@ -87,8 +87,8 @@ func (Gap) apply(m *Machine) {
 	}
 }
 
-// lost notes that reports may have been lost.
-func (m reports) lost() { m.gap, m.horizon = m.gap+1, 0 }
+// noteGap notes that reports may have been lost.
+func (m reports) noteGap() { m.gap, m.horizon = m.gap+1, 0 }
 
 // next makes the next statements of the passes, as far as they are wanted and there is room.
 func (all *sweeps) next() {
@@ -149,8 +149,8 @@ func (e KeysFreed) apply(m *Machine) {
 // them is looked at afterwards.
 func (e Overdue) apply(m *Machine) {
 	for _, d := range e.Deliveries {
-		if e := m.entries.load(d.ID, d.Shard); e != nil {
-			e.ends, e.readAfter = true, d.Key
+		if e := m.entries.loadDelivery(d.ID, d.Shard); e != nil {
+			e.overdue, e.readAfter = true, d.Key
 		}
 	}
 }
@@ -176,7 +176,7 @@ func (m reports) heard(r *Report, stream bool) {
 	switch {
 	case r.DueIn > 0:
 		m.due.findBy(m.now + r.DueIn)
-	case !m.leases.takes(r.Shard):
+	case !m.leases.mayRead(r.Shard):
 	case r.Key != "" && stream:
 		m.key(r.Key, r.Shard).report(r)
 	case r.Key != "":
@@ -193,7 +193,7 @@ func (m reports) add(r *Report, swept bool) {
 		return
 	}
 	switch {
-	case !m.leases.takes(r.Shard):
+	case !m.leases.mayRead(r.Shard):
 		return
 	case !m.budget.fits(swept):
 		m.sweepLater(pendingOnly)

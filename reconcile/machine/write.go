@@ -93,8 +93,8 @@ func (w *Write) accepted() bool {
 	return true
 }
 
-// written returns the entry that is being written.
-func (m entries) written(id relay.DeliveryID) *entry {
+// beingWritten returns the entry that is being written.
+func (m entries) beingWritten(id relay.DeliveryID) *entry {
 	if e := m.entries.find(id); e != nil && e.state == writing {
 		return e
 	}
@@ -103,18 +103,18 @@ func (m entries) written(id relay.DeliveryID) *entry {
 
 func (w Written) apply(m *Machine) {
 	m.failing = false
-	e := m.entries.written(w.Entry)
+	e := m.entries.beingWritten(w.Entry)
 	if e == nil {
 		return
 	}
-	m.stuck.wrote(e)
+	m.unwritable.onWritten(e)
 	for _, d := range e.deliveries {
 		d.announce(&d.change)
 		for i := range d.spread {
 			d.announce(&d.spread[i])
 		}
-		if d.queue != nil && d.passes(&d.change) {
-			d.queue.look = true // a read made before this may have shown it in the place of the next
+		if d.queue != nil && d.letsNextGo(&d.change) {
+			d.queue.nextMayGo = true // a read made before this may have shown it in the place of the next
 		}
 	}
 	if slices.ContainsFunc(e.write.command.Changes, func(c retry.Change) bool { return c.Acknowledges }) {
@@ -132,34 +132,34 @@ func (d *delivery) announce(c *retry.Change) {
 		m.due.findBy(m.now + c.Next)
 	case c.Status.Ended() || c.Status == relay.DeliveryAwaitingAck, c.Reason == relay.ReasonKeyBlocked:
 	default:
-		m.destinations.park(m.destinations.of(c.Destination))
+		m.destinations.noteParked(m.destinations.of(c.Destination))
 	}
-	if e.key == nil || e.open.Accepted || d.passes(c) || m.subscriber(c.ID.Subscription, d.to).Unordered {
+	if e.key == nil || e.open.Accepted || d.letsNextGo(c) || m.subscriber(c.ID.Subscription, d.to).Unordered {
 		return
 	}
 	q := e.key.queue(c.ID.Subscription, c.ID.Instance)
-	q.hold(e.seq)
-	q.look = q.look || c.Reason == relay.ReasonKeyBlocked
+	q.noteWaiting(e.seq)
+	q.nextMayGo = q.nextMayGo || c.Reason == relay.ReasonKeyBlocked
 }
 
 func (d Divided) apply(m *Machine) {
 	for _, id := range d.Entries {
-		if e := m.entries.written(id); e != nil {
-			m.stuck.stick(e)
+		if e := m.entries.beingWritten(id); e != nil {
+			m.unwritable.add(e)
 		}
 	}
 }
 
 func (w NotWritten) apply(m *Machine) {
 	m.failing = w.Why == WhyUnknown
-	e := m.entries.written(w.Entry)
+	e := m.entries.beingWritten(w.Entry)
 	if e == nil {
 		return
 	}
 	switch w.Why {
 	case WhyLocked, WhyRefused, WhyFailed:
 		e.write.command.Last = w.Why
-		m.stuck.stick(e)
+		m.unwritable.add(e)
 	}
 	switch w.Why {
 	case WhyLocked:
@@ -243,18 +243,18 @@ func (a Acknowledged) apply(m *Machine) {
 		if m.stopping {
 			return
 		}
-		if e := m.entries.load(d.ID, d.Shard); e != nil {
-			e.acks, e.readAfter = true, d.Key
+		if e := m.entries.loadDelivery(d.ID, d.Shard); e != nil {
+			e.readsAck, e.readAfter = true, d.Key
 		}
 	}
 }
 
 func (a AckRead) apply(m *Machine) {
 	e := m.open[a.Entry]
-	if e == nil || e.state != reading || !e.acks {
+	if e == nil || e.state != reading || !e.readsAck {
 		return
 	}
-	e.acks = false
+	e.readsAck = false
 	if at := m.leases.of(e.shard); a.None || !at.owned || at.epoch != e.epoch {
 		e.state, e.readAfter = ready, ""
 		e.remove()
@@ -263,8 +263,8 @@ func (a AckRead) apply(m *Machine) {
 	e.state, e.open, e.due = ready, a.Open, m.now-a.Waited
 	e.open.Accepted = true
 	d := e.deliveries[0]
-	d.to, d.destination, e.left = a.Delivery, m.destinations.of(a.Delivery.Circuit()), 1
+	d.to, d.destination, e.undecided = a.Delivery, m.destinations.of(a.Delivery.Circuit()), 1
 	e.charge()
-	d.end(m.config.Policy.Acknowledged(d.to, past(e), a.Word, m.random.Float64), false)
+	d.decide(m.config.Policy.Acknowledged(d.to, past(e), a.Word, m.random.Float64), false)
 	e.finish()
 }

@@ -92,7 +92,7 @@ func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 // ends tells a relay how an attempt ended.
 func (w *world) ends(p *process, c machine.Send, after time.Duration, o relay.Outcome) {
 	s := c.Delivery.Subscriber
-	e := machine.Ended{Entry: c.Entry, Subscription: s.Name, Instance: c.Delivery.Instance, Outcome: o}
+	e := machine.AttemptEnded{Entry: c.Entry, Subscription: s.Name, Instance: c.Delivery.Instance, Outcome: o}
 	w.in(after, happening{kind: doEvent, relay: p.id, life: p.life, event: e})
 }
 
@@ -145,7 +145,7 @@ func (w *world) accept(r *row, i, attempt int) {
 }
 
 // told notes that a relay hears how an attempt ended.
-func (w *world) told(p *process, e *machine.Ended) {
+func (w *world) told(p *process, e *machine.AttemptEnded) {
 	o := &e.Outcome
 	if o.Started.IsZero() {
 		return

@@ -147,7 +147,7 @@ func (w *world) onRelay(x *happening) {
 
 // step gives the machine an event, and has its commands carried out.
 func (w *world) step(p *process, e machine.Event) {
-	if ended, ok := e.(machine.Ended); ok {
+	if ended, ok := e.(machine.AttemptEnded); ok {
 		w.told(p, &ended)
 	}
 	w.notes(p, e)

@@ -25,8 +25,8 @@ func (row *Row) fits(m *Machine) bool {
 	return true
 }
 
-// take takes a row that was read. Its deliveries begin as soon as their queues let them.
-func (row *Row) take(e *entry) {
+// begin takes a row that was read into its entry. Its deliveries begin as soon as their queues let them.
+func (row *Row) begin(e *entry) {
 	fresh := e.message == nil
 	e.state, e.due = ready, e.m.now-row.Waited
 	e.write.command.Again = row.Again
@@ -58,9 +58,9 @@ func (row *Row) route(e *entry) {
 		}
 		e.deliveries = append(e.deliveries, d)
 	}
-	e.bytes, e.left = row.Size, len(e.deliveries)
+	e.bytes, e.undecided = row.Size, len(e.deliveries)
 	e.charge()
-	if e.left > 1 {
+	if e.undecided > 1 {
 		splitLater(e)
 	}
 	for _, i := range row.Handled {
@@ -87,7 +87,7 @@ func (d *delivery) handled() {
 	d.queue = nil // what was accepted holds its key no more
 	change := d.unchanged()
 	change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1
-	d.end(change, false)
+	d.decide(change, false)
 	d.entry.finish()
 }
 
@@ -101,7 +101,7 @@ func (row *Row) resume(e *entry) {
 	to := row.Deliveries[0]
 	d := e.deliveries[0]
 	d.to, d.destination = to, e.m.destinations.of(to.Circuit())
-	e.bytes, e.left = row.Size, 1
+	e.bytes, e.undecided = row.Size, 1
 	e.charge()
 	d.resume()
 }
@@ -116,14 +116,14 @@ func (d *delivery) resume() {
 	}
 	change, over := e.m.config.Policy.Over(d.to, past(e), false)
 	switch {
-	case !over && e.ends:
+	case !over && e.overdue:
 		e.remove()
 	case !over:
 		d.launch()
 	case d.to.Pinned():
 		d.send(true)
 	default:
-		d.end(change, d.passes(&change))
+		d.decide(change, d.letsNextGo(&change))
 		e.finish()
 	}
 }
@@ -149,11 +149,11 @@ func (d *delivery) launch() {
 	switch {
 	case d.queue == nil:
 		d.start()
-	case d.entry.key.settling:
+	case d.entry.key.advancing:
 		d.queue.insert(d)
 	default:
 		d.queue.insert(d)
-		d.entry.key.settle()
+		d.entry.key.advance()
 	}
 }
 
@@ -167,15 +167,15 @@ func (e *entry) reject(why string) {
 			}
 		}
 		e.discharge()
-		e.deliveries, e.left = nil, 0
+		e.deliveries, e.undecided = nil, 0
 		e.write.put([]retry.Change{{ID: e.id, Next: -1, Cause: relay.Rejection(why).Cause(), Error: why}}, relay.MessageRejected)
 		return
 	}
 	d := e.deliveries[0]
 	change := d.unchanged()
 	change.Status, change.Cause, change.Error = relay.DeliveryDead, relay.Rejection(why).Cause(), why
-	e.left = 1
-	d.end(change, d.passes(&change))
+	e.undecided = 1
+	d.decide(change, d.letsNextGo(&change))
 	e.finish()
 }
 
@@ -188,12 +188,12 @@ func (d *delivery) start() bool {
 		d.park(&relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonPaused})
 		return true
 	}
-	if m.stuck.blocked[d.destination.name] && e.alone() {
+	if m.unwritable.blocked[d.destination.name] && e.alone() {
 		d.step, e.state = idle, toRead
-		e.retryLater(crowdedOut, crowdedOut)
+		e.retryLater(blockedRetry, blockedRetry)
 		return false
 	}
-	if !m.leases.sends(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
+	if !m.leases.mayStart(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
 		d.readAgain()
 		return false
 	}
@@ -224,7 +224,7 @@ func (d *delivery) readAgain() {
 	default:
 		change := d.unchanged()
 		change.Status, change.Next = relay.DeliveryWaiting, 0
-		d.end(change, false)
+		d.decide(change, false)
 		e.finish()
 	}
 }

@@ -29,7 +29,7 @@ func TestWhatIsCrowdedIsServedInOrder(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
 	crowd(d, s, 1, 3, 10)
-	d.wait(crowdEvery)
+	d.wait(roomEveryWaiting)
 	one[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 2})
 	for n, c := range d.take() {
@@ -37,11 +37,11 @@ func TestWhatIsCrowdedIsServedInOrder(t *testing.T) {
 			t.Fatalf("read %d is %+v", n+1, c)
 		}
 	}
-	d.wait(crowdEvery)
+	d.wait(roomEveryWaiting)
 	one[AskRoom](d)
 	d.do(Room{Destination: "s"})
 	d.none()
-	d.wait(crowdEvery)
+	d.wait(roomEveryWaiting)
 	one[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 9})
 	if c := one[ReadRow](d); c.Entry != pendingID(3) {
@@ -59,7 +59,7 @@ func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 	if c := one[Write](d); c.Changes[0].Reason != relay.ReasonFull {
 		t.Fatalf("write %+v", c)
 	}
-	d.wait(crowdFor + time.Millisecond)
+	d.wait(roomWait + time.Millisecond)
 	only[AskRoom](d)
 	d.do(Room{Destination: "s"})
 	if got := commands[ReadRow](d); len(got) != 2 {
@@ -69,7 +69,7 @@ func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 	d.do(read)
 	d.do(answered(one[Send](d), full(1)))
 	d.none() // it may wait once more
-	d.wait(crowdLongest)
+	d.wait(roomWaitMost)
 	only[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 1})
 	d.take()
@@ -120,7 +120,7 @@ func TestWhatIsForgottenLeavesTheCrowd(t *testing.T) {
 	d.do(Leased{Shard: 0, Epoch: 2})
 	d.take()
 	crowd(d, s, 2, 1, 10)
-	d.wait(crowdEvery)
+	d.wait(roomEveryWaiting)
 	only[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 1})
 	if got := commands[ReadRow](d); len(got) != 1 || got[0].Entry != pendingID(2) {

@@ -63,11 +63,11 @@ func TestOutcomeThatFailsForItsRowKeepsItsValues(t *testing.T) {
 		}
 		d.do(NotWritten{Entry: first.Entry, Why: WhyFailed})
 	}
-	if !d.m.Stuck()[0] || d.m.Stuck()[1] {
-		t.Fatalf("stuck %v", d.m.Stuck())
+	if !d.m.Unwritable()[0] || d.m.Unwritable()[1] {
+		t.Fatalf("stuck %v", d.m.Unwritable())
 	}
 	d.do(Written{Entry: first.Entry}) // the answer to one of them was late
-	if d.m.Stuck()[0] {
+	if d.m.Unwritable()[0] {
 		t.Fatal("still stuck")
 	}
 	d.empty()
@@ -114,7 +114,7 @@ func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
 	d.none() // the one that failed again was tried a moment ago
 	d.do(Written{Entry: writes[1].Entry})
 	d.none()
-	d.wait(crowdedOut)
+	d.wait(blockedRetry)
 	if got := commands[ReadRow](d); len(got) != 1 || got[0].Entry != pendingID(50) {
 		t.Fatalf("reads %+v", got)
 	}
