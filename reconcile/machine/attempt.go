@@ -25,8 +25,8 @@ func (row *Row) fits(m *Machine) bool {
 	return true
 }
 
-// begin takes a row that was read into its entry. Its deliveries begin as soon as their queues let them.
-func (row *Row) begin(e *entry) {
+// fill takes a row that was read into its entry. Its deliveries begin as soon as their queues let them.
+func (row *Row) fill(e *entry) {
 	fresh := e.message == nil
 	e.state, e.due = ready, e.m.now-row.Waited
 	e.write.command.Again = row.Again

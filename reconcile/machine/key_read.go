@@ -65,11 +65,8 @@ func (r *KeyRead) merge(k *key) {
 	k.advancing = true // until all is in its place
 	last, whole := r.rows(k)
 	r.absent(k, last, whole)
-	switch {
-	case !whole:
+	if k.after = max(k.after, last); !whole {
 		k.after = last
-	default:
-		k.after = max(k.after, last)
 	}
 	r.waiting(k, last, whole)
 	k.advancing = false
@@ -156,7 +153,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 	}
 	k.tries = 0
 	e.readAt = k.asked.at
-	row.begin(e)
+	row.fill(e)
 	return true
 }
 
@@ -283,9 +280,9 @@ func (w *Waiting) load(k *key, q *queue) {
 	}
 }
 
-// resume has a delivery read whose time has come: with its key if it has its place there. Else it reports whether there
-// was room for it.
-func (m entries) resume(d DueDelivery) (loaded bool) {
+// readDue has a delivery read whose time has come: with its key if it has its place there. Else it reports whether
+// there was room for it.
+func (m entries) readDue(d DueDelivery) (loaded bool) {
 	if d.Key != "" {
 		m.readKey(d.Key, d.Shard, false)
 		return false

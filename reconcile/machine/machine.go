@@ -162,7 +162,7 @@ func (m *Machine) do(c Command) { m.out = append(m.out, c) }
 // fire acts on the times that have come.
 func (m *Machine) fire() {
 	for {
-		t, due := m.timers.due(m.now)
+		t, due := m.timers.popDue(m.now)
 		if !due {
 			return
 		}

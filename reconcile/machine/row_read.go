@@ -83,6 +83,6 @@ func (r *RowRead) readable(e *entry) {
 		m.sweepLater(pendingOnly)
 		return
 	}
-	r.Row.begin(e)
+	r.Row.fill(e)
 	e.key.advance()
 }

@@ -1,10 +1,6 @@
 package machine
 
-import (
-	"time"
-
-	"relay"
-)
+import "time"
 
 // sweep is the pass over the pending messages of a group of shards that finds what was left in the table.
 type sweep struct {
@@ -50,7 +46,7 @@ func (all *sweeps) begin(e extent) {
 // later asks for a pass of all groups in a while, since rows were left to the table.
 func (all *sweeps) later(e extent) {
 	all.extent = max(all.extent, e)
-	all.alarm.ring(all.m.now + sweepAfter)
+	all.alarm.ringBy(all.m.now + sweepAfter)
 }
 
 // apply asks for passes. One of all groups is asked for when anything may have changed in the table.
@@ -73,26 +69,9 @@ func (m *Machine) searchTable() {
 	m.destinations.listAgain()
 }
 
-// apply has every key read from its beginning, and forgets what was reported and is not
-// visible: if it exists, it is found like everything else.
-func (Gap) apply(m *Machine) {
-	m.reports.noteGap()
-	m.sweeps.begin(everything)
-	for shard := range m.leases.shards {
-		m.leases.each(int16(shard), func(e *entry) {
-			if e.state == unseen {
-				e.remove()
-			}
-		})
-	}
-}
-
-// noteGap notes that reports may have been lost.
-func (m reports) noteGap() { m.gap, m.horizon = m.gap+1, 0 }
-
 // next makes the next statements of the passes, as far as they are wanted and there is room.
 func (all *sweeps) next() {
-	if all.alarm.rings() {
+	if all.alarm.popDue() {
 		all.begin(all.extent)
 		all.left, all.extent = 0, noPass
 	}
@@ -136,123 +115,5 @@ func (e Swept) apply(m *Machine) {
 	}
 	if e.End {
 		s.running = noPass
-	}
-}
-
-func (e KeysFreed) apply(m *Machine) {
-	for i := range e.Keys {
-		m.readKey(e.Keys[i].Key, e.Keys[i].Shard, false)
-	}
-}
-
-// apply reads deliveries that are to be ended, whatever place they have in the order of their keys. What waits behind
-// them is looked at afterwards.
-func (e Overdue) apply(m *Machine) {
-	for _, d := range e.Deliveries {
-		if e := m.entries.loadDelivery(d.ID, d.Shard); e != nil {
-			e.overdue, e.readAfter = true, d.Key
-		}
-	}
-}
-
-func (e Reported) apply(m *Machine) {
-	for i := range e.Rows {
-		m.reports.heard(&e.Rows[i], true)
-	}
-}
-
-func (e Found) apply(m *Machine) {
-	for i := range e.Rows {
-		m.reports.heard(&e.Rows[i], false)
-	}
-	m.due.findBy(max(m.now, m.due.foundAt+foundEvery))
-}
-
-// foundEvery keeps the searches of due times apart that follow changes by other sessions.
-const foundEvery = 100 * time.Millisecond
-
-// heard takes a row that the stream shows, or that SQL shows.
-func (m reports) heard(r *Report, stream bool) {
-	switch {
-	case r.DueIn > 0:
-		m.due.findBy(m.now + r.DueIn)
-	case !m.leases.mayRead(r.Shard):
-	case r.Key != "" && stream:
-		m.key(r.Key, r.Shard).report(r)
-	case r.Key != "":
-		m.readKey(r.Key, r.Shard, true)
-	default:
-		m.reports.add(r, false)
-	}
-}
-
-// add has a row without a key read, or one whose key is not known.
-func (m reports) add(r *Report, swept bool) {
-	if e := m.pending[r.ID]; e != nil {
-		e.reportedAgain = e.reportedAgain || !swept && e.state > toRead
-		return
-	}
-	switch {
-	case !m.leases.mayRead(r.Shard):
-		return
-	case !m.budget.fits(swept):
-		m.sweepLater(pendingOnly)
-		return
-	}
-	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}
-	if swept {
-		m.Machine.swept++
-	}
-	m.entries.register(e)
-	e.readSoon()
-}
-
-// dues is what is known of due times.
-type dues struct {
-	m        *Machine
-	alarm    alarm // for the earliest that is known
-	finding  bool
-	searches int           // how often they were searched
-	foundAt  time.Duration // when that was last
-}
-
-// findBy has what is due found at a time, unless it is found before.
-func (d *dues) findBy(at time.Duration) { d.alarm.ring(at) }
-
-// find makes what is due ordinary work, when a time has come.
-func (d *dues) find() {
-	m := d.m
-	if d.finding || !d.alarm.rings() {
-		return
-	}
-	limit := min(m.budget.room(), m.config.Batch)
-	if limit == 0 {
-		d.findBy(m.now + dueEvery/2)
-		return
-	}
-	if m.now < d.foundAt+dueGap && d.searches > 0 {
-		d.findBy(d.foundAt + dueGap)
-		return
-	}
-	d.finding, d.foundAt = true, m.now
-	d.searches++
-	m.do(FindDue{Limit: limit + len(m.open)})
-	m.due.findBy(m.now + dueEvery)
-}
-
-func (e Due) apply(m *Machine) {
-	m.due.finding = false
-	if e.Failed {
-		m.due.findBy(m.now + dueEvery/2)
-		return
-	}
-	for i := range e.Messages {
-		m.reports.heard(&e.Messages[i], false)
-	}
-	for _, d := range e.Deliveries {
-		m.entries.resume(d)
-	}
-	if e.Next >= 0 {
-		m.due.findBy(m.now + e.Next)
 	}
 }

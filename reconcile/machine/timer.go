@@ -29,8 +29,8 @@ func (t *timers) Pop() any {
 // add notes a time.
 func (t *timers) add(one timer) { heap.Push(t, one) }
 
-// due takes the earliest timer if its time has come.
-func (t *timers) due(now time.Duration) (first timer, due bool) {
+// popDue takes the earliest timer if its time has come.
+func (t *timers) popDue(now time.Duration) (first timer, due bool) {
 	if len(*t) == 0 || (*t)[0].at > now {
 		return timer{}, false
 	}
@@ -44,8 +44,8 @@ type alarm struct {
 	set bool
 }
 
-// ring has it ring at a time, unless it rings before. What is to ring now needs no timer: this step looks at it.
-func (a *alarm) ring(at time.Duration) {
+// ringBy has it ring at a time, unless it rings before. What is to ring now needs no timer: this step looks at it.
+func (a *alarm) ringBy(at time.Duration) {
 	if a.set && a.at <= at {
 		return
 	}
@@ -54,8 +54,8 @@ func (a *alarm) ring(at time.Duration) {
 	}
 }
 
-// rings reports whether its time has come; then it is set no more.
-func (a *alarm) rings() bool {
+// popDue reports whether its time has come; then it is set no more.
+func (a *alarm) popDue() bool {
 	if !a.set || a.m.now < a.at {
 		return false
 	}

@@ -41,7 +41,7 @@ func (d *delivery) waitForRoom(o *relay.Outcome) bool {
 	}
 	d.step, e.state = idle, toRead
 	dest.waiting = append(dest.waiting, d)
-	m.destinations.await(dest, m.now+roomEveryWaiting)
+	m.destinations.askBy(dest, m.now+roomEveryWaiting)
 	return true
 }
 

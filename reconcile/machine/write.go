@@ -170,9 +170,7 @@ func (w NotWritten) apply(m *Machine) {
 		e.retryLater(refusedFirst, refusedMost)
 	case WhyGone:
 		e.write.discard()
-	case WhyFenced:
-		e.retryLater(50*time.Millisecond, time.Second) // the loop tells if the shard is another relay's
-	default:
+	default: // of WhyFenced, the loop tells if the shard is another relay's
 		e.retryLater(50*time.Millisecond, 2*time.Second)
 	}
 }

@@ -128,7 +128,7 @@ func TestDestinationsThatRowsNameAreBounded(t *testing.T) {
 		t.Fatal("one more that rows name is looked at")
 	}
 	x := ds.of("http://x")
-	if x.waiting = []*delivery{{}}; !ds.await(x, d.now) {
+	if x.waiting = []*delivery{{}}; !ds.askBy(x, d.now) {
 		t.Fatal("one for which a delivery waits in memory is not asked for room")
 	}
 }

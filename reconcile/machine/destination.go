@@ -2,6 +2,7 @@ package machine
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"relay"
@@ -21,16 +22,76 @@ const (
 	listFailed = 500 * time.Millisecond
 )
 
+// destination is what is in memory for one circuit, and what waits for it in the table.
+type destination struct {
+	name    string
+	entries int
+	bytes   int64
+	slow    bool // the last delivery that waited for it waited in vain
+	// parked says that deliveries are parked in the table; they were read up to after.
+	parked     bool
+	after      int64
+	moreParked bool // the pass over them has found some, or some were parked since it began
+	askAt      time.Duration
+	busy       bool // it is being asked for room, or what is parked is being read
+	room       int
+
+	waiting    []*delivery   // that wait in memory for room
+	unwritable []*entry      // outcomes that cannot be written because of their rows
+	stalled    time.Duration // when one was written last, or could not be written first
+	retriedAll time.Duration // when they were last tried before their time
+	listed     bool          // it is among those that are asked for room
+}
+
+// destinations are those that have something in memory or waiting.
+type destinations struct {
+	m      *Machine
+	byName map[string]*destination
+	asking []*destination // with deliveries that wait for room, in the table or in memory
+	ask    alarm          // for when one of them is to be asked next
+	named  int            // of them, those that rows name
+	// part is the name up to which those were listed that rows name; empty: all, or none yet.
+	part    string
+	list    alarm // for when the table is asked for them again
+	listing bool
+}
+
+// of returns what is known of a circuit.
+func (ds *destinations) of(name string) *destination {
+	d := ds.byName[name]
+	if d == nil {
+		d = &destination{name: name}
+		ds.byName[name] = d
+	}
+	return d
+}
+
+// forget drops a destination that has nothing in memory and nothing known to wait.
+func (ds *destinations) forgetIfEmpty(d *destination) {
+	if d.entries == 0 && !d.listed && len(d.unwritable) == 0 {
+		delete(ds.byName, d.name)
+	}
+}
+
+// paused reports whether a destination is that of a paused subscription, or of one of its
+// instances.
+func (ds *destinations) paused(destination string) bool {
+	name, _, _ := strings.Cut(destination, "/")
+	s := ds.m.subscribers[name]
+	return s != nil && s.Paused
+}
+
 // noteParked notes that a delivery waits for the destination in the table.
 func (ds *destinations) noteParked(d *destination) {
 	d.moreParked = true
-	if !d.parked && ds.await(d, ds.m.now) {
+	if !d.parked && ds.askBy(d, ds.m.now) {
 		d.parked, d.after = true, 0
 	}
 }
 
-// await has a destination asked for room at a time, and reports false if rows name too many others.
-func (ds *destinations) await(d *destination, at time.Duration) bool {
+// askBy has a destination asked for room at a time, unless it is asked before. It reports false if rows name too many
+// others.
+func (ds *destinations) askBy(d *destination, at time.Duration) bool {
 	if !d.listed {
 		if relay.CircuitOfRow(d.name) {
 			if ds.named >= namedMost && len(d.waiting) == 0 {
@@ -43,18 +104,18 @@ func (ds *destinations) await(d *destination, at time.Duration) bool {
 		d.askAt = at
 	}
 	d.askAt = min(d.askAt, at)
-	ds.ask.ring(d.askAt)
+	ds.ask.ringBy(d.askAt)
 	return true
 }
 
 // askRoom asks those for room whose time has come, and the table for others.
 func (ds *destinations) askRoom() {
 	m := ds.m
-	if !ds.listing && ds.list.rings() {
+	if !ds.listing && ds.list.popDue() {
 		ds.listing = true
 		m.do(FindBacklog{After: ds.part})
 	}
-	if !ds.ask.rings() {
+	if !ds.ask.popDue() {
 		return
 	}
 	next := m.now + listEvery
@@ -74,7 +135,7 @@ func (ds *destinations) askRoom() {
 		next = min(next, d.askAt)
 	}
 	if len(ds.asking) > 0 {
-		ds.ask.ring(next)
+		ds.ask.ringBy(next)
 	}
 }
 
@@ -98,7 +159,7 @@ func (ds *destinations) askAgain(d *destination) {
 		every = roomEveryWaiting
 	}
 	d.askAt = ds.m.now + every
-	ds.ask.ring(d.askAt)
+	ds.ask.ringBy(d.askAt)
 }
 
 func (e Worked) apply(m *Machine) { m.destinations.askSoon() }
@@ -108,7 +169,7 @@ func (ds *destinations) askSoon() {
 	for _, d := range ds.asking {
 		d.askAt = ds.m.now
 	}
-	ds.ask.ring(ds.m.now)
+	ds.ask.ringBy(ds.m.now)
 }
 
 func (e Room) apply(m *Machine) {
@@ -136,7 +197,7 @@ func (e Parked) apply(m *Machine) {
 	}
 	for _, row := range e.Deliveries {
 		d.moreParked = true
-		if m.entries.resume(row) {
+		if m.entries.readDue(row) {
 			d.room--
 		}
 	}
@@ -149,7 +210,7 @@ func (e Parked) apply(m *Machine) {
 
 // listAgain has the table asked which destinations have something parked.
 func (ds *destinations) listAgain() {
-	ds.list.ring(ds.m.now)
+	ds.list.ringBy(ds.m.now)
 	ds.part = ""
 }
 
@@ -159,7 +220,7 @@ func (e Backlog) apply(m *Machine) {
 	ds := &m.destinations
 	ds.listing = false
 	if e.Failed {
-		ds.list.ring(m.now + listFailed)
+		ds.list.ringBy(m.now + listFailed)
 		return
 	}
 	turns := e.After != "" || ds.part != ""
@@ -167,14 +228,14 @@ func (e Backlog) apply(m *Machine) {
 	if ds.part = e.After; ds.part != "" {
 		every = listOnEvery
 	}
-	ds.list.ring(m.now + every)
+	ds.list.ringBy(m.now + every)
 	if turns {
 		for _, d := range ds.asking {
 			if relay.CircuitOfRow(d.name) && !d.busy {
 				d.parked = false
 			}
 		}
-		ds.ask.ring(m.now)
+		ds.ask.ringBy(m.now)
 		ds.askRoom() // forgets those
 	}
 	for _, name := range e.Destinations {
