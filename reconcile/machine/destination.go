@@ -66,7 +66,7 @@ func (ds *destinations) of(name string) *destination {
 	return d
 }
 
-// forget drops a destination that has nothing in memory and nothing known to wait.
+// forgetIfEmpty drops a destination that has nothing in memory and nothing known to wait.
 func (ds *destinations) forgetIfEmpty(d *destination) {
 	if d.entries == 0 && !d.listed && len(d.unwritable) == 0 {
 		delete(ds.byName, d.name)
@@ -84,8 +84,12 @@ func (ds *destinations) paused(destination string) bool {
 // noteParked notes that a delivery waits for the destination in the table.
 func (ds *destinations) noteParked(d *destination) {
 	d.moreParked = true
-	if !d.parked && ds.askBy(d, ds.m.now) {
+	switch {
+	case d.parked:
+	case ds.askBy(d, ds.m.now):
 		d.parked, d.after = true, 0
+	default:
+		ds.forgetIfEmpty(d)
 	}
 }
 

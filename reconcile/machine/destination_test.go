@@ -116,8 +116,8 @@ func TestDestinationsThatRowsNameAreBounded(t *testing.T) {
 	d.do(Backlog{Destinations: named(0, namedMost+5), After: "http://9"})
 	d.take()
 	ds := &d.m.destinations
-	if ds.named != namedMost || len(ds.asking) != namedMost {
-		t.Fatalf("looks at %d, of which rows name %d", len(ds.asking), ds.named)
+	if ds.named != namedMost || len(ds.asking) != namedMost || len(ds.byName) != namedMost {
+		t.Fatalf("looks at %d, of which rows name %d, and knows %d", len(ds.asking), ds.named, len(ds.byName))
 	}
 	ds.noteParked(ds.of("s"))
 	if !ds.of("s").parked || len(ds.asking) != namedMost+1 {
