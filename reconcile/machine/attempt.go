@@ -87,7 +87,7 @@ func (d *delivery) handled() {
 	d.queue = nil // what was accepted holds its key no more
 	change := d.unchanged()
 	change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1
-	d.decide(change, false)
+	d.decide(change)
 	d.entry.finish()
 }
 
@@ -123,7 +123,7 @@ func (d *delivery) resume() {
 	case d.to.Pinned():
 		d.send(true)
 	default:
-		d.decide(change, d.letsNextGo(&change))
+		d.decide(change)
 		e.finish()
 	}
 }
@@ -146,15 +146,12 @@ func (row *Row) refresh(e *entry) {
 
 // launch begins a delivery, or puts it into its queue.
 func (d *delivery) launch() {
-	switch {
-	case d.queue == nil:
+	if d.queue == nil {
 		d.start()
-	case d.entry.key.advancing:
-		d.queue.insert(d)
-	default:
-		d.queue.insert(d)
-		d.entry.key.advance()
+		return
 	}
+	d.queue.insert(d)
+	d.entry.key.advance()
 }
 
 // reject ends a message that cannot be sent; a delivery of an open one, which could be sent
@@ -175,7 +172,7 @@ func (e *entry) reject(why string) {
 	change := d.unchanged()
 	change.Status, change.Cause, change.Error = relay.DeliveryDead, relay.Rejection(why).Cause(), why
 	e.undecided = 1
-	d.decide(change, d.letsNextGo(&change))
+	d.decide(change)
 	e.finish()
 }
 
@@ -224,7 +221,7 @@ func (d *delivery) readAgain() {
 	default:
 		change := d.unchanged()
 		change.Status, change.Next = relay.DeliveryWaiting, 0
-		d.decide(change, false)
+		d.decide(change)
 		e.finish()
 	}
 }

@@ -69,7 +69,7 @@ func (d *delivery) outcome(o relay.Outcome) {
 	if d.checking {
 		change, _ = e.m.config.Policy.Over(d.to, past(e), o.Gone)
 	}
-	d.decide(change, d.letsNextGo(&change))
+	d.decide(change)
 	e.finish()
 }
 
@@ -95,18 +95,18 @@ func (d *delivery) park(o *relay.Outcome) {
 		e.leaveInTable()
 		return
 	}
-	d.decide(e.m.config.Policy.Change(d.to, past(e), *o, nil), false)
+	d.decide(e.m.config.Policy.Change(d.to, past(e), *o, nil))
 	e.finish()
 }
 
 // decide notes what is to be written of a delivery. The next one of its queue may go at once if it
 // was accepted. If it has ended otherwise, it has to be written first: after a crash it would be
 // tried again, and the next one would have passed it.
-func (d *delivery) decide(change retry.Change, passes bool) {
+func (d *delivery) decide(change retry.Change) {
 	d.step, d.change = decided, change
 	d.entry.undecided--
 	switch q := d.queue; {
-	case q == nil || !passes:
+	case q == nil || !d.letsNextGo(&change):
 	case change.Status == relay.DeliveryDead || change.Status == relay.DeliveryCancelled:
 		d.step = endedInOrder
 	default:
@@ -121,12 +121,12 @@ func (e *entry) finish() {
 	case e.state == toRead:
 		e.readSoon()
 	case e.state == ready && e.undecided == 0 && len(e.deliveries) > 0:
-		e.conclude()
+		e.writeOutcomes()
 	}
 }
 
-// conclude collects the changes of all deliveries.
-func (e *entry) conclude() {
+// writeOutcomes has the changes of all deliveries written.
+func (e *entry) writeOutcomes() {
 	changes := make([]retry.Change, len(e.deliveries))
 	for i, d := range e.deliveries {
 		changes[i] = d.change
@@ -228,6 +228,6 @@ func (d *delivery) spreadOpen(instances []string) {
 	}
 	change := d.unchanged()
 	change.Status = relay.DeliveryWaiting
-	d.decide(change, false)
+	d.decide(change)
 	e.finish()
 }

@@ -157,7 +157,7 @@ func (q *queue) expire() {
 func (q *queue) evictWaiting() {
 	for len(q.list) > 0 {
 		d := q.list[len(q.list)-1]
-		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.Pending() && !evict(e) || !e.id.Pending() && !d.waitInTable() {
+		if pending := d.entry.id.Pending(); pending && !evict(d.entry) || !pending && !d.waitInTable() {
 			return
 		}
 	}

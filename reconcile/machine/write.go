@@ -263,6 +263,6 @@ func (a AckRead) apply(m *Machine) {
 	d := e.deliveries[0]
 	d.to, d.destination, e.undecided = a.Delivery, m.destinations.of(a.Delivery.Circuit()), 1
 	e.charge()
-	d.decide(m.config.Policy.Acknowledged(d.to, past(e), a.Word, m.random.Float64), false)
+	d.decide(m.config.Policy.Acknowledged(d.to, past(e), a.Word, m.random.Float64))
 	e.finish()
 }
