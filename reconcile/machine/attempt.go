@@ -64,7 +64,7 @@ func (row *Row) route(e *entry) {
 		splitLater(e)
 	}
 	for _, i := range row.Handled {
-		e.deliveries[i].handled()
+		e.deliveries[i].endHandled()
 	}
 	for i, d := range e.deliveries {
 		if d.step != idle {
@@ -81,9 +81,9 @@ func (row *Row) route(e *entry) {
 	}
 }
 
-// handled ends a delivery of a pending message whose consumer has said that it is handled: what writes it finds the
+// endHandled ends a delivery of a pending message whose consumer has said that it is handled: what writes it finds the
 // word.
-func (d *delivery) handled() {
+func (d *delivery) endHandled() {
 	d.queue = nil // what was accepted holds its key no more
 	change := d.unchanged()
 	change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1

@@ -14,13 +14,13 @@ type budget struct {
 	entries    int
 	routed     int // of them, deliveries of rows that were read
 	bytes      int64
-	swept      int // entries that sweeps have found, or that were parked
+	fromTable  int // entries that sweeps have found, or that were parked
 }
 
 // fits reports whether one more row may be registered.
 func (b *budget) fits(swept bool) bool {
 	if swept {
-		return b.swept < max(1, b.maxEntries/2) && b.entries < b.maxEntries
+		return b.fromTable < max(1, b.maxEntries/2) && b.entries < b.maxEntries
 	}
 	return b.entries < b.maxEntries-b.maxEntries/8
 }
@@ -30,7 +30,7 @@ func (b *budget) room() int {
 	if b.bytes > b.maxBytes/2 {
 		return 0
 	}
-	return max(0, min(max(1, b.maxEntries/2)-b.swept, b.maxEntries-b.entries))
+	return max(0, min(max(1, b.maxEntries/2)-b.fromTable, b.maxEntries-b.entries))
 }
 
 // admits reports whether a destination may hold one delivery more of a size in bytes. One that

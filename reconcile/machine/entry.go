@@ -26,14 +26,14 @@ type entry struct {
 	id    relay.DeliveryID
 	seq   int64
 	shard int16
-	place int    // in its shard's list
+	index int    // in its shard's list
 	epoch int64  // of the lease when it was read
 	key   *key   // nil: it has none, or it is not known yet
 	xid   uint32 // zero: not reported by the stream
 	state state
 	// removed says that it is not in memory any more.
 	removed       bool
-	swept         bool // it counts for sweeps and parked deliveries
+	fromTable     bool // it counts for sweeps and parked deliveries
 	reportedAgain bool // when it has ended, it is read once more
 
 	readAt  time.Duration // when the read was asked for that it stands on
@@ -87,10 +87,10 @@ func (e *entry) alone() bool { return e.parent == nil && len(e.deliveries) == 1 
 // register adds an entry.
 func (m entries) register(e *entry) {
 	e.m, e.write.entry = m.Machine, e
-	m.leases.place(e)
+	m.leases.add(e)
 	m.budget.entries++
-	if e.swept {
-		m.budget.swept++
+	if e.fromTable {
+		m.budget.fromTable++
 	}
 	if e.id.Pending() {
 		m.pending[e.id.Message] = e
@@ -120,10 +120,10 @@ func (e *entry) remove() {
 			m.failing = false // there is nothing left that could show that it works again
 		}
 	}
-	m.leases.displace(e)
+	m.leases.remove(e)
 	m.budget.entries--
-	if e.swept {
-		m.budget.swept--
+	if e.fromTable {
+		m.budget.fromTable--
 	}
 	if e.id.Pending() {
 		delete(m.pending, e.id.Message)
@@ -146,7 +146,7 @@ func (e *entry) remove() {
 	if e.readAfter != "" {
 		m.readKey(e.readAfter, e.shard, false)
 	}
-	if m.leases.drained(e.shard); e.reportedAgain && m.leases.mayRead(e.shard) {
+	if m.leases.releaseIfDrained(e.shard); e.reportedAgain && m.leases.mayRead(e.shard) {
 		r := Report{ID: e.id.Message, Shard: e.shard}
 		if e.key != nil {
 			r.Key = e.key.name
@@ -253,7 +253,7 @@ func (e *entry) onTime(at time.Duration) {
 	case at == e.retryAt && e.state == toRead:
 		e.readSoon()
 	case at == e.retryAt && e.state == writing:
-		e.write.rewrite()
+		e.write.submit()
 	case at == e.splitAt && e.state == ready && e.undecided > 0:
 		e.split()
 	}

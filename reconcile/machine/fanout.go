@@ -75,8 +75,8 @@ func (f *fanout) discharge(e *entry) {
 	e.fanoutHeld = 0
 }
 
-// goOn has those read again for which there is room, and keeps it for the messages without a key.
-func (f *fanout) goOn() {
+// readWaiting has those read again for which there is room, and keeps it for the messages without a key.
+func (f *fanout) readWaiting() {
 	if len(f.keys) > 0 && f.fits(f.keysNeed) {
 		for _, name := range slices.Sorted(maps.Keys(f.keys)) { // the same events lead to the same commands
 			f.m.readKey(name, f.keys[name], false)

@@ -18,19 +18,19 @@ type key struct {
 	queues  []*queue
 	unseen  int // entries that SQL has not shown yet
 	written int // entries whose outcomes are being written
-	// after is the sequence up to which every pending message is known, as long as gap is the
+	// knownUpTo is the sequence up to which every pending message is known, as long as gap is the
 	// machine's: as long as all that committed since was reported.
-	after int64
-	gap   int
-	base  relay.Snapshot // of the last read from the beginning
+	knownUpTo    int64
+	gap          int
+	fullSnapshot relay.Snapshot // of the last read from the beginning
 
-	toRead bool // it is to be read
-	queued bool // it stands in the machine's list
-	more   bool // the table has more than is in memory
-	waits  bool // so it has of what waits for a subscription that has no order any more
-	asked  asked
-	ahead  int // how many pending messages are read at once
-	paced  time.Duration
+	toRead        bool // it is to be read
+	queued        bool // it stands in the machine's list
+	more          bool // the table has more than is in memory
+	moreUnordered bool // so it has of what waits for a subscription that has no order any more
+	lastRead      startedRead
+	ahead         int // how many pending messages are read at once
+	paced         time.Duration
 
 	advancing bool
 	tries     int // reads in vain
@@ -38,10 +38,10 @@ type key struct {
 	checkAt   time.Duration // when it is looked whether something waits for too long
 }
 
-// asked is a read that is under way.
-type asked struct {
+// startedRead is the read of a key that was asked for last.
+type startedRead struct {
 	ReadKey
-	reading     bool
+	underWay    bool
 	at          time.Duration
 	epoch       int64
 	gap         int
@@ -109,7 +109,7 @@ func (k *key) readSoon() {
 		return
 	}
 	k.toRead = true
-	if !k.queued && !k.asked.reading {
+	if !k.queued && !k.lastRead.underWay {
 		k.queued = true
 		k.m.unread = append(k.m.unread, k)
 	}
@@ -121,18 +121,18 @@ func (k *key) position() int64 {
 		return 0
 	}
 	if e := k.unseenBefore(math.MaxInt64); e != nil {
-		return max(0, min(k.after, e.seq-1))
+		return max(0, min(k.knownUpTo, e.seq-1))
 	}
-	return k.after
+	return k.knownUpTo
 }
 
 // read asks for the key's messages, unless enough of them are in memory.
 func (k *key) read() {
 	k.queued = false
 	m := k.m
-	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.early())
+	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.unseenAhead())
 	switch {
-	case m.keys[k.name] != k || !k.toRead || k.asked.reading:
+	case m.keys[k.name] != k || !k.toRead || k.lastRead.underWay:
 		return
 	case !m.leases.mayRead(k.shard):
 		k.toRead = false
@@ -142,7 +142,7 @@ func (k *key) read() {
 		k.toRead, k.more = false, true
 		return
 	}
-	c := ReadKey{Key: k.name, Shard: k.shard, After: k.position(), Most: most, ended: k.base}
+	c := ReadKey{Key: k.name, Shard: k.shard, After: k.position(), Most: most, ended: k.fullSnapshot}
 	if k.toRead, k.more = false, false; c.After == 0 {
 		k.gap = m.gap
 	}
@@ -161,12 +161,14 @@ func (k *key) read() {
 		q.wroteMeanwhile = 0
 	}
 	m.keysReading++
-	k.asked = asked{ReadKey: c, reading: true, at: m.now, epoch: m.leases.of(k.shard).epoch, gap: m.gap, dueSearches: m.due.searches}
+	k.lastRead = startedRead{
+		ReadKey: c, underWay: true, at: m.now, epoch: m.leases.of(k.shard).epoch, gap: m.gap, dueSearches: m.due.searches,
+	}
 	m.do(c)
 }
 
-// early is how many messages that SQL has not shown yet come before one that was read, which waits for them.
-func (k *key) early() (n int) {
+// unseenAhead is how many messages that SQL has not shown yet come before one that was read, which waits for them.
+func (k *key) unseenAhead() (n int) {
 	if k.unseen == 0 {
 		return 0
 	}
@@ -184,8 +186,8 @@ func (k *key) early() (n int) {
 // removeEntry notes that an entry has left memory.
 func (k *key) removeEntry(e *entry) {
 	if !e.id.Pending() {
-		if k.opens--; k.opens == 0 && k.waits {
-			k.waits = false
+		if k.opens--; k.opens == 0 && k.moreUnordered {
+			k.moreUnordered = false
 			k.readSoon()
 		}
 	} else if i := slices.Index(k.entries, e); i >= 0 {
@@ -261,7 +263,7 @@ func (k *key) advance() {
 
 // forgetIfEmpty forgets the key, and what is known of its queues, if nothing of it is in memory.
 func (k *key) forgetIfEmpty() {
-	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.toRead && !k.asked.reading && !k.advancing {
+	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.toRead && !k.lastRead.underWay && !k.advancing {
 		delete(k.m.keys, k.name)
 	}
 }

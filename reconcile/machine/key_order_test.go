@@ -95,8 +95,8 @@ func TestUnknownSequenceIsLearntOrMissed(t *testing.T) {
 	if len(got) != 2 || got[0].(Missed).ID != id(7) || got[1].(Send).Entry != pendingID(1) {
 		t.Fatalf("commands %+v", got)
 	}
-	if k := d.m.keys["k"]; k.entries[1].seq != 2 || k.unseen != 0 || k.after != 2 {
-		t.Fatalf("%d unseen, known up to %d", k.unseen, k.after)
+	if k := d.m.keys["k"]; k.entries[1].seq != 2 || k.unseen != 0 || k.knownUpTo != 2 {
+		t.Fatalf("%d unseen, known up to %d", k.unseen, k.knownUpTo)
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 
 func (r KeyRead) apply(m *Machine) {
 	k := m.keys[r.Key]
-	if k == nil || !k.asked.reading {
+	if k == nil || !k.lastRead.underWay {
 		return
 	}
 	m.keysReading--
-	k.asked.reading = false
+	k.lastRead.underWay = false
 	switch {
 	case !m.leases.mayRead(k.shard):
 		k.toRead = false
@@ -26,10 +26,10 @@ func (r KeyRead) apply(m *Machine) {
 		m.due.findBy(m.now)
 		k.retryLater(5*time.Millisecond, time.Second)
 		return
-	case k.asked.epoch != m.leases.of(k.shard).epoch, k.asked.outdated(k):
+	case k.lastRead.epoch != m.leases.of(k.shard).epoch, k.lastRead.outdated(k):
 		k.readSoon()
 	default:
-		r.know(k)
+		r.allowReadingOn(k)
 		r.merge(k)
 	}
 	if k.toRead {
@@ -38,45 +38,45 @@ func (r KeyRead) apply(m *Machine) {
 	k.advance()
 }
 
-// know decides whether the next read may go on where this one ends. It may if each transaction
+// allowReadingOn decides whether the next read may go on where this one ends. It may if each transaction
 // whose report may have been lost had ended when this read, from the beginning, was made: what
 // comes into the table below the end of it is reported then.
-func (r *KeyRead) know(k *key) {
+func (r *KeyRead) allowReadingOn(k *key) {
 	m, s := k.m, &r.Snapshot
-	if k.asked.gap == m.gap && m.horizon == 0 {
+	if k.lastRead.gap == m.gap && m.horizon == 0 {
 		m.horizon = s.Xmax
 	}
-	if k.asked.After == 0 {
-		k.base = *s
+	if k.lastRead.After == 0 {
+		k.fullSnapshot = *s
 	}
-	if k.asked.After == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
+	if k.lastRead.After == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
 		k.gap = -1
 	}
 }
 
 // outdated reports whether a read that began behind a sequence may have passed over a message:
 // reports were lost, or one has become due meanwhile.
-func (a *asked) outdated(k *key) bool {
+func (a *startedRead) outdated(k *key) bool {
 	return a.After > 0 && (k.gap != k.m.gap || a.dueSearches != k.m.due.searches)
 }
 
 // merge takes what was read of the key, as far as it may be had.
 func (r *KeyRead) merge(k *key) {
 	k.advancing = true // until all is in its place
-	last, whole := r.rows(k)
-	r.absent(k, last, whole)
-	if k.after = max(k.after, last); !whole {
-		k.after = last
+	last, whole := r.takeRows(k)
+	r.resolveUnseen(k, last, whole)
+	if k.knownUpTo = max(k.knownUpTo, last); !whole {
+		k.knownUpTo = last
 	}
-	r.waiting(k, last, whole)
+	r.loadWaiting(k, last, whole)
 	k.advancing = false
 }
 
-// rows takes pending messages in their order and returns the sequence up to which all are
+// takeRows takes pending messages in their order and returns the sequence up to which all are
 // known now. whole says that this is all there is.
-func (r *KeyRead) rows(k *key) (last int64, whole bool) {
+func (r *KeyRead) takeRows(k *key) (last int64, whole bool) {
 	m := k.m
-	last = k.asked.After
+	last = k.lastRead.After
 	hidden, hides := r.hidden(k)
 	for i := range r.Rows {
 		row := &r.Rows[i]
@@ -85,7 +85,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 		if hides && seq > hidden {
 			return last, false // it could not start
 		}
-		if back := k.asked.evicted; back > 0 && seq > back {
+		if back := k.lastRead.evicted; back > 0 && seq > back {
 			return min(last, back-1), false
 		}
 		if e != nil && e.state != unseen {
@@ -93,21 +93,21 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 			continue
 		}
 		switch {
-		case e == nil && k.asked.Awaits(row.Message.ID, row.XID):
-			if k.base.Full(row.XID) < k.base.Xmax {
+		case e == nil && k.lastRead.Awaits(row.Message.ID, row.XID):
+			if k.fullSnapshot.Full(row.XID) < k.fullSnapshot.Xmax {
 				k.gap, k.more = -1, true // it may have been reported before that
 			}
 			return seq - 1, false
 		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
 			k.retryLater(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
-		case !r.row(k, e, row):
+		case !r.takeRow(k, e, row):
 			k.more = true
 			return seq - 1, false
 		}
 		last = seq
 	}
-	if back := k.asked.evicted; back > 0 {
+	if back := k.lastRead.evicted; back > 0 {
 		return min(last, back-1), false
 	}
 	if r.More {
@@ -122,15 +122,15 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 // Of one whose sequence is not known that may be the lowest of all.
 func (r *KeyRead) hidden(k *key) (seq int64, some bool) {
 	for _, e := range k.entries {
-		if e.state == unseen && (e.seq <= k.asked.After && k.asked.After > 0 || !r.Snapshot.Shows(e.xid)) {
+		if e.state == unseen && (e.seq <= k.lastRead.After && k.lastRead.After > 0 || !r.Snapshot.Shows(e.xid)) {
 			return e.seq, true
 		}
 	}
 	return 0, false
 }
 
-// row takes one pending message; e is its entry if it was reported.
-func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
+// takeRow takes one pending message; e is its entry if it was reported.
+func (r *KeyRead) takeRow(k *key, e *entry, row *Row) bool {
 	if k.m.fanout.holdsUp(e, len(row.Deliveries)) {
 		k.m.fanout.awaitKey(k, len(row.Deliveries))
 		return false
@@ -140,7 +140,8 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		return false
 	}
 	if e == nil {
-		e = &entry{id: relay.DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: toRead}
+		id := relay.DeliveryID{Message: row.Message.ID}
+		e = &entry{id: id, seq: row.Message.Seq, shard: k.shard, key: k, fromTable: true, state: toRead}
 		k.m.entries.register(e)
 		k.insert(e)
 	} else {
@@ -152,7 +153,7 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		k.unseen--
 	}
 	k.tries = 0
-	e.readAt = k.asked.at
+	e.readAt = k.lastRead.at
 	row.fill(e)
 	return true
 }
@@ -179,9 +180,9 @@ func evict(e *entry) bool {
 		return false
 	}
 	k := e.key
-	k.after, k.more = min(k.after, e.seq-1), true
-	if k.asked.evicted == 0 || e.seq < k.asked.evicted {
-		k.asked.evicted = e.seq
+	k.knownUpTo, k.more = min(k.knownUpTo, e.seq-1), true
+	if k.lastRead.evicted == 0 || e.seq < k.lastRead.evicted {
+		k.lastRead.evicted = e.seq
 	}
 	if e.state == unseen {
 		k.m.reports.noteGap()
@@ -190,9 +191,9 @@ func evict(e *entry) bool {
 	return true
 }
 
-// absent judges the messages that were reported and that the read does not show: one whose
+// resolveUnseen decides on the messages that were reported and that the read does not show: one whose
 // transaction the snapshot shows is gone, or was taken up before; any other is looked for again.
-func (r *KeyRead) absent(k *key, last int64, whole bool) {
+func (r *KeyRead) resolveUnseen(k *key, last int64, whole bool) {
 	if k.unseen == 0 {
 		return
 	}
@@ -202,12 +203,12 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 			continue
 		}
 		shown := r.Snapshot.Shows(e.xid)
-		covered := e.seq > k.asked.After && (whole || e.seq <= last)
+		covered := e.seq > k.lastRead.After && (whole || e.seq <= last)
 		switch {
-		case covered && shown, e.seq == 0 && shown && whole && k.asked.After == 0:
+		case covered && shown, e.seq == 0 && shown && whole && k.lastRead.After == 0:
 			e.remove()
 			k.m.do(Missed{ID: e.id.Message})
-		case e.seq == 0 && shown && k.asked.After == 0:
+		case e.seq == 0 && shown && k.lastRead.After == 0:
 			e.remove() // it stands behind what was read
 			k.more = true
 		case !whole && e.seq > last && shown && k.more: // it is read on
@@ -220,8 +221,8 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 	}
 }
 
-// waiting learns what waits in the table, and loads what may go.
-func (r *KeyRead) waiting(k *key, last int64, whole bool) {
+// loadWaiting learns what waits in the table, and loads what may go.
+func (r *KeyRead) loadWaiting(k *key, last int64, whole bool) {
 	for _, q := range k.queues {
 		q.firstWaiting = q.wroteMeanwhile
 	}
@@ -235,7 +236,7 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 			q.noteWaiting(w.Seq) // it ends outside the order of its key, and holds its place until then
 		case w.State != relay.WaitsMore && (pending || open):
 		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
-			if k.waits = k.waits || w.State == relay.WaitsMore; w.mayLoad(k.m) {
+			if k.moreUnordered = k.moreUnordered || w.State == relay.WaitsMore; w.mayLoad(k.m) {
 				w.load(k, nil)
 			}
 		case !whole && w.Seq > last, q.firstWaiting != 0, !w.mayLoad(k.m):
@@ -296,7 +297,7 @@ func (m entries) loadDelivery(id relay.DeliveryID, shard int16) *entry {
 	if !m.leases.mayRead(shard) || m.open[id] != nil || m.pending[id.Message] != nil || !m.budget.fits(true) {
 		return nil
 	}
-	e := &entry{id: id, shard: shard, swept: true}
+	e := &entry{id: id, shard: shard, fromTable: true}
 	e.deliveries = []*delivery{{entry: e}}
 	m.entries.register(e)
 	e.readSoon()

@@ -35,19 +35,19 @@ func (l *leases) mayStart(s int16) bool {
 	return l.mayRead(s) && l.m.now < l.until && !l.m.failing && !l.m.stopping
 }
 
-// place notes that an entry belongs to a shard.
-func (l *leases) place(e *entry) {
+// add notes that an entry belongs to a shard.
+func (l *leases) add(e *entry) {
 	at := l.of(e.shard)
-	e.place = len(at.entries)
+	e.index = len(at.entries)
 	at.entries = append(at.entries, e)
 }
 
-// displace undoes that.
-func (l *leases) displace(e *entry) {
+// remove undoes that.
+func (l *leases) remove(e *entry) {
 	at := l.of(e.shard)
 	last := at.entries[len(at.entries)-1]
-	at.entries[e.place] = last
-	last.place = e.place
+	at.entries[e.index] = last
+	last.index = e.index
 	at.entries[len(at.entries)-1] = nil
 	at.entries = at.entries[:len(at.entries)-1]
 }
@@ -87,11 +87,11 @@ func (e Drain) apply(m *Machine) {
 	}
 	at.draining = true
 	m.leases.abandon(e.Shard)
-	m.leases.drained(e.Shard)
+	m.leases.releaseIfDrained(e.Shard)
 }
 
-// drained releases a shard that is given up when nothing of it is in memory.
-func (l *leases) drained(s int16) {
+// releaseIfDrained releases a shard that is given up when nothing of it is in memory.
+func (l *leases) releaseIfDrained(s int16) {
 	if at := l.of(s); at.owned && at.draining && len(at.entries) == 0 {
 		at.owned, at.draining = false, false
 		l.m.do(Release{Shard: s})

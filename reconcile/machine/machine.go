@@ -71,13 +71,13 @@ type Machine struct {
 	gap     int
 	horizon uint64
 	// failing says that outcomes cannot be written: nothing is sent whose outcome would be lost.
-	failing    bool
-	writes     int // entries that are being written
-	unwritable unwritable
-	left       int // rows that were left to the table for want of room
-	swept      int // rows that sweeps found
-	stopping   bool
-	random     *rand.Rand
+	failing     bool
+	writes      int // entries that are being written
+	unwritable  unwritable
+	leftToTable int // rows that were left to the table for want of room
+	swept       int // rows that sweeps found
+	stopping    bool
+	random      *rand.Rand
 }
 
 // reader is an entry or a key.
@@ -119,9 +119,9 @@ func (m *Machine) Step(now time.Duration, e Event) []Command {
 	clear(m.out)
 	m.out = m.out[:0]
 	e.apply(m)
-	m.fire()
+	m.fireTimers()
 	m.unwritable.updateAll()
-	m.pump()
+	m.requestReads()
 	if len(m.timers) > 0 && m.timers[0].at != m.wakeAt {
 		m.wakeAt = m.timers[0].at
 		m.do(WakeAt{At: m.wakeAt})
@@ -148,19 +148,19 @@ func (m *Machine) Failing() bool { return m.failing }
 
 // Counts returns how many rows were left to the table so far for want of room, and how many without a key sweeps found
 // that were not known.
-func (m *Machine) Counts() (left, swept int) { return m.left, m.swept }
+func (m *Machine) Counts() (left, swept int) { return m.leftToTable, m.swept }
 
 // sweepLater notes that a row was left to the table for want of room: a sweep looks for it soon.
 func (m *Machine) sweepLater(e extent) {
-	m.left++
+	m.leftToTable++
 	m.sweeps.left++
 	m.sweeps.later(e)
 }
 
 func (m *Machine) do(c Command) { m.out = append(m.out, c) }
 
-// fire acts on the times that have come.
-func (m *Machine) fire() {
+// fireTimers acts on the times that have come.
+func (m *Machine) fireTimers() {
 	for {
 		t, due := m.timers.popDue(m.now)
 		if !due {
@@ -172,12 +172,12 @@ func (m *Machine) fire() {
 	}
 }
 
-// pump asks for everything that is to be read, as far as that is allowed.
-func (m *Machine) pump() {
+// requestReads asks for everything that is to be read, as far as that is allowed.
+func (m *Machine) requestReads() {
 	if m.stopping || m.failing || m.now >= m.leases.until {
 		return
 	}
-	m.fanout.goOn()
+	m.fanout.readWaiting()
 	unread := m.unread
 	m.unread = nil
 	for _, r := range unread {

@@ -151,15 +151,15 @@ func (e *entry) split() {
 		if d.queue != nil && d.step == idle {
 			changes[i].Reason = relay.ReasonKeyBlocked
 		}
-		e.adopt(d, changes[i])
+		e.detach(d, changes[i])
 	}
 	e.deliveries, e.undecided = rest, 0
 	e.m.budget.entries -= len(e.children) - 1 + min(1, len(rest))
 	e.write.put(changes, "")
 }
 
-// adopt makes a delivery an entry of its own, which goes on while its message is taken up.
-func (e *entry) adopt(d *delivery, change retry.Change) {
+// detach makes a delivery an entry of its own, which goes on while its message is taken up.
+func (e *entry) detach(d *delivery, change retry.Change) {
 	child := &entry{
 		id: change.ID, seq: e.seq, shard: e.shard, epoch: e.epoch, key: e.key, state: ready, readAt: e.readAt, due: e.due,
 		message: e.message, bytes: e.bytes, undecided: 1, parent: e, deliveries: []*delivery{d},

@@ -83,7 +83,7 @@ func (q *queue) noteWaiting(seq int64) {
 	if q.firstWaiting == 0 || seq < q.firstWaiting {
 		q.firstWaiting = seq
 	}
-	if q.key.asked.reading && (q.wroteMeanwhile == 0 || seq < q.wroteMeanwhile) {
+	if q.key.lastRead.underWay && (q.wroteMeanwhile == 0 || seq < q.wroteMeanwhile) {
 		q.wroteMeanwhile = seq
 	}
 }

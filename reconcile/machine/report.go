@@ -66,7 +66,7 @@ func (m reports) add(r *Report, swept bool) {
 		m.sweepLater(pendingOnly)
 		return
 	}
-	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}
+	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, fromTable: swept}
 	if swept {
 		m.Machine.swept++
 	}

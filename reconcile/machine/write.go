@@ -33,7 +33,7 @@ func (w *pendingWrite) put(changes []retry.Change, status relay.MessageStatus) {
 		e.key.written++
 		readOn(e.key)
 	}
-	w.rewrite()
+	w.submit()
 }
 
 // conclude sets the state of a message that is taken up, from its changes. sql.Conclude does the
@@ -63,10 +63,10 @@ func (w *Write) conclude() {
 	}
 }
 
-// rewrite sends the write, if its shard is this relay's. An outcome from before the shard was
+// submit sends the write, if its shard is this relay's. An outcome from before the shard was
 // another's is written only if it is as true as ever: that the destination took the message,
 // and what takes up a message that is still pending.
-func (w *pendingWrite) rewrite() {
+func (w *pendingWrite) submit() {
 	e := w.entry
 	at := e.m.leases.of(e.shard)
 	switch {
@@ -109,9 +109,9 @@ func (w Written) apply(m *Machine) {
 	}
 	m.unwritable.onWritten(e)
 	for _, d := range e.deliveries {
-		d.announce(&d.change)
+		d.noteWritten(&d.change)
 		for i := range d.spread {
-			d.announce(&d.spread[i])
+			d.noteWritten(&d.spread[i])
 		}
 		if d.queue != nil && d.letsNextGo(&d.change) {
 			d.queue.nextMayGo = true // a read made before this may have shown it in the place of the next
@@ -123,9 +123,9 @@ func (w Written) apply(m *Machine) {
 	e.remove()
 }
 
-// announce notes what a delivery, or one that takes its place, waits for in the table after a change: also in the order
-// of its key.
-func (d *delivery) announce(c *retry.Change) {
+// noteWritten notes what a delivery, or one that takes its place, waits for in the table after a change: also in the
+// order of its key.
+func (d *delivery) noteWritten(c *retry.Change) {
 	e, m := d.entry, d.entry.m
 	switch {
 	case c.Next >= 0:
@@ -186,7 +186,7 @@ func (w *pendingWrite) discard() {
 	}
 	e.reportedAgain = e.reportedAgain || k == nil && e.id.Pending()
 	for _, d := range e.deliveries {
-		d.announce(&d.change) // it may be in the table, if the answer to an earlier write was lost
+		d.noteWritten(&d.change) // it may be in the table, if the answer to an earlier write was lost
 	}
 	e.remove()
 	m.due.findBy(m.now)
@@ -206,7 +206,7 @@ func (w *pendingWrite) reduce(text string) {
 			}
 		}
 		c.Reduced = 1
-		w.rewrite()
+		w.submit()
 	case c.Reduces():
 		c.Reduced = 2
 		whole := *c
@@ -214,7 +214,7 @@ func (w *pendingWrite) reduce(text string) {
 			ID: e.id, Next: -1, Waited: whole.Changes[0].Waited, Cause: relay.CauseNotStored, Error: notStored(&whole.Changes[0], text),
 		}}
 		c.MessageStatus, c.Outstanding = relay.MessageRejected, 0
-		w.rewrite()
+		w.submit()
 		*c = whole
 	default:
 		c.Reduced = 1
