@@ -15,8 +15,8 @@ func full(pace float64) relay.Outcome {
 	return o
 }
 
-// crowd has deliveries wait in memory for room at a destination.
-func crowd(d *driver, s *relay.Subscriber, from, n int, pace float64) {
+// waitsForRoom has deliveries wait in memory for room at a destination.
+func waitsForRoom(d *driver, s *relay.Subscriber, from, n int, pace float64) {
 	d.t.Helper()
 	for i := range n {
 		d.do(answered(d.plain(from+i, s)[0], full(pace)))
@@ -25,10 +25,10 @@ func crowd(d *driver, s *relay.Subscriber, from, n int, pace float64) {
 }
 
 // The destination serves what waits in the order in which it came, as much as it has room for.
-func TestWhatIsCrowdedIsServedInOrder(t *testing.T) {
+func TestWhatWaitsForRoomIsServedInOrder(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	crowd(d, s, 1, 3, 10)
+	waitsForRoom(d, s, 1, 3, 10)
 	d.wait(roomEveryWaiting)
 	one[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 2})
@@ -53,7 +53,7 @@ func TestWhatIsCrowdedIsServedInOrder(t *testing.T) {
 func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	crowd(d, s, 1, 2, 1) // two seconds at this pace
+	waitsForRoom(d, s, 1, 2, 1) // two seconds at this pace
 	d.keyed("k", pendingRow(3, "k", s))
 	d.do(answered(one[Send](d), full(1)))
 	if c := one[Write](d); c.Changes[0].Reason != relay.ReasonFull {
@@ -81,10 +81,10 @@ func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 }
 
 // A pending message without a key stays as it is in the table instead: nothing depends on it, and a sweep finds it.
-func TestPendingMessageBeyondTheCrowdIsLeftToTheTable(t *testing.T) {
+func TestPendingMessageBeyondWhatMayWaitIsLeftToTheTable(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	crowd(d, s, 1, 2, 1)
+	waitsForRoom(d, s, 1, 2, 1)
 	d.do(answered(d.plain(3, s)[0], full(1)))
 	d.none()
 	if d.m.pending[id(3)] != nil || left(d) != 1 {
@@ -100,7 +100,7 @@ func TestPendingMessageBeyondTheCrowdIsLeftToTheTable(t *testing.T) {
 }
 
 // One of several deliveries of a message is parked: its message waits for the others alone.
-func TestOneOfSeveralIsNotCrowded(t *testing.T) {
+func TestOneOfSeveralDoesNotWaitForRoom(t *testing.T) {
 	t.Parallel()
 	d, a, b := drive(t, testConfig), subscriber("a"), subscriber("b")
 	sends := d.plain(1, a, b)
@@ -112,14 +112,14 @@ func TestOneOfSeveralIsNotCrowded(t *testing.T) {
 }
 
 // What was forgotten meanwhile takes no room from the others.
-func TestWhatIsForgottenLeavesTheCrowd(t *testing.T) {
+func TestWhatIsForgottenWaitsForRoomNoMore(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	crowd(d, s, 1, 1, 10)
+	waitsForRoom(d, s, 1, 1, 10)
 	d.do(Lost{Shard: 0})
 	d.do(Leased{Shard: 0, Epoch: 2})
 	d.take()
-	crowd(d, s, 2, 1, 10)
+	waitsForRoom(d, s, 2, 1, 10)
 	d.wait(roomEveryWaiting)
 	only[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 1})
@@ -129,7 +129,7 @@ func TestWhatIsForgottenLeavesTheCrowd(t *testing.T) {
 }
 
 // A relay that stops, or gives the shard up, waits for no room.
-func TestWhatIsCrowdedAtTheEndIsParked(t *testing.T) {
+func TestWhatFindsNoRoomAtTheEndIsParked(t *testing.T) {
 	t.Parallel()
 	for _, end := range []Event{Stop{}, Drain{Shard: 0}} {
 		d, s := drive(t, testConfig), subscriber("s")

@@ -62,7 +62,7 @@ func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 		parked.Reason = relay.ReasonCircuitOpen
 		w.ends(p, c, 0, parked)
 		return
-	case dest.active >= concurrency && w.h.crowded && w.rngs[rngRoom].one(2):
+	case dest.active >= concurrency && w.h.noRoom && w.rngs[rngRoom].one(2):
 		parked.Reason, parked.Pace = relay.ReasonFull, float64(10*w.rngs[rngRoom].below(3))
 		w.ends(p, c, 0, parked)
 		return
@@ -186,7 +186,7 @@ func (w *world) room(p *process, x *happening, name string) {
 			room = 1
 		}
 	}
-	if w.h.crowded && w.rngs[rngRoom].one(4) {
+	if w.h.noRoom && w.rngs[rngRoom].one(4) {
 		room = 0
 	}
 	w.answer(p, x, machine.Room{Destination: name, Deliveries: max(0, room)})
