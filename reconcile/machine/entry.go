@@ -114,7 +114,7 @@ func (e *entry) remove() {
 	}
 	m := e.m
 	e.removed = true
-	m.unwritable.remove(e, false)
+	m.unwritable.remove(e)
 	if e.state == writing {
 		if m.writes--; m.writes == 0 {
 			m.failing = false // there is nothing left that could show that it works again

@@ -53,7 +53,7 @@ func (s *unwritable) add(e *entry) {
 }
 
 // remove notes that an entry's outcome is written, or is not to be written any more.
-func (s *unwritable) remove(e *entry, written bool) {
+func (s *unwritable) remove(e *entry) {
 	d := e.unwritable
 	if d == nil {
 		return
@@ -65,17 +65,17 @@ func (s *unwritable) remove(e *entry, written bool) {
 	if s.n--; len(d.unwritable) == 0 {
 		s.troubled = slices.DeleteFunc(s.troubled, func(other *destination) bool { return other == d })
 	}
-	if written {
-		s.retryAll(d)
-	}
 	s.update(d)
 	s.m.destinations.forgetIfEmpty(d)
 }
 
 // onWritten notes that the outcome of an entry was written.
 func (s *unwritable) onWritten(e *entry) {
-	s.remove(e, true)
 	s.wroteAt = s.m.now
+	if d := e.unwritable; d != nil {
+		s.remove(e)
+		s.retryAll(d)
+	}
 	if d := s.m.destinations.byName[e.write.command.Changes[0].Destination]; d != nil && len(d.unwritable) > 0 {
 		d.stalled = s.m.now
 		s.update(d)
