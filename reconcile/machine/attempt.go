@@ -63,9 +63,7 @@ func (row *Row) route(e *entry) {
 	if e.undecided > 1 {
 		splitLater(e)
 	}
-	for _, i := range row.Handled {
-		e.deliveries[i].endHandled()
-	}
+	row.endHandled(e)
 	for i, d := range e.deliveries {
 		if d.step != idle {
 			continue
@@ -81,14 +79,17 @@ func (row *Row) route(e *entry) {
 	}
 }
 
-// endHandled ends a delivery of a pending message whose consumer has said that it is handled: what writes it finds the
-// word.
-func (d *delivery) endHandled() {
-	d.queue = nil // what was accepted holds its key no more
-	change := d.unchanged()
-	change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1
-	d.decide(change)
-	d.entry.finish()
+// endHandled ends the deliveries of a pending message whose consumers have said that they have handled it: what writes
+// them finds the word.
+func (row *Row) endHandled(e *entry) {
+	for _, i := range row.Handled {
+		d := e.deliveries[i]
+		d.queue = nil // what was accepted holds its key no more
+		change := d.unchanged()
+		change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1
+		d.decide(change)
+		e.finish()
+	}
 }
 
 func splitLater(e *entry) {

@@ -121,18 +121,13 @@ func (e *entry) finish() {
 	case e.state == toRead:
 		e.readSoon()
 	case e.state == ready && e.undecided == 0 && len(e.deliveries) > 0:
-		e.writeOutcomes()
+		changes := make([]retry.Change, len(e.deliveries))
+		for i, d := range e.deliveries {
+			changes[i] = d.change
+		}
+		e.write.command.Spread = e.deliveries[0].spread
+		e.write.put(changes, "")
 	}
-}
-
-// writeOutcomes has the changes of all deliveries written.
-func (e *entry) writeOutcomes() {
-	changes := make([]retry.Change, len(e.deliveries))
-	for i, d := range e.deliveries {
-		changes[i] = d.change
-	}
-	e.write.command.Spread = e.deliveries[0].spread
-	e.write.put(changes, "")
 }
 
 // split takes a message up whose deliveries have not all ended: those that have are written
