@@ -284,7 +284,7 @@ func (s *sender) send(c machine.Send) {
 	now := time.Now()
 	d, due := c.Delivery, now.Add(-c.Waited)
 	ended := func(o relay.Outcome) {
-		s.loop.tell(machine.Ended{Entry: c.Entry, Subscription: d.Subscriber.Name, Instance: d.Instance, Outcome: o})
+		s.loop.tell(machine.AttemptEnded{Entry: c.Entry, Subscription: d.Subscriber.Name, Instance: d.Instance, Outcome: o})
 	}
 	if c.Check {
 		go func() {

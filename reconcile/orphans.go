@@ -20,7 +20,7 @@ type orphanEnder struct {
 func (e *orphanEnder) end(ctx context.Context) error {
 	for wait.Ready(ctx, e.wanted.ready, 0) {
 		var free []relay.DeliveryID
-		var freed machine.LookAt
+		var freed machine.KeysFreed
 		for _, c := range e.wanted.take(readBatch) {
 			if id := c.ID; !e.quarantine.Waits(quarantine.Subject{Operation: quarantine.EndOrphan, ID: id}) {
 				free = append(free, id)

@@ -32,7 +32,7 @@ type shardHolder struct {
 
 // Stuck implements what the keeper of the leases asks.
 func (h *shardHolder) Stuck(ctx context.Context) [relay.Shards]bool {
-	held, _ := ask(ctx, h.loop, (*machine.Machine).Stuck)
+	held, _ := ask(ctx, h.loop, (*machine.Machine).Unwritable)
 	return held
 }
 

@@ -143,6 +143,22 @@ func TestSchedule(t *testing.T) {
 	d.do(Found{Rows: []Report{{ID: id(2), DueIn: time.Second}}})
 }
 
+// A pass that failed is followed by one that looks at as much as it was to look at.
+func TestSweepThatFailedIsMadeAgainAsAWhole(t *testing.T) {
+	t.Parallel()
+	d := drive(t, testConfig)
+	d.quiet, d.idle = false, true
+	d.do(SweepNow{All: true})
+	if c := only[Sweep](d); !c.Waiting {
+		t.Fatalf("sweep %+v", c)
+	}
+	d.do(Swept{Failed: true})
+	d.wait(sweepAfter)
+	if c := only[Sweep](d); !c.Begin || !c.Waiting {
+		t.Fatalf("sweep %+v, want keys that wait to be looked at again", c)
+	}
+}
+
 // Each group of shards has passes of its own, with a limit of its own.
 func TestGroupsSweepApart(t *testing.T) {
 	t.Parallel()

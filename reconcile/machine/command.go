@@ -14,7 +14,7 @@ type Command interface{ command() }
 // ReadRow reads a pending message by its id, or a delivery of an open one: RowRead.
 type ReadRow struct {
 	Entry relay.DeliveryID
-	Shard int16 // negative: not known
+	Shard int16
 	// Streamed says that the stream has shown the row, which is therefore durable.
 	Streamed bool
 }
@@ -48,7 +48,7 @@ func (c *ReadKey) Awaits(id relay.ID, xid uint32) bool {
 	return c.After > 0 && !c.Streamed[id] && (xid == 0 || !c.ended.Ended(xid))
 }
 
-// Send makes an attempt: Ended. It begins before Before or not at all.
+// Send makes an attempt: AttemptEnded. It begins before Before or not at all.
 type Send struct {
 	Entry    relay.DeliveryID
 	Shard    int16
@@ -131,7 +131,7 @@ type FindBacklog struct {
 	After string
 }
 
-// EndOrphan ends a delivery whose message has ended or is gone. LookAt follows when something of its key may go.
+// EndOrphan ends a delivery whose message has ended or is gone. KeysFreed follows when something of its key may go.
 type EndOrphan struct {
 	ID    relay.DeliveryID
 	Key   string // empty: it waits for no other

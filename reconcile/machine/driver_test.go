@@ -21,7 +21,7 @@ type driver struct {
 
 var testConfig = Config{
 	Policy:  retry.Policy{Backoff: []time.Duration{time.Second}, MaxAttempts: 3},
-	Entries: 100, Bytes: 1 << 20, ReadAhead: 4, MostAhead: 16, Batch: 10,
+	Entries: 100, Bytes: 1 << 20, ReadAhead: 4, MostAhead: 16, Batch: 10, Sweeps: []int{10},
 }
 
 // drive returns the driver of a machine that owns shard 0 under epoch 1 for an hour.
@@ -147,8 +147,8 @@ func openID(n int, s *relay.Subscriber) relay.DeliveryID {
 }
 
 // answered is the outcome of a send.
-func answered(c Send, o relay.Outcome) Ended {
-	return Ended{Entry: c.Entry, Subscription: c.Delivery.Subscriber.Name, Instance: c.Delivery.Instance, Outcome: o}
+func answered(c Send, o relay.Outcome) AttemptEnded {
+	return AttemptEnded{Entry: c.Entry, Subscription: c.Delivery.Subscriber.Name, Instance: c.Delivery.Instance, Outcome: o}
 }
 
 func accepted() relay.Outcome {

@@ -58,7 +58,7 @@ func TestOverdueHoldsItsPlaceUntilThatIsWritten(t *testing.T) {
 	d, s := drive(t, overdueConfig()), subscriber("s")
 	d.do(Overdue{Deliveries: []DueDelivery{{ID: openID(1, s), Key: "k"}}})
 	one[ReadRow](d)
-	d.do(LookAt{Keys: []Report{{Key: "k"}}})
+	d.do(KeysFreed{Keys: []Report{{Key: "k"}}})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{
 		{ID: openID(1, s), Seq: 1, State: relay.WaitsDue}, {ID: openID(2, s), Seq: 2, State: relay.WaitsForKey},
@@ -123,7 +123,7 @@ func TestClaimsKeepToTheBudget(t *testing.T) {
 func TestOrphanNamesItsKey(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	d.do(LookAt{Keys: []Report{{Key: "k"}}})
+	d.do(KeysFreed{Keys: []Report{{Key: "k"}}})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{{ID: openID(1, s), Seq: 1, State: relay.WaitsDue}}})
 	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Finished})

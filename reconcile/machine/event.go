@@ -36,16 +36,16 @@ type Found struct{ Rows []Report }
 // transaction that committed after a lost one.
 type Gap struct{}
 
-// Ended is the answer to a Send: how the attempt ended, or why there was none.
-type Ended struct {
+// AttemptEnded is the answer to a Send: how the attempt ended, or why there was none.
+type AttemptEnded struct {
 	Entry        relay.DeliveryID // as in the Send
 	Subscription string
 	Instance     string
 	Outcome      relay.Outcome
 }
 
-// LookAt says that something of these keys may go.
-type LookAt struct{ Keys []Report }
+// KeysFreed says that something of these keys may go.
+type KeysFreed struct{ Keys []Report }
 
 // Overdue are deliveries that have been due for too long, and are to be ended.
 type Overdue struct{ Deliveries []DueDelivery }

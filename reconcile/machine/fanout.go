@@ -26,18 +26,15 @@ type fanout struct {
 	keysNeed   int              // the most deliveries that the next message of one of those has
 }
 
-// most is how many deliveries there may be, if they are not those of a single message.
-func (f *fanout) most() int { return max(1, f.m.config.Entries/fanoutShare) }
-
-// fits reports whether there is room for a message with that number of deliveries.
+// fits reports whether there is room for a message with that number of deliveries. A single one always has it.
 func (f *fanout) fits(deliveries int) bool {
-	return f.deliveries == 0 || f.deliveries+deliveries <= f.most()
+	return f.deliveries == 0 || f.deliveries+deliveries <= f.m.config.Entries/fanoutShare
 }
 
 // holdsUp reports whether a pending message has to wait for those before it. e is its entry; nil: it has none.
 func (f *fanout) holdsUp(e *entry, deliveries int) bool {
 	switch {
-	case deliveries < FanoutFrom || e != nil && e.fanned > 0:
+	case deliveries < FanoutFrom || e != nil && e.fanoutHeld > 0:
 		return false
 	case e != nil && e.key == nil && len(f.waiting) > 0:
 		return true
@@ -48,11 +45,11 @@ func (f *fanout) holdsUp(e *entry, deliveries int) bool {
 // await has an entry read again when there is room. If too many wait already, a sweep finds it.
 func (f *fanout) await(e *entry, deliveries int) {
 	if len(f.waiting) >= max(1, f.m.config.Entries/fanoutWaits) {
-		e.putBack()
-		f.m.leave(1)
+		e.leaveInTable()
+		f.m.sweepLater(pendingOnly)
 		return
 	}
-	e.state, e.fans = wanted, deliveries
+	e.state, e.fanoutNeeds = toRead, deliveries
 	f.waiting = append(f.waiting, e)
 }
 
@@ -68,21 +65,21 @@ func (f *fanout) count() int { return len(f.waiting) + len(f.keys) }
 func (f *fanout) charge(e *entry, deliveries int) {
 	f.discharge(e)
 	if deliveries >= FanoutFrom {
-		e.fanned = deliveries
+		e.fanoutHeld = deliveries
 		f.deliveries += deliveries
 	}
 }
 
 func (f *fanout) discharge(e *entry) {
-	f.deliveries -= e.fanned
-	e.fanned = 0
+	f.deliveries -= e.fanoutHeld
+	e.fanoutHeld = 0
 }
 
-// goOn has those read again for which there is room, and keeps it for the messages without a key.
-func (f *fanout) goOn() {
+// readWaiting has those read again for which there is room, and keeps it for the messages without a key.
+func (f *fanout) readWaiting() {
 	if len(f.keys) > 0 && f.fits(f.keysNeed) {
 		for _, name := range slices.Sorted(maps.Keys(f.keys)) { // the same events lead to the same commands
-			f.m.lookAtKey(name, f.keys[name], false)
+			f.m.readKey(name, f.keys[name], false)
 		}
 		clear(f.keys)
 		f.keysNeed = 0
@@ -90,14 +87,14 @@ func (f *fanout) goOn() {
 	n := 0
 	for ; n < len(f.waiting); n++ {
 		e := f.waiting[n]
-		if e.forgotten {
+		if e.removed {
 			continue
 		}
-		if !f.fits(e.fans) {
+		if !f.fits(e.fanoutNeeds) {
 			break
 		}
-		f.charge(e, e.fans)
-		e.want()
+		f.charge(e, e.fanoutNeeds)
+		e.readSoon()
 	}
 	f.waiting = slices.Delete(f.waiting, 0, n)
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -17,36 +18,35 @@ type key struct {
 	queues  []*queue
 	unseen  int // entries that SQL has not shown yet
 	written int // entries whose outcomes are being written
-	// after is the sequence up to which every pending message is known, as long as gap is the
+	// knownUpTo is the sequence up to which every pending message is known, as long as gap is the
 	// machine's: as long as all that committed since was reported.
-	after int64
-	gap   int
-	base  relay.Snapshot // of the last read from the beginning
+	knownUpTo    int64
+	gap          int
+	fullSnapshot relay.Snapshot // of the last read from the beginning
 
-	wanted bool // it is to be read
-	queued bool // it stands in the machine's list
-	more   bool // the table has more than is in memory
-	waits  bool // so it has of what waits for a subscription that has no order any more
-	asked  asked
-	ahead  int // how many pending messages are read at once
-	paced  time.Duration
+	toRead        bool // it is to be read
+	queued        bool // it stands in the machine's list
+	more          bool // the table has more than is in memory
+	moreUnordered bool // so it has of what waits for a subscription that has no order any more
+	lastRead      startedRead
+	ahead         int // how many pending messages are read at once
+	paced         time.Duration
 
-	settling bool
-	tries    int // reads in vain
-	retryAt  time.Duration
-	checkAt  time.Duration // when it is looked whether something waits for too long
+	advancing bool
+	tries     int // reads in vain
+	retryAt   time.Duration
+	checkAt   time.Duration // when it is looked whether something waits for too long
 }
 
-// asked is a read that is under way.
-type asked struct {
-	reading bool
-	command ReadKey
-	at      time.Duration
-	after   int64
-	epoch   int64
-	gap     int
-	looks   int   // how often due times had been looked at
-	back    int64 // the lowest sequence of those that were put back since; zero: none was
+// startedRead is the read of a key that was asked for last.
+type startedRead struct {
+	ReadKey
+	underWay    bool
+	at          time.Duration
+	epoch       int64
+	gap         int
+	dueSearches int   // how often due times had been searched
+	evicted     int64 // the lowest sequence of those that were evicted since; zero: none was
 }
 
 // key returns what is known of a key.
@@ -59,17 +59,17 @@ func (m *Machine) key(name string, shard int16) *key {
 	return k
 }
 
-// lookAtKey has a key read; from its beginning if something is known to be there that the
+// readKey has a key read; from its beginning if something is known to be there that the
 // stream has not shown.
-func (m *Machine) lookAtKey(name string, shard int16, begin bool) {
-	if !m.leases.takes(shard) {
+func (m *Machine) readKey(name string, shard int16, begin bool) {
+	if !m.leases.mayRead(shard) {
 		return
 	}
 	k := m.key(name, shard)
 	if begin {
 		k.gap = -1
 	}
-	k.want()
+	k.readSoon()
 }
 
 // report notes a message that the stream has shown. Until SQL shows it too, nothing of the key
@@ -77,20 +77,20 @@ func (m *Machine) lookAtKey(name string, shard int16, begin bool) {
 func (k *key) report(r *Report) {
 	m := k.m
 	if e := m.pending[r.ID]; e != nil {
-		e.again = e.again || e.state != unseen
+		e.reportedAgain = e.reportedAgain || e.state != unseen
 		return
 	}
 	if !m.budget.fits(false) {
-		m.reports.lost()
-		m.leave(1)
-		k.drop()
+		m.reports.noteGap()
+		m.sweepLater(pendingOnly)
+		k.forgetIfEmpty()
 		return
 	}
 	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: k.shard, key: k, xid: r.XID, state: unseen}
 	m.entries.register(e)
 	k.insert(e)
 	k.unseen++
-	k.want()
+	k.readSoon()
 }
 
 // insert puts a pending message into its place.
@@ -102,16 +102,16 @@ func (k *key) insert(e *entry) {
 	k.entries = slices.Insert(k.entries, i, e)
 }
 
-// want has the key read as soon as that is allowed. Whatever a read that is under way brings,
+// readSoon has the key read as soon as that is allowed. Whatever a read that is under way brings,
 // it is read once more.
-func (k *key) want() {
+func (k *key) readSoon() {
 	if k == nil {
 		return
 	}
-	k.wanted = true
-	if !k.queued && !k.asked.reading {
+	k.toRead = true
+	if !k.queued && !k.lastRead.underWay {
 		k.queued = true
-		k.m.unreadKeys = append(k.m.unreadKeys, k)
+		k.m.unread = append(k.m.unread, k)
 	}
 }
 
@@ -120,35 +120,32 @@ func (k *key) position() int64 {
 	if k.gap != k.m.gap || k.m.due.finding {
 		return 0
 	}
-	for _, e := range k.entries {
-		if e.state == unseen {
-			return max(0, min(k.after, e.seq-1))
-		}
+	if e := k.unseenBefore(math.MaxInt64); e != nil {
+		return max(0, min(k.knownUpTo, e.seq-1))
 	}
-	return k.after
+	return k.knownUpTo
 }
 
 // read asks for the key's messages, unless enough of them are in memory.
 func (k *key) read() {
 	k.queued = false
 	m := k.m
-	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.early())
+	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.unseenAhead())
 	switch {
-	case m.keys[k.name] != k || !k.wanted || k.asked.reading:
+	case m.keys[k.name] != k || !k.toRead || k.lastRead.underWay:
 		return
-	case !m.leases.takes(k.shard):
-		k.wanted = false
-		k.drop()
+	case !m.leases.mayRead(k.shard):
+		k.toRead = false
+		k.forgetIfEmpty()
 		return
 	case most == 0:
-		k.wanted, k.more = false, true
+		k.toRead, k.more = false, true
 		return
 	}
-	k.asked = asked{reading: true, at: m.now, after: k.position(), epoch: m.leases.of(k.shard).epoch, gap: m.gap, looks: m.due.looks}
-	if k.wanted, k.more = false, false; k.asked.after == 0 {
+	c := ReadKey{Key: k.name, Shard: k.shard, After: k.position(), Most: most, ended: k.fullSnapshot}
+	if k.toRead, k.more = false, false; c.After == 0 {
 		k.gap = m.gap
 	}
-	c := ReadKey{Key: k.name, Shard: k.shard, After: k.asked.after, Most: most, ended: k.base}
 	for _, e := range k.entries {
 		switch {
 		case e.state == unseen && e.xid != 0 && len(c.Streamed) < most: // the read shows no others
@@ -156,20 +153,22 @@ func (k *key) read() {
 				c.Streamed = make(map[relay.ID]bool, min(most, k.unseen))
 			}
 			c.Streamed[e.id.Message] = true
-		case e.state != unseen && e.seq > k.asked.after:
+		case e.state != unseen && e.seq > c.After:
 			c.Known = append(c.Known, e.seq)
 		}
 	}
 	for _, q := range k.queues {
-		q.wrote = 0
+		q.wroteMeanwhile = 0
 	}
 	m.keysReading++
-	k.asked.command = c
+	k.lastRead = startedRead{
+		ReadKey: c, underWay: true, at: m.now, epoch: m.leases.of(k.shard).epoch, gap: m.gap, dueSearches: m.due.searches,
+	}
 	m.do(c)
 }
 
-// early is how many messages that SQL has not shown yet come before one that was read, which waits for them.
-func (k *key) early() (n int) {
+// unseenAhead is how many messages that SQL has not shown yet come before one that was read, which waits for them.
+func (k *key) unseenAhead() (n int) {
 	if k.unseen == 0 {
 		return 0
 	}
@@ -184,12 +183,12 @@ func (k *key) early() (n int) {
 	return n
 }
 
-// removed notes that an entry has left memory.
-func (k *key) removed(e *entry) {
+// removeEntry notes that an entry has left memory.
+func (k *key) removeEntry(e *entry) {
 	if !e.id.Pending() {
-		if k.opens--; k.opens == 0 && k.waits {
-			k.waits = false
-			k.want()
+		if k.opens--; k.opens == 0 && k.moreUnordered {
+			k.moreUnordered = false
+			k.readSoon()
 		}
 	} else if i := slices.Index(k.entries, e); i >= 0 {
 		k.entries = slices.Delete(k.entries, i, i+1)
@@ -201,7 +200,7 @@ func (k *key) removed(e *entry) {
 		}
 	}
 	readOn(k)
-	k.settle()
+	k.advance()
 }
 
 // loaded is how many pending messages are in memory whose outcomes are not known yet.
@@ -211,7 +210,7 @@ func (k *key) loaded() int { return len(k.entries) - k.unseen - k.written }
 func readOn(k *key) {
 	if k.more && k.loaded() <= k.ahead/2 {
 		k.pace()
-		k.want()
+		k.readSoon()
 	}
 }
 
@@ -228,66 +227,66 @@ func (k *key) pace() {
 	}
 }
 
-// blocks reports whether a message with a lower sequence is known that SQL does not show yet.
-func (k *key) blocks(seq int64) bool {
+// unseenBefore returns the first message that SQL does not show yet, if its sequence is lower than another; else nil.
+func (k *key) unseenBefore(seq int64) *entry {
 	if k.unseen == 0 {
-		return false
+		return nil
 	}
 	for _, e := range k.entries {
 		if e.seq >= seq {
-			return false
+			return nil
 		}
 		if e.state == unseen {
-			return true
+			return e
 		}
 	}
-	return false
+	return nil
 }
 
-// settle starts whatever may start, and forgets what nothing is known of any more.
-func (k *key) settle() {
-	if k.settling {
+// advance starts whatever may start, and forgets what nothing is known of any more.
+func (k *key) advance() {
+	if k == nil || k.advancing {
 		return
 	}
-	k.settling = true
+	k.advancing = true
 	waits := false
 	for i := 0; i < len(k.queues); i++ {
-		waits = k.queues[i].settle() || waits
+		waits = k.queues[i].advance() || waits
 	}
-	k.settling = false
+	k.advancing = false
 	if waits && k.checkAt <= k.m.now {
 		k.checkAt = k.m.now + staleAfter
-		k.m.timers.add(timer{at: k.checkAt, key: k})
+		k.m.timers.add(timer{k.checkAt, k})
 	}
-	k.drop()
+	k.forgetIfEmpty()
 }
 
-// drop forgets the key, and what is known of its queues, if nothing of it is in memory.
-func (k *key) drop() {
-	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.wanted && !k.asked.reading && !k.settling {
+// forgetIfEmpty forgets the key, and what is known of its queues, if nothing of it is in memory.
+func (k *key) forgetIfEmpty() {
+	if k.m.keys[k.name] == k && len(k.entries) == 0 && k.opens == 0 && !k.toRead && !k.lastRead.underWay && !k.advancing {
 		delete(k.m.keys, k.name)
 	}
 }
 
-// wake acts on a time that has come.
-func (k *key) wake(at time.Duration) {
+// onTime acts on a time that has come.
+func (k *key) onTime(at time.Duration) {
 	if k.m.keys[k.name] != k {
 		return
 	}
 	if at == k.retryAt {
-		k.want()
+		k.readSoon()
 	}
 	if at == k.checkAt {
 		for _, q := range k.queues {
 			q.expire()
 		}
-		k.settle()
+		k.advance()
 	}
 }
 
-// later has the key read again after a while that grows with each try.
-func (k *key) later(first, most time.Duration) {
+// retryLater has the key read again after a while that grows with each try.
+func (k *key) retryLater(first, most time.Duration) {
 	k.retryAt = k.m.now + min(first<<min(k.tries, 20), most)
 	k.tries++
-	k.m.timers.add(timer{at: k.retryAt, key: k})
+	k.m.timers.add(timer{k.retryAt, k})
 }

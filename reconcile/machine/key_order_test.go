@@ -95,8 +95,8 @@ func TestUnknownSequenceIsLearntOrMissed(t *testing.T) {
 	if len(got) != 2 || got[0].(Missed).ID != id(7) || got[1].(Send).Entry != pendingID(1) {
 		t.Fatalf("commands %+v", got)
 	}
-	if k := d.m.keys["k"]; k.entries[1].seq != 2 || k.unseen != 0 || k.after != 2 {
-		t.Fatalf("%d unseen, known up to %d", k.unseen, k.after)
+	if k := d.m.keys["k"]; k.entries[1].seq != 2 || k.unseen != 0 || k.knownUpTo != 2 {
+		t.Fatalf("%d unseen, known up to %d", k.unseen, k.knownUpTo)
 	}
 }
 
@@ -136,14 +136,14 @@ func TestRowThatMayHaveBeenReportedBefore(t *testing.T) {
 	d.do(KeyRead{Key: "k", Snapshot: relay.Snapshot{Xmin: 104, Xmax: 200, InProgress: []uint64{104}, Durable: true}, Rows: []Row{pendingRow(3, "k", s)}})
 	one[Send](d)
 	d.m.keys["k"].gap = d.m.gap // as after all that may have been lost has ended
-	d.m.keys["k"].want()
+	d.m.keys["k"].readSoon()
 	d.do(Tick{})
 	if c := one[ReadKey](d); c.After != 3 {
 		t.Fatalf("read %+v", c)
 	}
 	d.do(KeyRead{Key: "k", Snapshot: shows(300), Rows: []Row{pendingRow(4, "k", s)}})
 	d.none()
-	d.m.keys["k"].want()
+	d.m.keys["k"].readSoon()
 	d.do(Tick{})
 	if c := one[ReadKey](d); c.After != 0 {
 		t.Fatalf("read %+v, want from the beginning", c)
@@ -216,7 +216,7 @@ func TestReadAheadFollowsThePace(t *testing.T) {
 func TestKeysOfOtherShardsAreNotRead(t *testing.T) {
 	t.Parallel()
 	d := drive(t, testConfig)
-	d.do(LookAt{Keys: []Report{{Key: "k", Shard: 5}}})
+	d.do(KeysFreed{Keys: []Report{{Key: "k", Shard: 5}}})
 	d.do(Reported{Rows: []Report{{ID: id(1), Key: "k", Shard: 5}}})
 	d.do(Found{Rows: []Report{{ID: id(1), Shard: 5}}})
 	d.none()
@@ -224,7 +224,7 @@ func TestKeysOfOtherShardsAreNotRead(t *testing.T) {
 	if !d.m.Owns(0) || d.m.Owns(5) {
 		t.Fatal("owns another shard")
 	}
-	d.do(LookAt{Keys: []Report{{Key: "k"}}})
+	d.do(KeysFreed{Keys: []Report{{Key: "k"}}})
 	one[ReadKey](d)
 	d.do(Drain{Shard: 0})
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Rows: []Row{pendingRow(1, "k", subscriber("s"))}})

@@ -9,79 +9,74 @@ import (
 
 func (r KeyRead) apply(m *Machine) {
 	k := m.keys[r.Key]
-	if k == nil || !k.asked.reading {
+	if k == nil || !k.lastRead.underWay {
 		return
 	}
 	m.keysReading--
-	k.asked.reading = false
+	k.lastRead.underWay = false
 	switch {
-	case !m.leases.takes(k.shard):
-		k.wanted = false
+	case !m.leases.mayRead(k.shard):
+		k.toRead = false
 	case r.Failed:
-		k.gap, k.wanted = -1, true
-		k.later(50*time.Millisecond, 10*time.Second)
-		k.settle()
+		k.gap, k.toRead = -1, true
+		k.retryLater(50*time.Millisecond, 10*time.Second)
 		return
 	case r.Late:
-		k.gap, k.wanted = -1, true
-		m.due.look(m.now)
-		k.later(5*time.Millisecond, time.Second)
-		k.settle()
+		k.gap, k.toRead = -1, true
+		m.due.findBy(m.now)
+		k.retryLater(5*time.Millisecond, time.Second)
 		return
-	case k.asked.epoch != m.leases.of(k.shard).epoch, outdated(k):
-		k.want()
+	case k.lastRead.epoch != m.leases.of(k.shard).epoch, k.lastRead.outdated(k):
+		k.readSoon()
 	default:
-		r.know(k)
-		r.take(k)
+		r.allowReadingOn(k)
+		r.merge(k)
 	}
-	if k.wanted {
-		k.want()
+	if k.toRead {
+		k.readSoon()
 	}
-	k.settle()
+	k.advance()
 }
 
-// know decides whether the next read may go on where this one ends. It may if each transaction
+// allowReadingOn decides whether the next read may go on where this one ends. It may if each transaction
 // whose report may have been lost had ended when this read, from the beginning, was made: what
 // comes into the table below the end of it is reported then.
-func (r *KeyRead) know(k *key) {
+func (r *KeyRead) allowReadingOn(k *key) {
 	m, s := k.m, &r.Snapshot
-	if k.asked.gap == m.gap && m.horizon == 0 {
+	if k.lastRead.gap == m.gap && m.horizon == 0 {
 		m.horizon = s.Xmax
 	}
-	if k.asked.after == 0 {
-		k.base = *s
+	if k.lastRead.After == 0 {
+		k.fullSnapshot = *s
 	}
-	if k.asked.after == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
+	if k.lastRead.After == 0 && (m.horizon == 0 || s.Xmin < m.horizon) {
 		k.gap = -1
 	}
 }
 
 // outdated reports whether a read that began behind a sequence may have passed over a message:
 // reports were lost, or one has become due meanwhile.
-func outdated(k *key) bool {
-	return k.asked.after > 0 && (k.gap != k.m.gap || k.asked.looks != k.m.due.looks)
+func (a *startedRead) outdated(k *key) bool {
+	return a.After > 0 && (k.gap != k.m.gap || a.dueSearches != k.m.due.searches)
 }
 
-// take takes what was read of the key, as far as it may be had.
-func (r *KeyRead) take(k *key) {
-	k.settling = true // until all is in its place
-	last, whole := r.rows(k)
-	r.absent(k, last, whole)
-	switch {
-	case !whole:
-		k.after = last
-	default:
-		k.after = max(k.after, last)
+// merge takes what was read of the key, as far as it may be had.
+func (r *KeyRead) merge(k *key) {
+	k.advancing = true // until all is in its place
+	last, whole := r.takeRows(k)
+	r.resolveUnseen(k, last, whole)
+	if k.knownUpTo = max(k.knownUpTo, last); !whole {
+		k.knownUpTo = last
 	}
-	r.waiting(k, last, whole)
-	k.settling = false
+	r.loadWaiting(k, last, whole)
+	k.advancing = false
 }
 
-// rows takes pending messages in their order and returns the sequence up to which all are
+// takeRows takes pending messages in their order and returns the sequence up to which all are
 // known now. whole says that this is all there is.
-func (r *KeyRead) rows(k *key) (last int64, whole bool) {
+func (r *KeyRead) takeRows(k *key) (last int64, whole bool) {
 	m := k.m
-	last = k.asked.after
+	last = k.lastRead.After
 	hidden, hides := r.hidden(k)
 	for i := range r.Rows {
 		row := &r.Rows[i]
@@ -90,7 +85,7 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 		if hides && seq > hidden {
 			return last, false // it could not start
 		}
-		if back := k.asked.back; back > 0 && seq > back {
+		if back := k.lastRead.evicted; back > 0 && seq > back {
 			return min(last, back-1), false
 		}
 		if e != nil && e.state != unseen {
@@ -98,26 +93,21 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 			continue
 		}
 		switch {
-		case e == nil && k.asked.command.Awaits(row.Message.ID, row.XID):
-			if k.base.Full(row.XID) < k.base.Xmax {
+		case e == nil && k.lastRead.Awaits(row.Message.ID, row.XID):
+			if k.fullSnapshot.Full(row.XID) < k.fullSnapshot.Xmax {
 				k.gap, k.more = -1, true // it may have been reported before that
 			}
 			return seq - 1, false
 		case !r.Snapshot.Durable && (e == nil || e.xid == 0):
-			k.later(2*time.Millisecond, 100*time.Millisecond)
+			k.retryLater(2*time.Millisecond, 100*time.Millisecond)
 			return seq - 1, false
-		case e == nil && !r.yield(k, seq, func() bool { return m.budget.fits(true) }):
-			m.leave(1)
-			k.more = true
-			return seq - 1, false
-		}
-		if !r.row(k, e, row) {
+		case !r.takeRow(k, e, row):
 			k.more = true
 			return seq - 1, false
 		}
 		last = seq
 	}
-	if back := k.asked.back; back > 0 {
+	if back := k.lastRead.evicted; back > 0 {
 		return min(last, back-1), false
 	}
 	if r.More {
@@ -132,25 +122,26 @@ func (r *KeyRead) rows(k *key) (last int64, whole bool) {
 // Of one whose sequence is not known that may be the lowest of all.
 func (r *KeyRead) hidden(k *key) (seq int64, some bool) {
 	for _, e := range k.entries {
-		if e.state == unseen && (e.seq <= k.asked.after && k.asked.after > 0 || !r.Snapshot.Shows(e.xid)) {
+		if e.state == unseen && (e.seq <= k.lastRead.After && k.lastRead.After > 0 || !r.Snapshot.Shows(e.xid)) {
 			return e.seq, true
 		}
 	}
 	return 0, false
 }
 
-// row takes one pending message; e is its entry if it was reported.
-func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
+// takeRow takes one pending message; e is its entry if it was reported.
+func (r *KeyRead) takeRow(k *key, e *entry, row *Row) bool {
 	if k.m.fanout.holdsUp(e, len(row.Deliveries)) {
 		k.m.fanout.awaitKey(k, len(row.Deliveries))
 		return false
 	}
-	if !r.yield(k, row.Message.Seq, func() bool { return row.fits(k.m) }) {
-		k.m.leave(1)
+	if !r.evictBehind(k, row.Message.Seq, func() bool { return (e != nil || k.m.budget.fits(true)) && row.fits(k.m) }) {
+		k.m.sweepLater(pendingOnly)
 		return false
 	}
 	if e == nil {
-		e = &entry{id: relay.DeliveryID{Message: row.Message.ID}, seq: row.Message.Seq, shard: k.shard, key: k, swept: true, state: wanted}
+		id := relay.DeliveryID{Message: row.Message.ID}
+		e = &entry{id: id, seq: row.Message.Seq, shard: k.shard, key: k, fromTable: true, state: toRead}
 		k.m.entries.register(e)
 		k.insert(e)
 	} else {
@@ -162,46 +153,47 @@ func (r *KeyRead) row(k *key, e *entry, row *Row) bool {
 		k.unseen--
 	}
 	k.tries = 0
-	row.take(e, k.asked.at)
+	e.readAt = k.lastRead.at
+	row.fill(e)
 	return true
 }
 
-// yield puts back what is in memory behind a message and could not start before it, the last
+// evictBehind evicts what is in memory behind a message and could not start before it, the last
 // first, until there is room. It reports whether there is. What SQL does not show yet stays: a read would not show it.
-func (r *KeyRead) yield(k *key, seq int64, room func() bool) bool {
+func (r *KeyRead) evictBehind(k *key, seq int64, room func() bool) bool {
 	for !room() {
 		i := len(k.entries) - 1
 		for i >= 0 && k.entries[i].state == unseen && !r.Snapshot.Shows(k.entries[i].xid) {
 			i--
 		}
-		if i < 0 || k.entries[i].seq <= seq || !putBack(k.entries[i]) {
+		if i < 0 || k.entries[i].seq <= seq || !evict(k.entries[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// putBack puts a pending message back, and reports false if something of it has begun. A read
-// that is under way takes nothing behind it.
-func putBack(e *entry) bool {
+// evict removes a pending message to make room for one before it in its key, and reports false if something of it has
+// begun. A read that is under way takes nothing behind it.
+func evict(e *entry) bool {
 	if e.state != ready && e.state != unseen || slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
 		return false
 	}
 	k := e.key
-	k.after, k.more = min(k.after, e.seq-1), true
-	if k.asked.back == 0 || e.seq < k.asked.back {
-		k.asked.back = e.seq
+	k.knownUpTo, k.more = min(k.knownUpTo, e.seq-1), true
+	if k.lastRead.evicted == 0 || e.seq < k.lastRead.evicted {
+		k.lastRead.evicted = e.seq
 	}
 	if e.state == unseen {
-		k.m.reports.lost()
+		k.m.reports.noteGap()
 	}
 	e.remove()
 	return true
 }
 
-// absent judges the messages that were reported and that the read does not show: one whose
+// resolveUnseen decides on the messages that were reported and that the read does not show: one whose
 // transaction the snapshot shows is gone, or was taken up before; any other is looked for again.
-func (r *KeyRead) absent(k *key, last int64, whole bool) {
+func (r *KeyRead) resolveUnseen(k *key, last int64, whole bool) {
 	if k.unseen == 0 {
 		return
 	}
@@ -211,12 +203,12 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 			continue
 		}
 		shown := r.Snapshot.Shows(e.xid)
-		covered := e.seq > k.asked.after && (whole || e.seq <= last)
+		covered := e.seq > k.lastRead.After && (whole || e.seq <= last)
 		switch {
-		case covered && shown, e.seq == 0 && shown && whole && k.asked.after == 0:
+		case covered && shown, e.seq == 0 && shown && whole && k.lastRead.After == 0:
 			e.remove()
 			k.m.do(Missed{ID: e.id.Message})
-		case e.seq == 0 && shown && k.asked.after == 0:
+		case e.seq == 0 && shown && k.lastRead.After == 0:
 			e.remove() // it stands behind what was read
 			k.more = true
 		case !whole && e.seq > last && shown && k.more && k.loaded() > 0: // it is read on when something of these has ended
@@ -225,14 +217,14 @@ func (r *KeyRead) absent(k *key, last int64, whole bool) {
 		}
 	}
 	if again {
-		k.later(2*time.Millisecond, unseenMost)
+		k.retryLater(2*time.Millisecond, unseenMost)
 	}
 }
 
-// waiting learns what waits in the table, and loads what may go.
-func (r *KeyRead) waiting(k *key, last int64, whole bool) {
+// loadWaiting learns what waits in the table, and loads what may go.
+func (r *KeyRead) loadWaiting(k *key, last int64, whole bool) {
 	for _, q := range k.queues {
-		q.first, q.loadable = q.wrote, q.wrote == 0
+		q.firstWaiting = q.wroteMeanwhile
 	}
 	for i := range r.Waiting {
 		w := &r.Waiting[i]
@@ -240,16 +232,16 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 		_, pending := k.m.pending[w.ID.Message]
 		e, open := k.m.open[w.ID]
 		switch {
-		case open && e.ends && !k.m.subscriber(w.ID.Subscription, nil).Unordered:
-			q.hold(w.Seq) // it ends outside the order of its key, and holds its place until then
+		case open && e.overdue && !k.m.subscriber(w.ID.Subscription, nil).Unordered:
+			q.noteWaiting(w.Seq) // it ends outside the order of its key, and holds its place until then
 		case w.State != relay.WaitsMore && (pending || open):
 		case k.m.subscriber(w.ID.Subscription, nil).Unordered:
-			if k.waits = k.waits || w.State == relay.WaitsMore; w.mayLoad(k.m) {
+			if k.moreUnordered = k.moreUnordered || w.State == relay.WaitsMore; w.mayLoad(k.m) {
 				w.load(k, nil)
 			}
-		case !whole && w.Seq > last, !q.loadable, !w.mayLoad(k.m):
+		case !whole && w.Seq > last, q.firstWaiting != 0, !w.mayLoad(k.m):
 			if w.State != relay.WaitsDead || k.m.subscriber(w.ID.Subscription, nil).BlockOnDead {
-				q.hold(w.Seq)
+				q.noteWaiting(w.Seq)
 			}
 		default:
 			w.load(k, q)
@@ -260,8 +252,7 @@ func (r *KeyRead) waiting(k *key, last int64, whole bool) {
 // mayLoad reports whether a delivery that waits may go as far as it itself is concerned.
 func (w *Waiting) mayLoad(m *Machine) bool {
 	if !m.budget.fits(true) {
-		m.leave(1)
-		m.leftWaiting = true
+		m.sweepLater(everything)
 		return false
 	}
 	switch w.State {
@@ -269,7 +260,7 @@ func (w *Waiting) mayLoad(m *Machine) bool {
 		return true
 	case relay.WaitsForRoom:
 		d := m.destinations.of(w.Destination)
-		m.destinations.park(d)
+		m.destinations.noteParked(d)
 		if d.room <= 0 || m.destinations.paused(d.name) {
 			return false
 		}
@@ -281,28 +272,34 @@ func (w *Waiting) mayLoad(m *Machine) bool {
 
 // load has a delivery of an open message read, and puts it into its queue.
 func (w *Waiting) load(k *key, q *queue) {
-	e := &entry{id: w.ID, seq: w.Seq, shard: k.shard, key: k, swept: true}
-	d := &delivery{entry: e, queue: q}
-	e.deliveries = []*delivery{d}
-	k.m.entries.register(e)
+	e := k.m.entries.loadDelivery(w.ID, k.shard)
+	e.seq, e.key = w.Seq, k
 	k.opens++
-	if q != nil {
+	if d := e.deliveries[0]; q != nil {
+		d.queue = q
 		q.insert(d)
 	}
-	e.want()
 }
 
-// load has a delivery of an open message read that waits for no other, and reports
-// whether there was room for it.
-func (m entries) load(id relay.DeliveryID, shard int16) bool {
-	switch {
-	case !m.leases.takes(shard) || m.open[id] != nil || m.pending[id.Message] != nil:
-		return false
-	case !m.budget.fits(true):
+// readDue has a delivery read whose time has come: with its key if it has its place there. Else it reports whether
+// there was room for it.
+func (m entries) readDue(d DueDelivery) (loaded bool) {
+	if d.Key != "" {
+		m.readKey(d.Key, d.Shard, false)
 		return false
 	}
-	e := &entry{id: id, shard: shard, swept: true}
+	return m.entries.loadDelivery(d.ID, d.Shard) != nil
+}
+
+// loadDelivery has a delivery of an open message read. It returns nil if something of it is in memory, or if there is
+// no room for it.
+func (m entries) loadDelivery(id relay.DeliveryID, shard int16) *entry {
+	if !m.leases.mayRead(shard) || m.open[id] != nil || m.pending[id.Message] != nil || !m.budget.fits(true) {
+		return nil
+	}
+	e := &entry{id: id, shard: shard, fromTable: true}
+	e.deliveries = []*delivery{{entry: e}}
 	m.entries.register(e)
-	e.want()
-	return true
+	e.readSoon()
+	return e
 }

@@ -108,7 +108,7 @@ func TestAcceptedWhileItIsReadHoldsNothing(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
 	second := Waiting{ID: openID(2, s), Seq: 2, State: relay.WaitsForKey}
-	d.do(LookAt{Keys: []Report{{Key: "k"}}})
+	d.do(KeysFreed{Keys: []Report{{Key: "k"}}})
 	one[ReadKey](d)
 	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Waiting: []Waiting{{ID: openID(1, s), Seq: 1, State: relay.WaitsDue}, second}})
 	reads := d.take()
@@ -196,7 +196,7 @@ func TestNotDurableIsReadAgain(t *testing.T) {
 func TestKeyIsFoundByReadingTheRow(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	d.do(Found{Rows: []Report{{ID: id(1), Shard: -1}}})
+	d.do(Found{Rows: []Report{{ID: id(1)}}})
 	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Readable, Row: pendingRow(1, "k", s)})
 	if c := one[ReadKey](d); c.Key != "k" || c.After != 0 {
 		t.Fatalf("read %+v", c)

@@ -1,19 +1,17 @@
 package machine
 
 import (
+	"slices"
 	"time"
 
 	"relay"
 )
 
-// unplaced is the place of entries whose shard is not known before they are read.
-const unplaced = relay.Shards
-
 // leases is what this relay owns, and what is in memory of each shard.
 type leases struct {
 	m      *Machine
 	until  time.Duration
-	shards [relay.Shards + 1]shard
+	shards [relay.Shards]shard
 }
 
 // shard is one shard's lease.
@@ -24,54 +22,47 @@ type shard struct {
 	entries  []*entry
 }
 
-func (l *leases) of(s int16) *shard {
-	if s < 0 {
-		return &l.shards[unplaced]
-	}
-	return &l.shards[s]
-}
+func (l *leases) of(s int16) *shard { return &l.shards[s] }
 
 // Owns reports whether a shard is this relay's: of one that is given up, as long as something of it is under way.
 func (m *Machine) Owns(shard int16) bool { return m.leases.of(shard).owned }
 
-// takes reports whether messages of the shard may be read. Of a row whose shard is not known
-// the read tells.
-func (l *leases) takes(s int16) bool {
-	at := l.of(s)
-	return s < 0 || at.owned && !at.draining
+// mayRead reports whether messages of the shard may be read.
+func (l *leases) mayRead(s int16) bool { return l.of(s).owned && !l.of(s).draining }
+
+// mayStart reports whether attempts for the shard may start now.
+func (l *leases) mayStart(s int16) bool {
+	return l.mayRead(s) && l.m.now < l.until && !l.m.failing && !l.m.stopping
 }
 
-// sends reports whether attempts for the shard may start now.
-func (l *leases) sends(s int16) bool {
-	return l.takes(s) && l.m.now < l.until && !l.m.failing && !l.m.stopping
-}
-
-// place notes that an entry belongs to a shard.
-func (l *leases) place(e *entry) {
+// add notes that an entry belongs to a shard.
+func (l *leases) add(e *entry) {
 	at := l.of(e.shard)
-	e.place = len(at.entries)
+	e.index = len(at.entries)
 	at.entries = append(at.entries, e)
 }
 
-// displace forgets the entry.
-func (l *leases) displace(e *entry) {
+// remove undoes that.
+func (l *leases) remove(e *entry) {
 	at := l.of(e.shard)
 	last := at.entries[len(at.entries)-1]
-	at.entries[e.place] = last
-	last.place = e.place
+	at.entries[e.index] = last
+	last.index = e.index
 	at.entries[len(at.entries)-1] = nil
 	at.entries = at.entries[:len(at.entries)-1]
 }
 
-// abandon forgets everything of a shard that no attempt and no statement is under way for.
-func (l *leases) abandon(s int16) {
-	at := &l.shards[s]
-	for i := len(at.entries) - 1; i >= 0; i-- {
-		if i < len(at.entries) {
-			at.entries[i].abandon()
+// each calls do for all entries of a shard, the last first. do may remove any of them.
+func (l *leases) each(s int16, do func(*entry)) {
+	for _, e := range slices.Backward(slices.Clone(l.shards[s].entries)) {
+		if !e.removed {
+			do(e)
 		}
 	}
 }
+
+// abandon removes everything of a shard that no attempt and no statement is under way for.
+func (l *leases) abandon(s int16) { l.each(s, (*entry).abandon) }
 
 // apply begins with the shard: whatever the table holds of it may be waiting.
 func (e Leased) apply(m *Machine) {
@@ -83,10 +74,7 @@ func (e Leased) apply(m *Machine) {
 		m.leases.lose(e.Shard)
 	}
 	at.owned, at.draining, at.epoch = true, false, e.Epoch
-	m.reports.lost()
-	m.sweeps.begin(true)
-	m.due.look(m.now)
-	m.destinations.list()
+	m.searchTable()
 }
 
 // apply extends the leases. What was given back when they had ended is read now.
@@ -99,14 +87,11 @@ func (e Drain) apply(m *Machine) {
 	}
 	at.draining = true
 	m.leases.abandon(e.Shard)
-	m.leases.drained(e.Shard)
+	m.leases.releaseIfDrained(e.Shard)
 }
 
-// drained releases a shard that is given up when nothing of it is in memory.
-func (l *leases) drained(s int16) {
-	if s < 0 {
-		return
-	}
+// releaseIfDrained releases a shard that is given up when nothing of it is in memory.
+func (l *leases) releaseIfDrained(s int16) {
 	if at := l.of(s); at.owned && at.draining && len(at.entries) == 0 {
 		at.owned, at.draining = false, false
 		l.m.do(Release{Shard: s})

@@ -17,9 +17,9 @@ const (
 	splitAfter = 250 * time.Millisecond
 	// sweepAfter is how long after rows were left to the table a sweep looks for them.
 	sweepAfter = 500 * time.Millisecond
-	// dueGap keeps two looks apart, so that what is due together is found together.
+	// dueGap keeps two searches apart, so that what is due together is found together.
 	dueGap = 5 * time.Millisecond
-	// dueEvery is how often due times are looked at when none is known.
+	// dueEvery is how often due times are searched when none is known.
 	dueEvery = time.Second
 	// wholeEvery is how often the sweeps of the schedule look at keys with waiting
 	// deliveries alone. Each of them is woken otherwise, unless a session changes the table by hand.
@@ -36,7 +36,7 @@ type Config struct {
 	// ReadAhead is how many pending messages of one key are read at once at first, MostAhead
 	// how many of a key that moves fast.
 	ReadAhead, MostAhead int
-	// Batch is the most rows that one statement finds of what is due, and of a sweep if Sweeps is empty.
+	// Batch is the most rows that one statement finds of what is due.
 	Batch int
 	// Sweeps are the most rows that one statement of a sweep finds, for each group of shards.
 	Sweeps []int
@@ -47,14 +47,13 @@ type Config struct {
 // Machine decides everything about the messages of a group of shards. It is not safe for
 // concurrent use: one goroutine at a time has it.
 type Machine struct {
-	config  Config
-	now     time.Duration
-	out     []Command
-	pending map[relay.ID]*entry
-	open    map[relay.DeliveryID]*entry
-	keys    map[string]*key
-	// unread are entries, and unreadKeys keys, that are to be read as soon as that is allowed.
-	unreadKeys   []*key
+	config       Config
+	now          time.Duration
+	out          []Command
+	pending      map[relay.ID]*entry
+	open         map[relay.DeliveryID]*entry
+	keys         map[string]*key
+	unread       []reader // entries and keys that are to be read as soon as that is allowed
 	keysReading  int
 	entries      entries
 	reports      reports
@@ -63,8 +62,6 @@ type Machine struct {
 	destinations destinations
 	subscribers  map[string]*relay.Subscriber
 	sweeps       sweeps
-	sweepAt      time.Duration // when rows are looked for that were left to the table; zero: there are none
-	leftWaiting  bool          // deliveries of open messages are among them
 	fanout       fanout
 	due          dues
 	timers       timers
@@ -74,14 +71,19 @@ type Machine struct {
 	gap     int
 	horizon uint64
 	// failing says that outcomes cannot be written: nothing is sent whose outcome would be lost.
-	failing  bool
-	writes   int // entries that are being written
-	stuck    stuck
-	left     int // rows that were left to the table for want of room
-	swept    int // rows that sweeps found
-	unread   []*entry
-	stopping bool
-	random   *rand.Rand
+	failing     bool
+	writes      int // entries that are being written
+	unwritable  unwritable
+	leftToTable int // rows that were left to the table for want of room
+	swept       int // rows that sweeps found
+	stopping    bool
+	random      *rand.Rand
+}
+
+// reader is an entry or a key.
+type reader interface {
+	read()                   // asks for what is to be read of it
+	onTime(at time.Duration) // acts on a time that has come
 }
 
 // entries are what is in memory of rows: the machine's own maps.
@@ -98,16 +100,14 @@ func New(config Config) *Machine {
 		budget: budget{maxEntries: config.Entries, maxBytes: config.Bytes},
 		random: rand.New(rand.NewPCG(config.Seed, 0)),
 	}
-	m.leases.m, m.due.m, m.entries.Machine, m.reports.Machine = m, m, m, m
-	m.stuck = stuck{m: m, blocked: make(map[string]bool)}
+	m.leases.m, m.due.m, m.sweeps.m, m.entries.Machine, m.reports.Machine = m, m, m, m, m
+	m.unwritable = unwritable{m: m, blocked: make(map[string]bool)}
 	m.fanout = fanout{m: m, keys: make(map[string]int16)}
-	if len(config.Sweeps) == 0 {
-		m.config.Sweeps = []int{config.Batch}
+	for group, limit := range config.Sweeps {
+		m.sweeps.groups = append(m.sweeps.groups, &sweep{m: m, group: group, limit: limit})
 	}
-	for group, limit := range m.config.Sweeps {
-		m.sweeps = append(m.sweeps, &sweep{m: m, group: group, limit: limit})
-	}
-	m.destinations = destinations{m: m, byName: make(map[string]*destination)}
+	m.sweeps.alarm.m, m.due.alarm.m = m, m
+	m.destinations = destinations{m: m, byName: make(map[string]*destination), ask: alarm{m: m}, list: alarm{m: m}}
 	return m
 }
 
@@ -119,12 +119,12 @@ func (m *Machine) Step(now time.Duration, e Event) []Command {
 	clear(m.out)
 	m.out = m.out[:0]
 	e.apply(m)
-	m.fire()
-	m.stuck.pass()
-	m.pump()
-	if at, some := m.timers.next(); some && at != m.wakeAt {
-		m.wakeAt = at
-		m.do(WakeAt{At: at})
+	m.fireTimers()
+	m.unwritable.updateAll()
+	m.requestReads()
+	if len(m.timers) > 0 && m.timers[0].at != m.wakeAt {
+		m.wakeAt = m.timers[0].at
+		m.do(WakeAt{At: m.wakeAt})
 	}
 	return m.out
 }
@@ -148,44 +148,40 @@ func (m *Machine) Failing() bool { return m.failing }
 
 // Counts returns how many rows were left to the table so far for want of room, and how many without a key sweeps found
 // that were not known.
-func (m *Machine) Counts() (left, swept int) { return m.left, m.swept }
+func (m *Machine) Counts() (left, swept int) { return m.leftToTable, m.swept }
 
-// leave notes that rows were left to the table for want of room: a sweep looks for them soon.
-func (m *Machine) leave(n int) {
-	m.left += n
-	m.sweeps.leave(n)
+// sweepLater notes that a row was left to the table for want of room: a sweep looks for it soon.
+func (m *Machine) sweepLater(e extent) {
+	m.leftToTable++
+	m.sweeps.left++
+	m.sweeps.later(e)
 }
 
 func (m *Machine) do(c Command) { m.out = append(m.out, c) }
 
-// fire acts on the times that have come.
-func (m *Machine) fire() {
+// fireTimers acts on the times that have come.
+func (m *Machine) fireTimers() {
 	for {
-		t, due := m.timers.pop(m.now)
-		switch {
-		case !due:
+		t, due := m.timers.popDue(m.now)
+		if !due {
 			return
-		case t.entry != nil:
-			t.entry.wake(t.at)
-		case t.key != nil:
-			t.key.wake(t.at)
+		}
+		if t.of != nil {
+			t.of.onTime(t.at)
 		}
 	}
 }
 
-// pump asks for everything that is to be read, as far as that is allowed.
-func (m *Machine) pump() {
+// requestReads asks for everything that is to be read, as far as that is allowed.
+func (m *Machine) requestReads() {
 	if m.stopping || m.failing || m.now >= m.leases.until {
 		return
 	}
-	m.fanout.goOn()
-	entries, keys := m.unread, m.unreadKeys
-	m.unread, m.unreadKeys = nil, nil
-	for _, e := range entries {
-		e.read()
-	}
-	for _, k := range keys {
-		k.read()
+	m.fanout.readWaiting()
+	unread := m.unread
+	m.unread = nil
+	for _, r := range unread {
+		r.read()
 	}
 	m.destinations.askRoom()
 	m.sweeps.next()
@@ -197,11 +193,11 @@ func (Tick) apply(*Machine) {}
 func (Stop) apply(m *Machine) {
 	m.stopping = true
 	for shard := range m.leases.shards {
-		for _, e := range m.leases.shards[shard].entries {
+		m.leases.each(int16(shard), func(e *entry) {
 			if e.state == writing {
-				e.hurry(m.now + whenStopping)
+				e.retryBy(m.now + whenStopping)
 			}
-		}
+		})
 		m.leases.abandon(int16(shard))
 	}
 }
@@ -209,8 +205,8 @@ func (Stop) apply(m *Machine) {
 // apply notes the settings, under which what waits may go now.
 func (s Subscribed) apply(m *Machine) {
 	m.subscribers = s.Subscribers
-	m.sweeps.begin(true)
-	m.destinations.list()
+	m.sweeps.begin(everything)
+	m.destinations.listAgain()
 	m.destinations.askSoon() // one may have been paused
 }
 

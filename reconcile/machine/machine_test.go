@@ -31,7 +31,7 @@ func BenchmarkMessage(b *testing.B) {
 				} else {
 					m.Step(now, KeyRead{Key: key, Snapshot: shows(1000), Rows: []Row{row}})
 				}
-				m.Step(now, Ended{Entry: relay.DeliveryID{Message: row.Message.ID}, Subscription: "s", Outcome: accepted()})
+				m.Step(now, AttemptEnded{Entry: relay.DeliveryID{Message: row.Message.ID}, Subscription: "s", Outcome: accepted()})
 				m.Step(now, Written{Entry: relay.DeliveryID{Message: row.Message.ID}})
 			}
 			if held := m.Held(); held.Entries != 0 {
@@ -49,7 +49,7 @@ func TestTickMayComeAnyTime(t *testing.T) {
 		d.wait(100 * time.Millisecond)
 	}
 	d.none()
-	d.do(Ended{Entry: pendingID(1), Outcome: relay.Outcome{Class: relay.ClassHandled}})
+	d.do(AttemptEnded{Entry: pendingID(1), Outcome: relay.Outcome{Class: relay.ClassHandled}})
 	d.do(Written{Entry: pendingID(1)})
 	d.do(NotWritten{Entry: pendingID(1), Why: WhyGone})
 	d.do(RowRead{Entry: pendingID(1)})

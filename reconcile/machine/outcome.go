@@ -8,21 +8,18 @@ import (
 	"relay/retry"
 )
 
-func (e Ended) apply(m *Machine) {
-	d := m.entries.sent(e)
+func (e AttemptEnded) apply(m *Machine) {
+	d := m.entries.attempted(e)
 	if d == nil {
 		return
 	}
-	k := d.entry.key
 	d.outcome(e.Outcome)
-	if k != nil {
-		k.settle()
-	}
+	d.entry.key.advance()
 }
 
-// sent finds the delivery whose attempt has ended. The one of a message that was taken up
+// attempted finds the delivery whose attempt has ended. The one of a message that was taken up
 // meanwhile is an entry of its own.
-func (m entries) sent(e Ended) *delivery {
+func (m entries) attempted(e AttemptEnded) *delivery {
 	own := relay.DeliveryID{Message: e.Entry.Message, Subscription: e.Subscription, Instance: e.Instance}
 	for _, at := range [2]*entry{m.open[own], m.pending[e.Entry.Message]} {
 		if at == nil {
@@ -48,23 +45,23 @@ func (d *delivery) outcome(o relay.Outcome) {
 		d.spreadOver(o.Instances)
 		return
 	case o.Class == relay.ClassParked && o.Reason == relay.ReasonNone:
-		if e.parent == nil && (!e.id.Pending() || len(e.deliveries) == 1) {
-			d.step, e.state = idle, wanted
-			e.later(10*time.Millisecond, time.Second)
+		if e.alone() {
+			d.step, e.state = idle, toRead
+			e.retryLater(10*time.Millisecond, time.Second)
 		} else {
-			d.giveBack()
+			d.readAgain()
 		}
-		if !e.m.leases.takes(e.shard) {
+		if !e.m.leases.mayRead(e.shard) {
 			e.abandon()
 		}
 		return
-	case o.Class == relay.ClassParked && o.Reason == relay.ReasonFull && d.crowds(&o):
+	case o.Class == relay.ClassParked && o.Reason == relay.ReasonFull && d.waitForRoom(&o):
 		return
 	case o.Class == relay.ClassParked:
 		d.destination.slow = true
 		d.park(&o)
 		return
-	case o.Class == relay.ClassRejected && e.id.Pending() && len(e.deliveries) == 1:
+	case o.Class == relay.ClassRejected && e.id.Pending() && e.alone():
 		e.reject(o.Error)
 		return
 	}
@@ -72,12 +69,12 @@ func (d *delivery) outcome(o relay.Outcome) {
 	if d.checking {
 		change, _ = e.m.config.Policy.Over(d.to, past(e), o.Gone)
 	}
-	d.end(change, d.passes(&change))
+	d.decide(change)
 	e.finish()
 }
 
-// passes reports whether the change lets the next message of the key go.
-func (d *delivery) passes(c *retry.Change) bool {
+// letsNextGo reports whether the change lets the next message of the key go.
+func (d *delivery) letsNextGo(c *retry.Change) bool {
 	switch c.Status {
 	case relay.DeliveryDead:
 		return !d.entry.m.subscriber(c.ID.Subscription, d.to).BlockOnDead
@@ -92,35 +89,28 @@ func (d *delivery) passes(c *retry.Change) bool {
 func (d *delivery) park(o *relay.Outcome) {
 	e, reason := d.entry, o.Reason
 	if !e.id.Pending() && e.parent == nil && e.open.Reason == reason && o.Lack == relay.ResourceNone && reason != relay.ReasonNone {
-		if d.queue != nil {
-			d.queue.hold(e.seq)
-		}
 		if reason != relay.ReasonKeyBlocked {
-			e.m.destinations.park(d.destination)
+			e.m.destinations.noteParked(d.destination)
 		}
-		k := e.key
-		e.remove()
-		if k != nil {
-			k.settle()
-		}
+		e.leaveInTable()
 		return
 	}
-	d.end(e.m.config.Policy.Change(d.to, past(e), *o, nil), false)
+	d.decide(e.m.config.Policy.Change(d.to, past(e), *o, nil))
 	e.finish()
 }
 
-// end notes what is to be written of a delivery. The next one of its queue may go at once if it
+// decide notes what is to be written of a delivery. The next one of its queue may go at once if it
 // was accepted. If it has ended otherwise, it has to be written first: after a crash it would be
 // tried again, and the next one would have passed it.
-func (d *delivery) end(change retry.Change, passes bool) {
-	d.step, d.change = ended, change
-	d.entry.left--
+func (d *delivery) decide(change retry.Change) {
+	d.step, d.change = decided, change
+	d.entry.undecided--
 	switch q := d.queue; {
-	case q == nil || !passes:
+	case q == nil || !d.letsNextGo(&change):
 	case change.Status == relay.DeliveryDead || change.Status == relay.DeliveryCancelled:
-		d.step = passing
+		d.step = endedInOrder
 	default:
-		q.pass(d)
+		q.letNextGo(d)
 	}
 }
 
@@ -128,21 +118,16 @@ func (d *delivery) end(change retry.Change, passes bool) {
 func (e *entry) finish() {
 	switch {
 	case e.parent != nil:
-	case e.state == wanted:
-		e.want()
-	case e.state == ready && e.left == 0 && len(e.deliveries) > 0:
-		e.conclude()
+	case e.state == toRead:
+		e.readSoon()
+	case e.state == ready && e.undecided == 0 && len(e.deliveries) > 0:
+		changes := make([]retry.Change, len(e.deliveries))
+		for i, d := range e.deliveries {
+			changes[i] = d.change
+		}
+		e.write.command.Spread = e.deliveries[0].spread
+		e.write.put(changes, "")
 	}
-}
-
-// conclude collects the changes of all deliveries.
-func (e *entry) conclude() {
-	changes := make([]retry.Change, len(e.deliveries))
-	for i, d := range e.deliveries {
-		changes[i] = d.change
-	}
-	e.write.command.Spread = e.deliveries[0].spread
-	e.write.put(changes, "")
 }
 
 // split takes a message up whose deliveries have not all ended: those that have are written
@@ -151,7 +136,7 @@ func (e *entry) split() {
 	var rest []*delivery
 	changes := make([]retry.Change, len(e.deliveries))
 	for i, d := range e.deliveries {
-		if d.step >= ended {
+		if d.step >= decided {
 			changes[i] = d.change
 			rest = append(rest, d)
 			continue
@@ -161,23 +146,23 @@ func (e *entry) split() {
 		if d.queue != nil && d.step == idle {
 			changes[i].Reason = relay.ReasonKeyBlocked
 		}
-		e.adopt(d, changes[i])
+		e.detach(d, changes[i])
 	}
-	e.deliveries, e.left = rest, 0
+	e.deliveries, e.undecided = rest, 0
 	e.m.budget.entries -= len(e.children) - 1 + min(1, len(rest))
 	e.write.put(changes, "")
 }
 
-// adopt makes a delivery an entry of its own, which goes on while its message is taken up.
-func (e *entry) adopt(d *delivery, change retry.Change) {
+// detach makes a delivery an entry of its own, which goes on while its message is taken up.
+func (e *entry) detach(d *delivery, change retry.Change) {
 	child := &entry{
 		id: change.ID, seq: e.seq, shard: e.shard, epoch: e.epoch, key: e.key, state: ready, readAt: e.readAt, due: e.due,
-		message: e.message, bytes: e.bytes, left: 1, parent: e, deliveries: []*delivery{d},
+		message: e.message, bytes: e.bytes, undecided: 1, parent: e, deliveries: []*delivery{d},
 		open: retry.Open{Status: change.Status, Reason: change.Reason},
 	}
 	d.entry = child
 	if other := e.m.open[child.id]; other != nil { // from an earlier life of the message
-		other.again = false
+		other.reportedAgain = false
 		other.remove()
 	}
 	e.m.entries.register(child)
@@ -209,7 +194,7 @@ func (d *delivery) spreadOver(instances []string) {
 	e.discharge()
 	at := slices.Index(e.deliveries, d)
 	e.deliveries = slices.Concat(e.deliveries[:at], fresh, e.deliveries[at+1:])
-	e.left += len(fresh) - 1
+	e.undecided += len(fresh) - 1
 	e.bytes = size
 	e.charge()
 	if e.splitAt == 0 && len(e.deliveries) > 1 {
@@ -219,7 +204,7 @@ func (d *delivery) spreadOver(instances []string) {
 		f.launch()
 	}
 	if d.queue != nil {
-		d.queue.pass(d)
+		d.queue.letNextGo(d)
 	}
 }
 
@@ -238,6 +223,6 @@ func (d *delivery) spreadOpen(instances []string) {
 	}
 	change := d.unchanged()
 	change.Status = relay.DeliveryWaiting
-	d.end(change, false)
+	d.decide(change)
 	e.finish()
 }

@@ -161,7 +161,7 @@ func TestWaitedForItsTurn(t *testing.T) {
 	full.Pace = 10
 	d.do(answered(second, full)) // the destination moves
 	d.none()
-	d.wait(crowdEvery)
+	d.wait(roomEveryWaiting)
 	one[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 1})
 	c := one[ReadRow](d)

@@ -17,12 +17,10 @@ type queue struct {
 	list         []*delivery // in memory, in the order of their sequences
 	// first is the lowest sequence that waits in the table and is not in memory: what has a
 	// higher one waits there, too. Zero: nothing is known to wait there.
-	first int64
-	wrote int64         // the lowest sequence that came into the table since the key is being read
-	moved time.Duration // when a delivery was last accepted
-	look  bool          // what waits in the table may go now
-	// loadable says that what a read shows next may be loaded.
-	loadable bool
+	firstWaiting   int64
+	wroteMeanwhile int64         // the lowest sequence that came into the table since the key is being read
+	advancedAt     time.Duration // when a delivery was last accepted
+	nextMayGo      bool          // what waits in the table may go now
 }
 
 // queue returns one of the key's queues.
@@ -32,7 +30,7 @@ func (k *key) queue(subscription, instance string) *queue {
 			return q
 		}
 	}
-	q := &queue{key: k, subscription: subscription, instance: instance, loadable: true, moved: k.m.now}
+	q := &queue{key: k, subscription: subscription, instance: instance, advancedAt: k.m.now}
 	k.queues = append(k.queues, q)
 	return q
 }
@@ -52,7 +50,7 @@ func (q *queue) insert(d *delivery) {
 		return
 	}
 	i := len(q.list)
-	for i > 0 && q.list[i-1].step != sent && q.list[i-1].step != passing && q.list[i-1].entry.seq > d.entry.seq {
+	for i > 0 && q.list[i-1].step != sent && q.list[i-1].step != endedInOrder && q.list[i-1].entry.seq > d.entry.seq {
 		i--
 	}
 	q.list = slices.Insert(q.list, i, d)
@@ -65,65 +63,64 @@ func (q *queue) remove(d *delivery) {
 	}
 }
 
-// leave takes a delivery out whose entry is forgotten.
-func (q *queue) leave(d *delivery) {
-	if d.step == passing {
-		q.pass(d)
+// drop takes a delivery out whose entry is removed.
+func (q *queue) drop(d *delivery) {
+	if d.step == endedInOrder {
+		q.letNextGo(d)
 	} else {
 		q.remove(d)
 	}
 }
 
-// pass takes a delivery out that lets the next one go.
-func (q *queue) pass(d *delivery) {
+// letNextGo takes a delivery out that lets the next one go.
+func (q *queue) letNextGo(d *delivery) {
 	q.remove(d)
-	q.moved, q.look = q.key.m.now, true
+	q.advancedAt, q.nextMayGo = q.key.m.now, true
 }
 
-// hold notes that a delivery waits in the table.
-func (q *queue) hold(seq int64) {
-	q.loadable = false
-	if q.first == 0 || seq < q.first {
-		q.first = seq
+// noteWaiting notes that a delivery waits in the table.
+func (q *queue) noteWaiting(seq int64) {
+	if q.firstWaiting == 0 || seq < q.firstWaiting {
+		q.firstWaiting = seq
 	}
-	if q.key.asked.reading && (q.wrote == 0 || seq < q.wrote) {
-		q.wrote = seq
+	if q.key.lastRead.underWay && (q.wroteMeanwhile == 0 || seq < q.wroteMeanwhile) {
+		q.wroteMeanwhile = seq
 	}
 }
 
-// settle starts the first delivery if it may start, and reports whether others wait in memory.
-func (q *queue) settle() (waits bool) {
+// advance starts the first delivery if it may start, and reports whether others wait in memory.
+func (q *queue) advance() (waits bool) {
 	for len(q.list) > 0 {
 		d := q.list[0]
 		switch {
-		case d.step == sent || d.step == passing:
+		case d.step == sent || d.step == endedInOrder:
 			return len(q.list) > 1
-		case d.step == ended:
+		case d.step == decided:
 			for _, behind := range slices.Clone(q.list[1:]) {
-				behind.wait()
+				behind.waitInTable()
 			}
 			return false
-		case q.first != 0 && d.entry.seq > q.first:
-			if !d.wait() {
+		case q.firstWaiting != 0 && d.entry.seq > q.firstWaiting:
+			if !d.waitInTable() {
 				return false
 			}
-		case d.entry.state != ready || q.key.blocks(d.entry.seq) || !d.start():
+		case d.entry.state != ready || q.key.unseenBefore(d.entry.seq) != nil || !d.start():
 			return len(q.list) > 1
 		}
 	}
-	if q.look && q.first != 0 {
-		q.key.want()
+	if q.nextMayGo && q.firstWaiting != 0 {
+		q.key.readSoon()
 	}
-	q.look = false
+	q.nextMayGo = false
 	return false
 }
 
-// wait has a delivery wait in the table that has not begun, and reports whether it has left
+// waitInTable has a delivery wait in the table that has not begun, and reports whether it has left
 // its queue or will do so when that is written. One that is being read is asked again.
-func (d *delivery) wait() bool {
+func (d *delivery) waitInTable() bool {
 	e := d.entry
 	switch {
-	case d.step != idle || e.parent != nil || e.forgotten:
+	case d.step != idle || e.parent != nil || e.removed:
 		return false
 	case e.id.Pending():
 		if e.state != ready {
@@ -133,9 +130,8 @@ func (d *delivery) wait() bool {
 	case e.state == reading:
 		return false
 	default: // it stands there
-		d.queue.look = true // the read that is under way takes no notice of it
-		d.queue.hold(e.seq)
-		e.remove()
+		d.queue.nextMayGo = true // a read that is under way takes no notice of it
+		e.leaveInTable()
 	}
 	return true
 }
@@ -145,28 +141,28 @@ func (d *delivery) wait() bool {
 func (q *queue) expire() {
 	now := q.key.m.now
 	switch {
-	case len(q.list) > 0 && q.list[0].step == idle && q.key.blocks(q.list[0].entry.seq):
-		q.yield()
+	case len(q.list) > 0 && q.list[0].step == idle && q.key.unseenBefore(q.list[0].entry.seq) != nil:
+		q.evictWaiting()
 		return
-	case len(q.list) < 2 || q.list[0].step != sent || now-q.moved < staleAfter && !crowded(q.key):
+	case len(q.list) < 2 || q.list[0].step != sent || now-q.advancedAt < staleAfter && !readAheadFull(q.key):
 		return
 	}
 	for _, d := range slices.Clone(q.list[1:]) {
 		if now-d.entry.readAt >= staleAfter {
-			d.wait()
+			d.waitInTable()
 		}
 	}
 }
 
-// yield puts back what waits for a message that SQL does not show yet, the last first.
-func (q *queue) yield() {
+// evictWaiting evicts what waits for a message that SQL does not show yet, the last first.
+func (q *queue) evictWaiting() {
 	for len(q.list) > 0 {
 		d := q.list[len(q.list)-1]
-		if e := d.entry; d.step != idle || e.parent != nil || e.state != ready || e.id.Pending() && !putBack(e) || !e.id.Pending() && !d.wait() {
+		if pending := d.entry.id.Pending(); pending && !evict(d.entry) || !pending && !d.waitInTable() {
 			return
 		}
 	}
 }
 
-// crowded reports whether as much of a key is in memory as may be, and there is more.
-func crowded(k *key) bool { return k.more && k.loaded() >= k.ahead }
+// readAheadFull reports whether as much of a key is in memory as may be, and there is more.
+func readAheadFull(k *key) bool { return k.more && k.loaded() >= k.ahead }

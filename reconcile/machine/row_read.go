@@ -11,33 +11,33 @@ func (r RowRead) apply(m *Machine) {
 	if at == nil || at.state != reading {
 		return
 	}
-	at.state = wanted
+	at.state = toRead
 	switch owned := m.leases.of(at.shard); {
-	case !m.leases.takes(at.shard):
+	case !m.leases.mayRead(at.shard):
 		at.remove()
-	case at.shard >= 0 && owned.epoch != at.epoch:
-		at.want() // another relay may have changed the row meanwhile
+	case owned.epoch != at.epoch:
+		at.readSoon() // another relay may have changed the row meanwhile
 	case r.Failed:
-		at.later(50*time.Millisecond, 10*time.Second)
+		at.retryLater(50*time.Millisecond, 10*time.Second)
 	default:
-		r.judge(at)
+		r.onVerdict(at)
 	}
 }
 
-// judge decides what becomes of an entry whose row was read.
-func (r *RowRead) judge(e *entry) {
+// onVerdict decides what becomes of an entry whose row was read.
+func (r *RowRead) onVerdict(e *entry) {
 	switch r.Verdict {
 	case Readable:
 		r.readable(e)
 	case NoRoom:
-		e.later(50*time.Millisecond, time.Second)
+		e.retryLater(50*time.Millisecond, time.Second)
 	case Later:
-		e.m.due.look(e.m.now + dueEvery/10)
-		e.key.want() // it may have been accepted meanwhile, and hold its key no more
-		e.putBack()
+		e.m.due.findBy(e.m.now + dueEvery/10)
+		e.key.readSoon() // it may have been accepted meanwhile, and hold its key no more
+		e.leaveInTable()
 	case Absent:
 		if e.xid != 0 && !r.Snapshot.Shows(e.xid) {
-			e.later(2*time.Millisecond, unseenMost) // it is not visible yet
+			e.retryLater(2*time.Millisecond, unseenMost) // it is not visible yet
 			return
 		}
 		fallthrough
@@ -53,7 +53,7 @@ func (r *RowRead) judge(e *entry) {
 		if r.Verdict == Absent && e.xid != 0 {
 			e.m.do(Missed{ID: e.id.Message})
 		}
-		k.want()
+		k.readSoon()
 		e.remove()
 	}
 }
@@ -62,15 +62,15 @@ func (r *RowRead) judge(e *entry) {
 func (r *RowRead) readable(e *entry) {
 	m := e.m
 	if e.xid == 0 && !r.Snapshot.Durable {
-		e.later(2*time.Millisecond, 100*time.Millisecond)
+		e.retryLater(2*time.Millisecond, 100*time.Millisecond)
 		return
 	}
 	message := r.Row.Message
-	if e.shard < 0 || e.key == nil && e.id.Pending() && message.Key != "" {
+	if e.key == nil && e.id.Pending() && message.Key != "" {
 		xid := e.xid
-		e.again = false
+		e.reportedAgain = false
 		e.remove()
-		m.reports.found(Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid})
+		m.reports.heard(&Report{ID: e.id.Message, Key: message.Key, Shard: message.Shard, XID: xid}, false)
 		return
 	}
 	e.tries = 0
@@ -80,14 +80,10 @@ func (r *RowRead) readable(e *entry) {
 		m.fanout.await(e, len(r.Row.Deliveries))
 		return
 	case !r.Row.fits(m):
-		m.leftWaiting = m.leftWaiting || !e.id.Pending()
-		e.putBack()
-		m.leave(1)
+		e.leaveInTable()
+		m.sweepLater(everything) // it may be a delivery that waits
 		return
 	}
-	k := e.key
-	r.Row.take(e, e.askedAt)
-	if k != nil {
-		k.settle()
-	}
+	r.Row.fill(e)
+	e.key.advance()
 }

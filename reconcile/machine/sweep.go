@@ -1,275 +1,119 @@
 package machine
 
-import (
-	"time"
-
-	"relay"
-)
+import "time"
 
 // sweep is the pass over the pending messages of a group of shards that finds what was left in the table.
 type sweep struct {
 	m       *Machine
 	group   int
-	limit   int // rows of one statement
-	wanted  bool
-	waiting bool // keys with waiting deliveries alone are wanted, too
-	running bool
-	begun   bool // the pass that runs has made its first statement
-	asked   bool // a statement is under way
-	whole   bool // the pass that runs looks at what waits, too
+	limit   int    // rows of one statement
+	wanted  extent // of the next pass
+	running extent // of the pass that is under way
+	begun   bool   // it has made its first statement
+	asked   bool   // a statement is under way
 	wholeAt time.Duration
-	// refused counts the rows that were left to the table since the pass began or went on. When they are as many as one
-	// statement finds, the pass rests until it is time to look for such rows.
-	refused int
 }
+
+// extent is how much a pass finds.
+type extent int
+
+const (
+	noPass      extent = iota // there is no pass
+	pendingOnly               // pending messages
+	everything                // keys with waiting deliveries alone, too
+)
 
 // sweeps are those of all groups.
-type sweeps []*sweep
+type sweeps struct {
+	m      *Machine
+	groups []*sweep
+	alarm  alarm // for rows that were left to the table
+	// left counts those rows. When they are as many as one statement finds, a pass rests until they are looked for.
+	left   int
+	extent extent // of the pass that looks for them
+}
 
 // begin asks for a pass.
-func (s *sweep) begin(waiting bool) { s.wanted, s.waiting = true, s.waiting || waiting }
+func (s *sweep) begin(e extent) { s.wanted = max(s.wanted, e) }
 
 // begin asks for a pass of all groups.
-func (all sweeps) begin(waiting bool) {
-	for _, s := range all {
-		s.begin(waiting)
+func (all *sweeps) begin(e extent) {
+	for _, s := range all.groups {
+		s.begin(e)
 	}
 }
 
-// leave notes that n rows were left to the table: their group is not known.
-func (all sweeps) leave(n int) {
-	m := all[0].m
-	for _, s := range all {
-		s.refused += n
-	}
-	if m.sweepAt > m.now {
-		return
-	}
-	m.sweepAt = m.now + sweepAfter
-	m.timers.wakeUp(m.sweepAt)
+// later asks for a pass of all groups in a while, since rows were left to the table.
+func (all *sweeps) later(e extent) {
+	all.extent = max(all.extent, e)
+	all.alarm.ringBy(all.m.now + sweepAfter)
 }
 
 // apply asks for passes. One of all groups is asked for when anything may have changed in the table.
 func (e SweepNow) apply(m *Machine) {
 	if e.All {
-		m.reports.lost()
-		m.sweeps.begin(true)
-		m.due.look(m.now)
-		m.destinations.list()
+		m.searchTable()
 		return
 	}
-	for _, s := range m.sweeps {
-		if s.group == e.Group {
-			s.begin(m.now-s.wholeAt >= wholeEvery)
-		}
+	s := m.sweeps.groups[e.Group]
+	if s.begin(pendingOnly); m.now-s.wholeAt >= wholeEvery {
+		s.begin(everything)
 	}
 }
 
-// apply has every key read from its beginning, and forgets what was reported and is not
-// visible: if it exists, it is found like everything else.
-func (Gap) apply(m *Machine) {
-	m.reports.lost()
-	m.sweeps.begin(true)
-	for shard := range m.leases.shards {
-		entries := m.leases.shards[shard].entries
-		for i := len(entries) - 1; i >= 0; i-- {
-			if i < len(m.leases.shards[shard].entries) {
-				if e := m.leases.shards[shard].entries[i]; e.state == unseen {
-					e.remove()
-				}
-			}
-		}
-	}
+// searchTable has everything looked for that the table may hold, since anything may have changed in it.
+func (m *Machine) searchTable() {
+	m.reports.noteGap()
+	m.sweeps.begin(everything)
+	m.due.findBy(m.now)
+	m.destinations.listAgain()
 }
-
-// lost notes that reports may have been lost.
-func (m reports) lost() { m.gap, m.horizon = m.gap+1, 0 }
 
 // next makes the next statements of the passes, as far as they are wanted and there is room.
-func (all sweeps) next() {
-	m := all[0].m
-	if m.sweepAt > 0 && m.sweepAt <= m.now {
-		m.sweepAt = 0
-		all.begin(m.leftWaiting)
-		m.leftWaiting = false
-		for _, s := range all {
-			s.refused = 0
-		}
+func (all *sweeps) next() {
+	if all.alarm.popDue() {
+		all.begin(all.extent)
+		all.left, all.extent = 0, noPass
 	}
-	for _, s := range all {
+	for _, s := range all.groups {
 		s.next()
 	}
 }
 
 func (s *sweep) next() {
 	m := s.m
-	if s.wanted && !s.running {
-		s.wanted, s.running, s.begun = false, true, false
-		if s.whole, s.waiting = s.waiting, false; s.whole {
+	if s.running == noPass && s.wanted != noPass {
+		s.running, s.wanted, s.begun = s.wanted, noPass, false
+		if s.running == everything {
 			s.wholeAt = m.now
 		}
 	}
-	if !s.running || s.asked || s.refused >= s.limit || m.keysReading > m.config.Batch {
+	if s.running == noPass || s.asked || m.sweeps.left >= s.limit || m.keysReading > m.config.Batch {
 		return
 	}
 	room := min(m.budget.room(), s.limit)
 	if room == 0 {
 		return
 	}
-	m.do(Sweep{Group: s.group, Begin: !s.begun, Waiting: s.whole, Limit: room})
+	m.do(Sweep{Group: s.group, Begin: !s.begun, Waiting: s.running == everything, Limit: room})
 	s.begun, s.asked = true, true
 }
 
 func (e Swept) apply(m *Machine) {
-	s := m.sweeps[e.Group]
+	s := m.sweeps.groups[e.Group]
 	s.asked = false
 	if e.Failed {
-		s.running, s.waiting = false, s.waiting || s.whole // the next pass looks for what this one did not find
-		m.sweeps.leave(0)
+		m.sweeps.later(s.running) // the next pass finds what this one was to find
+		s.running = noPass
 		return
 	}
 	for i := range e.Rows {
 		m.reports.add(&e.Rows[i], true)
 	}
 	for i := range e.Keys {
-		m.lookAtKey(e.Keys[i].Key, e.Keys[i].Shard, true)
+		m.readKey(e.Keys[i].Key, e.Keys[i].Shard, true)
 	}
-	s.running = !e.End
-}
-
-func (e LookAt) apply(m *Machine) {
-	for i := range e.Keys {
-		m.lookAtKey(e.Keys[i].Key, e.Keys[i].Shard, false)
-	}
-}
-
-// apply reads deliveries that are to be ended, whatever place they have in the order of their keys. What waits behind
-// them is looked at afterwards.
-func (e Overdue) apply(m *Machine) {
-	for _, d := range e.Deliveries {
-		if m.entries.load(d.ID, d.Shard) {
-			m.open[d.ID].ends, m.open[d.ID].wakes = true, d.Key
-		}
-	}
-}
-
-func (e Reported) apply(m *Machine) {
-	for i := range e.Rows {
-		r := &e.Rows[i]
-		switch {
-		case r.DueIn > 0:
-			m.due.look(m.now + r.DueIn)
-		case !m.leases.takes(r.Shard):
-		case r.Key != "":
-			m.key(r.Key, r.Shard).report(r)
-		default:
-			m.reports.add(r, false)
-		}
-	}
-}
-
-func (e Found) apply(m *Machine) {
-	for i := range e.Rows {
-		m.reports.found(e.Rows[i])
-	}
-	m.due.look(max(m.now, m.due.found+foundEvery))
-}
-
-// foundEvery keeps the looks at due times apart that follow changes by other sessions.
-const foundEvery = 100 * time.Millisecond
-
-// found takes a row that SQL shows.
-func (m reports) found(r Report) {
-	switch {
-	case r.DueIn > 0:
-		m.due.look(m.now + r.DueIn)
-	case !m.leases.takes(r.Shard):
-	case r.Key != "":
-		m.lookAtKey(r.Key, r.Shard, true)
-	default:
-		m.reports.add(&r, false)
-	}
-}
-
-// add has a row without a key read, or one whose key is not known.
-func (m reports) add(r *Report, swept bool) {
-	if e := m.pending[r.ID]; e != nil {
-		e.again = e.again || !swept && e.state > wanted
-		return
-	}
-	switch {
-	case !m.leases.takes(r.Shard):
-		return
-	case !m.budget.fits(swept):
-		m.leave(1)
-		return
-	}
-	e := &entry{id: relay.DeliveryID{Message: r.ID}, seq: r.Seq, shard: r.Shard, xid: r.XID, swept: swept}
-	if swept {
-		m.Machine.swept++
-	}
-	m.entries.register(e)
-	e.want()
-}
-
-// dues is what is known of due times.
-type dues struct {
-	m       *Machine
-	at      time.Duration // the earliest that is known
-	some    bool
-	finding bool
-	looks   int           // how often they were looked at
-	found   time.Duration // when that was last
-}
-
-// look has due times looked at at a time.
-func (d *dues) look(at time.Duration) {
-	if !d.some || at < d.at {
-		d.at, d.some = at, true
-		d.m.timers.wakeUp(at)
-	}
-}
-
-// findDue makes what is due ordinary work, when a time has come.
-func (d *dues) find() {
-	m := d.m
-	if d.finding || !d.some || m.now < d.at {
-		return
-	}
-	limit := min(m.budget.room(), m.config.Batch)
-	if limit == 0 {
-		d.some = false
-		m.due.look(m.now + dueEvery/2)
-		return
-	}
-	if m.now < d.found+dueGap && d.looks > 0 {
-		d.at = d.found + dueGap
-		m.timers.wakeUp(d.at)
-		return
-	}
-	d.finding, d.some, d.found = true, false, m.now
-	d.looks++
-	m.do(FindDue{Limit: limit + len(m.open)})
-	m.due.look(m.now + dueEvery)
-}
-
-func (e Due) apply(m *Machine) {
-	m.due.finding = false
-	if e.Failed {
-		m.due.look(m.now + dueEvery/2)
-		return
-	}
-	for i := range e.Messages {
-		m.reports.found(e.Messages[i])
-	}
-	for _, d := range e.Deliveries {
-		if d.Key != "" {
-			m.lookAtKey(d.Key, d.Shard, false)
-		} else {
-			m.entries.load(d.ID, d.Shard)
-		}
-	}
-	if e.Next >= 0 {
-		m.due.look(m.now + e.Next)
+	if e.End {
+		s.running = noPass
 	}
 }

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"relay"
@@ -32,7 +33,7 @@ func (w *pendingWrite) put(changes []retry.Change, status relay.MessageStatus) {
 		e.key.written++
 		readOn(e.key)
 	}
-	w.rewrite()
+	w.submit()
 }
 
 // conclude sets the state of a message that is taken up, from its changes. sql.Conclude does the
@@ -62,10 +63,10 @@ func (w *Write) conclude() {
 	}
 }
 
-// rewrite sends the write, if its shard is this relay's. An outcome from before the shard was
+// submit sends the write, if its shard is this relay's. An outcome from before the shard was
 // another's is written only if it is as true as ever: that the destination took the message,
 // and what takes up a message that is still pending.
-func (w *pendingWrite) rewrite() {
+func (w *pendingWrite) submit() {
 	e := w.entry
 	at := e.m.leases.of(e.shard)
 	switch {
@@ -73,7 +74,7 @@ func (w *pendingWrite) rewrite() {
 		e.remove()
 		return
 	case at.epoch != e.epoch && !w.command.Taking && !w.command.accepted():
-		w.forget()
+		w.discard()
 		return
 	}
 	w.command.Epoch, w.command.Tries, w.command.Since = at.epoch, e.tries, e.m.now-w.begun
@@ -92,8 +93,8 @@ func (w *Write) accepted() bool {
 	return true
 }
 
-// written returns the entry that is being written.
-func (m entries) written(id relay.DeliveryID) *entry {
+// beingWritten returns the entry that is being written.
+func (m entries) beingWritten(id relay.DeliveryID) *entry {
 	if e := m.entries.find(id); e != nil && e.state == writing {
 		return e
 	}
@@ -102,144 +103,93 @@ func (m entries) written(id relay.DeliveryID) *entry {
 
 func (w Written) apply(m *Machine) {
 	m.failing = false
-	e := m.entries.written(w.Entry)
+	e := m.entries.beingWritten(w.Entry)
 	if e == nil {
 		return
 	}
-	m.stuck.unstick(e, true)
-	m.stuck.wrote(e.write.command.Changes[0].Destination)
-	replaced := false
-	for i := range e.write.command.Changes {
-		c := &e.write.command.Changes[i]
-		e.write.announce(c)
-		replaced = replaced || c.Acknowledges // the consumer may have said meanwhile that the work succeeded
-	}
-	for i := range e.write.command.Spread {
-		e.write.announce(&e.write.command.Spread[i])
-	}
+	m.unwritable.onWritten(e)
 	for _, d := range e.deliveries {
-		if d.queue != nil && d.passes(&d.change) {
-			d.queue.look = true // a read made before this may have shown it in the place of the next
+		d.noteWritten(&d.change)
+		for i := range d.spread {
+			d.noteWritten(&d.spread[i])
+		}
+		if d.queue != nil && d.letsNextGo(&d.change) {
+			d.queue.nextMayGo = true // a read made before this may have shown it in the place of the next
 		}
 	}
-	k := e.key
-	if k != nil && replaced {
-		k.want()
+	if slices.ContainsFunc(e.write.command.Changes, func(c retry.Change) bool { return c.Acknowledges }) {
+		e.key.readSoon() // the consumer may have said meanwhile that the work succeeded
 	}
 	e.remove()
-	if k != nil {
-		k.settle()
-	}
 }
 
-// announce notes what a change that is in the table waits for there.
-func (w *pendingWrite) announce(c *retry.Change) {
-	e := w.entry
-	m := e.m
+// noteWritten notes what a delivery, or one that takes its place, waits for in the table after a change: also in the
+// order of its key.
+func (d *delivery) noteWritten(c *retry.Change) {
+	e, m := d.entry, d.entry.m
 	switch {
-	case c.ID.Pending():
-		return // it was rejected
 	case c.Next >= 0:
-		m.due.look(m.now + c.Next)
+		m.due.findBy(m.now + c.Next)
 	case c.Status.Ended() || c.Status == relay.DeliveryAwaitingAck, c.Reason == relay.ReasonKeyBlocked:
-	case w.adopted(c.ID):
-		return // it goes on in memory
 	default:
-		m.destinations.park(m.destinations.of(c.Destination))
+		m.destinations.noteParked(m.destinations.of(c.Destination))
 	}
-	w.held(c)
-}
-
-// adopted reports whether a delivery goes on as an entry of its own.
-func (w *pendingWrite) adopted(id relay.DeliveryID) bool {
-	for _, child := range w.entry.children {
-		if child.id == id {
-			return true
-		}
-	}
-	return false
-}
-
-// held notes that a delivery waits in the table in the order of its key.
-func (w *pendingWrite) held(c *retry.Change) {
-	e := w.entry
-	if e.key == nil || e.open.Accepted || w.adopted(c.ID) {
-		return
-	}
-	s := e.m.subscriber(c.ID.Subscription, w.routed(c.ID))
-	if s.Unordered || c.Status.Ended() && !(c.Status == relay.DeliveryDead && s.BlockOnDead) || c.Status == relay.DeliveryAwaitingAck {
+	if e.key == nil || e.open.Accepted || d.letsNextGo(c) || m.subscriber(c.ID.Subscription, d.to).Unordered {
 		return
 	}
 	q := e.key.queue(c.ID.Subscription, c.ID.Instance)
-	q.hold(e.seq)
-	q.look = q.look || c.Reason == relay.ReasonKeyBlocked
-}
-
-// routed returns the delivery that a change is of.
-func (w *pendingWrite) routed(id relay.DeliveryID) *relay.Delivery {
-	for _, d := range w.entry.deliveries {
-		if d.to != nil && d.to.Subscriber.Name == id.Subscription && d.to.Instance == id.Instance {
-			return d.to
-		}
-	}
-	return nil
+	q.noteWaiting(e.seq)
+	q.nextMayGo = q.nextMayGo || c.Reason == relay.ReasonKeyBlocked
 }
 
 func (d Divided) apply(m *Machine) {
 	for _, id := range d.Entries {
-		if e := m.entries.written(id); e != nil {
-			m.stuck.stick(e)
+		if e := m.entries.beingWritten(id); e != nil {
+			m.unwritable.add(e)
 		}
 	}
 }
 
 func (w NotWritten) apply(m *Machine) {
 	m.failing = w.Why == WhyUnknown
-	e := m.entries.written(w.Entry)
+	e := m.entries.beingWritten(w.Entry)
 	if e == nil {
 		return
 	}
-	k := e.key
+	switch w.Why {
+	case WhyLocked, WhyRefused, WhyFailed:
+		e.write.command.Last = w.Why
+		m.unwritable.add(e)
+	}
 	switch w.Why {
 	case WhyLocked:
-		e.write.command.Last = WhyLocked
-		m.stuck.stick(e)
-		e.later(100*time.Millisecond, time.Second)
+		e.retryLater(100*time.Millisecond, time.Second)
 	case WhyRefused:
-		e.write.command.Last = WhyRefused
-		m.stuck.stick(e)
 		e.write.reduce(w.Text)
 	case WhyFailed:
-		e.write.command.Last = WhyFailed
-		m.stuck.stick(e)
-		e.later(refusedFirst, refusedMost)
+		e.retryLater(refusedFirst, refusedMost)
 	case WhyGone:
-		e.write.forget()
-	case WhyFenced:
-		e.later(50*time.Millisecond, time.Second) // the loop tells if the shard is another relay's
-	default:
-		e.later(50*time.Millisecond, 2*time.Second)
-	}
-	if k != nil {
-		k.settle()
+		e.write.discard()
+	default: // of WhyFenced, the loop tells if the shard is another relay's
+		e.retryLater(50*time.Millisecond, 2*time.Second)
 	}
 }
 
-// forgetWrite forgets outcomes that are not to be written. What the table holds is looked at
+// discard drops outcomes that are not to be written. What the table holds is looked at
 // anew.
-func (w *pendingWrite) forget() {
+func (w *pendingWrite) discard() {
 	e := w.entry
 	m, k := e.m, e.key
 	if k != nil {
 		k.gap = -1
-		k.want()
+		k.readSoon()
 	}
-	e.again = e.again || k == nil && e.id.Pending()
-	for i := range w.command.Changes {
-		w.announce(&w.command.Changes[i]) // it may be in the table, if the answer to an earlier write was lost
+	e.reportedAgain = e.reportedAgain || k == nil && e.id.Pending()
+	for _, d := range e.deliveries {
+		d.noteWritten(&d.change) // it may be in the table, if the answer to an earlier write was lost
 	}
 	e.remove()
-	m.due.look(m.now)
+	m.due.findBy(m.now)
 }
 
 // reduce takes from an outcome that the database refuses what it may be refused for: first the
@@ -256,7 +206,7 @@ func (w *pendingWrite) reduce(text string) {
 			}
 		}
 		c.Reduced = 1
-		w.rewrite()
+		w.submit()
 	case c.Reduces():
 		c.Reduced = 2
 		whole := *c
@@ -264,11 +214,11 @@ func (w *pendingWrite) reduce(text string) {
 			ID: e.id, Next: -1, Waited: whole.Changes[0].Waited, Cause: relay.CauseNotStored, Error: notStored(&whole.Changes[0], text),
 		}}
 		c.MessageStatus, c.Outstanding = relay.MessageRejected, 0
-		w.rewrite()
+		w.submit()
 		*c = whole
 	default:
 		c.Reduced = 1
-		e.later(refusedFirst, refusedMost)
+		e.retryLater(refusedFirst, refusedMost)
 	}
 }
 
@@ -288,28 +238,31 @@ const (
 // loop tells of the word again.
 func (a Acknowledged) apply(m *Machine) {
 	for _, d := range a.Deliveries {
-		if !m.stopping && m.entries.load(d.ID, d.Shard) {
-			m.open[d.ID].acks, m.open[d.ID].wakes = true, d.Key
+		if m.stopping {
+			return
+		}
+		if e := m.entries.loadDelivery(d.ID, d.Shard); e != nil {
+			e.readsAck, e.readAfter = true, d.Key
 		}
 	}
 }
 
 func (a AckRead) apply(m *Machine) {
 	e := m.open[a.Entry]
-	if e == nil || e.state != reading || !e.acks {
+	if e == nil || e.state != reading || !e.readsAck {
 		return
 	}
-	e.acks = false
+	e.readsAck = false
 	if at := m.leases.of(e.shard); a.None || !at.owned || at.epoch != e.epoch {
-		e.state, e.wakes = ready, ""
+		e.state, e.readAfter = ready, ""
 		e.remove()
 		return
 	}
 	e.state, e.open, e.due = ready, a.Open, m.now-a.Waited
 	e.open.Accepted = true
-	d := &delivery{entry: e, to: a.Delivery, destination: m.destinations.of(a.Delivery.Circuit())}
-	e.deliveries, e.left = []*delivery{d}, 1
+	d := e.deliveries[0]
+	d.to, d.destination, e.undecided = a.Delivery, m.destinations.of(a.Delivery.Circuit()), 1
 	e.charge()
-	d.end(m.config.Policy.Acknowledged(d.to, past(e), a.Word, m.random.Float64), false)
+	d.decide(m.config.Policy.Acknowledged(d.to, past(e), a.Word, m.random.Float64))
 	e.finish()
 }

@@ -48,7 +48,7 @@ func TestRefusedOutcomeIsWrittenWithLess(t *testing.T) {
 	if c = one[Write](d); c.Changes[0].Attempt != nil || c.Changes[0].Status != relay.DeliveryHandleFailed || c.Reduced != 1 {
 		t.Fatalf("write %+v", c)
 	}
-	if !d.m.Stuck()[0] {
+	if !d.m.Unwritable()[0] {
 		t.Fatal("the outcome does not count as one that cannot be written")
 	}
 	d.do(NotWritten{Entry: c.Entry, Why: WhyRefused, Text: "SQLSTATE 42P01"})

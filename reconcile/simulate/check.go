@@ -199,7 +199,7 @@ func (w *world) checkRest() {
 			if r.status == relay.MessageDone && !s.accepted {
 				w.fail("message %d is done, and %s never had it", r.seq, subNames[j])
 			}
-			if w.h.crowded && w.hindered(r) {
+			if w.h.noRoom && w.hindered(r) {
 				continue // that a message found no room has to be written before it is sent
 			}
 			if took := s.acceptedAt - max(r.visible, r.placed); took > progress && (w.h.row || w.h.adversary >= 0 && j != w.h.adversary) {

@@ -62,7 +62,7 @@ func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 		parked.Reason = relay.ReasonCircuitOpen
 		w.ends(p, c, 0, parked)
 		return
-	case dest.active >= concurrency && w.h.crowded && w.rngs[rngRoom].one(2):
+	case dest.active >= concurrency && w.h.noRoom && w.rngs[rngRoom].one(2):
 		parked.Reason, parked.Pace = relay.ReasonFull, float64(10*w.rngs[rngRoom].below(3))
 		w.ends(p, c, 0, parked)
 		return
@@ -92,7 +92,7 @@ func (w *world) send(p *process, c machine.Send, asked time.Duration) {
 // ends tells a relay how an attempt ended.
 func (w *world) ends(p *process, c machine.Send, after time.Duration, o relay.Outcome) {
 	s := c.Delivery.Subscriber
-	e := machine.Ended{Entry: c.Entry, Subscription: s.Name, Instance: c.Delivery.Instance, Outcome: o}
+	e := machine.AttemptEnded{Entry: c.Entry, Subscription: s.Name, Instance: c.Delivery.Instance, Outcome: o}
 	w.in(after, happening{kind: doEvent, relay: p.id, life: p.life, event: e})
 }
 
@@ -145,7 +145,7 @@ func (w *world) accept(r *row, i, attempt int) {
 }
 
 // told notes that a relay hears how an attempt ended.
-func (w *world) told(p *process, e *machine.Ended) {
+func (w *world) told(p *process, e *machine.AttemptEnded) {
 	o := &e.Outcome
 	if o.Started.IsZero() {
 		return
@@ -186,7 +186,7 @@ func (w *world) room(p *process, x *happening, name string) {
 			room = 1
 		}
 	}
-	if w.h.crowded && w.rngs[rngRoom].one(4) {
+	if w.h.noRoom && w.rngs[rngRoom].one(4) {
 		room = 0
 	}
 	w.answer(p, x, machine.Room{Destination: name, Deliveries: max(0, room)})

@@ -76,7 +76,7 @@ type history struct {
 	row        bool          // nothing goes wrong but that some rows cannot be written
 	groups     int           // of shards, each with sweeps of its own
 	unnumbered bool          // the stream does not know the sequences of some rows
-	crowded    bool          // destinations have no room now and then
+	noRoom     bool          // destinations have no room now and then
 	clocks     bool          // the database's clock jumps
 	named      bool          // rows themselves name one of the destinations
 	ops        []op
@@ -131,7 +131,7 @@ func newHistory(seed uint64) *history {
 		h.relays, h.giveUp, h.bytes, h.attempts = 1, 0, 200_000, 50
 		h.subs[h.adversary].AckByConsumer = false
 	}
-	h.groups, h.unnumbered, h.crowded = 1+int(seed%2), seed%5 == 3, seed%3 == 1
+	h.groups, h.unnumbered, h.noRoom = 1+int(seed%2), seed%5 == 3, seed%3 == 1
 	if seed%7 == 6 {
 		h.hotKey(&r)
 	}

@@ -147,7 +147,7 @@ func (w *world) onRelay(x *happening) {
 
 // step gives the machine an event, and has its commands carried out.
 func (w *world) step(p *process, e machine.Event) {
-	if ended, ok := e.(machine.Ended); ok {
+	if ended, ok := e.(machine.AttemptEnded); ok {
 		w.told(p, &ended)
 	}
 	w.notes(p, e)
@@ -193,7 +193,7 @@ func (w *world) carryOut(p *process, c machine.Command) {
 	case machine.EndOrphan:
 		w.db.endOrphan(c.ID)
 		if c.Key != "" {
-			w.in(time.Millisecond, happening{kind: doEvent, relay: p.id, life: p.life, event: machine.LookAt{Keys: []machine.Report{{Key: c.Key, Shard: c.Shard}}}})
+			w.in(time.Millisecond, happening{kind: doEvent, relay: p.id, life: p.life, event: machine.KeysFreed{Keys: []machine.Report{{Key: c.Key, Shard: c.Shard}}}})
 		}
 	case machine.Missed:
 	case machine.Write:

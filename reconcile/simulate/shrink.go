@@ -110,7 +110,7 @@ func withSimplerSettings(h *history, breaks func(*history) bool) (smaller *histo
 		func(h *history) bool { was := h.readAhead; h.readAhead = 4; return was != 4 },
 		func(h *history) bool { was := h.groups; h.groups = 1; return was != 1 },
 		func(h *history) bool { was := h.unnumbered; h.unnumbered = false; return was },
-		func(h *history) bool { was := h.crowded; h.crowded = false; return was },
+		func(h *history) bool { was := h.noRoom; h.noRoom = false; return was },
 	}
 	for _, simplify := range simpler {
 		next := *h

@@ -38,7 +38,7 @@ func (h *history) settings() string {
 	}{
 		{h.groups > 1, "Each relay sweeps two groups of shards."},
 		{h.unnumbered, "The stream does not know the sequences of some rows."},
-		{h.crowded, "Destinations have no room now and then."},
+		{h.noRoom, "Destinations have no room now and then."},
 		{h.named, "Rows themselves name destination s1."},
 	} {
 		if peculiar.is {

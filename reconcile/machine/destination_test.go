@@ -60,7 +60,7 @@ func noRoom(d *driver, after time.Duration, asked ...string) (lists []FindBacklo
 		case FindBacklog:
 			lists = append(lists, c)
 		case AskRoom:
-			d.do(Room{Destination: c.Destination})
+			d.m.Step(d.now, Room{Destination: c.Destination}) // all at one time, so that none is asked again meanwhile
 		}
 	}
 	d.take()
@@ -103,7 +103,7 @@ func TestBacklogThatFailsIsListedAgain(t *testing.T) {
 	d := listed(t)
 	d.do(Backlog{Failed: true})
 	d.take()
-	d.wait(listAgain + time.Millisecond)
+	d.wait(listFailed + time.Millisecond)
 	if got := commands[FindBacklog](d); len(got) != 1 {
 		t.Fatalf("lists %+v", got)
 	}
@@ -116,19 +116,19 @@ func TestDestinationsThatRowsNameAreBounded(t *testing.T) {
 	d.do(Backlog{Destinations: named(0, namedMost+5), After: "http://9"})
 	d.take()
 	ds := &d.m.destinations
-	if ds.named != namedMost || len(ds.asking) != namedMost {
-		t.Fatalf("looks at %d, of which rows name %d", len(ds.asking), ds.named)
+	if ds.named != namedMost || len(ds.asking) != namedMost || len(ds.byName) != namedMost {
+		t.Fatalf("looks at %d, of which rows name %d, and knows %d", len(ds.asking), ds.named, len(ds.byName))
 	}
-	ds.park(ds.of("s"))
+	ds.noteParked(ds.of("s"))
 	if !ds.of("s").parked || len(ds.asking) != namedMost+1 {
 		t.Fatal("a destination of an operator is not looked at")
 	}
-	ds.park(ds.of("http://x"))
+	ds.noteParked(ds.of("http://x"))
 	if ds.of("http://x").parked {
 		t.Fatal("one more that rows name is looked at")
 	}
 	x := ds.of("http://x")
-	if x.crowd = []waiter{{}}; !ds.ask(x, d.now) {
+	if x.waiting = []*delivery{{}}; !ds.askBy(x, d.now) {
 		t.Fatal("one for which a delivery waits in memory is not asked for room")
 	}
 }
@@ -160,7 +160,7 @@ func TestParkedDuringAPassIsLookedFor(t *testing.T) {
 	one[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 1})
 	one[ReadParked](d)
-	d.m.destinations.park(d.m.destinations.of("s"))
+	d.m.destinations.noteParked(d.m.destinations.of("s"))
 	d.do(Parked{Destination: "s", End: true})
 	if !d.m.destinations.of("s").parked {
 		t.Fatal("it is forgotten")

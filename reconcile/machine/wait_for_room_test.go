@@ -15,8 +15,8 @@ func full(pace float64) relay.Outcome {
 	return o
 }
 
-// crowd has deliveries wait in memory for room at a destination.
-func crowd(d *driver, s *relay.Subscriber, from, n int, pace float64) {
+// waitsForRoom has deliveries wait in memory for room at a destination.
+func waitsForRoom(d *driver, s *relay.Subscriber, from, n int, pace float64) {
 	d.t.Helper()
 	for i := range n {
 		d.do(answered(d.plain(from+i, s)[0], full(pace)))
@@ -25,11 +25,11 @@ func crowd(d *driver, s *relay.Subscriber, from, n int, pace float64) {
 }
 
 // The destination serves what waits in the order in which it came, as much as it has room for.
-func TestWhatIsCrowdedIsServedInOrder(t *testing.T) {
+func TestWhatWaitsForRoomIsServedInOrder(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	crowd(d, s, 1, 3, 10)
-	d.wait(crowdEvery)
+	waitsForRoom(d, s, 1, 3, 10)
+	d.wait(roomEveryWaiting)
 	one[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 2})
 	for n, c := range d.take() {
@@ -37,11 +37,11 @@ func TestWhatIsCrowdedIsServedInOrder(t *testing.T) {
 			t.Fatalf("read %d is %+v", n+1, c)
 		}
 	}
-	d.wait(crowdEvery)
+	d.wait(roomEveryWaiting)
 	one[AskRoom](d)
 	d.do(Room{Destination: "s"})
 	d.none()
-	d.wait(crowdEvery)
+	d.wait(roomEveryWaiting)
 	one[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 9})
 	if c := one[ReadRow](d); c.Entry != pendingID(3) {
@@ -53,13 +53,13 @@ func TestWhatIsCrowdedIsServedInOrder(t *testing.T) {
 func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	crowd(d, s, 1, 2, 1) // two seconds at this pace
+	waitsForRoom(d, s, 1, 2, 1) // two seconds at this pace
 	d.keyed("k", pendingRow(3, "k", s))
 	d.do(answered(one[Send](d), full(1)))
 	if c := one[Write](d); c.Changes[0].Reason != relay.ReasonFull {
 		t.Fatalf("write %+v", c)
 	}
-	d.wait(crowdFor + time.Millisecond)
+	d.wait(roomWait + time.Millisecond)
 	only[AskRoom](d)
 	d.do(Room{Destination: "s"})
 	if got := commands[ReadRow](d); len(got) != 2 {
@@ -69,7 +69,7 @@ func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 	d.do(read)
 	d.do(answered(one[Send](d), full(1)))
 	d.none() // it may wait once more
-	d.wait(crowdLongest)
+	d.wait(roomWaitMost)
 	only[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 1})
 	d.take()
@@ -81,10 +81,10 @@ func TestWhatWouldWaitForLongIsParked(t *testing.T) {
 }
 
 // A pending message without a key stays as it is in the table instead: nothing depends on it, and a sweep finds it.
-func TestPendingMessageBeyondTheCrowdIsLeftToTheTable(t *testing.T) {
+func TestPendingMessageBeyondWhatMayWaitIsLeftToTheTable(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	crowd(d, s, 1, 2, 1)
+	waitsForRoom(d, s, 1, 2, 1)
 	d.do(answered(d.plain(3, s)[0], full(1)))
 	d.none()
 	if d.m.pending[id(3)] != nil || left(d) != 1 {
@@ -100,7 +100,7 @@ func TestPendingMessageBeyondTheCrowdIsLeftToTheTable(t *testing.T) {
 }
 
 // One of several deliveries of a message is parked: its message waits for the others alone.
-func TestOneOfSeveralIsNotCrowded(t *testing.T) {
+func TestOneOfSeveralDoesNotWaitForRoom(t *testing.T) {
 	t.Parallel()
 	d, a, b := drive(t, testConfig), subscriber("a"), subscriber("b")
 	sends := d.plain(1, a, b)
@@ -112,15 +112,15 @@ func TestOneOfSeveralIsNotCrowded(t *testing.T) {
 }
 
 // What was forgotten meanwhile takes no room from the others.
-func TestWhatIsForgottenLeavesTheCrowd(t *testing.T) {
+func TestWhatIsForgottenWaitsForRoomNoMore(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	crowd(d, s, 1, 1, 10)
+	waitsForRoom(d, s, 1, 1, 10)
 	d.do(Lost{Shard: 0})
 	d.do(Leased{Shard: 0, Epoch: 2})
 	d.take()
-	crowd(d, s, 2, 1, 10)
-	d.wait(crowdEvery)
+	waitsForRoom(d, s, 2, 1, 10)
+	d.wait(roomEveryWaiting)
 	only[AskRoom](d)
 	d.do(Room{Destination: "s", Deliveries: 1})
 	if got := commands[ReadRow](d); len(got) != 1 || got[0].Entry != pendingID(2) {
@@ -129,7 +129,7 @@ func TestWhatIsForgottenLeavesTheCrowd(t *testing.T) {
 }
 
 // A relay that stops, or gives the shard up, waits for no room.
-func TestWhatIsCrowdedAtTheEndIsParked(t *testing.T) {
+func TestWhatFindsNoRoomAtTheEndIsParked(t *testing.T) {
 	t.Parallel()
 	for _, end := range []Event{Stop{}, Drain{Shard: 0}} {
 		d, s := drive(t, testConfig), subscriber("s")

@@ -1,8 +1,6 @@
 package machine
 
 import (
-	"time"
-
 	"relay"
 	"relay/retry"
 )
@@ -27,10 +25,10 @@ func (row *Row) fits(m *Machine) bool {
 	return true
 }
 
-// take takes a row that was read. Its deliveries begin as soon as their queues let them.
-func (row *Row) take(e *entry, readAt time.Duration) {
+// fill takes a row that was read into its entry. Its deliveries begin as soon as their queues let them.
+func (row *Row) fill(e *entry) {
 	fresh := e.message == nil
-	e.state, e.readAt, e.due = ready, readAt, e.m.now-row.Waited
+	e.state, e.due = ready, e.m.now-row.Waited
 	e.write.command.Again = row.Again
 	e.message, e.epoch = row.Message, e.m.leases.of(e.shard).epoch
 	if row.Open != nil {
@@ -60,14 +58,12 @@ func (row *Row) route(e *entry) {
 		}
 		e.deliveries = append(e.deliveries, d)
 	}
-	e.bytes, e.left = row.Size, len(e.deliveries)
+	e.bytes, e.undecided = row.Size, len(e.deliveries)
 	e.charge()
-	if e.left > 1 {
+	if e.undecided > 1 {
 		splitLater(e)
 	}
-	for _, i := range row.Handled {
-		e.deliveries[i].handled()
-	}
+	row.endHandled(e)
 	for i, d := range e.deliveries {
 		if d.step != idle {
 			continue
@@ -83,30 +79,30 @@ func (row *Row) route(e *entry) {
 	}
 }
 
-// handled ends a delivery of a pending message whose consumer has said that it is handled: what writes it finds the
-// word.
-func (d *delivery) handled() {
-	d.queue = nil // what was accepted holds its key no more
-	change := d.unchanged()
-	change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1
-	d.end(change, false)
-	d.entry.finish()
+// endHandled ends the deliveries of a pending message whose consumers have said that they have handled it: what writes
+// them finds the word.
+func (row *Row) endHandled(e *entry) {
+	for _, i := range row.Handled {
+		d := e.deliveries[i]
+		d.queue = nil // what was accepted holds its key no more
+		change := d.unchanged()
+		change.Status, change.Next, change.Attempts = relay.DeliveryAwaitingAck, d.to.Subscriber.AckTimeout, 1
+		d.decide(change)
+		e.finish()
+	}
 }
 
 func splitLater(e *entry) {
 	e.splitAt = e.m.now + splitAfter
-	e.m.timers.add(timer{at: e.splitAt, entry: e})
+	e.m.timers.add(timer{e.splitAt, e})
 }
 
 // resume begins the next attempt of an open message's delivery, or ends it without one.
 func (row *Row) resume(e *entry) {
 	to := row.Deliveries[0]
-	if len(e.deliveries) == 0 {
-		e.deliveries = []*delivery{{entry: e}}
-	}
 	d := e.deliveries[0]
 	d.to, d.destination = to, e.m.destinations.of(to.Circuit())
-	e.bytes, e.left = row.Size, 1
+	e.bytes, e.undecided = row.Size, 1
 	e.charge()
 	d.resume()
 }
@@ -121,14 +117,14 @@ func (d *delivery) resume() {
 	}
 	change, over := e.m.config.Policy.Over(d.to, past(e), false)
 	switch {
-	case !over && e.ends:
+	case !over && e.overdue:
 		e.remove()
 	case !over:
 		d.launch()
 	case d.to.Pinned():
 		d.send(true)
 	default:
-		d.end(change, d.passes(&change))
+		d.decide(change)
 		e.finish()
 	}
 }
@@ -151,15 +147,12 @@ func (row *Row) refresh(e *entry) {
 
 // launch begins a delivery, or puts it into its queue.
 func (d *delivery) launch() {
-	switch {
-	case d.queue == nil:
+	if d.queue == nil {
 		d.start()
-	case d.entry.key.settling:
-		d.queue.insert(d)
-	default:
-		d.queue.insert(d)
-		d.entry.key.settle()
+		return
 	}
+	d.queue.insert(d)
+	d.entry.key.advance()
 }
 
 // reject ends a message that cannot be sent; a delivery of an open one, which could be sent
@@ -172,18 +165,15 @@ func (e *entry) reject(why string) {
 			}
 		}
 		e.discharge()
-		e.deliveries, e.left = nil, 0
+		e.deliveries, e.undecided = nil, 0
 		e.write.put([]retry.Change{{ID: e.id, Next: -1, Cause: relay.Rejection(why).Cause(), Error: why}}, relay.MessageRejected)
 		return
-	}
-	if len(e.deliveries) == 0 {
-		e.deliveries = []*delivery{{entry: e}}
 	}
 	d := e.deliveries[0]
 	change := d.unchanged()
 	change.Status, change.Cause, change.Error = relay.DeliveryDead, relay.Rejection(why).Cause(), why
-	e.left = 1
-	d.end(change, d.passes(&change))
+	e.undecided = 1
+	d.decide(change)
 	e.finish()
 }
 
@@ -196,13 +186,13 @@ func (d *delivery) start() bool {
 		d.park(&relay.Outcome{Class: relay.ClassParked, Reason: relay.ReasonPaused})
 		return true
 	}
-	if d.destination.blocked && len(e.deliveries) == 1 && e.parent == nil {
-		d.step, e.state = idle, wanted
-		e.later(crowdedOut, crowdedOut)
+	if m.unwritable.blocked[d.destination.name] && e.alone() {
+		d.step, e.state = idle, toRead
+		e.retryLater(blockedRetry, blockedRetry)
 		return false
 	}
-	if !m.leases.sends(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
-		d.giveBack()
+	if !m.leases.mayStart(e.shard) || m.now-e.readAt > staleAfter || m.leases.of(e.shard).epoch != e.epoch {
+		d.readAgain()
 		return false
 	}
 	d.send(false)
@@ -218,21 +208,21 @@ func (d *delivery) send(check bool) {
 	})
 }
 
-// giveBack has a delivery that was not attempted read again. One of several of a pending
+// readAgain has a delivery that was not attempted read again. One of several of a pending
 // message is taken up with the others instead, and is due at once.
-func (d *delivery) giveBack() {
+func (d *delivery) readAgain() {
 	e := d.entry
 	switch {
 	case e.parent != nil: // its row is not in the table yet
 		d.step = idle
-		e.state = wanted
-	case !e.id.Pending() || len(e.deliveries) == 1:
+		e.state = toRead
+	case e.alone():
 		d.step = idle
-		e.want()
+		e.readSoon()
 	default:
 		change := d.unchanged()
 		change.Status, change.Next = relay.DeliveryWaiting, 0
-		d.end(change, false)
+		d.decide(change)
 		e.finish()
 	}
 }

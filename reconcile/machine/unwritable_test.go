@@ -7,8 +7,9 @@ import (
 	"relay"
 )
 
-// stuckAt has outcomes of a destination refused by the database for the rows' sake, and returns what was to be written.
-func stuckAt(d *driver, s *relay.Subscriber, from, n int) (writes []Write) {
+// unwritableAt has outcomes of a destination refused by the database for the rows' sake, and returns what was to be
+// written.
+func unwritableAt(d *driver, s *relay.Subscriber, from, n int) (writes []Write) {
 	d.t.Helper()
 	for i := range n {
 		sends := d.plain(from+i, s)
@@ -36,8 +37,8 @@ func blocked(d *driver) bool {
 	return names["s"]
 }
 
-// stuckConfig has room for more outcomes than one destination may have that cannot be written.
-func stuckConfig() Config {
+// unwritableConfig has room for more outcomes than one destination may have that cannot be written.
+func unwritableConfig() Config {
 	config := testConfig
 	config.Entries = 16 * 20
 	return config
@@ -63,28 +64,28 @@ func TestOutcomeThatFailsForItsRowKeepsItsValues(t *testing.T) {
 		}
 		d.do(NotWritten{Entry: first.Entry, Why: WhyFailed})
 	}
-	if !d.m.Stuck()[0] || d.m.Stuck()[1] {
-		t.Fatalf("stuck %v", d.m.Stuck())
+	if !d.m.Unwritable()[0] || d.m.Unwritable()[1] {
+		t.Fatalf("unwritable %v", d.m.Unwritable())
 	}
 	d.do(Written{Entry: first.Entry}) // the answer to one of them was late
-	if d.m.Stuck()[0] {
-		t.Fatal("still stuck")
+	if d.m.Unwritable()[0] {
+		t.Fatal("still unwritable")
 	}
 	d.empty()
 }
 
 // A destination with too many of them is sent nothing more until some are written. The others go on.
-func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
+func TestDestinationWithUnwritableOutcomesIsSentNothing(t *testing.T) {
 	t.Parallel()
-	d, s, other := drive(t, stuckConfig()), subscriber("s"), subscriber("other")
+	d, s, other := drive(t, unwritableConfig()), subscriber("s"), subscriber("other")
 	d.wait(StalledAll)
 	d.take()
 	write(d, 60, other)
-	writes := stuckAt(d, s, 1, 19)
+	writes := unwritableAt(d, s, 1, 19)
 	if _, changes := d.m.Blocked(); blocked(d) || changes != 0 {
 		t.Fatal("it is blocked with fewer than a sixteenth of what memory holds")
 	}
-	writes = append(writes, stuckAt(d, s, 20, 1)...)
+	writes = append(writes, unwritableAt(d, s, 20, 1)...)
 	if _, changes := d.m.Blocked(); !blocked(d) || changes != 1 {
 		t.Fatal("it is not blocked")
 	}
@@ -114,7 +115,7 @@ func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
 	d.none() // the one that failed again was tried a moment ago
 	d.do(Written{Entry: writes[1].Entry})
 	d.none()
-	d.wait(crowdedOut)
+	d.wait(blockedRetry)
 	if got := commands[ReadRow](d); len(got) != 1 || got[0].Entry != pendingID(50) {
 		t.Fatalf("reads %+v", got)
 	}
@@ -124,8 +125,8 @@ func TestDestinationWithStuckOutcomesIsSentNothing(t *testing.T) {
 func TestDestinationThatIsStalledIsBlockedSooner(t *testing.T) {
 	t.Parallel()
 	for _, written := range []bool{false, true} {
-		d, s := drive(t, stuckConfig()), subscriber("s")
-		stuckAt(d, s, 1, 15)
+		d, s := drive(t, unwritableConfig()), subscriber("s")
+		unwritableAt(d, s, 1, 15)
 		d.wait(stalledAfter - 50*time.Millisecond)
 		d.take()
 		if written {
@@ -146,17 +147,17 @@ func TestDestinationThatIsStalledIsBlockedSooner(t *testing.T) {
 func TestDestinationIsBlockedSoonerWhereNothingIsWritten(t *testing.T) {
 	t.Parallel()
 	for _, written := range []bool{false, true} {
-		d, s := drive(t, stuckConfig()), subscriber("s")
+		d, s := drive(t, unwritableConfig()), subscriber("s")
 		d.wait(StalledAll)
 		d.take()
 		if written {
 			write(d, 40, subscriber("other"))
 		}
-		stuckAt(d, s, 1, 15)
+		unwritableAt(d, s, 1, 15)
 		if blocked(d) {
 			t.Fatal("it is blocked with fewer than sixteen")
 		}
-		stuckAt(d, s, 16, 1)
+		unwritableAt(d, s, 16, 1)
 		if blocked(d) == written {
 			t.Fatalf("written %t: blocked %t", written, blocked(d))
 		}
@@ -172,31 +173,31 @@ func (d *driver) plain2(n int, s *relay.Subscriber) Send {
 }
 
 // One half of what memory holds is the most for all destinations together.
-func TestStuckOutcomesOfAllDestinationsAreBounded(t *testing.T) {
+func TestUnwritableOutcomesOfAllDestinationsAreBounded(t *testing.T) {
 	t.Parallel()
 	config := testConfig
 	config.Entries = 8
 	d := drive(t, config)
-	d.do(Written{Entry: stuckAt(d, subscriber("a"), 5, 1)[0].Entry}) // it counts no more
-	stuckAt(d, subscriber("a"), 1, 1)
-	stuckAt(d, subscriber("b"), 2, 1)
-	stuckAt(d, subscriber("c"), 3, 1)
+	d.do(Written{Entry: unwritableAt(d, subscriber("a"), 5, 1)[0].Entry}) // it counts no more
+	unwritableAt(d, subscriber("a"), 1, 1)
+	unwritableAt(d, subscriber("b"), 2, 1)
+	unwritableAt(d, subscriber("c"), 3, 1)
 	if names, _ := d.m.Blocked(); len(names) != 0 {
 		t.Fatalf("blocked %v", names)
 	}
-	stuckAt(d, subscriber("s"), 4, 1)
+	unwritableAt(d, subscriber("s"), 4, 1)
 	if !blocked(d) {
 		t.Fatal("it is not blocked")
 	}
 }
 
 // When the last of them is written nothing is blocked, and nothing is known of the destination any more.
-func TestNothingIsBlockedWithoutStuckOutcomes(t *testing.T) {
+func TestNothingIsBlockedWithoutUnwritableOutcomes(t *testing.T) {
 	t.Parallel()
 	config := testConfig
 	config.Entries = 3
 	d, s := drive(t, config), subscriber("s")
-	w := stuckAt(d, s, 1, 1)[0]
+	w := unwritableAt(d, s, 1, 1)[0]
 	if !blocked(d) {
 		t.Fatal("it is not blocked")
 	}
@@ -220,7 +221,7 @@ func TestNothingIsBlockedWithoutStuckOutcomes(t *testing.T) {
 func TestStopHurriesWhatIsToBeWritten(t *testing.T) {
 	t.Parallel()
 	d, s := drive(t, testConfig), subscriber("s")
-	w := stuckAt(d, s, 1, 1)[0]
+	w := unwritableAt(d, s, 1, 1)[0]
 	d.do(Stop{})
 	for range 3 {
 		d.wait(whenStopping)
