@@ -142,9 +142,6 @@ func TestRowThatMayHaveBeenReportedBefore(t *testing.T) {
 		t.Fatalf("read %+v", c)
 	}
 	d.do(KeyRead{Key: "k", Snapshot: shows(300), Rows: []Row{pendingRow(4, "k", s)}})
-	d.none()
-	d.m.keys["k"].readSoon()
-	d.do(Tick{})
 	if c := one[ReadKey](d); c.After != 0 {
 		t.Fatalf("read %+v, want from the beginning", c)
 	}

@@ -95,7 +95,7 @@ func (r *KeyRead) takeRows(k *key) (last int64, whole bool) {
 		switch {
 		case e == nil && k.lastRead.Awaits(row.Message.ID, row.XID):
 			if k.fullSnapshot.Full(row.XID) < k.fullSnapshot.Xmax {
-				k.gap, k.more = -1, true // it may have been reported before that
+				k.gap, k.more, k.toRead = -1, true, true // it may have been reported before that: no report has it read
 			}
 			return seq - 1, false
 		case !r.Snapshot.Durable && (e == nil || e.xid == 0):

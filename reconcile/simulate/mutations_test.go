@@ -90,6 +90,8 @@ var mutations = []mutation{
 		"m.sweeps.later(s.running)", "m.sweeps.later(pendingOnly)", 21402},
 	{"let what is put back while its key is read wait for the next sweep", "queue.go",
 		"d.queue.nextMayGo = true // a read that", "// a read that", 30205699},
+	{"leave a key alone whose rows may have been reported before", "key_read.go",
+		"k.gap, k.more, k.toRead = -1, true, true", "k.gap, k.more = -1, true", 851759133},
 	{"read a key no more in which a message found no room", "key_read.go",
 		"shown && k.more && k.loaded() > 0:", "shown && k.more:", 120431596},
 	{"ask a destination for room once alone", "destination.go",
