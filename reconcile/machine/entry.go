@@ -191,7 +191,7 @@ func (e *entry) abandon() {
 	}
 	if !slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
 		e.reportedAgain = false
-		e.remove()
+		e.leaveInTable()
 		return
 	}
 	for _, d := range e.deliveries {
@@ -259,11 +259,15 @@ func (e *entry) onTime(at time.Duration) {
 	}
 }
 
-// leaveInTable removes an entry whose row stays as it is in the table.
+// leaveInTable removes an entry whose row stays as it is in the table. What is behind it in its key waits for it.
 func (e *entry) leaveInTable() {
-	for _, d := range e.deliveries {
-		if d.queue != nil {
-			d.queue.noteWaiting(e.seq)
+	if e.id.Pending() {
+		e.key.lose(e.seq)
+	} else {
+		for _, d := range e.deliveries {
+			if d.queue != nil {
+				d.queue.noteWaiting(e.seq)
+			}
 		}
 	}
 	e.remove()

@@ -20,7 +20,10 @@ type key struct {
 	written int // entries whose outcomes are being written
 	// knownUpTo is the sequence up to which every pending message is known, as long as gap is the
 	// machine's: as long as all that committed since was reported.
-	knownUpTo    int64
+	knownUpTo int64
+	// incomplete says that the table may hold a pending message with a higher sequence that is not in memory: nothing
+	// that has one, too, starts.
+	incomplete   bool
 	gap          int
 	fullSnapshot relay.Snapshot // of the last read from the beginning
 
@@ -46,7 +49,7 @@ type startedRead struct {
 	epoch       int64
 	gap         int
 	dueSearches int   // how often due times had been searched
-	evicted     int64 // the lowest sequence of those that were evicted since; zero: none was
+	lost        int64 // the lowest sequence of those that have left memory since; zero: none has
 }
 
 // key returns what is known of a key.
@@ -81,6 +84,7 @@ func (k *key) report(r *Report) {
 		return
 	}
 	if !m.budget.fits(false) {
+		k.lose(r.Seq)
 		m.reports.noteGap()
 		m.sweepLater(pendingOnly)
 		k.forgetIfEmpty()
@@ -130,7 +134,7 @@ func (k *key) position() int64 {
 func (k *key) read() {
 	k.queued = false
 	m := k.m
-	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.unseenAhead())
+	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.unseenAhead(), k.unknownAhead())
 	switch {
 	case m.keys[k.name] != k || !k.toRead || k.lastRead.underWay:
 		return
@@ -181,6 +185,31 @@ func (k *key) unseenAhead() (n int) {
 		}
 	}
 	return n
+}
+
+// unknownAhead is one if a message was read that waits for those with lower sequences that are not in memory.
+func (k *key) unknownAhead() int {
+	if k.incomplete && slices.ContainsFunc(k.entries, func(e *entry) bool { return e.state != unseen && e.seq > k.knownUpTo }) {
+		return 1
+	}
+	return 0
+}
+
+// lose notes that a pending message is not in memory that is in the table. Its sequence may be zero: it is not known.
+func (k *key) lose(seq int64) {
+	if k == nil {
+		return
+	}
+	k.knownUpTo, k.incomplete, k.more = min(k.knownUpTo, seq-1), true, true
+	if k.lastRead.lost == 0 || seq < k.lastRead.lost {
+		k.lastRead.lost = seq
+	}
+}
+
+// mustWait reports whether a message waits for one of its key with a lower sequence: SQL does not show that yet, or it
+// is not in memory.
+func (k *key) mustWait(seq int64) bool {
+	return k.incomplete && seq > k.knownUpTo || k.unseenBefore(seq) != nil
 }
 
 // removeEntry notes that an entry has left memory.

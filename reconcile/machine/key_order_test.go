@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"relay"
+	"relay/retry"
 )
 
 // While a delayed message of the key is due and not an ordinary one yet, nothing of the key is taken: its place may be
@@ -252,4 +253,37 @@ func TestKeyIsReadWhenItsMessageHasEndedOtherwise(t *testing.T) {
 	d.wait(20 * time.Millisecond)
 	d.do(RowRead{Entry: one[ReadRow](d).Entry, Snapshot: shows(1000), Verdict: Finished})
 	one[ReadKey](d)
+}
+
+// TestNothingPassesWhatHasLeftMemory checks that a delivery which goes on while its message is written waits for a
+// message before it that was given up with its shard, if the relay keeps the shard after all.
+func TestNothingPassesWhatHasLeftMemory(t *testing.T) {
+	t.Parallel()
+	d, s, other := drive(t, testConfig), subscriber("s"), subscriber("other")
+	d.keyed("k", pendingRow(1, "k", s), pendingRow(2, "k", s, other))
+	sends := commands[Send](d)
+	if len(sends) != 2 {
+		t.Fatalf("sends %+v", sends)
+	}
+	d.do(answered(sends[1], accepted()))
+	d.wait(splitAfter)
+	write := one[Write](d)
+	d.do(answered(sends[0], parkedAs(relay.ReasonNone)))
+	shard := write.Shard
+	d.do(Drain{Shard: shard})
+	d.do(Leased{Shard: shard, Epoch: write.Epoch})
+	d.do(Written{Entry: write.Entry})
+	open := retry.Open{Status: relay.DeliveryWaiting, Reason: relay.ReasonKeyBlocked}
+	for _, c := range d.take() {
+		if read, is := c.(ReadRow); is {
+			d.do(RowRead{Entry: read.Entry, Snapshot: shows(1000), Verdict: Readable, Row: openRow(2, "k", s, open)})
+		}
+	}
+	if sends := commands[Send](d); len(sends) > 0 {
+		t.Fatalf("sends %v before the first", sends[0].Entry)
+	}
+	d.do(KeyRead{Key: "k", Snapshot: shows(1000), Rows: []Row{pendingRow(1, "k", s)}})
+	if send := commands[Send](d); len(send) != 1 || send[0].Entry != pendingID(1) {
+		t.Fatalf("sends %+v", send)
+	}
 }

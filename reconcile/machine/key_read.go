@@ -68,6 +68,7 @@ func (r *KeyRead) merge(k *key) {
 	if k.knownUpTo = max(k.knownUpTo, last); !whole {
 		k.knownUpTo = last
 	}
+	k.incomplete = !whole
 	r.loadWaiting(k, last, whole)
 	k.advancing = false
 }
@@ -85,7 +86,7 @@ func (r *KeyRead) takeRows(k *key) (last int64, whole bool) {
 		if hides && seq > hidden {
 			return last, false // it could not start
 		}
-		if back := k.lastRead.evicted; back > 0 && seq > back {
+		if back := k.lastRead.lost; back > 0 && seq > back {
 			return min(last, back-1), false
 		}
 		if e != nil && e.state != unseen {
@@ -107,7 +108,7 @@ func (r *KeyRead) takeRows(k *key) (last int64, whole bool) {
 		}
 		last = seq
 	}
-	if back := k.lastRead.evicted; back > 0 {
+	if back := k.lastRead.lost; back > 0 {
 		return min(last, back-1), false
 	}
 	if r.More {
@@ -179,15 +180,10 @@ func evict(e *entry) bool {
 	if e.state != ready && e.state != unseen || slices.ContainsFunc(e.deliveries, func(d *delivery) bool { return d.step != idle }) {
 		return false
 	}
-	k := e.key
-	k.knownUpTo, k.more = min(k.knownUpTo, e.seq-1), true
-	if k.lastRead.evicted == 0 || e.seq < k.lastRead.evicted {
-		k.lastRead.evicted = e.seq
-	}
 	if e.state == unseen {
-		k.m.reports.noteGap()
+		e.m.reports.noteGap()
 	}
-	e.remove()
+	e.leaveInTable()
 	return true
 }
 

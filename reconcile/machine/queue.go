@@ -104,7 +104,9 @@ func (q *queue) advance() (waits bool) {
 			if !d.waitInTable() {
 				return false
 			}
-		case d.entry.state != ready || q.key.unseenBefore(d.entry.seq) != nil || !d.start():
+		case q.key.mustWait(d.entry.seq):
+			return true
+		case d.entry.state != ready || !d.start():
 			return len(q.list) > 1
 		}
 	}
@@ -141,7 +143,7 @@ func (d *delivery) waitInTable() bool {
 func (q *queue) expire() {
 	now := q.key.m.now
 	switch {
-	case len(q.list) > 0 && q.list[0].step == idle && q.key.unseenBefore(q.list[0].entry.seq) != nil:
+	case len(q.list) > 0 && q.list[0].step == idle && q.key.mustWait(q.list[0].entry.seq):
 		q.evictWaiting()
 		return
 	case len(q.list) < 2 || q.list[0].step != sent || now-q.advancedAt < staleAfter && !readAheadFull(q.key):
@@ -154,7 +156,7 @@ func (q *queue) expire() {
 	}
 }
 
-// evictWaiting evicts what waits for a message that SQL does not show yet, the last first.
+// evictWaiting evicts what waits for a message that SQL does not show yet, or that is not in memory, the last first.
 func (q *queue) evictWaiting() {
 	for len(q.list) > 0 {
 		d := q.list[len(q.list)-1]

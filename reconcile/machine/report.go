@@ -82,7 +82,7 @@ func (Gap) apply(m *Machine) {
 	for shard := range m.leases.shards {
 		m.leases.each(int16(shard), func(e *entry) {
 			if e.state == unseen {
-				e.remove()
+				e.leaveInTable()
 			}
 		})
 	}
