@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestWatchdogCutsOffOneAttemptAlone checks that an attempt that outlives its time is cancelled, and the next one is not.
+// TestWatchdogCutsOffOneAttemptAlone checks that an attempt that outlives its time is cancelled, and that the next one
+// is not.
 func TestWatchdogCutsOffOneAttemptAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

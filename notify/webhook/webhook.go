@@ -161,7 +161,7 @@ type try struct {
 	parent  context.Context // ended: the relay stops
 	limited context.Context // ended as well: the time of the attempt is over, or stop was called
 	stop    context.CancelFunc
-	timeout time.Duration   // of the attempt
+	timeout time.Duration // of the attempt
 	now     time.Time
 }
 
