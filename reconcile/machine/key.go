@@ -124,7 +124,7 @@ func (k *key) position() int64 {
 	if k.gap != k.m.gap || k.m.due.finding {
 		return 0
 	}
-	if e := k.unseenBefore(math.MaxInt64); e != nil {
+	if e := unseenBefore(k, math.MaxInt64); e != nil {
 		return max(0, min(k.knownUpTo, e.seq-1))
 	}
 	return k.knownUpTo
@@ -134,7 +134,7 @@ func (k *key) position() int64 {
 func (k *key) read() {
 	k.queued = false
 	m := k.m
-	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), k.unseenAhead(), k.unknownAhead())
+	most := max(0, k.ahead-k.loaded(), min(k.unseen, m.config.MostAhead-k.loaded()), missingAhead(k))
 	switch {
 	case m.keys[k.name] != k || !k.toRead || k.lastRead.underWay:
 		return
@@ -171,28 +171,24 @@ func (k *key) read() {
 	m.do(c)
 }
 
-// unseenAhead is how many messages that SQL has not shown yet come before one that was read, which waits for them.
-func (k *key) unseenAhead() (n int) {
-	if k.unseen == 0 {
+// missingAhead is how many messages are to be read before one that is in memory, which waits for them: those that SQL
+// has not shown yet, or one of those that are in the table alone.
+func missingAhead(k *key) (n int) {
+	if k.unseen == 0 && !k.incomplete {
 		return 0
 	}
-	before := 0
+	unseenSoFar := 0
 	for _, e := range k.entries {
-		if e.state == unseen {
-			before++
-		} else {
-			n = before
+		switch {
+		case e.state == unseen:
+			unseenSoFar++
+		case k.incomplete && e.seq > k.knownUpTo:
+			n = max(1, unseenSoFar)
+		default:
+			n = unseenSoFar
 		}
 	}
 	return n
-}
-
-// unknownAhead is one if a message was read that waits for those with lower sequences that are not in memory.
-func (k *key) unknownAhead() int {
-	if k.incomplete && slices.ContainsFunc(k.entries, func(e *entry) bool { return e.state != unseen && e.seq > k.knownUpTo }) {
-		return 1
-	}
-	return 0
 }
 
 // lose notes that a pending message is not in memory that is in the table. Its sequence may be zero: it is not known.
@@ -209,7 +205,7 @@ func (k *key) lose(seq int64) {
 // mustWait reports whether a message waits for one of its key with a lower sequence: SQL does not show that yet, or it
 // is not in memory.
 func (k *key) mustWait(seq int64) bool {
-	return k.incomplete && seq > k.knownUpTo || k.unseenBefore(seq) != nil
+	return k.incomplete && seq > k.knownUpTo || unseenBefore(k, seq) != nil
 }
 
 // removeEntry notes that an entry has left memory.
@@ -257,7 +253,7 @@ func (k *key) pace() {
 }
 
 // unseenBefore returns the first message that SQL does not show yet, if its sequence is lower than another; else nil.
-func (k *key) unseenBefore(seq int64) *entry {
+func unseenBefore(k *key, seq int64) *entry {
 	if k.unseen == 0 {
 		return nil
 	}
