@@ -72,7 +72,7 @@ func worthWaiting(err error) bool {
 		case "58", "XX": // input and output, and a server that cannot write its own files
 			return true
 		}
-		return false
+		return pg.Code == "25P03" || pg.Code == "25P04" // the relay stood still in a transaction for too long: it was frozen
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error

@@ -16,6 +16,8 @@ func TestTheStartWaitsForWhatMayPass(t *testing.T) {
 		"53100": true,  // the disk is full
 		"53300": true,  // too many connections
 		"25006": true,  // a standby, which may become the primary
+		"25P03": true,  // idle in a transaction for too long
+		"25P04": true,  // a transaction that took too long
 		"57P03": true,  // starting up
 		"58030": true,  // input and output
 		"XX000": true,  // could not write init file
