@@ -191,11 +191,13 @@ func missingAhead(k *key) (n int) {
 	return n
 }
 
-// lose notes that a pending message is not in memory that is in the table. Its sequence may be zero: it is not known.
+// lose notes that a pending message is not in memory that is in the table. Zero says that its sequence is not known: it
+// may be the lowest.
 func (k *key) lose(seq int64) {
 	if k == nil {
 		return
 	}
+	seq = max(seq, 1)
 	k.knownUpTo, k.incomplete, k.more = min(k.knownUpTo, seq-1), true, true
 	if k.lastRead.lost == 0 || seq < k.lastRead.lost {
 		k.lastRead.lost = seq
