@@ -47,6 +47,7 @@ type tx struct {
 	visible   time.Duration
 	ended     bool // it is not in progress any more
 	unflushed bool // a crash of the server would undo it
+	lost      bool // one has
 }
 
 // row is a message with its deliveries.
@@ -267,7 +268,7 @@ func (w *world) crashServer() {
 		if !t.unflushed {
 			continue
 		}
-		t.unflushed = false
+		t.unflushed, t.lost = false, true
 		for _, j := range t.rows {
 			r := &w.db.rows[j]
 			for k := range r.subs {
@@ -285,6 +286,9 @@ func (w *world) crashServer() {
 func (d *database) show(i int) {
 	t := &d.txs[i]
 	t.visible, t.ended = d.w.now, true
+	if t.lost {
+		return
+	}
 	for _, r := range t.rows {
 		d.rows[r].visible = d.w.now
 		if !d.rows[r].delayed {
