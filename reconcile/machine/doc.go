@@ -25,7 +25,8 @@
 //
 // A message may not pass a message of its key with a lower sequence that SQL does not show yet or
 // that is still under way. No message of a key starts while the table may hold one with a lower
-// sequence that the machine does not know.
+// sequence that the machine does not know. What has left memory unsent, for want of room or with its shard, is such a
+// message again.
 //
 // One snapshot shows whatever was committed before a row that it shows was inserted. So a read of
 // a key from its lowest pending message makes all that it returns complete. A key that moves fast
