@@ -56,8 +56,8 @@ func TestAMQPRepliesAreTakenWhilePublishersAreBlocked(t *testing.T) {
 	var wanted atomic.Bool
 	a := startAMQP(t, amqp.Config{URL: url, Replies: amqp.Replies{Queue: queue, Wanted: wanted.Load, Taker: taken}})
 	s := subscriberOf(t, "amqp:/orders")
+	wantClass(t, a.Deliver(t.Context(), conformance.NewDelivery(s, nil)), relay.ClassDelivered, "") // declares the queue
 	s.Timeout = time.Second
-	wantClass(t, a.Deliver(t.Context(), conformance.NewDelivery(s, nil)), relay.ClassDelivered, "")
 	watermark := func(share string) {
 		t.Helper()
 		_, err := rabbit.Ctl(t.Context(), "set_vm_memory_high_watermark", share)

@@ -93,9 +93,14 @@ func (p *channel) watch(closes <-chan *amqp091.Error) {
 	close(p.closed)
 }
 
-// write publishes what is queued, as far as the window reaches. A slot stands ready
-// before a flight is taken: what waits in the queue can still leave.
+// batchMost is how many messages go out in one write to the socket.
+const batchMost = 64
+
+// write publishes what is queued, as far as the window reaches: what waits together goes out in one write to the
+// socket. The broker, too, takes up the more at once the more it reads. A slot stands ready before a flight is taken:
+// what waits in the queue can still leave.
 func (p *channel) write() {
+	batch := make([]*flight, 0, batchMost)
 	for {
 		select {
 		case p.window <- struct{}{}:
@@ -106,13 +111,26 @@ func (p *channel) write() {
 		if f == nil {
 			return
 		}
-		if time.Since(f.since) > notify.MaxWait {
-			f.err = errFull // it may have been cancelled meanwhile
-		} else {
-			f.confirm, f.err = p.publish(f.message)
+		p.conn.socket.hold()
+		for batch = batch[:0]; f != nil; f = p.another(len(batch)) {
+			p.attempt(f)
+			batch = append(batch, f)
 		}
-		close(f.published)
+		p.conn.socket.release()
+		for _, f := range batch {
+			close(f.published)
+		}
+		clear(batch)
 	}
+}
+
+// attempt publishes a flight, unless it has waited for too long: it may have been cancelled meanwhile.
+func (p *channel) attempt(f *flight) {
+	if time.Since(f.since) > notify.MaxWait {
+		f.err = errFull
+		return
+	}
+	f.confirm, f.err = p.publish(f.message)
 }
 
 // next takes the next flight that has not left. Nil means that the channel was closed.
@@ -124,6 +142,29 @@ func (p *channel) next() *flight {
 				return f
 			}
 		case <-p.closed:
+			return nil
+		}
+	}
+}
+
+// another takes one more flight for a batch that has n, if one waits and there is a slot for it.
+func (p *channel) another(n int) *flight {
+	if n == batchMost {
+		return nil
+	}
+	select {
+	case p.window <- struct{}{}:
+	default:
+		return nil
+	}
+	for {
+		select {
+		case f := <-p.queue:
+			if f.taken.CompareAndSwap(false, true) {
+				return f
+			}
+		default:
+			<-p.window
 			return nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,6 +16,10 @@ type socket struct {
 	limit    time.Duration          // of the dial. Zero: dialTimeout
 	stop     func() bool            // ends the watch over the handshake
 	first    atomic.Pointer[string] // the first bytes that came; nil: none
+
+	mu      sync.Mutex
+	holding int    // calls of hold without release
+	held    []byte // what was written meanwhile
 }
 
 // dial connects. Until established is called, the end of ctx closes the socket.
@@ -49,8 +54,51 @@ func (s *socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write is net.Conn's, with a deadline of its own.
+// heldMost is how many bytes are held at most; more are written at once.
+const heldMost = 64 << 10
+
+// hold has what is written held back until release is called. Each call of hold needs one of release.
+func (s *socket) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding++
+}
+
+// release writes what is held. If that fails, the socket is closed: half a message may have gone.
+func (s *socket) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holding--
+	if err := s.flush(); err != nil {
+		s.Close() // its reader tells why
+	}
+}
+
+// Write is net.Conn's, with a deadline of its own. What is held back is written later, and counts as written.
 func (s *socket) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.holding > 0 && len(s.held)+len(p) <= heldMost {
+		s.held = append(s.held, p...)
+		return len(p), nil
+	}
+	if err := s.flush(); err != nil {
+		return 0, err
+	}
+	return s.writeNow(p)
+}
+
+// flush writes what is held. The caller holds mu.
+func (s *socket) flush() error {
+	if len(s.held) == 0 {
+		return nil
+	}
+	_, err := s.writeNow(s.held)
+	s.held = s.held[:0]
+	return err
+}
+
+func (s *socket) writeNow(p []byte) (int, error) {
 	if err := s.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return 0, err
 	}
