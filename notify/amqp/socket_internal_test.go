@@ -89,7 +89,7 @@ func TestWhatIsHeldGoesOutInOneWrite(t *testing.T) {
 	}
 }
 
-// TestAFailedReleaseClosesTheSocket: nobody hears of it otherwise, since what was held counts as written.
+// TestAFailedReleaseClosesTheSocket: nothing else would tell of it, since what was held counts as written.
 func TestAFailedReleaseClosesTheSocket(t *testing.T) {
 	t.Parallel()
 	s, conn, received := heldSocket(t)
