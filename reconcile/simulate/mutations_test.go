@@ -88,8 +88,6 @@ var mutations = []mutation{
 		"s.asked = false", "s = m.sweeps.groups[0]\n\ts.asked = false", 0},
 	{"look no more for keys that only wait after a sweep has failed", "sweep.go",
 		"m.sweeps.later(s.running)", "m.sweeps.later(pendingOnly)", 21402},
-	{"leave a key alone whose rows may have been reported before", "key_read.go",
-		"k.gap, k.more, k.toRead = -1, true, true", "k.gap, k.more = -1, true", 851759133},
 	{"read a key no more in which a message found no room", "key_read.go",
 		"shown && k.more && k.loaded() > 0:", "shown && k.more:", 120431596},
 	{"ask a destination for room once alone", "destination.go",
