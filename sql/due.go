@@ -94,16 +94,14 @@ func (s *Store) DueMessages(ctx context.Context, shards []int16, from time.Time,
 	return collectDue("find due messages", rows, err)
 }
 
-// A row that another session holds is left, to be found again.
+// A row that another session holds is left, to be found again. Rows are looked for by their ids alone: with the other
+// conditions beside, the planner may take the index of all that is not due, and walk through it for each id.
 const releaseDue = `
-update relay.outbox o set due = true
-from unnest($1::uuid[]) as w(id)
-cross join lateral (
-	select x.id from relay.outbox x
-	where x.id = w.id and x.status = 'pending' and not x.due and x.deliver_at <= statement_timestamp()
-	for update skip locked
-) f
-where o.id = f.id
+with held as materialized (
+	select x.id, x.status, x.due, x.deliver_at from relay.outbox x where x.id = any ($1::uuid[]) for update skip locked
+)
+update relay.outbox o set due = true from held
+where o.id = held.id and held.status = 'pending' and not held.due and held.deliver_at <= statement_timestamp()
 returning o.id`
 
 // ReleaseDue makes delayed messages that are due ordinary pending ones, which sweeps and readers of keys find in their
@@ -144,7 +142,7 @@ func (s *Store) DueDeliveries(ctx context.Context, shards []int16, from time.Tim
 }
 
 const nextDue = `
-select (extract(epoch from least(min(x.at) - clock_timestamp(), interval '1 day')) * 1000000)::bigint
+select (extract(epoch from min(least(x.at - clock_timestamp(), interval '1 day'))) * 1000000)::bigint
 from unnest($1::smallint[]) as s(shard)
 cross join lateral (
 	(select o.deliver_at as at from relay.outbox o
@@ -158,8 +156,8 @@ cross join lateral (
 where x.at < 'infinity'`
 
 // NextDue returns how long it is until the next delayed message or retry of the shards is
-// due, by the database's clock, but at most a day. It returns false if there is none. What is due already is
-// not counted: DueMessages and DueDeliveries find it.
+// due, by the database's clock, but at most a day. It returns false if there is none. What is due already when it asks
+// is not counted: DueMessages and DueDeliveries find it. Zero: it has become due since.
 func (s *Store) NextDue(ctx context.Context, shards []int16) (time.Duration, bool, error) {
 	var us *int64
 	if err := s.pool.QueryRow(ctx, nextDue, shards).Scan(&us); err != nil {
@@ -168,7 +166,7 @@ func (s *Store) NextDue(ctx context.Context, shards []int16) (time.Duration, boo
 	if us == nil {
 		return 0, false, nil
 	}
-	return time.Duration(*us) * time.Microsecond, true, nil
+	return max(0, time.Duration(*us)*time.Microsecond), true, nil
 }
 
 func collectDue(operation string, rows pgx.Rows, err error) ([]Due, error) {

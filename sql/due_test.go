@@ -71,6 +71,27 @@ func TestTimesBeyondTheCalendarAreRead(t *testing.T) {
 	}
 }
 
+// What becomes due while the question is answered is due at once. A time before now was taken for none, so that a
+// second passed before the relay asked again.
+func TestNextDueIsNotInThePast(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	lease := own(t, s)
+	if next, some, err := s.NextDue(t.Context(), shardsOf(lease)); err != nil || some {
+		t.Errorf("without any, the next is due in %s: %v", next, err)
+	}
+	const each = `insert into relay.outbox (topic, deliver_at)
+		select 't', clock_timestamp() + interval '1 second' + n * interval '20 microseconds' from generate_series(1, 50000) n`
+	if _, err := db.Admin(t).Exec(t.Context(), each); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		if next, _, err := s.NextDue(t.Context(), shardsOf(lease)); err != nil || next < 0 {
+			t.Fatalf("the next is due in %s: %v", next, err)
+		}
+	}
+}
+
 // A hundred thousand behind one message that failed were walked past every ten seconds, and
 // ten times a second while anything else of their circuit was parked.
 func TestWhatWaitsForItsKeyIsNotWalkedPast(t *testing.T) {

@@ -236,6 +236,11 @@ func TestPlansOfHotStatementsUseIndexes(t *testing.T) {
 							t.Errorf("%s (%s) does not use %s\n%s", hot.name, mode, index, plan)
 						}
 					}
+					for _, used := range indexUsed.FindAllString(plan, -1) {
+						if slices.Contains(lookedUpByID, hot.name) && !strings.HasSuffix(used, "_pkey") {
+							t.Errorf("%s (%s) looks for rows by their ids %s\n%s", hot.name, mode, used, plan)
+						}
+					}
 					if scan := seqScan.FindString(plan); scan != "" {
 						t.Errorf("%s (%s): %s\n%s", hot.name, mode, scan, plan)
 					}
@@ -244,6 +249,15 @@ func TestPlansOfHotStatementsUseIndexes(t *testing.T) {
 		})
 	}
 }
+
+// lookedUpByID are the statements that look for rows by their ids. An index of rows in a certain state would be walked
+// through for each of them, however many those are when the plan is used.
+var lookedUpByID = []string{
+	"read messages", "glance", "ring others", "read deliveries", "take up", "take up locked", "lock open", "write open", "spread", "release due",
+	"reroute", "remove messages", "note the end", "tell messages", "tell deliveries", "end orphans", "summarise", "list deliveries",
+}
+
+var indexUsed = regexp.MustCompile(`using (outbox|delivery)_\w+`)
 
 var seqScan = regexp.MustCompile(`(Seq|Bitmap Heap) Scan on (outbox|delivery|attempt|ack)\b`)
 

@@ -42,12 +42,10 @@ const (
 	order by created_at, seq limit $5`
 
 	reroute = `
-	with found as materialized (
-		select o.id from unnest($2::uuid[]) as w(id)
-		cross join lateral (
-			select x.id from relay.outbox x
-			where x.id = w.id and x.status = 'rejected' and x.last_error = $1 for update skip locked
-		) o
+	with held as materialized (
+		select x.id, x.status, x.last_error from relay.outbox x where x.id = any ($2::uuid[]) for update skip locked
+	), found as materialized (
+		select id from held where status = 'rejected' and last_error = $1
 	), changed as (
 		update relay.outbox o set status = 'pending', last_error = null, cause = null from found f where o.id = f.id
 	)

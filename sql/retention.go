@@ -41,12 +41,12 @@ func (s *Store) FindKept(ctx context.Context, age time.Duration, from time.Time,
 	return found, nil
 }
 
+// Rows are looked for by their ids alone, as in releaseDue.
 const removeMessages = `
-with old as materialized (
-	select o.id from unnest($1::uuid[]) as w(id)
-	cross join lateral (
-		select x.id from relay.outbox x where x.id = w.id and x.status in ('done', 'cancelled') for update skip locked
-	) o
+with held as materialized (
+	select x.id, x.status from relay.outbox x where x.id = any ($1::uuid[]) for update skip locked
+), old as materialized (
+	select id from held where status in ('done', 'cancelled')
 ), attempts as (
 	delete from relay.attempt where message_id = any (array(select id from old))
 ), deliveries as (
@@ -68,15 +68,11 @@ const (
 	select id from relay.outbox where status in ('done', 'cancelled') and finished_at is null and id <> all ($1) limit $2`
 
 	stampEnd = `
-	update relay.outbox o set finished_at = clock_timestamp()
-	from (
-		select x.id from unnest($1::uuid[]) as w(id)
-		cross join lateral (
-			select y.id from relay.outbox y
-			where y.id = w.id and y.status in ('done', 'cancelled') and y.finished_at is null for update skip locked
-		) x
-	) f
-	where o.id = f.id`
+	with held as materialized (
+		select x.id, x.status, x.finished_at from relay.outbox x where x.id = any ($1::uuid[]) for update skip locked
+	)
+	update relay.outbox o set finished_at = clock_timestamp() from held
+	where o.id = held.id and held.status in ('done', 'cancelled') and held.finished_at is null`
 )
 
 // Unstamped finds at most limit messages that a person ended by hand without a time. Those to be passed over are
