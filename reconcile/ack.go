@@ -153,7 +153,7 @@ func (e *ackTaker) dropMoot(ctx context.Context, moot []sql.AckRow) error {
 
 // readAcks reads what consumers have said when the machine asks for it, until ctx ends. It is read once more since what
 // was under way when it was found may have been written meanwhile.
-func (e *ackTaker) readAcks(ctx context.Context) error {
+func (e *ackTaker) readAcks(ctx context.Context) {
 	for wait.Ready(ctx, e.wanted.ready, gather) {
 		batch := e.wanted.take(acksBatch)
 		asked := make([]sql.AckRow, len(batch))
@@ -162,7 +162,7 @@ func (e *ackTaker) readAcks(ctx context.Context) error {
 		}
 		rows, err := e.config.Store.ReadAcks(ctx, asked)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		e.trouble.Note("apply acknowledgements", err)
 		words := make(map[relay.DeliveryID]machine.AckRead, len(rows))
@@ -177,7 +177,6 @@ func (e *ackTaker) readAcks(ctx context.Context) error {
 		}
 		e.loop.tell(events...)
 	}
-	return nil
 }
 
 // ackRead is what a consumer said, as the machine knows it.

@@ -137,21 +137,24 @@ const readers = 2
 // outcomes and gives up its leases, each shard as soon as nothing of it is under way. It returns an error only if the
 // last outcomes could not be written; their messages are sent again by the next owner.
 func (e *Engine) Run(ctx context.Context) error {
-	// Outcomes are written after intake has ended, on a context of their own.
-	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopWriting()
-	var writers sync.WaitGroup
-	e.writer.start(writing, &writers)
+	// After the intake has ended, outcomes are written, and what is being read is answered: an entry that waits for
+	// its answer keeps its shard from the other relays.
+	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAnswering()
+	var answers sync.WaitGroup
+	e.writer.start(answering, &answers)
+	for range readers {
+		answers.Go(func() { e.rows.read(answering) })
+	}
+	answers.Go(func() { e.keys.read(answering) })
+	answers.Go(func() { e.acks.readAcks(answering) })
 
 	var owner sync.WaitGroup
-	owner.Go(func() { e.loop.run(writing) })
+	owner.Go(func() { e.loop.run(answering) })
 
 	intake, ctx := errgroup.WithContext(ctx)
-	for range readers {
-		intake.Go(func() error { return e.rows.read(ctx) })
-	}
 	for _, work := range []func(context.Context) error{
-		e.keys.read, e.careful.watchMissed, e.dues.watchDue, e.parked.find, e.parked.wake, e.acks.watchAcks, e.acks.readAcks,
+		e.careful.watchMissed, e.dues.watchDue, e.parked.find, e.parked.wake, e.acks.watchAcks,
 		e.loader.watchSubscriptions, e.leases.Run, e.ringer.others.Run, e.hints.Run, e.overdue.watchOverdue, e.remover.Run, e.loop.measure, e.pulse.Run,
 		e.jobs.Run, e.orphans.end, e.quarantine.Run,
 	} {
@@ -183,8 +186,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.trouble.Note("write the pulse", e.pulse.Flush(last))
 	stopRenewing()
 	renewal.Wait()
-	stopWriting()
-	writers.Wait()
+	stopAnswering()
+	answers.Wait()
 	owner.Wait()
 	e.trouble.Note("report what is in quarantine", e.quarantine.Leave())
 	return errors.Join(err, e.leases.Release())

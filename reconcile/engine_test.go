@@ -337,6 +337,41 @@ func TestAStopWithoutADatabase(t *testing.T) {
 	}
 }
 
+// What is being read, or is to be read, when a relay stops keeps no shard from the others while an attempt runs on.
+func TestAStopGivesUpWhatIsBeingRead(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.Grace = time.Minute })
+	b.subscribe("a")
+	underWay, release := make(chan struct{}), make(chan struct{})
+	b.lanes.answers(func(*relay.Delivery) relay.Outcome {
+		close(underWay)
+		<-release
+		return relay.Outcome{Class: relay.ClassHandled}
+	})
+	defer close(release)
+	b.send("a", "")
+	<-underWay
+	hold, err := b.db.Admin(t).Begin(t.Context())
+	if err == nil {
+		_, err = hold.Exec(t.Context(), "lock table relay.outbox in access exclusive mode")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // more than are read at once
+		b.engine.Ring([]relay.Ring{{ID: relay.NewID(), Xid: 1}})
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.stop()
+	time.Sleep(100 * time.Millisecond)
+	if err := hold.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 10*time.Second, "it keeps only the shard of what is under way", func() bool {
+		return b.text("select count(*)::text from relay.lease where owner is not null") == "1"
+	})
+}
+
 // A second relay takes its share, and gives it back.
 func TestShardsMove(t *testing.T) {
 	t.Parallel()

@@ -40,14 +40,13 @@ type rowReader struct {
 }
 
 // read reads what the machine asks for by ids, until ctx ends.
-func (e *rowReader) read(ctx context.Context) error {
+func (e *rowReader) read(ctx context.Context) {
 	for ctx.Err() == nil {
 		batch := e.wanted.gather(ctx, readBatch, gather, gatherBusy, func() []machine.ReadRow { return e.wanted.take(readBatch) })
 		if len(batch) > 0 {
 			e.readBatch(ctx, batch)
 		}
 	}
-	return nil
 }
 
 // readBatch reads one batch: pending messages in one statement, deliveries of open ones in

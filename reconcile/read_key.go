@@ -27,16 +27,15 @@ type keyReader struct {
 }
 
 // read reads what the table holds of keys, until ctx ends.
-func (e *keyReader) read(ctx context.Context) error {
+func (e *keyReader) read(ctx context.Context) {
 	for wait.Ready(ctx, e.wanted.ready, 0) {
 		if e.wanted.waiting() < keysBatch && !wait.For(ctx, gather) {
-			return nil
+			return
 		}
 		if batch := e.wanted.take(keysBatch); len(batch) > 0 {
 			e.readBatch(ctx, batch)
 		}
 	}
-	return nil
 }
 
 // readBatch reads keys, in halves if something of one cannot be read. Each is answered once.

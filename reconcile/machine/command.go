@@ -8,7 +8,8 @@ import (
 )
 
 // Command is what is to be done. The loop carries it out and answers each ReadRow, ReadKey,
-// ReadAck, Send, Write, Sweep, FindDue, AskRoom, ReadParked and FindBacklog by exactly one event.
+// ReadAck, Send, Write, Sweep, FindDue, AskRoom, ReadParked and FindBacklog by exactly one event. After a Stop no
+// Sweep, FindDue, ReadParked or FindBacklog needs an answer: nothing in memory waits for it.
 type Command interface{ command() }
 
 // ReadRow reads a pending message by its id, or a delivery of an open one: RowRead.
