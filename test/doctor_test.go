@@ -109,6 +109,24 @@ func TestDoctorNamesWhatMendsTheServer(t *testing.T) {
 	}
 }
 
+// A slot of another database keeps WAL, which the server's disk holds for all. It is no slot that this relay left over.
+func TestDoctorNamesWhoKeepsWAL(t *testing.T) {
+	t.Parallel()
+	server := harness.Postgres(t, throwaway.PostgresConfig{Settings: map[string]string{"wal_level": "logical"}})
+	other, db := harness.NewDatabase(t, server).Admin(t), harness.NewDatabase(t, server)
+	prepare(t, db)
+	_, err := other.Exec(t.Context(), "select pg_create_logical_replication_slot('of_another', 'pgoutput')")
+	if err == nil {
+		_, err = other.Exec(t.Context(), "select pg_logical_emit_message(false, 'wal', repeat('x', 1 << 20)) from generate_series(1, 80)")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := diagnose(t, db.URL, "RELAY_CAPTURE=poll")
+	d.names(t, "warn", "WAL", `slot "of_another"`, "pg_drop_replication_slot('of_another')")
+	d.names(t, "ok", "slot", "none is needed", "")
+}
+
 func TestDoctorNamesWhatMendsTheRole(t *testing.T) {
 	t.Parallel()
 	db := harness.Database(t)
@@ -159,10 +177,11 @@ func TestDoctorNamesWhatMendsTheSchema(t *testing.T) {
 		t.Errorf("before the first start nothing has failed:\n%s", d.output)
 	}
 	start(t, db, "RELAY_CAPTURE=poll")
-	harness.Eventually(t, 10*time.Second, "doctor goes by the relay's variables and not by the shell's", func() bool {
+	harness.Eventually(t, 10*time.Second, "the relay tells doctor its variables", func() bool {
 		d = diagnose(t, db.URL, "RELAY_SLOT="+db.Name)
-		return d.find("ok", "slot", "none is needed") != nil
+		return d.find("ok", "configuration", "runs with") != nil
 	})
+	d.names(t, "ok", "slot", "none is needed", "") // as the relay's variables say, not the shell's
 	d.names(t, "ok", "configuration", "runs with RELAY_CAPTURE=poll", "")
 }
 

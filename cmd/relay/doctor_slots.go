@@ -15,16 +15,17 @@ func (d *doctor) checkOtherSlots(ctx context.Context, examiner *sql.Examiner, ow
 		d.failed("slot", err)
 		return
 	}
-	before := len(d.findings)
+	left := false
 	for _, o := range others {
 		switch {
 		case o.Here && o.Reader == "":
+			left = true
 			d.warn("slot", o.Drop()+"; or start what reads it", "no session reads %q of this database; it keeps %s of WAL, and more as it is written", o.Name, bytesText(o.Bytes))
 		case o.Bytes > restartWarn:
 			d.warn("WAL", o.Drop()+"; or let its consumer go on", "it is held by slot %q, %s", o.Name, bytesText(o.Bytes))
 		}
 	}
-	if own == "" && len(d.findings) == before {
+	if own == "" && !left {
 		d.ok("slot", "none is needed, and none is left over")
 	}
 }
