@@ -249,8 +249,8 @@ func TestGivenUpAfterTooLong(t *testing.T) {
 func TestByHandInFlight(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	release := make(chan struct{})
-	slow := newReceiver(t, func(http.ResponseWriter, *http.Request) bool { <-release; return true })
+	release := make(gate)
+	slow := newReceiver(t, release.answer)
 	deleted := s.send(t, "topic, destination", "'deleted', $1", slow.URL)
 	cancelled := s.send(t, "topic, destination", "'cancelled', $1", slow.URL)
 	locked := s.send(t, "topic, destination", "'locked', $1", slow.URL)

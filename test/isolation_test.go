@@ -141,13 +141,10 @@ func twice(w http.ResponseWriter, r *http.Request) bool {
 // a test does to the row before, it does before the outcome is written, however slow the machine is.
 func newHeldBack(t testing.TB) (r *receiver, release func()) {
 	t.Helper()
-	released := make(chan struct{})
+	released := make(gate)
 	r = newReceiver(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("relay-attempt") != "1" {
-			select {
-			case <-released:
-			case <-r.Context().Done():
-			}
+			released.pass(r)
 		}
 		return twice(w, r)
 	})

@@ -112,8 +112,8 @@ func TestARetryMakesAWaitingDeliveryDueAtOnce(t *testing.T) {
 func TestCancelBesideARunningRelay(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_BACKOFF=1s")
-	release := make(chan struct{})
-	slow := newReceiver(t, func(http.ResponseWriter, *http.Request) bool { <-release; return true })
+	release := make(gate)
+	slow := newReceiver(t, release.answer)
 	failing, _ := switched(t)
 	inFlight := s.send(t, "topic, destination", "'t', $1", slow.URL)
 	open := s.send(t, "topic, destination", "'t', $1", failing.URL)

@@ -3,7 +3,6 @@ package test
 import (
 	"fmt"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,14 +18,9 @@ func TestAShardThatComesBackKeepsTheOrderOfItsKeys(t *testing.T) {
 	if err := s.relay.stop(25 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	release := make(chan struct{})
-	let := sync.OnceFunc(func() { close(release) })
-	t.Cleanup(let)
+	release := make(gate)
 	hanging := newReceiver(t, func(_ http.ResponseWriter, r *http.Request) bool {
-		if r.Header.Get("ce-type") == "first" {
-			<-release
-		}
-		return true
+		return r.Header.Get("ce-type") != "first" || release.pass(r)
 	})
 	line := newProxy(t, fmt.Sprintf("127.0.0.1:%d", s.db.Server.Port()))
 	cut := start(t, s.db, append(env, "RELAY_DATABASE_URL="+line.through(t, s.db.URL), "RELAY_DEFAULT_DESTINATION="+hanging.URL)...)
@@ -49,7 +43,7 @@ func TestAShardThatComesBackKeepsTheOrderOfItsKeys(t *testing.T) {
 
 	behind := s.send(t, "topic, key", "'behind', 'k'")
 	time.Sleep(500 * time.Millisecond) // it is read, while the attempt for the first goes on
-	let()
+	close(release)
 	harness.Eventually(t, 30*time.Second, "it waits for its key", func() bool { return s.deliveries(t, behind) == "default waiting" })
 	if n := len(hanging.requests(behind)); n != 0 {
 		t.Errorf("it was sent %d times before the one that failed", n)

@@ -219,11 +219,8 @@ func TestAKeyGoesOnBehindAMessageForOthersOnly(t *testing.T) {
 		}
 		return true
 	}
-	release := make(chan struct{})
-	slow := newReceiver(t, func(_ http.ResponseWriter, r *http.Request) bool {
-		<-release
-		return true
-	})
+	release := make(gate)
+	slow := newReceiver(t, release.answer)
 	s.exec(t, "insert into relay.subscription (name, topics, target) values ('one', '{one.#}', $1), ('other', '{other}', $2)", s.receiver.URL, slow.URL)
 	head := s.send(t, "topic, key", "'one.head', 'k'")
 	s.waitStatus(t, head, "open")

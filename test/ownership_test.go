@@ -99,8 +99,8 @@ func TestAStopPassesShardsOnWhileItsSlowestAttemptRuns(t *testing.T) {
 	heir := newReceiver(t, nil)
 	second := start(t, s.db, "RELAY_DEFAULT_DESTINATION="+heir.URL)
 	harness.Eventually(t, 30*time.Second, "both own shards", func() bool { return s.relay.owned() == 32 && second.owned() == 32 })
-	release := make(chan struct{})
-	s.receiver.answers = func(http.ResponseWriter, *http.Request) bool { <-release; return true }
+	release := make(gate)
+	s.receiver.answers = release.answer
 	harness.Eventually(t, 30*time.Second, "the first has an attempt under way", func() bool {
 		s.send(t, "topic", "'t'")
 		return len(s.receiver.requests("")) > 0
@@ -137,8 +137,8 @@ func TestAShardThatCannotBeGivenUpIsSentOn(t *testing.T) {
 	t.Parallel()
 	const ttl = "RELAY_LEASE_TTL=2s"
 	s := newSystem(t, ttl)
-	release := make(chan struct{})
-	s.receiver.answers = func(http.ResponseWriter, *http.Request) bool { <-release; return true }
+	release := make(gate)
+	s.receiver.answers = release.answer
 	id, shard := "", ""
 	for shard < "32" { // of those that go when another relay comes
 		id = s.send(t, "topic", "'t'")
@@ -216,13 +216,15 @@ func TestAnOutcomeFromBeforeTheShardCameBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSystem(t, "RELAY_LEASE_TTL=1s", "RELAY_BACKOFF=50ms")
-			release := make(chan struct{})
+			release := make(gate)
 			s.receiver.answers = func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Header.Get("relay-attempt") == "1" {
 					w.WriteHeader(http.StatusInternalServerError)
 					return false
 				}
-				<-release
+				if !release.pass(r) {
+					return false
+				}
 				w.WriteHeader(c.code)
 				return c.code == http.StatusOK
 			}

@@ -45,6 +45,23 @@ func newReceiver(t testing.TB, answers func(w http.ResponseWriter, r *http.Reque
 	return r
 }
 
+// gate holds requests back until it is closed, but none whose sender has gone: a receiver ends with its test, whatever
+// state that is in.
+type gate chan struct{}
+
+// pass waits, and reports whether the gate was closed.
+func (g gate) pass(r *http.Request) bool {
+	select {
+	case <-g:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+// answer is what a receiver answers that has all its requests held back.
+func (g gate) answer(_ http.ResponseWriter, r *http.Request) bool { return g.pass(r) }
+
 // ServeHTTP implements http.Handler.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"net/http"
 	"regexp"
 	"strings"
 	"syscall"
@@ -24,8 +23,8 @@ func (b *logBuffer) lines(message string) (found []string) {
 func TestAStopSaysWhatIsInFlightAndWhenItIsOver(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_SHUTDOWN_GRACE=15s")
-	release := make(chan struct{})
-	s.receiver.answers = func(http.ResponseWriter, *http.Request) bool { <-release; return true }
+	release := make(gate)
+	s.receiver.answers = release.answer
 	for range 3 {
 		s.send(t, "topic", "'t'")
 	}
@@ -52,8 +51,8 @@ func TestAStopSaysWhatIsInFlightAndWhenItIsOver(t *testing.T) {
 func TestAStopSaysWhatCouldNotBeWritten(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t, "RELAY_SHUTDOWN_GRACE=1s")
-	release := make(chan struct{})
-	s.receiver.answers = func(http.ResponseWriter, *http.Request) bool { <-release; return true }
+	release := make(gate)
+	s.receiver.answers = release.answer
 	s.send(t, "topic", "'t'")
 	harness.Eventually(t, 20*time.Second, "it is in flight", func() bool { return len(s.receiver.requests("")) == 1 })
 	tx, err := s.admin.Begin(t.Context())
