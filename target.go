@@ -35,6 +35,8 @@ type Target struct {
 	Raw string
 	// URL is set for TargetHTTP alone, in the form in which it is sent and compared: see parseURL.
 	URL *url.URL
+	// origin is that of a TargetHTTP: it is asked for several times for each message.
+	origin string
 	// Exchange and RoutingKey are set for TargetExchange; an empty RoutingKey means the
 	// topic, and {topic} and {key} in it are replaced per message. A queue has no placeholders.
 	Exchange   string
@@ -130,7 +132,7 @@ func parseHTTPTarget(s string) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
-	return Target{Kind: TargetHTTP, Raw: s, URL: u}, nil
+	return Target{Kind: TargetHTTP, Raw: s, URL: u, origin: originOf(u)}, nil
 }
 
 func parseAMQPTarget(s string) (Target, error) {

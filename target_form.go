@@ -2,6 +2,7 @@ package relay
 
 import (
 	"net"
+	"net/url"
 	"strings"
 )
 
@@ -52,12 +53,14 @@ func (t Target) Redacted() string { return forms[t.Kind].shown(t) }
 
 func rawTarget(t Target) string { return t.Raw }
 
-func httpOrigin(t Target) string {
-	port := t.URL.Port()
+func httpOrigin(t Target) string { return t.origin }
+
+func originOf(u *url.URL) string {
+	port := u.Port()
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(t.URL.Scheme)]
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
 	}
-	return strings.ToLower(t.URL.Scheme) + "://" + net.JoinHostPort(strings.ToLower(t.URL.Hostname()), port)
+	return strings.ToLower(u.Scheme) + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
 func brokerOrigin(Target) string { return CircuitBroker }
