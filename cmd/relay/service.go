@@ -204,7 +204,7 @@ func limitMemory(config Config) {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(config.InFlightBytes) + 64<<20)
+		debug.SetMemoryLimit(int64(config.InFlightBytes) + 56<<20)
 	}
 }
 
