@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,7 +57,8 @@ type loaded struct {
 	endpoint *receiver
 }
 
-// hotKeys compares the messages of one key with sending one after another by hand.
+// hotKeys compares the messages of one key with sending one after another by hand: from this process, which is the
+// endpoint's too, and from one of its own, as the relay is.
 func (r *report) hotKeys(ctx context.Context, d *database, p *process, endpoint *receiver, rounds int) (err error) {
 	slow, err := newReceiver(time.Millisecond)
 	if err != nil {
@@ -66,6 +70,7 @@ func (r *report) hotKeys(ctx context.Context, d *database, p *process, endpoint 
 		alone             func(context.Context, int) error
 	}{
 		{"HTTP", endpoint.url, func(ctx context.Context, n int) error { return postOneByOne(ctx, endpoint.url, n) }},
+		{"HTTP, the one connection from another process", endpoint.url, func(ctx context.Context, n int) error { return postFromOutside(ctx, endpoint.url, n) }},
 		{"HTTP, an endpoint that takes 1 ms", slow.url, func(ctx context.Context, n int) error { return postOneByOne(ctx, slow.url, n) }},
 		{"AMQP", d.target(), d.publishOneByOne},
 	} {
@@ -160,6 +165,18 @@ func postOneByOne(ctx context.Context, url string, n int) error {
 		if err := post(ctx, client, url, body); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// postFromOutside is postOneByOne in a process of its own, whose start counts.
+func postFromOutside(ctx context.Context, url string, n int) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, self, "-post", url, "-posts", strconv.Itoa(n)).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
 }

@@ -36,6 +36,9 @@ type options struct {
 	postgres int
 	page     string
 	log      bool
+	// post is the URL that a process of its own posts to, and posts how often; empty: this is no such process.
+	post  string
+	posts int
 }
 
 // section is one group of measurements, which have a lab of servers to themselves.
@@ -82,6 +85,9 @@ func realMain(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if o.post != "" {
+		return postOneByOne(ctx, o.post, o.posts)
+	}
 	l, err := newLab(ctx, o)
 	if err != nil {
 		return err
@@ -101,6 +107,8 @@ func parseOptions(args []string) (options, error) {
 	f.StringVar(&o.before, "before", "", "an earlier revision of this repository, with which the section before compares this one")
 	f.IntVar(&o.postgres, "postgres", 15, "major version of PostgreSQL; 0: the newest installed")
 	f.StringVar(&o.page, "page", "docs/benchmarks.md", "the page that -update rewrites")
+	f.StringVar(&o.post, "post", "", "measure nothing, and make POSTs to this URL, one after another; a section starts such a process")
+	f.IntVar(&o.posts, "posts", 1, "how many POSTs -post makes")
 	f.BoolVar(&o.log, "log", false, "copy the relays' logs to standard error")
 	if err := f.Parse(args); err != nil {
 		return o, err
