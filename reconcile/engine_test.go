@@ -322,6 +322,27 @@ func TestRowsThatCannotBeRead(t *testing.T) {
 	b.wait(b.send("a", "k"), relay.MessageDone)
 }
 
+// What the database cannot read, of a damaged disk for example, stands in quarantine by itself.
+func TestDamagedRows(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	b.subscribe("a")
+	b.exec("create extension pg_surgery")
+	toast := b.text("select reltoastrelid::regclass::text from pg_class where oid = 'relay.outbox'::regclass")
+	for _, key := range []string{"", "k"} {
+		b.exec(`insert into relay.outbox (topic, key, deliver_at, content_type, payload)
+			select 'a', nullif($1, ''), now() + interval '2 seconds', 'text/plain', string_agg(md5(random()::text), '') from generate_series(1, 600)`, key)
+		b.exec(fmt.Sprintf("select heap_force_kill('%[1]s'::regclass, array[(select max(ctid) from %[1]s where chunk_seq = 1)])", toast))
+	}
+	b.exec("insert into relay.outbox (topic, deliver_at) select 'a', now() + interval '2 seconds' from generate_series(1, 20)")
+	harness.Eventually(t, 20*time.Second, "people are told of both", func() bool {
+		return b.text("select count(*)::text from relay.quarantine where operation = 'read' and error like '%XX001%'") == "2"
+	})
+	harness.Eventually(t, 20*time.Second, "all others are done", func() bool {
+		return b.text("select count(*)::text from relay.outbox where status = 'done'") == "20"
+	})
+}
+
 // A relay that stops writes what is under way, and says what it could not write.
 func TestAStopWithoutADatabase(t *testing.T) {
 	t.Parallel()
