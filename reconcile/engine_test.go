@@ -379,12 +379,12 @@ func TestAStopGivesUpWhatIsBeingRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 20 { // more than are read at once
+	for range 20 { // one after another, so that both readers wait for the lock while others are still to be read
 		b.engine.Ring([]relay.Ring{{ID: relay.NewID(), Xid: 1}})
 		time.Sleep(10 * time.Millisecond)
 	}
 	b.stop()
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(100 * time.Millisecond) // the intake ends, whose readers the lock must not set free before
 	if err := hold.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
