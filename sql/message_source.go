@@ -71,11 +71,11 @@ const (
 		where o.status in ('rejected', 'cancelled') and o.key = $9 and (o.seq, o.id) < ($2, $3) order by o.seq desc, o.id desc limit $4)
 		union
 		(select o.seq, o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $9 and (o.deliver_at is null or o.due) and o.shard = (hashtext($9) & 63)::smallint
+		where o.status = 'pending' and o.key = $9 and (o.deliver_at is null or o.due) and o.shard = (hashtext($9) & %[1]d)::smallint
 			and (o.seq, o.id) < ($2, $3) order by o.seq desc, o.id desc limit $4)
 		union
 		(select o.seq, o.id from relay.outbox o
-		where o.status = 'pending' and o.key = $9 and o.deliver_at is not null and not o.due and o.shard = (hashtext($9) & 63)::smallint
+		where o.status = 'pending' and o.key = $9 and o.deliver_at is not null and not o.due and o.shard = (hashtext($9) & %[1]d)::smallint
 			and (o.seq, o.id) < ($2, $3) order by o.seq desc, o.id desc limit $4)
 	) k order by seq desc, id desc limit $4`
 
@@ -124,7 +124,7 @@ const (
 )
 
 var (
-	findKey       = fmt.Sprintf(findPlaces, keyPlaces)
+	findKey       = fmt.Sprintf(findPlaces, fmt.Sprintf(keyPlaces, relay.Shards-1))
 	findDeadThere = fmt.Sprintf(findPlaces, deadPlaces)
 	findOpenThere = fmt.Sprintf(findPlaces, openPlaces)
 )

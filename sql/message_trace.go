@@ -34,7 +34,7 @@ const (
 	// The key is that of the message, also where its deliveries stand outside the order. The neighbour may stand in any of
 	// the indexes by key.
 	keyNeighbour = `
-	with own as materialized (select seq, key, id from relay.outbox where id = $1 and key is not null)
+	with own as materialized (select seq, key, id, shard from relay.outbox where id = $1 and key is not null)
 	select k.id from own cross join lateral (
 		(select d.seq, d.message_id as id from relay.delivery d where d.key = own.key and (d.seq, d.message_id) %[1]s (own.seq, own.id) order by d.seq %[2]s, d.message_id %[2]s limit 1)
 		union all
@@ -42,10 +42,10 @@ const (
 		union all
 		(select o.seq, o.id from relay.outbox o where o.status in ('rejected', 'cancelled') and o.key = own.key and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 		union all
-		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and (o.deliver_at is null or o.due) and o.shard = (hashtext(own.key) & 63)::smallint
+		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and (o.deliver_at is null or o.due) and o.shard = own.shard
 			and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 		union all
-		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and o.deliver_at is not null and not o.due and o.shard = (hashtext(own.key) & 63)::smallint
+		(select o.seq, o.id from relay.outbox o where o.status = 'pending' and o.key = own.key and o.deliver_at is not null and not o.due and o.shard = own.shard
 			and (o.seq, o.id) %[1]s (own.seq, own.id) order by o.seq %[2]s, o.id %[2]s limit 1)
 	) k order by k.seq %[2]s, k.id %[2]s limit 1`
 
